@@ -1,0 +1,43 @@
+# Everything a developer does. `make test` needs only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install test slow lint demo bench clean
+
+install: $(STAMP)
+
+# torch comes first and alone: the constraints file pins the release, and no later resolver may change it.
+# timm and torchvision are the independent reference of the tests only; --no-deps keeps their torch out.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "pip>=25.1" "setuptools>=77"
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps timm torchvision
+	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype pycocotools transformers ruff mypy types-PyYAML
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# one torch thread in tests: on two cores more of them only wait for each other
+test slow: export OMP_NUM_THREADS = 1
+
+test: install lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+demo: install
+	$(BIN)/condetr demo
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,68 @@
+"""Pictures through the detector beside transformers', same weights: one, and four of different shapes in one batch.
+
+    python -m benchmarks.inference [--rounds 7] [--threads 2] [--quick]
+
+R50; ours is what `Predictor` runs. The last columns say how far apart the answers are, at most.
+"""
+
+import torch
+from torch import Tensor
+
+from benchmarks.pairing import HEADER, options, row, seconds
+from benchmarks.peers import as_they_take, detector, transformers_of
+from condetr.model.inference import InferenceForm
+from condetr.types import Images, Predictions
+
+CASES = {
+    "one picture, 800 × 1066": ([(800, 1066)], 0.60),
+    "one picture, 640 × 640": ([(640, 640)], 0.60),
+    "four pictures of 800 × 1066, 1066 × 800, 800 × 800 and 800 × 1200": (
+        [(800, 1066), (1066, 800), (800, 800), (800, 1200)], 0.55,
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    given = options(__doc__, rounds=7)
+    ours, config = detector("conditional_detr_r50")
+    theirs = transformers_of(ours, config, supervised=False)
+    form, half = InferenceForm(ours, torch.float32), InferenceForm(ours, torch.bfloat16)
+    print(HEADER)
+    notes = []
+    for name, (sizes, target) in CASES.items():
+        images = Images.pad([torch.randn(3, h, w) for h, w in sizes])
+        batch = as_they_take(images)
+        with torch.inference_mode():
+            time = seconds(
+                {
+                    "form": lambda images=images: form.answer(images),
+                    "transformers": lambda batch=batch: theirs(**batch),
+                    "bf16": lambda images=images: half.answer(images),
+                    "plain": lambda images=images: ours.answer(images),
+                },
+                given.rounds,
+            )
+            found, plain = form.answer(images), ours.answer(images)
+            alone = Images.pad([images.pixels[0, :, : sizes[0][0], : sizes[0][1]]])
+            expected = theirs(**as_they_take(alone))
+        print(row(name, time["form"] * 1e3, time["transformers"] * 1e3, target))
+        plain_ratio, half_ratio = time["plain"] / time["transformers"], time["bf16"] / time["transformers"]
+        notes.append(
+            f"{name}: the plain path {plain_ratio:.2f}, in bf16 {half_ratio:.2f}. Largest differences "
+            f"to the plain path {_gap(found, plain.logits, plain.boxes)}; to transformers' answer for the first "
+            f"picture alone {_gap(found, expected.logits, expected.pred_boxes)}"
+        )
+    print("\n" + "\n".join(f"- {note}" for note in notes))
+
+
+def _gap(found: Predictions, logits: Tensor, boxes: Tensor) -> str:
+    """Over the pictures that both have, last stage."""
+    off = [
+        (ours[-1, : len(theirs.flatten(0, -3))] - theirs.flatten(0, -3)).abs().max().item()
+        for ours, theirs in ((found.logits, logits), (found.boxes, boxes))
+    ]
+    return f"logits {off[0]:.1e}, boxes {off[1]:.1e}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Pictures per second and core, from JPEG files to normalised padded batches, beside transformers' image processor.
+
+    python -m benchmarks.loading [--pictures FOLDER] [--rounds 5]
+
+Without a folder the package's own photographs are enlarged to COCO's usual 640 pixels. One thread; rounds interleaved.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from condetr.config import Data, parse
+from condetr.data.digits import PHOTOS
+from condetr.data.loader import EvaluationLoader, Loader
+from condetr.data.memory import FromFile, FromMemory
+from condetr.data.prepare import Prepare, picture_size
+from condetr.data.samples import Sample
+from condetr.data.transforms import Augment
+from condetr.types import Truth
+
+BATCH = 4
+Work = Callable[[], object]
+
+
+def samples(files: list[Path]) -> list[Sample]:
+    made = []
+    for number, file in enumerate(files):
+        width, height = picture_size(file)
+        boxes = np.array([[0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 0.9, 0.6]]) * [width, height, width, height]
+        truth = Truth(number, (width, height), boxes, np.array([0, 1]), np.zeros(2, dtype=bool), np.ones(2))
+        made.append(Sample(file, truth))
+    return made
+
+
+def embedded(folder: Path, count: int) -> list[Path]:
+    """The package's photographs at 640 pixels, in some crops, so that not all are alike."""
+    import condetr.data
+
+    files = []
+    for i in range(count):
+        photo = Image.open(Path(condetr.data.__file__).parent / "embedded" / PHOTOS[i % len(PHOTOS)])
+        trimmed = photo.crop((0, 0, photo.width - 7 * i, photo.height - 5 * (i % 4)))
+        scale = 640 / max(trimmed.size)
+        files.append(folder / f"{i}.jpg")
+        trimmed.resize((round(trimmed.width * scale), round(trimmed.height * scale))).save(files[-1], quality=90)
+    return files
+
+
+def peers(given: list[Sample]) -> dict[str, Work]:
+    """transformers' processor on Pillow, and the one on torchvision where that is installed."""
+    operators = torch.library.Library("torchvision", "DEF")
+    if torchvision := importlib.util.find_spec("torchvision"):
+        # its ordinary wheel stops a CPU torch at import for want of these two operators, which nothing here calls
+        operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    from transformers.models.conditional_detr.image_processing_pil_conditional_detr import (
+        ConditionalDetrImageProcessorPil,
+    )
+
+    found = {"transformers, on Pillow": peer(given, ConditionalDetrImageProcessorPil())}
+    if torchvision:
+        from transformers import ConditionalDetrImageProcessor
+
+        found["transformers, on torchvision"] = peer(given, ConditionalDetrImageProcessor())
+    return found
+
+
+def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
+    notes = []
+    for sample in given:
+        truth = sample.truth
+        annotations = [
+            {"bbox": [a, b, c - a, d - b], "category_id": int(label), "area": 1.0, "iscrowd": 0}
+            for (a, b, c, d), label in zip(truth.boxes.tolist(), truth.labels)
+        ]
+        notes.append({"image_id": truth.image_id, "annotations": annotations})
+
+    def work() -> None:
+        for start in range(0, len(given), BATCH):
+            part = slice(start, start + BATCH)
+            pictures = [Image.open(sample.path).convert("RGB") for sample in given[part]]
+            processor(images=pictures, annotations=notes[part], return_tensors="pt")
+
+    return work
+
+
+def ours(given: list[Sample], data: Data, memory: bool) -> Work:
+    read = FromMemory(4 << 30) if memory else FromFile()
+    loader = Loader(given, Augment(data), 0, BATCH, read=read, workers=0)
+    epoch = iter(range(10**6))
+    return lambda: [batch.images for batch in loader.epoch(next(epoch))]
+
+
+def evaluation(given: list[Sample]) -> Work:
+    loader = EvaluationLoader(given, Prepare.of(Data()), BATCH, read=FromFile(), workers=0)
+    return lambda: [batch.images for batch in loader]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        files = sorted(options.pictures.rglob("*.jpg"))[:16] if options.pictures else embedded(Path(scratch), 12)
+        given = samples(files)
+        plain = parse({"data": {"flip_chance": 0.0, "crop_chance": 0.0, "scales": [1.0]}}, "benchmark").data
+        contestants = {
+            **peers(given),
+            "training loader, the same work": ours(given, plain, memory=False),
+            "training loader, papers' augmentation": ours(given, Data(), memory=False),
+            "… decoded pictures in memory": ours(given, Data(), memory=True),
+            "evaluation loader (Pillow's resize)": evaluation(given),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        for work in contestants.values():
+            work()
+        for _ in range(options.rounds):
+            for name, work in contestants.items():
+                start = time.perf_counter()
+                work()
+                seconds[name].append((time.perf_counter() - start) / len(given))
+    print(f"{platform.machine()}, {os.cpu_count()} cores, one used; torch {torch.__version__}; {len(given)} pictures")
+    peer = statistics.median(seconds["transformers, on Pillow"])
+    print(f"{'from file to batch':40}{'ms/picture':>12}{'pictures/s':>12}{'×':>7}")
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        print(f"{name:40}{median * 1e3:12.1f}{1 / median:12.1f}{peer / median:7.2f}")
+
+
+if __name__ == "__main__":
+    main()

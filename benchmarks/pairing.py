@@ -1,0 +1,69 @@
+"""How every comparison here is made: contestants take turns in one process, medians are compared, the machine is named.
+
+Each round runs every contestant once, in turn, so that whatever else the machine does meets all of them alike.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+Work = Callable[[], object]
+
+
+def seconds(contestants: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """The median time of each contestant, after one round to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        for name, work in contestants.items():
+            start = time.perf_counter()
+            work()
+            if number:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def row(what: str, ours: float, theirs: float, target: float, unit: str = "ms") -> str:
+    """One line of a table: both figures, their ratio and what it should be at most."""
+    ratio = ours / theirs
+    return (
+        f"| {what} | {ours:.4g} {unit} | {theirs:.4g} {unit} | **{ratio:.2f}** | {target:g} {_sign(ratio <= target)} |"
+    )
+
+
+HEADER = "| | condetr | peer | ratio | target |\n|---|---|---|---|---|"
+
+
+def _sign(met: bool) -> str:
+    return "✓" if met else "✗"
+
+
+def machine() -> str:
+    model = "unknown processor"
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return (
+        f"{model} ({platform.machine()}, {os.cpu_count()} cores){card}; {torch.get_num_threads()} threads; "
+        f"torch {torch.__version__}; load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def options(description: str | None, rounds: int) -> argparse.Namespace:
+    """`--rounds`, `--threads` and `--quick` (one round), common to all."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--quick", action="store_true", help="one round: whether it runs, not how fast")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.rounds = 1 if given.quick else given.rounds
+    print(machine())
+    return given

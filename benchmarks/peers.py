@@ -1,0 +1,60 @@
+"""transformers' Conditional DETR with the weights of ours, for comparisons."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from condetr import recipes
+from condetr.build import build_detector
+from condetr.config import Config
+from condetr.interchange import coco_categories, write_transformers
+from condetr.model.backbone import FrozenBatchNorm
+from condetr.model.detector import Detector
+from condetr.types import Images
+
+
+def detector(recipe: str) -> tuple[Detector, Config]:
+    """Untrained, with the norms of a backbone that has seen something: activations keep their size from end to end."""
+    torch.manual_seed(0)
+    config = recipes.recipe(recipe)
+    ours = build_detector(config.model, len(coco_categories())).eval()
+    for module in ours.modules():
+        if isinstance(module, FrozenBatchNorm):
+            module.running_var.uniform_(1.5, 3.0)
+            module.weight.uniform_(0.5, 1.0)
+            module.bias.normal_(0.0, 0.1)
+    return ours, config
+
+
+def transformers_of(ours: Detector, config: Config, supervised: bool) -> nn.Module:
+    """The same weights in transformers; `supervised` switches its deep supervision on."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    declare_operators()
+    from transformers import AutoModelForObjectDetection
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        write_transformers(Path(folder), ours, config, coco_categories(), "a benchmark's\n")
+        return AutoModelForObjectDetection.from_pretrained(folder, auxiliary_loss=supervised).eval()
+
+
+def declare_operators() -> None:
+    """transformers' backbone imports torchvision, whose ordinary wheel stops a CPU torch for want of two operators."""
+    if not hasattr(torch.ops.torchvision, "nms"):
+        operators = torch.library.Library("torchvision", "DEF")
+        operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        KEPT.append(operators)
+
+
+KEPT: list[Any] = []  # a library's operators live as long as it does
+
+
+def as_they_take(images: Images) -> dict[str, Any]:
+    return {"pixel_values": images.pixels, "pixel_mask": (~images.padding).long()}

@@ -1,0 +1,98 @@
+"""A training step beside transformers', and matching + loss alone.
+
+    python -m benchmarks.training [--rounds 5] [--threads 2] [--quick]
+
+The step: R50, two pictures of 640 × 640 with 7 objects each; forward, matching, loss at all six stages, backward,
+clipping, AdamW. transformers has its deep supervision on, and its stem and first stage frozen as ours are (it freezes
+nothing by itself). Matching + loss: 16 pictures, 300 queries, 6 stages, 20 objects a picture, forward and backward.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.pairing import HEADER, Work, options, row, seconds
+from benchmarks.peers import as_they_take, detector, transformers_of
+from condetr.build import build_loss
+from condetr.config import Config
+from condetr.engine.optimizer import adamw, clip
+from condetr.model.detector import Detector
+from condetr.types import Images, Predictions, Tally, Target
+
+
+def some_targets(pictures: int, objects: int) -> list[Target]:
+    return [Target(torch.randint(1, 90, (objects,)), torch.rand(objects, 4) * 0.4 + 0.3) for _ in range(pictures)]
+
+
+def labels(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
+    return [{"class_labels": target.labels, "boxes": target.boxes} for target in targets]
+
+
+def step(ours: Detector, config: Config, images: Images, targets: list[Target]) -> Work:
+    loss, weights = build_loss(config)
+    optimizer = adamw(ours.train(), config.train)
+    learning = [p for p in ours.parameters() if p.requires_grad]
+
+    def work() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        weights.total(loss(ours(images), targets, Tally.of(targets))).backward()
+        clip(learning, config.train.clip)
+        optimizer.step()
+
+    return work
+
+
+def their_step(theirs: nn.Module, config: Config, images: Images, targets: list[Target]) -> Work:
+    theirs.train()
+    for name, parameter in theirs.named_parameters():
+        parameter.requires_grad_("backbone" not in name or any(part in name for part in ("layer2", "layer3", "layer4")))
+    learning = [p for p in theirs.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=config.train.lr, weight_decay=config.train.weight_decay)
+    batch, labelled = as_they_take(images), labels(targets)
+
+    def work() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        theirs(**batch, labels=labelled).loss.backward()
+        nn.utils.clip_grad_norm_(learning, config.train.clip)
+        optimizer.step()
+
+    return work
+
+
+def criteria(theirs: nn.Module, config: Config) -> tuple[Work, Work]:
+    stages, pictures, queries = 6, 16, 300
+    logits = torch.randn(stages, pictures, queries, 91, requires_grad=True)
+    boxes = (torch.rand(stages, pictures, queries, 4) * 0.5 + 0.2).requires_grad_()
+    targets = some_targets(pictures, 20)
+    labelled, (loss, weights) = labels(targets), build_loss(config)
+
+    def ours() -> None:
+        logits.grad = boxes.grad = None
+        weights.total(loss(Predictions(logits, boxes), targets, Tally.of(targets))).backward()
+
+    def their() -> None:
+        logits.grad = boxes.grad = None
+        theirs.loss_function(logits[-1], labelled, "cpu", boxes[-1], theirs.config, logits, boxes)[0].backward()
+
+    return ours, their
+
+
+def main() -> None:
+    given = options(__doc__, rounds=5)
+    ours, config = detector("conditional_detr_r50")
+    theirs = transformers_of(ours, config, supervised=True)
+    print(HEADER)
+    own, their = criteria(theirs, config)
+    time = seconds({"ours": own, "theirs": their}, given.rounds * 4)
+    print(row("matching + loss, batch 16", time["ours"] * 1e3, time["theirs"] * 1e3, 0.15), flush=True)
+    images, targets = Images.pad([torch.randn(3, 640, 640) for _ in range(2)]), some_targets(2, 7)
+    time = seconds(
+        {"ours": step(ours, config, images, targets), "theirs": their_step(theirs, config, images, targets)},
+        given.rounds,
+    )
+    print(row("training step, batch 2 at 640", time["ours"] * 1e3, time["theirs"] * 1e3, 0.60))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Config to objects: the assembly drawing, and the only module that knows both sides."""
+
+from torch import nn
+
+from . import config
+from .model.backbone import (
+    BasicBlock,
+    Bottleneck,
+    ChannelNorm,
+    ExactPadding,
+    FrozenBatchNorm,
+    PaddingRule,
+    PublishedPadding,
+    ResNet,
+)
+from .model.decoders import ConditionalDecoder, DetrDecoder
+from .model.detector import Detector, Heads
+from .model.encoder import Encoder
+from .model.initialise import initialise_conditional_heads, initialise_transformer
+from .model.reference import Centre, Learned, Predicted
+from .model.spatial_query import (
+    BlockDiagonal,
+    ContentOnly,
+    Diagonal,
+    FromContent,
+    Identity,
+    Scalar,
+    SpatialQuery,
+    TransformOnly,
+)
+from .objective.matching import Matcher
+from .objective.set_loss import LossWeights, SetLoss
+from .scoring import FocalScoring, Scoring, SoftmaxScoring
+
+
+def build_detector(c: config.Model, classes: int) -> Detector:
+    """A detector with the weights it starts from; the backbone's own weights are loaded afterwards."""
+    backbone = build_backbone(c.backbone)
+    detector = Detector(
+        backbone=backbone,
+        project=nn.Conv2d(backbone.channels, c.dim, kernel_size=1),
+        encoder=Encoder(c.dim, c.heads, c.hidden, c.encoder_layers, c.dropout),
+        queries=nn.Embedding(c.queries, c.dim),
+        reference=build_reference(c),
+        decoder=build_decoder(c),
+        heads=Heads(c.dim, build_scoring(c.scoring).width(classes)),
+    )
+    initialise_transformer(detector)
+    if c.scoring.kind == "focal":
+        initialise_conditional_heads(detector.heads)
+    return detector
+
+
+def build_backbone(c: config.Backbone) -> ResNet:
+    shapes: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], tuple[int, ...]]] = {
+        "nano": (BasicBlock, (1, 1, 1, 1), (32, 64, 128, 256)),
+        "resnet18": (BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512)),
+        "resnet34": (BasicBlock, (3, 4, 6, 3), (64, 128, 256, 512)),
+        "resnet50": (Bottleneck, (3, 4, 6, 3), (64, 128, 256, 512)),
+        "resnet101": (Bottleneck, (3, 4, 23, 3), (64, 128, 256, 512)),
+    }
+    block, blocks, widths = shapes[c.name]
+    rules: dict[str, PaddingRule] = {"exact": ExactPadding(), "published": PublishedPadding()}
+    backbone = ResNet(
+        block,
+        blocks[: c.last_stage],
+        widths[: c.last_stage],
+        dilated=c.last_stage == 4 and c.stride == 16,
+        norm={"frozen_batch": FrozenBatchNorm, "channel": ChannelNorm}[c.norm],
+        rule=rules[c.padding],
+    )
+    backbone.train_from(c.trains_from)
+    return backbone
+
+
+def build_reference(c: config.Model) -> nn.Module:
+    match c.reference:
+        case "centre":
+            return Centre()
+        case "learned":
+            return Learned(c.queries)
+        case "predicted":
+            return Predicted(c.dim)
+
+
+def build_decoder(c: config.Model) -> nn.Module:
+    match c.decoder:
+        case config.Detr():
+            return DetrDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout)
+        case config.Conditional(spatial_query=form):
+            spatial_query = build_spatial_query(form, c.dim, c.heads)
+            return ConditionalDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, spatial_query)
+
+
+def build_spatial_query(form: config.SpatialQuery, dim: int, heads: int) -> SpatialQuery:
+    match form:
+        case "diagonal":
+            return Diagonal(dim)
+        case "identity" | "reference_only":
+            return Identity()
+        case "scalar":
+            return Scalar(dim)
+        case "block":
+            return BlockDiagonal(dim, blocks=heads)
+        case "full":
+            return BlockDiagonal(dim, blocks=1)
+        case "transform_only":
+            return TransformOnly(dim)
+        case "content_only":
+            return ContentOnly()
+        case "from_content":
+            return FromContent(dim)
+
+
+def build_scoring(c: config.Softmax | config.Focal) -> Scoring:
+    match c:
+        case config.Softmax():
+            return SoftmaxScoring(c.background_weight)
+        case config.Focal():
+            return FocalScoring(c.alpha, c.gamma)
+
+
+def build_loss(c: config.Config) -> tuple[SetLoss, LossWeights]:
+    scoring = build_scoring(c.model.scoring)
+    matcher = Matcher(scoring, c.loss.classes, c.loss.l1, c.loss.giou)
+    return SetLoss(scoring, matcher), LossWeights(c.loss.classes, c.loss.l1, c.loss.giou)

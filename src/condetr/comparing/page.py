@@ -1,0 +1,281 @@
+"""The page of a comparison: how many times sooner first, then the curves and what stands behind them."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ..data.samples import DataSet
+from ..report import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
+from ..training.plan import pictures
+from .curve import WINDOW, Curve
+from .spread import FEWEST, Difference, Interval, Spread
+from .statistics import Comparison, Final, Target
+from .study import Asked, Fitted
+from .variants import VARIANTS, setting_table
+
+COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
+MARKS = "osD^vP*X"
+_ONE_LINE = "<style>td { white-space: nowrap } td:nth-child(2) { white-space: normal }</style>"
+HEADLINE = 0.9  # the share of the reference's best AP that the first sentence is about
+
+
+def page(
+    comparison: Comparison, curves: Sequence[Curve], asked: Asked, fitted: Fitted, data: DataSet,
+    parameters: Mapping[str, int], unfinished: Sequence[str], machine: tuple[str, int],
+) -> Page:  # fmt: skip
+    models = [model for model in asked.models if any(curve.model == model for curve in curves)]
+    sizes = pictures(data)
+    seeds = max(sum(c.model == m and c.epochs == comparison.longest for c in curves) for m in models)
+    page = Page(
+        f"How soon does it learn? {', '.join(models)}",
+        f"{data.root.name}: {sizes['train']:,} pictures to learn from, {sizes['valid']:,} to measure on · "
+        f"schedules of {', '.join(map(str, fitted.epochs))} epochs · {seeds} {'seed' if seeds == 1 else 'seeds'}",
+    )
+    page.raw(_ONE_LINE)
+    _headline(page, comparison, models)
+    if unfinished:
+        page.text(f"Not done, and not in any number here: {', '.join(unfinished)}. The same command goes on with them.")
+    _curves(page, comparison, curves, models)
+    _targets(page, comparison, models)
+    _finals(page, comparison)
+    _schedules(page, comparison, curves, models)
+    _models(page, asked, models, parameters)
+    _method(page, comparison, machine, seeds)
+    return page
+
+
+def _headline(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
+    rivals = [t for t in comparison.targets if t.share == HEADLINE and t.model != comparison.reference]
+    if len(rivals) == 1:
+        page.text(_sentence(rivals[0], comparison))
+    tiles: list[tuple[str, Cell, str]] = []
+    for target in rivals:
+        ratio = target.ratio_epochs
+        times = f"{ratio.median:.1f} ×" if ratio.median else "–"
+        tiles.append(
+            (target.model, times, f"fewer epochs than {comparison.reference} to {HEADLINE:.0%} of its best AP")
+        )
+    page.numbers(tiles)
+    finals = [final for model in models if (final := _final(comparison, model)) is not None]
+    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {_interval(f.ap)}") for f in finals])
+
+
+def _sentence(target: Target, comparison: Comparison) -> str:
+    reference, longest = comparison.reference, comparison.longest
+    slow = next(t for t in comparison.targets if (t.model, t.share) == (reference, target.share))
+    aim = f"{target.share:.0%} of {reference}'s best AP (AP {_range(target.ap)})"
+    if target.epochs.median is None or slow.epochs.median is None:
+        who = target.model if target.epochs.median is None else reference
+        return f"{who} did not reach {aim} within {longest} epochs in most seeds, so there is no ratio."
+    ratio = target.ratio_epochs.median or 0.0
+    if 0.95 <= ratio <= 1.05:
+        how = "the same number"
+    else:
+        how = f"{ratio:.1f} times fewer" if ratio > 1 else f"{1 / ratio:.1f} times more"
+    return (
+        f"{target.model} reached {aim} after {target.epochs.median:.0f} epochs, {reference} after "
+        f"{slow.epochs.median:.0f}: {how} (seed by seed: {_times(target.ratio_epochs)} times)."
+    )
+
+
+# --- curves ---------------------------------------------------------------------------------------------------------
+
+
+def _curves(page: Page, comparison: Comparison, curves: Sequence[Curve], models: Sequence[str]) -> None:
+    page.heading("AP while learning")
+    longest = [curve for curve in curves if curve.epochs == comparison.longest]
+    axes = (
+        ("epochs", lambda p: p.epoch, "ap", "AP"),
+        ("pictures seen, thousands", lambda p: p.pictures / 1000, "ap", "AP"),
+        ("minutes of training", lambda p: p.seconds / 60, "ap", "AP"),
+        ("epochs", lambda p: p.epoch, "ap50", "AP50"),
+    )
+    for pair in (axes[:2], axes[2:]):
+        figure, plots = chart(2, (10.5, 3.9))
+        for plot, (label, place, field, name) in zip(plots, pair):
+            for number, model in enumerate(models):
+                _line(plot, [c for c in longest if c.model == model], place, field, model, number)
+            plot.set(xlabel=label, ylabel=name, xlim=(0, None), ylim=(0, None))
+        plots[0].legend(fontsize=8)
+        page.figure(figure)
+    page.text(
+        f"The longest schedule, {comparison.longest} epochs. Line: median of the seeds. Shade: from the lowest to the "
+        "highest. By minutes each seed has its own thin line, as the seeds were not measured at the same moments; "
+        "evaluations are in the minutes."
+    )
+
+
+def _line(plot: Axes, curves: Sequence[Curve], place: object, field: str, model: str, number: int) -> None:
+    colour = COLOURS[number % len(COLOURS)]
+    assert callable(place)
+    xs = [[place(point) for point in curve.points] for curve in curves]
+    ys = [[getattr(point, field) for point in curve.points] for curve in curves]
+    style = "-" if number < len(COLOURS) else "--"
+    if all(x == xs[0] for x in xs):
+        columns = [sorted(column) for column in zip(*ys)]
+        middle = [(c[(len(c) - 1) // 2] + c[len(c) // 2]) / 2 for c in columns]
+        if len(curves) > 1:
+            plot.fill_between(xs[0], [c[0] for c in columns], [c[-1] for c in columns], color=colour, alpha=0.15, lw=0)
+        plot.plot(xs[0], middle, color=colour, linestyle=style, linewidth=2, label=model)
+        return
+    for i, (x, y) in enumerate(zip(xs, ys)):
+        plot.plot(x, y, color=colour, linestyle=style, linewidth=1.1, alpha=0.85, label=model if i == 0 else None)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
+    page.heading(f"When each reached {comparison.reference}'s level")
+    rows = [
+        [
+            model, f"{t.share:.0%}", t.ap.median, _range(t.epochs, 0), t.pictures.median and int(t.pictures.median),
+            t.seconds.median and int(t.seconds.median), f"{t.epochs.reached} of {t.epochs.seeds}",
+            _times(t.ratio_epochs), _times(t.ratio_seconds),
+        ]
+        for model in models
+        for t in comparison.targets
+        if t.model == model
+    ]  # fmt: skip
+    page.table(
+        ["model", "share", "AP to reach", "epochs", "pictures", "seconds", "seeds", "× in epochs", "× in seconds"],
+        rows,
+        f"Median over the seeds, range in brackets. Reached: the running median of {WINDOW} evaluations is at least "
+        f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
+        "number over the model's, taken seed by seed; above 1 is sooner. A seed that never reaches the level counts "
+        "as later than all others; – means that most did not.",
+    )
+
+
+def _finals(page: Page, comparison: Comparison) -> None:
+    page.heading("After complete schedules")
+    page.table(
+        ["model", "epochs", "AP", "95 % over seeds", "AP50", "mean AP on the way", "95 % over pictures"],
+        [
+            [
+                f.model, f.epochs, f.ap.mean, _interval(f.ap), f.ap50.mean, f.mean.mean,
+                "–" if f.pictures is None else _between(*f.pictures),
+            ]
+            for f in comparison.finals
+        ],
+        "Each row is a training of its own, with its own drop of the rate, measured after its last epoch. Intervals "
+        "over seeds are Student's. The mean AP on the way is over the epochs of the schedule: early learning counts. "
+        "With one seed the last column has the bootstrap's interval over the pictures, which says nothing about "
+        "another training.",
+    )  # fmt: skip
+    reference = comparison.reference
+    page.table(
+        ["model", "epochs", f"AP minus {reference}", "p", "verdict", "mean AP minus it", "p"],
+        [
+            [f.model, f.epochs, *_difference(f.difference), *_difference(f.mean_difference)[:2]]
+            for f in comparison.finals
+            if f.difference is not None
+        ],
+        "Paired by seed, 95 % intervals in brackets; p is that of Student's paired test, after Holm for all rows of as "
+        f"many epochs. Below {FEWEST} seeds nothing is called significant.",
+    )
+
+
+def _schedules(page: Page, comparison: Comparison, curves: Sequence[Curve], models: Sequence[str]) -> None:
+    figure, plots = chart(1, (8.5, 3.4))
+    plot, schedules = plots[0], sorted({curve.epochs for curve in curves})
+    for number, model in enumerate(models):
+        finals = [f for f in comparison.finals if f.model == model]
+        colour = COLOURS[number % len(COLOURS)]
+        shift = (number - (len(models) - 1) / 2) * 0.4 / len(models)
+        at = [schedules.index(final.epochs) + shift for final in finals]
+        plot.plot(at, [f.ap.mean for f in finals], MARKS[number % len(MARKS)], color=colour, markersize=8, label=model)
+        for x, final in zip(at, finals):
+            plot.plot([x] * len(final.values), final.values, "_", color=colour, markersize=11, alpha=0.8)
+    plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
+    plot.yaxis.set_major_locator(MaxNLocator(6))
+    plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))
+    plot.legend(fontsize=8, ncols=2)
+    page.figure(figure, "The mean (mark) and each seed (line).")
+    if len(schedules) > 1:
+        page.table(
+            ["model", f"{comparison.reference}'s AP after its longest", "shortest schedule with as much", "×"],
+            [[s.model, s.target, s.epochs, s.ratio] for s in comparison.shortest],
+            "The schedule-matched ratio: complete schedules only, each with its own drop of the rate.",
+        )
+
+
+def _models(page: Page, asked: Asked, models: Sequence[str], parameters: Mapping[str, int]) -> None:
+    page.heading("What was compared")
+    meanings = [VARIANTS[m].meaning if m in VARIANTS else f"the recipe {m}" for m in models]
+    page.table(["model", "what it is", "parameters"], [[m, w, parameters.get(m)] for m, w in zip(models, meanings)])
+    differing = setting_table({m: asked.models[m] for m in models}, lambda path: path in ("recipe", "train.epochs"))
+    rows = [[path, *("–" if values[m] is None else _plain(values[m]) for m in models)] for path, values in differing]
+    page.table(["setting", *models], rows, "Every setting in which they differ; all others are the same.")
+    unlike = [path for path, _ in differing if path.startswith(("data.", "model.backbone")) or path in _SHARED]
+    if unlike:
+        page.text(
+            f"To be aware of: {', '.join(unlike)} differ, so these models did not see the same batches or did not "
+            "start from the same backbone. What is measured is then the settings together, not the model alone."
+        )
+
+
+def _method(page: Page, comparison: Comparison, machine: tuple[str, int], seeds: int) -> None:
+    page.heading("How it was measured")
+    device, jobs = machine
+    together = f", {jobs} trainings at a time, which slows each" if jobs > 1 else ""
+    page.text(
+        "A seed decides the order of the pictures, their augmentation and the fresh weights of the backbone; for one "
+        "seed they are the same in all models. AP is COCO's, on the pictures of 'valid', which no model learns from; "
+        "it is the validation AP of single evaluations and no choice of a best epoch enters the final numbers. "
+        f"Measured on {device}{together}; times are the wall clock's, and other work on the machine is in them."
+    )
+    if seeds < FEWEST:
+        page.text(
+            f"There are {seeds} seeds. Runs of one model from different seeds differ, often by more than models do: "
+            f"take the order of models that are close as chance. {FEWEST} seeds or more can say otherwise."
+        )
+    page.text("All measurements, and every number of this page, are in comparison.json.")
+
+
+_SHARED = ("train.batch", "train.seed", "train.init")
+
+
+def _final(comparison: Comparison, model: str) -> Final | None:
+    own = (f for f in comparison.finals if (f.model, f.epochs) == (model, comparison.longest))
+    return next(own, None)
+
+
+def _interval(value: Interval) -> str:
+    return "one seed" if value.low is None or value.high is None else _between(value.low, value.high)
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:.3f} – {high:.3f}"
+
+
+def _range(values: Spread, digits: int = 3) -> str:
+    """`12 (10 … 15)`; a dash where most seeds have none, `never` for the end of a range that some have not."""
+    if values.median is None:
+        return "–"
+    shown = f"{values.median:,.{digits}f}"
+    if values.seeds == 1:
+        return shown
+    high = "never" if values.high is None else f"{values.high:,.{digits}f}"
+    return f"{shown} ({values.low:,.{digits}f} … {high})"
+
+
+def _times(values: Spread) -> str:
+    if values.median is None:
+        return "–"
+    if values.seeds == 1:
+        return f"{values.median:.2f}"
+    low = "0" if values.low is None else f"{values.low:.2f}"
+    return f"{values.median:.2f} ({low} … {values.high:.2f})"
+
+
+def _difference(value: Difference | None) -> tuple[str, float | None, str]:
+    if value is None:
+        return ("–", None, "–")
+    between = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
+    return (f"{value.mean:+.3f}{between}", value.holm, value.verdict)
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

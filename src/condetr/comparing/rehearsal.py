@@ -1,0 +1,39 @@
+"""How long an epoch of a model takes on this machine, from one real step of a few of its pictures."""
+
+import time
+from contextlib import closing
+
+import torch
+
+from ..config import Config, override
+from ..data.loader import Loader
+from ..data.memory import reader
+from ..data.samples import DataSet
+from ..data.transforms import Augment
+from ..engine.distributed import ALONE
+from ..engine.precision import precision
+from ..training.loop import Loop
+from ..training.start import start
+
+PICTURES = 4
+ANSWERING = 1 / 3  # what answering for a picture costs, in parts of learning from it
+
+
+def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
+    """An estimate, evaluations included. The step is forgotten, and nothing is downloaded for it."""
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        fresh = start(override(config, {"train.init": "none"}), dataset.categories)
+        loop = Loop(fresh.detector, config, place, precision(config.train.precision, place), ALONE)
+        train = dataset.split("train").samples
+        loader = Loader(
+            train, Augment(config.data), config.train.seed, config.train.batch,
+            read=reader("none", 1), workers=0,
+        )  # fmt: skip
+        with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
+            few = next(batches).few(PICTURES)
+        loop.rehearse(few.few(1))  # the first time loads kernels
+        started = time.monotonic()
+        loop.rehearse(few)
+        each = (time.monotonic() - started) / len(few)
+    return each * (len(train) + len(dataset.split("valid")) * ANSWERING / config.train.evaluate_every)

@@ -1,0 +1,189 @@
+"""Everything a run can be told, as frozen data: the one place where a default is written. Knows no torch."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- the model ------------------------------------------------------------------------------------------------------
+
+
+class Backbone(Strict):
+    """A ResNet. `last_stage` 4 with `stride` 16 is DC5: the last stage dilated instead of strided."""
+
+    name: Literal["nano", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    last_stage: Literal[2, 3, 4] = 4
+    stride: Literal[8, 16, 32] = 32
+    norm: Literal["frozen_batch", "channel"] = Field(
+        "frozen_batch",
+        description="frozen_batch: pretrained statistics, folded for inference. channel: over the channels of each "
+        "place, for training from nothing",
+    )
+    trains_from: Literal["stem", "layer1", "layer2", "layer3", "layer4", "nothing"] = Field(
+        "layer2", description="the first part of the backbone that learns"
+    )
+    padding: Literal["exact", "published"] = Field(
+        "exact",
+        description="exact: a picture gets the same answer alone and in a padded batch. published: the arithmetic of "
+        "the official code, where the padding of a batch leaks into its pictures",
+    )
+
+    @model_validator(mode="after")
+    def _stride_fits(self) -> "Backbone":
+        fitting = {2: [8], 3: [16], 4: [32, 16]}[self.last_stage]
+        if self.stride not in fitting:
+            raise ValueError(f"last_stage={self.last_stage} has stride {' or '.join(map(str, fitting))}")
+        return self
+
+
+class Softmax(Strict):
+    kind: Literal["softmax"] = "softmax"
+    background_weight: float = Field(0.1, gt=0)
+
+
+class Focal(Strict):
+    kind: Literal["focal"] = "focal"
+    alpha: float = Field(0.25, ge=0, le=1)
+    gamma: float = Field(2.0, ge=0)
+
+
+class Detr(Strict):
+    kind: Literal["detr"] = "detr"
+
+
+SpatialQuery = Literal[
+    "diagonal", "identity", "scalar", "block", "full", "reference_only", "transform_only", "content_only",
+    "from_content",
+]  # fmt: skip
+
+
+class Conditional(Strict):
+    kind: Literal["conditional"] = "conditional"
+    spatial_query: SpatialQuery = "diagonal"
+
+
+class Model(Strict):
+    backbone: Backbone = Backbone()
+    scoring: Annotated[Softmax | Focal, Field(discriminator="kind")] = Focal()
+    decoder: Annotated[Detr | Conditional, Field(discriminator="kind")] = Conditional()
+    reference: Literal["centre", "learned", "predicted"] = "predicted"
+    dim: int = Field(256, ge=8, le=4096, multiple_of=4)
+    heads: int = Field(8, ge=1, le=256)
+    hidden: int = Field(2048, ge=1, le=65536)
+    encoder_layers: int = Field(6, ge=0, le=64)
+    decoder_layers: int = Field(6, ge=1, le=64)
+    queries: int = Field(300, ge=1, le=10000)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Model":
+        if self.dim % self.heads:
+            raise ValueError(f"dim={self.dim} is no multiple of heads={self.heads}")
+        return self
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+class Data(Strict):
+    """How pictures reach the model. Sizes are in pixels of the short side at test time; the augmentation's are
+    fractions of it, so that one number rescales the whole recipe. At size 800 they are the papers' numbers."""
+
+    size: int = Field(800, ge=32, le=4096)
+    longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, in multiples of `size`")
+    scales: tuple[float, ...] = Field(
+        tuple(round(0.6 + 0.04 * i, 2) for i in range(11)), min_length=1, description="480 … 800 in steps of 32"
+    )
+    crop_chance: float = Field(0.5, ge=0, le=1)
+    crop_scales: tuple[float, ...] = Field((0.5, 0.625, 0.75), min_length=1, description="400, 500, 600")
+    crop_smallest: float = Field(0.48, gt=0, description="384")
+    crop_largest: float = Field(0.75, gt=0, description="600")
+    flip_chance: float = Field(0.5, ge=0, le=1)
+    cache: Literal["none", "memory"] = "memory"
+
+
+# --- learning -------------------------------------------------------------------------------------------------------
+
+
+class Loss(Strict):
+    """Weights of the loss terms, which are the matching costs' too."""
+
+    classes: float = Field(2.0, ge=0)
+    l1: float = Field(5.0, ge=0)
+    giou: float = Field(2.0, ge=0)
+
+
+class Train(Strict):
+    epochs: int = Field(50, ge=1)
+    drop_at: float = Field(0.8, gt=0, le=1, description="the part of the epochs after which the rate falls tenfold")
+    batch: int = Field(16, ge=1, description="pictures in one optimizer step, over all processes")
+    lr: float = Field(1e-4, gt=0)
+    backbone_lr: float = Field(0.1, ge=0, description="the backbone's rate, as a multiple of lr")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float = Field(0.1, ge=0, description="largest norm of the gradient; 0: never clip")
+    warmup_steps: int = Field(0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: none")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better AP; 0: never")
+    evaluate_every: int = Field(1, ge=1)
+    seed: int = Field(42, ge=0, lt=2**63)
+    init: str = Field(
+        "imagenet",
+        description="imagenet (backbone), none, a local backbone file, or weights to start from (folder or hub id)",
+    )
+
+
+class Config(Strict):
+    """One experiment, whole. Saved with the weights as JSON; that file is the record."""
+
+    recipe: str = "conditional_detr_r50"
+    model: Model = Model()
+    data: Data = Data()
+    loss: Loss = Loss()
+    train: Train = Train()
+
+
+def parse(values: dict[str, Any], source: str) -> Config:
+    """Validate a nested dict. `source` (a file name or a flag) opens every error message."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first complaint in one line, with its dotted path."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{path}: no such setting. Remove it, or see `condetr recipes` for the ones there are"
+    return f"{path}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+
+
+def override(config: Config, settings: dict[str, Any]) -> Config:
+    """The config with some values replaced, named by dotted path (`train.lr`), and validated again as a whole."""
+    values = config.model_dump()
+    for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith("kind")):  # variants first
+        *parents, leaf = path.split(".")
+        at: Any = values
+        for parent in parents:
+            at = at.get(parent) if isinstance(at, dict) else None
+        if not isinstance(at, dict) or (leaf not in at and not _takes(at, leaf)):
+            raise ConfigError(f"--set {path}: no such setting. See `condetr recipes` for the ones there are")
+        at[leaf] = value
+        if leaf == "kind":  # another variant: keep only what it names, its defaults fill the rest
+            at_parent = {"kind": value}
+            at.clear()
+            at.update(at_parent)
+    return parse(values, "--set")
+
+
+def _takes(at: dict[str, Any], leaf: str) -> bool:
+    """A variant's setting may come in the same call as its kind; validation decides."""
+    return "kind" in at

@@ -1,0 +1,103 @@
+"""Labels as the files say them, read but not judged, in one form for every format: flat arrays, one row an object."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..shapes import Bool, Float, Int
+from ..types import Categories
+from .defects import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class RawPictures:
+    """One row a picture. `declared` is the (width, height) the labels claim, 0 where they claim none."""
+
+    ids: Int[np.ndarray, " N"]
+    paths: tuple[Path, ...]
+    declared: Int[np.ndarray, "N 2"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawObjects:
+    """One row an object. `picture` is a row of RawPictures; `category` the data set's own number, known or not.
+
+    `boxes` are xyxy, in pixels of the declared frame, or in fractions of the picture a person sees when `relative`;
+    not a number where the file says so. `areas` are in square pixels, NaN where the file gives none.
+    `places` are what a person looks for in the label file: the annotation's id, or the line or object's number.
+    """
+
+    picture: Int[np.ndarray, " M"]
+    category: Int[np.ndarray, " M"]
+    boxes: Float[np.ndarray, "M 4"]
+    crowd: Bool[np.ndarray, " M"]
+    areas: Float[np.ndarray, " M"]
+    places: Int[np.ndarray, " M"]
+    relative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RawSplit:
+    """`name` is "train", "valid" or "test"; `labels` the file or folder the labels came from."""
+
+    name: str
+    labels: Path
+    pictures: RawPictures
+    objects: RawObjects
+
+
+@dataclass(frozen=True, slots=True)
+class RawDataSet:
+    """`format` is "coco", "yolo" or "voc"; `findings` are the defects seen while reading."""
+
+    root: Path
+    format: str
+    categories: Categories
+    splits: tuple[RawSplit, ...]
+    findings: tuple[Finding, ...]
+
+
+_SPLIT_WORDS = {
+    "train": ("train", "training", "trainval", "trn"),
+    "valid": ("valid", "val", "validation", "minival", "dev"),
+    "test": ("test", "testing", "tst"),
+}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+
+
+def split_name(text: str) -> str | None:
+    """ "train", "valid" or "test" for a file or folder name such as `instances_val2017`; None where it names none.
+
+    When a name holds several, as `test-dev` does, the first decides.
+    """
+    return next((_SPLIT_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _SPLIT_OF), None)
+
+
+def folder_split(folder: Path) -> str | None:
+    """As `split_name`, for a folder that the user gave: only where all of its name says so (`val2017`)."""
+    return split_name(folder.name) if re.fullmatch(r"[A-Za-z]+[0-9]*", folder.name) else None
+
+
+def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, int]], *, relative: bool) -> RawObjects:
+    """From rows of (picture, category, x1, y1, x2, y2, crowd, area, place)."""
+    table = np.array([row[2:6] for row in rows], dtype=np.float64).reshape(-1, 4)
+    return RawObjects(
+        picture=np.array([row[0] for row in rows], dtype=np.int64),
+        category=np.array([row[1] for row in rows], dtype=np.int64),
+        boxes=table,
+        crowd=np.array([row[6] for row in rows], dtype=bool),
+        areas=np.array([row[7] for row in rows], dtype=np.float64),
+        places=np.array([row[8] for row in rows], dtype=np.int64),
+        relative=relative,
+    )
+
+
+def pictures(rows: list[tuple[int, Path, int, int]]) -> RawPictures:
+    """From rows of (id, path, declared width, declared height)."""
+    return RawPictures(
+        ids=np.array([row[0] for row in rows], dtype=np.int64),
+        paths=tuple(row[1] for row in rows),
+        declared=np.array([row[2:4] for row in rows], dtype=np.int64).reshape(-1, 2),
+    )

@@ -1,0 +1,69 @@
+"""The whole way in one go, with no data, no network and no GPU: make pictures, train from nothing, evaluate on digits
+nobody has seen, predict, and write the report."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from . import evaluate, predict
+from .config import Config
+from .data.digits import make_digits
+from .detections import Detections
+from .errors import CondetrError
+from .measure import Evaluation
+from .predicting.outputs import Outputs
+from .predicting.sources import Found, find
+from .train import train
+from .training.progress import Progress
+
+SHOWN = 8  # test pictures that are drawn with their answers
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Where everything lies, how good the detector is on the test split, and how long each part took, in seconds."""
+
+    data: Path
+    weights: Path
+    pictures: Path
+    report: Path
+    evaluation: Evaluation
+    seconds: dict[str, float]
+
+
+def demo(out: Path, pictures: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
+    """Run the demo in the folder `out`, new or empty."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CondetrError(f"{out}: is there already and not empty. Remove it, or name another with --out")
+    torch.set_num_threads(1)  # a model this small waits for a second thread longer than that helps
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def done(part: str) -> None:
+        seconds[part] = time.perf_counter() - started - sum(seconds.values())
+
+    data, run = out / "digits", out / "run"
+    say(f"drawing {pictures} pictures of handwritten digits to train on, and others to test with")
+    make_digits(data, pictures, config.data.size, seed)
+    done("data")
+    say(f"training {config.recipe} from nothing")
+    train(data, run, config, progress=progress)
+    done("train")
+    say("evaluating on the test split: digits by other hands, on other parts of the photographs")
+    weights = run / "best"
+    outcome = evaluate.of_weights(str(weights), data, "test", None, batch=16)
+    report = evaluate.write(outcome, out / "report")
+    done("evaluate")
+    predictor = predict.Predictor.load(weights, "cpu")
+    words = [str(sample.path) for sample in outcome.split.samples[:SHOWN]]
+    with Outputs.open(out / "predictions", ("pictures", "jsonl"), predictor.categories) as outputs:
+        found = [one for one in find(words, io.BytesIO(), apart=out / "predictions") if isinstance(one, Found)]
+        for one, answer in predictor.stream(found, 0.5, batch=8, read=Found.read):
+            assert isinstance(answer, Detections)
+            outputs.answer(one, answer)
+    done("predict")
+    return Demo(data, weights, out / "predictions", report, outcome.evaluation, seconds)

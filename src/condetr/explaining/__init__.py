@@ -1,0 +1,1 @@
+"""What a detector looked at, as arrays, figures and a page."""

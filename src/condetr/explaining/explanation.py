@@ -1,0 +1,273 @@
+"""What a detector saw in one picture: where its queries looked, how their boxes moved, and what it nearly found.
+
+`explain` answers for one detection; a `Scene` holds one forward pass, out of which any number of questions are
+answered. (The verb is no module called `explain`, so that `from condetr import explain` is the function.)
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..boxes import cxcywh_to_xyxy
+from ..data.pictures import Source
+from ..data.prepare import open_picture
+from ..detections import Detections, best
+from ..errors import CondetrError
+from ..model.gaze import Part, Witnessed, witness
+from ..model.landmarks import extremities, landmark, mass_centre, peak, shares, within_box
+from ..predict import Predictor
+from ..shapes import Float, Int, UInt8
+from ..types import Categories
+
+Point = tuple[float | int, float | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the picture.
+
+    `covers`: the box holds the point. `kept`: the query is among the detections; if not, its score is too low.
+    """
+
+    query: int
+    label: int
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+    reference: Point
+    covers: bool
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where one query looked in one decoder layer, and how it came to its box. Points and boxes: pixels, x first.
+
+    `maps` (parts, heads, rows, columns) sum to one over the grid, whose cells tile the picture; `parts` names their
+    first axis. `mass_centres` and `peaks` say where each map looks on average and most; `looks_at` is the landmark
+    (index of `condetr.model.landmarks.LANDMARKS`) that the peak is at; `inside` and `border` are the parts of the
+    attention inside the box and near its border, the `*_uniform` those of attention that looks nowhere.
+    `extremities` are the middles of the box's left, top, right and bottom side. `stage_*` are the answers after each
+    decoder layer, the label being the best class. `encoder` (layers, heads, rows, columns) is where the encoder looks
+    from `point`; `nearest` are the queries nearest to that point.
+    """
+
+    picture: UInt8[np.ndarray, "height width 3"]
+    query: int
+    label: int
+    name: str
+    score: float
+    box: Float[np.ndarray, "4"]
+    reference: Float[np.ndarray, "2"]
+    extremities: Float[np.ndarray, "4 2"]
+    layer: int
+    parts: tuple[Part, ...]
+    maps: Float[np.ndarray, "P H h w"]
+    mass_centres: Float[np.ndarray, "P H 2"]
+    peaks: Float[np.ndarray, "P H 2"]
+    looks_at: Int[np.ndarray, "P H"]
+    inside: Float[np.ndarray, "P H"]
+    border: Float[np.ndarray, "P H"]
+    inside_uniform: float
+    border_uniform: float
+    stage_boxes: Float[np.ndarray, "S 4"]
+    stage_scores: Float[np.ndarray, " S"]
+    stage_labels: Int[np.ndarray, " S"]
+    stage_names: tuple[str, ...]
+    point: Point
+    encoder: Float[np.ndarray, "T H h w"]
+    nearest: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One picture, seen once. `boxes` (xyxy), `scores` and `labels` are every query's best class at every stage.
+
+    `detections` score at least the threshold; `all_detections` are the answers without one. Pixels of the picture.
+    """
+
+    picture: UInt8[np.ndarray, "height width 3"]
+    categories: Categories
+    detections: Detections
+    all_detections: Detections
+    boxes: Float[np.ndarray, "S N 4"]
+    scores: Float[np.ndarray, "S N"]
+    labels: Int[np.ndarray, "S N"]
+    references: Float[np.ndarray, "N 2"]
+    witnessed: Witnessed
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return (self.picture.shape[1], self.picture.shape[0])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the attention maps."""
+        return tuple(self.witnessed.padding.shape[1:])  # type: ignore[return-value]
+
+    @property
+    def heads(self) -> int:
+        return self.witnessed.cross[0].attention.heads
+
+    def layer(self, number: int) -> int:
+        """A decoder layer's number counted from 0, from one that may count from the end."""
+        layers = len(self.witnessed.cross)
+        if not -layers <= number < layers:
+            raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
+        return number % layers
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.witnessed.parts
+
+    def maps(self, queries: list[int], layer: int) -> Float[Tensor, "P H M h w"]:
+        """Where queries look in one decoder layer, in the parts that `parts` names."""
+        chosen = torch.tensor([queries], device=self.witnessed.padding.device)
+        return self.witnessed.gaze(layer, chosen).maps[:, 0].cpu()
+
+    def relative(self, queries: list[int]) -> Float[Tensor, "M 4"]:
+        """The queries' boxes (xyxy) in parts of the picture's sides."""
+        return torch.tensor(self.boxes[-1, queries] / np.array([*self.size, *self.size], dtype=np.float32))
+
+    def encoder_maps(self, layer: int, points: list[Point]) -> Float[np.ndarray, "M H h w"]:
+        """Where the cells at some points look in the self-attention of one encoder layer."""
+        rows, columns = self.grid
+        (width, height) = self.size
+        cells = [
+            min(int(y * rows / height), rows - 1) * columns + min(int(x * columns / width), columns - 1)
+            for x, y in points
+        ]
+        chosen = torch.tensor([cells], device=self.witnessed.padding.device)
+        return self.witnessed.self_attention(layer, chosen)[0].transpose(0, 1).cpu().numpy()
+
+    def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
+        """The queries whose answer is about a point: boxes that hold it, best score first, then the nearest boxes."""
+        x, y = self.inside(at)
+        boxes, scores, labels = self.boxes[-1], self.scores[-1], self.labels[-1]
+        beyond = np.maximum(np.maximum(boxes[:, :2] - [x, y], [x, y] - boxes[:, 2:]), 0)
+        distance = np.linalg.norm(beyond, axis=1)
+        kept = set(self.detections.queries.tolist())
+        return tuple(
+            Candidate(
+                query=query,
+                label=int(labels[query]),
+                name=self.categories.name(int(labels[query])),
+                score=float(scores[query]),
+                box=tuple(boxes[query].tolist()),
+                reference=tuple(self.references[query].tolist()),
+                covers=bool(distance[query] == 0),
+                kept=query in kept,
+            )
+            for query in np.lexsort((-scores, distance))[:limit].tolist()
+        )
+
+    def inside(self, at: Point) -> Point:
+        """The point itself, if it is one of the picture."""
+        width, height = self.size
+        if not (0 <= at[0] <= width and 0 <= at[1] <= height):
+            raise CondetrError(f"at {at[0]:g},{at[1]:g}: outside the picture, which is {width} x {height} pixels")
+        return at
+
+    def explanation(self, query: int, label: int, layer: int, at: Point | None = None) -> Explanation:
+        """Where a query looked on its way to its answer; `at` is the point that the encoder looks from."""
+        layer = self.layer(layer)
+        width, height = self.size
+        scale = np.array([width, height], dtype=np.float32)
+        box = self.boxes[-1, query]
+        relative, maps = self.relative([query]), self.maps([query], layer)
+        places, tops, falls = mass_centre(maps), peak(maps), shares(maps, relative)
+        middle = ((box[:2] + box[2:]) / 2).clip(0, scale)
+        point = self.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
+        within = [self.encoder_maps(i, [point])[0] for i in range(len(self.witnessed.encoder))]
+        return Explanation(
+            picture=self.picture,
+            query=query,
+            label=label,
+            name=self.categories.name(label),
+            score=self._score(query, label),
+            box=box,
+            reference=self.references[query],
+            extremities=extremities(torch.tensor(box)).numpy(),
+            layer=layer,
+            parts=self.parts,
+            maps=maps[:, :, 0].numpy(),
+            mass_centres=places[:, :, 0].numpy() * scale,
+            peaks=tops[:, :, 0].numpy() * scale,
+            looks_at=landmark(within_box(tops, relative))[:, :, 0].numpy(),
+            inside=falls.inside[..., 0].numpy(),
+            border=falls.border[..., 0].numpy(),
+            inside_uniform=falls.inside_uniform.item(),
+            border_uniform=falls.border_uniform.item(),
+            stage_boxes=self.boxes[:, query],
+            stage_scores=self.scores[:, query],
+            stage_labels=self.labels[:, query],
+            stage_names=tuple(self.categories.name(stage) for stage in self.labels[:, query].tolist()),
+            point=point,
+            encoder=np.stack(within) if within else np.empty((0, maps.shape[1], *self.grid), np.float32),
+            nearest=self.nearest(point),
+        )
+
+    def _score(self, query: int, label: int) -> float:
+        found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
+        return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
+
+
+def look(predictor: Predictor, picture: Source, threshold: float | Literal["best"] = 0.5) -> Scene:
+    """Show a picture to a detector, in one ordinary forward pass. Raises PictureError for one that cannot be read."""
+    pixels = open_picture(picture)
+    size = (pixels.shape[1], pixels.shape[0])
+    witnessed = witness(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
+    predictions = witnessed.predictions
+    (detections,) = best(predictions, predictor.scoring, [size], predictor.categories)
+    real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
+    scores, which = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
+    scale = np.array([*size, *size], dtype=np.float32)
+    return Scene(
+        picture=pixels,
+        categories=predictor.categories,
+        detections=detections.above(predictor.bar(threshold)),
+        all_detections=detections,
+        boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
+        scores=scores.cpu().numpy(),
+        labels=real[which].cpu().numpy(),
+        references=witnessed.reference[0].cpu().numpy() * scale[:2],
+        witnessed=witnessed,
+    )
+
+
+def explain(
+    predictor: Predictor,
+    picture: Source,
+    detection: int | None = None,
+    at: Point | None = None,
+    layer: int = -1,
+    threshold: float | Literal["best"] = 0.5,
+) -> Explanation:
+    """Where a detector looked, in one decoder layer, for one detection (the best unless said, counted from 0).
+
+    `at=(x, y)` in pixels instead explains the query whose answer is about that point, found or not. Raises CondetrError
+    where there is no such detection, layer or point.
+    """
+    scene = look(predictor, picture, threshold)
+    if at is not None:
+        if detection is not None:
+            raise CondetrError("give a detection or a point, not both")
+        candidate = scene.nearest(at, limit=1)[0]
+        return scene.explanation(candidate.query, candidate.label, layer, at)
+    detection = 0 if detection is None else detection
+    if not len(scene.detections):
+        raise CondetrError(nothing_found(scene))
+    if not 0 <= detection < len(scene.detections):
+        raise CondetrError(f"detection {detection}: there are {len(scene.detections)}, counted from 0")
+    query, label = int(scene.detections.queries[detection]), int(scene.detections.labels[detection])
+    return scene.explanation(query, label, layer)
+
+
+def nothing_found(scene: Scene) -> str:
+    """Why there is no detection, and what to ask instead."""
+    best = scene.all_detections
+    nearly = f"the best is {best.names[0]} with {best.scores[0]:.2g}" if len(best) else "there is no answer at all"
+    return f"nothing scores enough to be a detection; {nearly}. Lower the threshold, or ask about a point: --at X,Y"

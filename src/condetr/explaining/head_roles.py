@@ -1,0 +1,89 @@
+"""How much attention falls on objects, and what each head looks at, averaged over many detections."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from ..data.pictures import Source
+from ..errors import CondetrError
+from ..model.gaze import Part
+from ..model.landmarks import LANDMARKS, distances
+from ..predict import Predictor
+from ..shapes import Float
+from .explanation import Explanation, look
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionShares:
+    """Means over `detections` of one decoder layer, for each part (spatial, content, combined) and head.
+
+    `inside` and `border`: the part of the attention inside the box, and within a tenth of its sides of its border;
+    `inside_uniform` and `border_uniform` are those of attention that looks nowhere (for `inside`, the box's area).
+    `roles`: the landmark (inside, left, top, right, bottom) that the head's peak is most often at; `agreement`: in
+    which part of the detections it is. `places`: the mean of the maps' mass centres in the box's own
+    coordinates, where (-1, 0) is the middle of the left side.
+    """
+
+    layer: int
+    parts: tuple[Part, ...]
+    detections: int
+    inside: Float[np.ndarray, "P H"]
+    border: Float[np.ndarray, "P H"]
+    inside_uniform: float
+    border_uniform: float
+    roles: tuple[tuple[str, ...], ...]
+    agreement: Float[np.ndarray, "P H"]
+    places: Float[np.ndarray, "P H 2"]
+    distances: Float[np.ndarray, "P H 5"]
+
+
+def attention_shares(
+    predictor: Predictor,
+    pictures: Iterable[Source],
+    threshold: float | Literal["best"] = 0.5,
+    layer: int = -1,
+) -> AttentionShares:
+    """Measure a detector's attention on its own detections in some pictures, which are seen one by one.
+
+    Raises CondetrError where nothing is detected in any of them, and for a layer that does not exist.
+    """
+    seen: list[Explanation] = []
+    for picture in pictures:
+        scene = look(predictor, picture, threshold)
+        queries, labels = scene.detections.queries.tolist(), scene.detections.labels.tolist()
+        seen += [scene.explanation(query, label, layer) for query, label in zip(queries, labels)]
+    if not seen:
+        raise CondetrError(f"nothing scores {threshold} or more in these pictures. Lower the threshold")
+    return average(seen)
+
+
+def average(seen: list[Explanation]) -> AttentionShares:
+    """The means over explanations of one layer of one detector."""
+    looks_at = np.stack([one.looks_at for one in seen])
+    counts = (looks_at[..., None] == np.arange(len(LANDMARKS))).mean(0)
+    places = [_within_box(one) for one in seen]
+    return AttentionShares(
+        layer=seen[0].layer,
+        parts=seen[0].parts,
+        detections=len(seen),
+        inside=_mean([one.inside for one in seen]),
+        border=_mean([one.border for one in seen]),
+        inside_uniform=float(np.mean([one.inside_uniform for one in seen])),
+        border_uniform=float(np.mean([one.border_uniform for one in seen])),
+        roles=tuple(tuple(LANDMARKS[i] for i in row) for row in counts.argmax(-1).tolist()),
+        agreement=counts.max(-1),
+        places=_mean(places),
+        distances=_mean([distances(torch.tensor(one)).numpy() for one in places]),
+    )
+
+
+def _within_box(one: Explanation) -> Float[np.ndarray, "P H 2"]:
+    low, high = one.box[:2], one.box[2:]
+    return (2 * one.mass_centres - low - high) / np.maximum(high - low, 1e-6)
+
+
+def _mean(values: list[np.ndarray]) -> np.ndarray:
+    return np.stack(values).astype(np.float64).mean(axis=0)

@@ -1,0 +1,304 @@
+// The page of `condetr explain`: one state, kept in the address; every change of it draws everything again.
+"use strict";
+(async () => {
+  const data = JSON.parse(document.getElementById("explanation").textContent);
+  const root = document.getElementById("explain");
+  const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  const inflate = async text => new Uint8Array(await new Response(
+    new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+  const lut = bytes(data.colours);
+  const make = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes))
+      name.startsWith("on") ? element.addEventListener(name.slice(2), value)
+        : value !== false && element.setAttribute(name, value === true ? "" : value);
+    element.append(...children);
+    return element;
+  };
+  const percent = value => `${value} %`;
+  const MODES = { detection: "Detections", encoder: "Encoder", why: "Why nothing here?" };
+  const HINTS = {
+    detection: "Click a box. Arrow keys: left and right change the head, up and down the layer; n and p the detection.",
+    encoder: "Click a place: where the encoder's self-attention looks from there, mean of the heads. Arrow keys move it.",
+    why: "Click a place: the queries whose answer is about it, and why they are no detections. Arrow keys move it.",
+  };
+
+  // --- state: always complete, always legal --------------------------------------------------------------------------
+  const first = data.start;
+  const state = {};
+  const whole = (value, low, high, otherwise) => {
+    const number = Number.parseInt(value ?? "", 10);
+    return number >= low && number <= high ? number : otherwise;
+  };
+  const read = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    state.p = whole(asked.get("p"), 0, data.pictures.length - 1, first.p);
+    const picture = data.pictures[state.p];
+    state.m = asked.get("m") in MODES ? asked.get("m") : picture.shown.length ? first.m : "why";
+    if (state.m === "detection" && !picture.shown.length) state.m = "why";
+    if (state.m === "encoder" && !picture.encoder_layers) state.m = "why";
+    state.d = whole(asked.get("d"), 0, picture.shown.length - 1, Math.min(first.d, picture.shown.length - 1));
+    state.l = whole(asked.get("l"), 0, picture.layers - 1, first.l);
+    state.e = whole(asked.get("e"), 0, picture.encoder_layers - 1, picture.encoder_layers - 1);
+    state.h = asked.get("h") === "all" ? "all" : whole(asked.get("h"), 0, picture.heads - 1, "all");
+    state.t = picture.parts.includes(asked.get("t")) ? asked.get("t") : picture.parts.at(-1);
+    state.o = whole(asked.get("o"), 0, 100, 85);
+    state.c = asked.get("c") === "1" ? 1 : 0;
+    state.x = whole(asked.get("x"), 0, picture.width, first.x ?? Math.round(picture.width / 2));
+    state.y = whole(asked.get("y"), 0, picture.height, first.y ?? Math.round(picture.height / 2));
+    state.q = whole(asked.get("q"), 0, picture.queries - 1, -1);
+  };
+  const change = changes => {
+    Object.assign(state, changes);
+    history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state)));
+    read();
+    draw();
+  };
+
+  // --- numbers -------------------------------------------------------------------------------------------------------
+  const map = (picture, d, l, t, h) => {
+    const size = picture.rows * picture.columns, parts = picture.parts.length;
+    const at = (((d * picture.layers + l) * parts + picture.parts.indexOf(t)) * picture.heads + h) * size;
+    return picture.maps.subarray(at, at + size);
+  };
+  const mean = (picture, d, l, t) => {  // of the heads, each first back from its own peak to a sum of one
+    const sum = new Float32Array(picture.rows * picture.columns);
+    for (let h = 0; h < picture.heads; h++) {
+      const one = map(picture, d, l, t, h), total = one.reduce((a, b) => a + b, 0) || 1;
+      one.forEach((value, i) => { sum[i] += value / total; });
+    }
+    const peak = Math.max(...sum) || 1;
+    return sum.map(value => value / peak * 255);
+  };
+  const sight = (picture, x, y) => {  // of the encoder, from the nearest of the points that were measured
+    const [across, down] = picture.points;
+    const column = Math.min(Math.floor(x / picture.width * across), across - 1);
+    const row = Math.min(Math.floor(y / picture.height * down), down - 1);
+    const size = picture.rows * picture.columns, at = (state.e * across * down + row * across + column) * size;
+    return {
+      map: picture.encoder.subarray(at, at + size),
+      x: (column + 0.5) / across * picture.width, y: (row + 0.5) / down * picture.height,
+    };
+  };
+  const answer = (picture, query, stage) => ({
+    query, box: picture.boxes[stage][query], score: picture.scores[stage][query],
+    name: data.names[picture.labels[stage][query]], reference: picture.references[query],
+  });
+  const nearest = (picture, x, y) => Array.from({ length: picture.queries }, (_, query) => {
+    const one = answer(picture, query, picture.layers - 1), [x1, y1, x2, y2] = one.box;
+    return { ...one, distance: Math.hypot(Math.max(x1 - x, x - x2, 0), Math.max(y1 - y, y - y2, 0)) };
+  }).sort((a, b) => a.distance - b.distance || b.score - a.score).slice(0, 8);
+  const chosen = picture => state.m === "detection" ? picture.shown[state.d]
+    : state.m === "why" ? { query: state.q >= 0 ? state.q : nearest(picture, state.x, state.y)[0].query } : null;
+
+  // --- drawing -------------------------------------------------------------------------------------------------------
+  const heat = (picture, values) => {
+    const canvas = make("canvas", { width: picture.columns, height: picture.rows });
+    const context = canvas.getContext("2d"), image = context.createImageData(picture.columns, picture.rows);
+    values.forEach((value, i) => {
+      const level = Math.round(38 + value * 217 / 255);
+      image.data.set([lut[3 * level], lut[3 * level + 1], lut[3 * level + 2],
+        255 * state.o / 100 * (value / 255) ** 0.75], 4 * i);
+    });
+    context.putImageData(image, 0, 0);
+    return canvas;
+  };
+  const paint = (canvas, picture, values, marks, wide) => {
+    const scale = wide * devicePixelRatio / picture.width, context = canvas.getContext("2d");
+    canvas.width = Math.max(1, Math.round(picture.width * scale));
+    canvas.height = Math.max(1, Math.round(picture.height * scale));
+    context.drawImage(values ? picture.grey : picture.image, 0, 0, canvas.width, canvas.height);
+    context.imageSmoothingEnabled = !state.c;
+    context.imageSmoothingQuality = "high";
+    if (values) context.drawImage(heat(picture, values), 0, 0, canvas.width, canvas.height);
+    const line = devicePixelRatio * (wide > 300 ? 2 : 1);
+    const stroke = (path, colour, width, dash = []) => {
+      for (const [style, extra] of [["#000a", 2 * line], [colour, 0]]) {
+        context.setLineDash(dash); context.strokeStyle = style; context.lineWidth = width + (dash.length ? 0 : extra);
+        context.beginPath(); path(); context.stroke();
+      }
+      context.setLineDash([]);
+    };
+    for (const { box, colour, dash, thin, words } of marks.boxes ?? []) {
+      const [x1, y1, x2, y2] = box.map(value => value * scale);
+      stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), colour, thin ? line / 2 : line, dash ? [5 * line, 4 * line] : []);
+      if (!words || wide < 300) continue;
+      context.font = `${13 * devicePixelRatio}px system-ui, sans-serif`;
+      const width = context.measureText(words).width + 8 * devicePixelRatio, high = 19 * devicePixelRatio;
+      const left = Math.max(0, Math.min(x1, canvas.width - width)), top = Math.max(0, y1 - high);
+      context.fillStyle = "#000b"; context.fillRect(left, top, width, high);
+      context.fillStyle = "#fff"; context.fillText(words, left + 4 * devicePixelRatio, top + 14 * devicePixelRatio);
+    }
+    for (const [x, y] of marks.dots ?? []) {
+      context.beginPath(); context.arc(x * scale, y * scale, 2.2 * line, 0, 7);
+      context.fillStyle = "#fff"; context.fill(); context.strokeStyle = "#000"; context.lineWidth = line / 2; context.stroke();
+    }
+    for (const [place, colour] of [[marks.reference, "#38e1ff"], [marks.point, "#ff5ad0"]]) {
+      if (!place) continue;
+      const [x, y] = place.map(value => value * scale), arm = 5 * line;
+      stroke(() => { context.moveTo(x - arm, y); context.lineTo(x + arm, y); context.moveTo(x, y - arm);
+        context.lineTo(x, y + arm); }, colour, line);
+    }
+  };
+  const marksOf = (picture, query, trail) => {
+    const last = picture.layers - 1, one = answer(picture, query, last), [x1, y1, x2, y2] = one.box;
+    const boxes = [{ box: one.box, colour: "#fff", words: trail && `${one.name} ${one.score.toFixed(2)}` }];
+    for (let stage = 0; trail && stage < last; stage++)
+      boxes.unshift({ box: picture.boxes[stage][query], colour: "#ffd34d", dash: true });
+    const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+    return { boxes, dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
+      reference: picture.parts.includes("spatial") ? one.reference : null };
+  };
+  const draw = () => {
+    const picture = data.pictures[state.p], pick = chosen(picture);
+    let values = null, marks = {};
+    if (pick) marks = marksOf(picture, pick.query, true);
+    if (state.m === "detection") marks.boxes.unshift(...picture.shown.filter((_, d) => d !== state.d).map(one =>
+      ({ box: picture.boxes[picture.layers - 1][one.query], colour: "#c8ccd4", thin: true })));
+    if (state.m === "detection")
+      values = state.h === "all" ? mean(picture, state.d, state.l, state.t)
+        : map(picture, state.d, state.l, state.t, state.h);
+    if (state.m === "encoder") {
+      const seen = sight(picture, state.x, state.y);
+      values = seen.map; marks = { point: [seen.x, seen.y] };
+    }
+    if (state.m === "why") marks.point = [state.x, state.y];
+    controls(picture);
+    paint(view, picture, values, marks, Math.min(stage.clientWidth, 75 / 100 * innerHeight * picture.width / picture.height));
+    view.setAttribute("aria-label", `${picture.name}, ${MODES[state.m]}`);
+    heads(picture);
+    story(picture, pick);
+    why(picture);
+  };
+
+  // --- controls ------------------------------------------------------------------------------------------------------
+  const view = make("canvas", { tabindex: 0, role: "img", onclick: event => {
+    const picture = data.pictures[state.p], frame = view.getBoundingClientRect();
+    const x = Math.round((event.clientX - frame.left) / frame.width * picture.width);
+    const y = Math.round((event.clientY - frame.top) / frame.height * picture.height);
+    if (state.m !== "detection") return change({ x, y, q: -1 });
+    const size = box => (box[2] - box[0]) * (box[3] - box[1]);
+    const hit = picture.shown.map((one, d) => ({ d, box: picture.boxes[picture.layers - 1][one.query] }))
+      .filter(({ box }) => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3])
+      .sort((a, b) => size(a.box) - size(b.box));
+    change(hit.length ? { d: hit[0].d } : { m: "why", x, y, q: -1 });
+  } });
+  const stage = make("div", { class: "stage" }, view), panel = make("div", { class: "panel" });
+  const strip = make("div", { class: "strip" }), notes = make("div", { class: "notes" });
+  root.append(make("div", { class: "columns" }, stage, panel), strip, notes);
+  const group = (title, options, now, choose) => make("div", { class: "group", role: "group", "aria-label": title },
+    make("span", {}, title), ...options.map(([value, words, hover]) => make("button", { type: "button",
+      "aria-pressed": String(value === now), title: hover ?? "", "data-key": `${title}:${value}`,
+      onclick: () => choose(value) }, words)));
+  const count = n => Array.from({ length: n }, (_, i) => [i, String(i)]);
+  const controls = picture => {
+    const focus = document.activeElement?.dataset?.key, rows = [];
+    if (data.pictures.length > 1) rows.push(make("label", { class: "group" }, make("span", {}, "Picture"),
+      make("select", { "data-key": "picture", onchange: event => { first.x = first.y = null;
+        change({ p: Number(event.target.value), d: 0, q: -1, x: -1, y: -1 }); } },
+        ...data.pictures.map((one, i) => make("option", { value: i, selected: i === state.p }, one.name)))));
+    const modes = Object.entries(MODES).filter(([mode]) => mode === "why" ||
+      (mode === "detection" ? picture.shown.length : picture.encoder_layers));
+    rows.push(group("Show", modes, state.m, m => change({ m })));
+    if (state.m === "detection") rows.push(
+      group("Detection", picture.shown.map((one, d) => [d, `${one.name} ${one.score.toFixed(2)}`,
+        `query ${one.query}${one.kept ? "" : ", below the threshold"}`]), state.d, d => change({ d })),
+      group("Layer", count(picture.layers), state.l, l => change({ l })),
+      group("Part", picture.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),
+      group("Head", [...count(picture.heads), ["all", "all heads"]], state.h, h => change({ h })));
+    if (state.m === "encoder") rows.push(group("Layer", count(picture.encoder_layers), state.e, e => change({ e })));
+    if (state.m !== "why") rows.push(make("label", { class: "group" }, make("span", {}, "Opacity"),
+      make("input", { type: "range", min: 0, max: 100, value: state.o, "data-key": "opacity",
+        oninput: event => change({ o: Number(event.target.value) }) })),
+    make("label", { class: "group" }, make("span", {}, "Cells"), make("input", { type: "checkbox", checked: !!state.c,
+      "data-key": "cells", onchange: event => change({ c: event.target.checked ? 1 : 0 }) }), "as they are"));
+    rows.push(make("p", { class: "hint" }, HINTS[state.m]));
+    if (picture.left_out && state.m === "detection") rows.push(make("p", { class: "hint" },
+      `${picture.left_out} more detections are not in this page, to keep it small.`));
+    panel.replaceChildren(...rows);
+    if (focus) panel.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+  };
+  const heads = picture => {
+    strip.replaceChildren();
+    if (state.m !== "detection") return;
+    const query = picture.shown[state.d].query, marks = marksOf(picture, query, false);
+    const wide = Math.max(120, Math.min(290, strip.clientWidth / Math.min(picture.heads, 8)));
+    for (const part of picture.parts) {
+      const row = make("div", { class: "heads", style: `--heads:${picture.heads}` });
+      for (let h = 0; h < picture.heads; h++) {
+        const small = make("canvas", {});
+        paint(small, picture, map(picture, state.d, state.l, part, h), marks, wide);
+        const at = picture.parts.indexOf(part), one = picture.measured[state.d][state.l][at][h];
+        row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
+          String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
+        make("small", {}, `head ${h} · ${data.landmarks[one[0]]} · ${percent(one[1])} in box`)));
+      }
+      strip.append(make("h3", {}, part), row);
+    }
+  };
+  const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(words =>
+    make("th", {}, words)))), make("tbody", {}, ...rows));
+  const story = (picture, pick) => {
+    notes.replaceChildren();
+    if (!pick) return;
+    const rows = Array.from({ length: picture.layers }, (_, l) => {
+      const one = answer(picture, pick.query, l), [x1, y1, x2, y2] = one.box;
+      const cells = [l, one.name, one.score.toFixed(3), `${((x1 + x2) / 2).toFixed(1)}, ${((y1 + y2) / 2).toFixed(1)}`,
+        `${(x2 - x1).toFixed(1)} × ${(y2 - y1).toFixed(1)}`];
+      return make("tr", {}, ...cells.map(cell => make("td", {}, String(cell))));
+    });
+    notes.append(make("h3", {}, `Query ${pick.query} from layer to layer`),
+      table(["after layer", "best class", "score", "centre", "size in pixels"], rows));
+  };
+  const why = picture => {
+    if (state.m !== "why") return;
+    const query = chosen(picture).query;
+    const rows = nearest(picture, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
+      ...[make("button", { type: "button", onclick: () => change({ q: one.query }) }, `query ${one.query}`), one.name,
+        one.score.toFixed(3), one.distance ? `${one.distance.toFixed(0)} px away` : "holds the point",
+        `${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`,
+        picture.kept.includes(one.query) ? "a detection" : "score below the threshold"]
+        .map(cell => make("td", {}, cell))));
+    notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
+      table(["query", "best class", "score", "its box", "reference point", "why"], rows));
+  };
+  document.addEventListener("keydown", event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
+    const picture = data.pictures[state.p], cell = [picture.width / picture.columns, picture.height / picture.rows];
+    const turn = (value, by, of) => (value + by + of) % of;
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const step = steps[event.key];
+    if (step && state.m !== "detection") change({ q: -1,
+      x: Math.round(Math.min(Math.max(state.x + step[0] * cell[0], 0), picture.width)),
+      y: Math.round(Math.min(Math.max(state.y + step[1] * cell[1], 0), picture.height)) });
+    else if (step && step[0]) change({ h: state.h === "all" ? (step[0] > 0 ? 0 : picture.heads - 1)
+      : turn(state.h, step[0], picture.heads) });
+    else if (step) change({ l: turn(state.l, -step[1], picture.layers) });
+    else if ("np".includes(event.key) && state.m === "detection")
+      change({ d: turn(state.d, event.key === "n" ? 1 : -1, picture.shown.length) });
+    else if (event.key === "a" && state.m === "detection") change({ h: "all" });
+    else if (picture.parts[event.key - 1] && state.m === "detection") change({ t: picture.parts[event.key - 1] });
+    else return;
+    event.preventDefault();
+  });
+
+  // --- begin ---------------------------------------------------------------------------------------------------------
+  await Promise.all(data.pictures.map(async picture => {
+    [picture.maps, picture.encoder] = await Promise.all([inflate(picture.maps), inflate(picture.encoder)]);
+    picture.image = new Image();
+    picture.image.src = picture.source;
+    await picture.image.decode();
+    picture.grey = make("canvas", { width: picture.image.naturalWidth, height: picture.image.naturalHeight });
+    const context = picture.grey.getContext("2d");
+    context.drawImage(picture.image, 0, 0);
+    const pixels = context.getImageData(0, 0, picture.grey.width, picture.grey.height), values = pixels.data;
+    for (let i = 0; i < values.length; i += 4)
+      values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
+    context.putImageData(pixels, 0, 0);
+  }));
+  addEventListener("hashchange", () => { read(); draw(); });
+  addEventListener("resize", draw);
+  read();
+  draw();
+  document.documentElement.dataset.ready = "1";
+})();

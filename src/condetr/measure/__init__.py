@@ -1,0 +1,17 @@
+"""How good a detector is: COCO's twelve numbers and what stands behind them."""
+
+from .coco import NAMES, Summary
+from .columns import Columns
+from .evaluation import ClassResult, Evaluation, PictureResult, Scorer, labels_of, measure
+
+__all__ = [
+    "NAMES",
+    "ClassResult",
+    "Columns",
+    "Evaluation",
+    "PictureResult",
+    "Scorer",
+    "Summary",
+    "labels_of",
+    "measure",
+]

@@ -1,0 +1,35 @@
+"""The transformer encoder: image tokens look at one another. Post-norm, no norm at the end (DETR, appendix A.3)."""
+
+from copy import deepcopy
+
+from torch import nn
+
+from .attention import AdditiveAttention
+from .kernels import Dropout
+from .layers import FeedForward
+from .tokens import Tokens
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = AdditiveAttention(dim, heads, dropout)
+        self.feed_forward = FeedForward(dim, hidden, dropout)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, image: Tokens) -> Tokens:
+        x = self.norm1(image.content + self.dropout(self.attention(image.content, image.position, image)))
+        return image.holding(self.norm2(x + self.dropout(self.feed_forward(x))))
+
+
+class Encoder(nn.Module):
+    def __init__(self, dim: int, heads: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        first = EncoderLayer(dim, heads, hidden, dropout)
+        self.layers = nn.ModuleList(deepcopy(first) for _ in range(layers))
+
+    def forward(self, image: Tokens) -> Tokens:
+        for layer in self.layers:
+            image = layer(image)
+        return image

@@ -1,0 +1,41 @@
+"""Small layers: the MLP, the feed-forward block, and the two uses of one sine embedding."""
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..shapes import Bool, Float
+from .kernels import Dropout, Linear
+
+
+class MLP(nn.Sequential):
+    def __init__(self, inputs: int, hidden: int, outputs: int, layers: int) -> None:
+        widths = [inputs] + [hidden] * (layers - 1) + [outputs]
+        linears = [Linear(a, b) for a, b in itertools.pairwise(widths)]
+        super().__init__(*[m for linear in linears for m in (linear, nn.ReLU())][:-1])
+
+
+class FeedForward(nn.Sequential):
+    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
+        super().__init__(Linear(dim, hidden), nn.ReLU(), Dropout(dropout), Linear(hidden, dim))
+
+
+def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*any D"]:
+    """Sinusoids of (x, y) in [0, 1]: y in the first half of the channels, x in the second; sine and cosine take turns.
+
+    Conditional DETR, section 3.3, with DETR's temperature of 10000.
+    """
+    channel = torch.arange(dim // 2, device=points.device)
+    period = 10000 ** (2 * (channel // 2) / (dim // 2))
+    angle = 2 * math.pi * points.float().flip(-1)[..., None] / period
+    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-3)
+
+
+def embed_grid(padding: Bool[Tensor, "B h w"], dim: int) -> Float[Tensor, "B h w D"]:
+    """Embed each cell by where it lies within the unpadded image: column c of w at (c + 1) / w (DETR, appendix A.4)."""
+    inside = (~padding).float()
+    y, x = inside.cumsum(1), inside.cumsum(2)
+    points = torch.stack([x / (x[:, :, -1:] + 1e-6), y / (y[:, -1:, :] + 1e-6)], dim=-1)
+    return embed_points(points, dim)

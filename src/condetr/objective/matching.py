@@ -1,0 +1,85 @@
+"""The one-to-one assignment of queries to objects that costs least: every stage and picture at once.
+
+All costs are computed in one batched pass over padded targets and cross to the host in one transfer; the assignment
+itself (scipy's Jonker-Volgenant) is exact. DETR, eq. 1; the weights are the loss weights, as in both papers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ..boxes import cxcywh_to_xyxy, generalized_iou
+from ..scoring import Scoring
+from ..shapes import Float, Int
+from ..types import Predictions, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """P pairs: at `stage`, in `image`, `query` answers for `object` (an index into that image's target)."""
+
+    stage: Int[Tensor, " P"]
+    image: Int[Tensor, " P"]
+    query: Int[Tensor, " P"]
+    object: Int[Tensor, " P"]
+
+    @property
+    def queries(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The index of each pair's prediction in a tensor of axes S B N."""
+        return self.stage, self.image, self.query
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedTargets:
+    """The targets of a batch as two tensors, objects padded to the most crowded picture."""
+
+    labels: Int[Tensor, "B M"]
+    boxes: Float[Tensor, "B M 4"]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> "PaddedTargets":
+        counts = tuple(len(t.labels) for t in targets)
+        labels = targets[0].labels.new_zeros(len(targets), max(counts))
+        boxes = targets[0].boxes.new_full((len(targets), max(counts), 4), 0.5)
+        for i, (target, count) in enumerate(zip(targets, counts)):
+            labels[i, :count] = target.labels
+            boxes[i, :count] = target.boxes
+        return cls(labels, boxes, counts)
+
+
+class Matcher:
+    def __init__(self, scoring: Scoring, class_cost: float, l1_cost: float, giou_cost: float) -> None:
+        self.scoring = scoring
+        self.class_cost, self.l1_cost, self.giou_cost = class_cost, l1_cost, giou_cost
+
+    @torch.no_grad()
+    def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
+        """Match every stage of every image. A picture with more objects than queries keeps the cheapest ones."""
+        # what is no number costs nothing here: scipy would refuse it, and the loss is where it is found and named
+        cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
+        pairs = [
+            (stage, image, *linear_sum_assignment(cost[stage, image, :count]))
+            for stage in range(cost.shape[0])
+            for image, count in enumerate(targets.counts)
+            if count
+        ]
+        index = np.concatenate(
+            [np.stack([np.full_like(q, s), np.full_like(q, b), q, o]) for s, b, o, q in pairs]
+            or [np.zeros((4, 0), dtype=np.int64)],
+            axis=1,
+        )
+        return Matches(*torch.from_numpy(index).to(predictions.logits.device, non_blocking=True))
+
+    def cost(self, predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
+        logits, boxes = predictions.logits.float(), predictions.boxes.float()
+        classes = self.scoring.cost(logits, targets.labels.expand(len(logits), -1, -1)).mT
+        # queries come last: an axis of hundreds, along which a processor computes and the assignment reads
+        found, truth = boxes[:, :, None], targets.boxes[None, :, :, None]
+        l1 = sum((a - b).abs() for a, b in zip(found.movedim(-1, 0).contiguous(), truth.movedim(-1, 0).contiguous()))
+        giou = generalized_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
+        return (self.class_cost * classes + self.l1_cost * l1 - self.giou_cost * giou).mT

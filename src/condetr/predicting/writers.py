@@ -1,0 +1,170 @@
+"""One class for each way to write answers down: annotated pictures, COCO results, JSON lines, CSV."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from ..detections import Detections
+from ..draw import draw
+from ..files import replacing
+from ..types import Categories
+from .sources import Found
+
+FIRST_NUMBER = 1_000_000_001  # image ids from here on are running numbers, beyond those that file names carry
+COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", "y1", "x2", "y2")
+
+
+class Writer(ABC):
+    @abstractmethod
+    def answer(self, found: Found, detections: Detections) -> None: ...
+
+    def refuse(self, name: str, reason: str) -> None:  # noqa: B027
+        """A picture without an answer; formats that have no place for one leave it out."""
+
+
+class Pictures(Writer):
+    """Each picture with its boxes, as JPEG, or PNG where it was one, in the folders it was found in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.taken: set[str] = set()
+
+    def answer(self, found: Found, detections: Detections) -> None:
+        path = self._path(found)
+        content = io.BytesIO()
+        drawn = Image.fromarray(draw(found.read(), detections))
+        if path.suffix.lower() == ".png":
+            drawn.save(content, "PNG", compress_level=3)
+        else:
+            drawn.save(content, "JPEG", quality=92, subsampling=0)
+        with replacing(path) as part:
+            part.write_bytes(content.getbuffer())
+
+    def _path(self, found: Found) -> Path:
+        """A name no other picture of this run has, inside the folder, and never that of the picture itself."""
+        *folders, name = [_tame(part) for part in found.below.parts] or ["picture"]
+        suffix = "" if name.lower().endswith((".jpg", ".jpeg", ".png")) else ".jpg"
+        stem, _, ending = name.rpartition(".") if not suffix else (name, "", "")
+        number, candidate = 1, name + suffix
+        while (key := "/".join((*folders, candidate)).casefold()) in self.taken or self._is_source(
+            self.folder.joinpath(*folders, candidate), found
+        ):
+            number += 1
+            candidate = f"{stem}-{number}.{ending}" if ending else f"{stem}-{number}{suffix}"
+        self.taken.add(key)
+        return self.folder.joinpath(*folders, candidate)
+
+    @staticmethod
+    def _is_source(path: Path, found: Found) -> bool:
+        return isinstance(found.place, Path) and path.exists() and path.samefile(found.place)
+
+
+def _tame(part: str) -> str:
+    """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
+    part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())
+    part = "_" + part[1:] if part.startswith(".") else part
+    if len(part.encode()) > 200:
+        digest = hashlib.sha256(part.encode()).hexdigest()[:8]
+        part = part.encode()[:150].decode(errors="ignore") + "-" + digest + PurePosixPath(part).suffix[:8]
+    return part or "_"
+
+
+class Coco(Writer):
+    """`coco.json`: COCO results, one list. `coco_images.json`: which image id is which file, and the categories.
+
+    The image id is the number a file is named by (000000039769.jpg: 39769), else a running number from 1000000001.
+    """
+
+    def __init__(self, results: io.TextIOBase, images: io.TextIOBase) -> None:
+        self.results, self.images = results, images
+        self.taken: set[int] = set()
+        self.next = FIRST_NUMBER
+        self.comma = {results: "", images: ""}
+
+    @classmethod
+    @contextmanager
+    def open(cls, results: io.TextIOBase, images: io.TextIOBase, categories: Categories) -> Iterator["Coco"]:
+        results.write("[")
+        images.write('{"images": [')
+        try:
+            yield cls(results, images)
+        finally:
+            results.write("\n]\n")
+            named = [{"id": categories.ids[label], "name": categories.name(label)} for label in categories.real]
+            images.write(f'\n],\n"categories": {json.dumps(named)}}}\n')
+
+    def answer(self, found: Found, detections: Detections) -> None:
+        id = self._id(found)
+        width, height = detections.size
+        image = {"id": id, "file_name": found.name, "width": width, "height": height}
+        self._item(self.images, image)
+        for result in detections.to_coco(id):
+            self._item(self.results, result)
+
+    def _item(self, file: io.TextIOBase, values: dict) -> None:
+        file.write(f"{self.comma[file]}\n{json.dumps(values)}")
+        self.comma[file] = ","
+
+    def _id(self, found: Found) -> int:
+        stem = PurePosixPath(found.below.name).stem
+        id = int(stem) if re.fullmatch(r"[0-9]{1,15}", stem) else self.next
+        if id in self.taken or id >= FIRST_NUMBER:
+            id = self.next
+        self.next += id == self.next
+        self.taken.add(id)
+        return id
+
+
+class JsonLines(Writer):
+    """`predictions.jsonl`: an object for each picture, with its detections or with the reason why there are none."""
+
+    def __init__(self, file: io.TextIOBase) -> None:
+        self.file = file
+
+    def answer(self, found: Found, detections: Detections) -> None:
+        width, height = detections.size
+        objects = [
+            {"category_id": id, "category": name, "score": round(score, 6), "box": [round(x, 3) for x in box]}
+            for id, name, score, box in rows(detections)
+        ]
+        self._line({"file": found.name, "width": width, "height": height, "detections": objects})
+
+    def refuse(self, name: str, reason: str) -> None:
+        self._line({"file": name, "error": reason})
+
+    def _line(self, values: dict) -> None:
+        self.file.write(json.dumps(values) + "\n")
+        self.file.flush()
+
+
+class Csv(Writer):
+    """`predictions.csv`: a line for each detection. A text that a spreadsheet would run as a formula starts with '."""
+
+    def __init__(self, file: io.TextIOBase) -> None:
+        self.file, self.rows = file, csv.writer(file)  # RFC 4180: lines end with CR LF
+        self.rows.writerow(COLUMNS)
+
+    def answer(self, found: Found, detections: Detections) -> None:
+        size = detections.size
+        for id, name, score, box in rows(detections):
+            corners = (f"{x:.3f}" for x in box)
+            self.rows.writerow((_no_formula(found.name), *size, id, _no_formula(name), f"{score:.6f}", *corners))
+        self.file.flush()
+
+
+def rows(detections: Detections) -> Iterator[tuple[int, str, float, list[float]]]:
+    scores, boxes = detections.scores.astype(float).tolist(), detections.boxes.astype(float).tolist()
+    yield from zip(detections.category_ids, detections.names, scores, boxes)
+
+
+def _no_formula(text: str) -> str:
+    """OWASP, CSV injection: cells that begin so are formulas to Excel, LibreOffice and Google Sheets."""
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text

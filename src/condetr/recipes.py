@@ -1,0 +1,79 @@
+"""Settings by name: what the two papers published, and our own for small data and small machines.
+
+A recipe is a function that returns a whole config. The published ones are facts (both papers' sections on training, and
+the scripts beside the official code), not advice.
+"""
+
+from collections.abc import Callable
+
+from .config import Backbone, Config, Data, Detr, Loss, Model, Softmax, Train
+from .errors import ConfigError
+
+
+def conditional_detr(name: str, backbone: Backbone, batch: int = 16) -> Config:
+    """Conditional DETR, 50 epochs: 300 queries, focal loss, reference points, diagonal T."""
+    return Config(recipe=name, model=Model(backbone=backbone), train=Train(batch=batch))
+
+
+def detr(name: str, backbone: Backbone) -> Config:
+    """DETR, 300 epochs, the rate dropped after 200: 100 queries, softmax with 'no object'."""
+    model = Model(backbone=backbone, scoring=Softmax(), decoder=Detr(), reference="centre", queries=100)
+    return Config(recipe=name, model=model, loss=Loss(classes=1.0), train=Train(epochs=300, drop_at=2 / 3))
+
+
+def small() -> Config:
+    """A few hundred pictures and a patient CPU: ResNet-18 up to its third stage, stride 16, a small transformer."""
+    return Config(
+        recipe="small",
+        model=Model(
+            backbone=Backbone(name="resnet18", last_stage=3, stride=16),
+            dim=128, hidden=512, encoder_layers=1, decoder_layers=2, queries=100, dropout=0.0,
+        ),
+        data=Data(size=192),
+        train=Train(epochs=60, lr=5e-4, batch=4, warmup_steps=100, ema=0.99),
+    )  # fmt: skip
+
+
+def nano() -> Config:
+    """From nothing, on a CPU, in minutes: under a million parameters, for pictures of about a hundred pixels."""
+    return Config(
+        recipe="nano",
+        model=Model(
+            backbone=Backbone(name="nano", last_stage=2, stride=8, norm="channel", trains_from="stem"),
+            dim=128, hidden=256, encoder_layers=1, decoder_layers=2, queries=16, dropout=0.0,
+        ),
+        data=Data(size=80),
+        train=Train(epochs=13, lr=1e-3, backbone_lr=1.0, batch=16, warmup_steps=100, ema=0.99, init="none"),
+    )  # fmt: skip
+
+
+R50 = Backbone(name="resnet50")
+R101 = Backbone(name="resnet101")
+DC5_R50 = Backbone(name="resnet50", stride=16)
+DC5_R101 = Backbone(name="resnet101", stride=16)
+
+RECIPES: dict[str, Callable[[], Config]] = {
+    "conditional_detr_r50": lambda: conditional_detr("conditional_detr_r50", R50),
+    "conditional_detr_dc5_r50": lambda: conditional_detr("conditional_detr_dc5_r50", DC5_R50, batch=8),
+    "conditional_detr_r101": lambda: conditional_detr("conditional_detr_r101", R101),
+    "conditional_detr_dc5_r101": lambda: conditional_detr("conditional_detr_dc5_r101", DC5_R101, batch=8),
+    "conditional_detr_r18": lambda: conditional_detr("conditional_detr_r18", Backbone(name="resnet18")),
+    "conditional_detr_r34": lambda: conditional_detr("conditional_detr_r34", Backbone(name="resnet34")),
+    "detr_r50": lambda: detr("detr_r50", R50),
+    "detr_dc5_r50": lambda: detr("detr_dc5_r50", DC5_R50),
+    "detr_r101": lambda: detr("detr_r101", R101),
+    "detr_dc5_r101": lambda: detr("detr_dc5_r101", DC5_R101),
+    "small": small,
+    "nano": nano,
+}
+
+
+def recipe(name: str) -> Config:
+    if name not in RECIPES:
+        raise ConfigError(f"{name}: no such recipe. There are {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+def matching(model: Model) -> str:
+    """The name of the published recipe with exactly this model, or 'custom'."""
+    return next((name for name, make in RECIPES.items() if make().model == model), "custom")

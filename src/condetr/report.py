@@ -1,0 +1,306 @@
+"""A report is one HTML file that needs nothing else: style, data and pictures inside, no network, light and dark."""
+
+import base64
+import html
+import io
+import json
+import math
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
+from PIL import Image
+
+from .files import write_text
+from .shapes import UInt8
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Cell = str | int | float | None
+
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6fde", "#e08a1e", "#2a9d6f", "#d1495b", "#7a5cc7", "#808894"
+LARGEST_VECTOR = 1_500_000  # characters of SVG above which a figure is stored as pixels instead
+LONGEST_SIDE = 1280  # pixels of a stored picture: enough for a screen, small enough for a mail
+
+
+class Page:
+    """Build a page from top to bottom, then `save` it. Every text is escaped; only `raw` and `script` are trusted."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title, self.subtitle = title, subtitle
+        self._body: list[str] = []
+        self._contents: list[tuple[str, str]] = []
+        self._scripts: list[str] = []
+
+    def heading(self, text: str) -> None:
+        """A section; it also appears in the page's list of contents."""
+        anchor = f"section-{len(self._contents) + 1}"
+        self._contents.append((anchor, text))
+        self._body.append(f'<h2 id="{anchor}">{_escape(text)}</h2>')
+
+    def text(self, paragraph: str) -> None:
+        self._body.append(f"<p>{_escape(paragraph)}</p>")
+
+    def numbers(self, tiles: Sequence[tuple[str, Cell] | tuple[str, Cell, str]]) -> None:
+        """Headline tiles: (label, value) or (label, value, a small note below)."""
+        parts = []
+        for label, value, *note in tiles:
+            small = f"<small>{_escape(note[0])}</small>" if note else ""
+            parts.append(f"<div><span>{_escape(label)}</span><b>{_escape(_shown(value))}</b>{small}</div>")
+        self._body.append(f'<div class="tiles">{"".join(parts)}</div>')
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = "") -> None:
+        """Rows of text and numbers; a click on a header sorts. None and NaN are shown as a dash."""
+        rows = [list(row) for row in rows]
+        numeric = [
+            all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
+            for i in range(len(headers))
+        ]
+        head = "".join(f"<th{_number(n)}>{_escape(h)}</th>" for h, n in zip(headers, numeric, strict=True))
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td{_number(n)}{_sort_key(c)}>{_escape(_shown(c))}</td>" for c, n in zip(row, numeric))
+            + "</tr>"
+            for row in rows
+        )
+        table = f"<table>{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        self._body.append(f'<div class="scroll">{table}</div>')
+
+    def figure(self, figure: Figure, caption: str = "") -> None:
+        """A matplotlib figure as inline SVG (as PNG when it is huge). Takes the figure over: backgrounds become
+        transparent and pure black follows the page's ink in the dark (use "#111111" for a black that stays)."""
+        self._body.append(f'<figure class="chart">{_drawn(figure)}{_figcaption(caption)}</figure>')
+
+    def picture(self, picture: Picture, caption: str = "") -> None:
+        self._body.append(_pictured(picture, caption))
+
+    def gallery(self, pictures: Iterable[tuple[Picture, str]]) -> None:
+        """Pictures side by side; a click enlarges one."""
+        self._body.append(f'<div class="gallery">{"".join(_pictured(*one) for one in pictures)}</div>')
+
+    def raw(self, markup: str) -> None:
+        """HTML as it is. The caller escapes what came from outside (`html.escape`)."""
+        self._body.append(markup)
+
+    def data(self, name: str, value: Any) -> None:
+        """JSON for a script of the page: `JSON.parse(document.getElementById(name).textContent)`. NaN becomes null."""
+        content = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+        self._body.append(f'<script type="application/json" id="{_escape(name)}">{_inside_script(content)}</script>')
+
+    def script(self, source: str) -> None:
+        """JavaScript of ours, run after everything else is on the page."""
+        self._scripts.append(source)
+
+    def html(self) -> str:
+        links = "".join(f'<a href="#{anchor}">{_escape(text)}</a>' for anchor, text in self._contents)
+        contents = f"<nav>{links}</nav>" if len(self._contents) > 1 else ""
+        subtitle = f'<p class="subtitle">{_escape(self.subtitle)}</p>' if self.subtitle else ""
+        sources = (source.replace("</", "<\\/") for source in (_SCRIPT, *self._scripts))
+        scripts = "".join(f"<script>{source}</script>" for source in sources)
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<link rel="icon" href="data:,"><title>{_escape(self.title)}</title><style>{_STYLE}</style></head><body>'
+            f"<header><h1>{_escape(self.title)}</h1>{subtitle}{contents}</header>"
+            f"<main>{''.join(self._body)}</main><dialog></dialog>{scripts}</body></html>\n"
+        )
+
+    def save(self, path: Path) -> None:
+        write_text(path, self.html())
+
+
+def chart(columns: int = 1, size: tuple[float, float] = (8.0, 3.6)) -> tuple[Figure, list[Axes]]:
+    """A figure with plots side by side in the house's look, without pyplot's global state; size in inches."""
+    figure = Figure(figsize=size, layout="constrained")
+    plots = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    for plot in plots:
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.spines[["left", "bottom"]].set_color(GREY)
+        plot.tick_params(color=GREY, labelsize=9)
+        plot.grid(color=GREY, alpha=0.25, linewidth=0.6)
+        plot.set_axisbelow(True)
+    return figure, plots
+
+
+def _drawn(figure: Figure) -> str:
+    _take_literally(figure)
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+        if legend := axes.get_legend():
+            legend.get_frame().set_alpha(0)
+            legend.get_frame().set_edgecolor("none")
+    stream = io.StringIO()
+    # Text stays text (small, searchable), and the ids inside depend on the content alone.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "condetr"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has its own fonts
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = re.sub("<!--.*?-->", "", stream.getvalue(), flags=re.DOTALL)
+    if len(svg) > LARGEST_VECTOR:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=160, facecolor="white")
+        return f'<img alt="" src="{_data_uri("png", pixels.getvalue())}">'
+    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("\n", " ")
+    return re.sub(r' width="[\d.]+pt"', "", re.sub(r' height="[\d.]+pt"', "", svg, count=1), count=1)
+
+
+def _take_literally(figure: Figure) -> None:
+    """A dollar sign in a class name is no mathematics; only ticks that matplotlib words itself may contain any."""
+    worded = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if not isinstance(axis.get_major_formatter(), FixedFormatter)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in worded:
+            text.set_parse_math(False)
+
+
+def _pictured(picture: Picture, caption: str) -> str:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    if max(image.size) <= 256:
+        image.save(stream, "png")
+        kind = "png"
+    else:
+        image.save(stream, "jpeg", quality=87, subsampling=0)  # full colour: thin coloured lines stay sharp
+        kind = "jpeg"
+    source = _data_uri(kind, stream.getvalue())
+    return f'<figure class="picture"><img alt="{_escape(caption)}" src="{source}">{_figcaption(caption)}</figure>'
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _escape(text: str) -> str:
+    """For element content and quoted attributes; control characters, which HTML forbids, become a visible mark."""
+    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text), quote=True)
+
+
+def _shown(value: Cell) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _number(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _sort_key(value: Cell) -> str:
+    return f' data-key="{value!r}"' if isinstance(value, int | float) and math.isfinite(value) else ""
+
+
+def _caption(text: str) -> str:
+    return f"<caption>{_escape(text)}</caption>" if text else ""
+
+
+def _figcaption(text: str) -> str:
+    return f"<figcaption>{_escape(text)}</figcaption>" if text else ""
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _inside_script(content: str) -> str:
+    """JSON that cannot end its own script element or open a comment in it."""
+    return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+_POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fbfbfc; --card: #fff; --ink: #1c2430; --soft: #5d6878; --line: #e2e6ec;
+  --accent: #2f6fde; --shade: #f1f4f8; }
+@media (prefers-color-scheme: dark) { :root { --paper: #12161c; --card: #1a2029; --ink: #e4e8ee; --soft: #98a3b3;
+  --line: #2c3440; --accent: #7aa7ff; --shade: #202833; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
+  Roboto, "Helvetica Neue", Arial, sans-serif; overflow-wrap: anywhere; }
+header, main { max-width: 68rem; margin: 0 auto; padding: 0 1.5rem; }
+header { padding-top: 2.5rem; }
+main { padding-bottom: 4rem; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0; letter-spacing: -0.02em; }
+h2 { font-size: 1.3rem; margin: 3rem 0 0.5rem; padding-top: 0.5rem; letter-spacing: -0.01em; }
+p { max-width: 46rem; margin: 0.5rem 0 1rem; }
+.subtitle { color: var(--soft); margin: 0.4rem 0 0; }
+nav { display: flex; flex-wrap: wrap; gap: 0.4rem; margin: 1.2rem 0 0; padding-bottom: 1.2rem;
+  border-bottom: 1px solid var(--line); }
+nav a { color: var(--soft); text-decoration: none; font-size: 0.85rem; padding: 0.15rem 0.7rem; border-radius: 1rem;
+  background: var(--shade); }
+nav a:hover { color: var(--accent); }
+a { color: var(--accent); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 0.8rem; margin: 1.2rem 0; }
+.tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 0.7rem; padding: 0.8rem 1rem; }
+.tiles span, .tiles small { display: block; color: var(--soft); font-size: 0.82rem; line-height: 1.35; }
+.tiles b { display: block; font-size: 1.6rem; font-weight: 650; font-variant-numeric: tabular-nums; line-height: 1.4; }
+.scroll { overflow: auto; max-height: 38rem; margin: 1rem 0; border: 1px solid var(--line); border-radius: 0.7rem;
+  background: var(--card); }
+table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
+caption { caption-side: bottom; color: var(--soft); font-size: 0.85rem; text-align: left; padding: 0.6rem 0.9rem; }
+th, td { padding: 0.42rem 0.9rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { position: sticky; top: 0; background: var(--shade); color: var(--soft); font-weight: 600; font-size: 0.82rem;
+  cursor: pointer; user-select: none; white-space: nowrap; }
+th[data-order="up"]::after { content: " ↑"; } th[data-order="down"]::after { content: " ↓"; }
+tbody tr:hover { background: var(--shade); }
+tbody tr:last-child td { border-bottom: 0; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+figure { margin: 1rem 0; }
+.chart { background: var(--card); border: 1px solid var(--line); border-radius: 0.7rem; padding: 1rem; }
+.chart svg { display: block; width: 100%; height: auto; max-height: 34rem; color: var(--ink); fill: currentColor; }
+.chart img { display: block; max-width: 100%; margin: auto; }
+figcaption { color: var(--soft); font-size: 0.85rem; margin-top: 0.5rem; line-height: 1.4; }
+.picture img { display: block; max-width: 100%; border-radius: 0.5rem; border: 1px solid var(--line); cursor: zoom-in; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem; margin: 1rem 0;
+  align-items: start; }
+.gallery figure { margin: 0; } .gallery img { width: 100%; }
+dialog { max-width: 96vw; max-height: 96vh; padding: 0; border: 0; background: none; }
+dialog::backdrop { background: #000c; }
+dialog img { max-width: 96vw; max-height: 94vh; display: block; min-width: min(60vw, 40rem); cursor: zoom-out; }
+@media print { :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; --shade: #f3f3f3;
+  color-scheme: light; } nav { display: none; } body { font-size: 11pt; } header, main { max-width: none; padding: 0; }
+  .scroll { max-height: none; overflow: visible; } h2 { break-after: avoid; margin-top: 1.5rem; }
+  figure, tr, .tiles div { break-inside: avoid; } th { position: static; } }
+"""
+
+_SCRIPT = """
+document.addEventListener("click", event => {
+  const dialog = document.querySelector("dialog"), target = event.target;
+  if (target.closest("dialog")) return dialog.close();
+  if (target.matches(".picture img")) { dialog.replaceChildren(target.cloneNode()); return dialog.showModal(); }
+  const head = target.closest("th");
+  if (!head || !head.closest("thead")) return;
+  const body = head.closest("table").tBodies[0], column = head.cellIndex;
+  const order = head.dataset.order === "down" ? "up" : "down", sign = order === "up" ? 1 : -1;
+  for (const other of head.parentNode.children) delete other.dataset.order;
+  head.dataset.order = order;
+  const key = row => row.cells[column].dataset.key ?? null, words = row => row.cells[column].textContent;
+  const compare = (a, b) => {
+    if (!head.classList.contains("number")) return sign * words(a).localeCompare(words(b));
+    if (key(a) === null || key(b) === null) return (key(a) === null) - (key(b) === null);
+    return sign * (key(a) - key(b));
+  };
+  body.append(...[...body.rows].sort(compare));
+});
+"""

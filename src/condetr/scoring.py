@@ -1,0 +1,129 @@
+"""How logits mean classes. One object decides the head's width and prior, the matching cost, the loss, the probability
+and the ranking of answers, because these must agree."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .shapes import Float, Int
+from .types import Tally
+
+Ranked = tuple[Float[Tensor, "B M"], Int[Tensor, "B M"], Int[Tensor, "B M"]]
+Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # stage, image, query of each matched pair
+
+
+class Scoring(ABC):
+    @abstractmethod
+    def width(self, classes: int) -> int:
+        """Logits a head needs for so many classes."""
+
+    @abstractmethod
+    def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
+        """What it costs, in class alone, to match each query with each object."""
+
+    @abstractmethod
+    def loss(
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+    ) -> Float[Tensor, " S"]:
+        """The classification loss of each stage: matched queries have a label, all others are background.
+
+        `step` normalises: it counts over the whole optimizer step, of which these pictures may be a part.
+        """
+
+    @abstractmethod
+    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]: ...
+
+    @abstractmethod
+    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
+        """Scores, queries and labels of the answers, best first; only labels in `real` may answer."""
+
+
+class SoftmaxScoring(Scoring):
+    """DETR: one of K classes or 'no object', which is the last logit and counts for less in the loss."""
+
+    def __init__(self, background_weight: float) -> None:
+        self.background_weight = background_weight
+
+    def width(self, classes: int) -> int:
+        return classes + 1
+
+    def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
+        return -_columns(logits.softmax(-1), labels)
+
+    def loss(
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+    ) -> Float[Tensor, " S"]:
+        """Cross-entropy, a weighted mean over the queries of the step's pictures (DETR, eq. 2)."""
+        background = logits.shape[-1] - 1
+        truth = torch.full(logits.shape[:-1], background, device=logits.device)
+        truth[matched] = labels
+        weight = torch.ones(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+        weight[background] = self.background_weight
+        entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), weight, reduction="none")
+        queries = logits.shape[2]
+        answering = step.matched(queries)
+        background_queries = len(step.counts) * queries - answering
+        return entropy.view_as(truth).sum((1, 2)) / (answering + self.background_weight * background_queries)
+
+    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
+        return logits.softmax(-1)[..., :-1]
+
+    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
+        """Every query answers once, with its best class."""
+        score, which = probability[..., real].max(-1)
+        score, query = score.sort(dim=-1, descending=True, stable=True)
+        return score[:, :limit], query[:, :limit], real[which.gather(1, query)][:, :limit]
+
+
+class FocalScoring(Scoring):
+    """Conditional DETR: K independent yes/no questions, hard ones weighing more."""
+
+    def __init__(self, alpha: float, gamma: float) -> None:
+        self.alpha, self.gamma = alpha, gamma
+
+    def width(self, classes: int) -> int:
+        return classes
+
+    def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
+        """Focal loss of a yes minus that of a no, with the official code's 1e-8 inside the logarithms."""
+        p = _columns(logits, labels).sigmoid()
+        yes = self.alpha * (1 - p) ** self.gamma * -(p + 1e-8).log()
+        no = (1 - self.alpha) * p**self.gamma * -(1 - p + 1e-8).log()
+        return yes - no
+
+    def loss(
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+    ) -> Float[Tensor, " S"]:
+        """Sigmoid focal loss summed over all logits, over the number of objects.
+
+        Nearly every answer is a no: sum that for all logits, then exchange it for a yes where an object was matched.
+        """
+        no = 1 - self.alpha
+        total = no * self._focal(logits).sum((1, 2, 3))
+        at = logits[(*matched, labels)]
+        exchange = self.alpha * self._focal(-at) - no * self._focal(at)
+        return total.index_add(0, matched[0], exchange) / step.objects
+
+    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
+        return logits.sigmoid()
+
+    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
+        """The best (query, class) pairs; a query may answer with several classes."""
+        pairs = probability[..., real].flatten(1)
+        score, pair = pairs.topk(min(limit, pairs.shape[1]), dim=1)
+        return score, pair // len(real), real[pair % len(real)]
+
+    def _focal(self, wrong: Tensor) -> Tensor:
+        """The focal loss, unbalanced, of logits for what is not the case: sigmoid(x)^gamma * -log(1 - sigmoid(x))."""
+        return wrong.sigmoid() ** self.gamma * F.softplus(wrong)
+
+
+PRIOR = -math.log((1 - 0.01) / 0.01)  # the class bias at which every focal score starts at 0.01
+
+
+def _columns(x: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
+    """For each query the entries of the objects' labels."""
+    return x.gather(-1, labels[..., None, :].expand(*x.shape[:-1], labels.shape[-1]))

@@ -1,0 +1,37 @@
+"""The curves of a training as one picture."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import replacing
+
+
+def draw_curves(file: Path, epochs: Sequence[dict[str, Any]], title: str) -> None:
+    """Loss and AP over the epochs, and the rate; `epochs` are the journal's lines of that kind."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    loss, ap, rate = figure.subplots(1, 3)
+    at = [row["epoch"] for row in epochs]
+    loss.plot(at, [row["loss"] for row in epochs], color="#222222", label="all stages")
+    for term, colour in (("classes", "#0072b2"), ("l1", "#d55e00"), ("giou", "#009e73")):
+        loss.plot(at, [row[term] for row in epochs], color=colour, label=f"{term}, last stage")
+    loss.set(xlabel="epoch", title="loss", yscale="log")
+    loss.legend(fontsize=7)
+    scored = [row for row in epochs if row.get("ap") is not None]
+    for name, colour in (("ap50", "#56b4e9"), ("ap", "#0072b2"), ("ap75", "#e69f00")):
+        ap.plot([row["epoch"] for row in scored], [row[name] for row in scored], color=colour, label=name.upper())
+    ap.set(xlabel="epoch", title="valid", ylim=(0, 1))
+    if scored:
+        ap.legend(fontsize=7)
+    rate.plot(at, [row["lr"] for row in epochs], color="#cc79a7")
+    rate.set(xlabel="epoch", title="rate", yscale="log")
+    for axes in (loss, ap, rate):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=9)
+    with replacing(file) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a font without some letter of a folder's name is no news
+        figure.savefig(part, format="png", dpi=130)

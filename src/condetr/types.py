@@ -1,0 +1,146 @@
+"""The values that cross module borders. Axes: B images, N queries, C logits, K classes, M objects, S decoder stages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import CondetrError
+from .shapes import Bool, Float, Int
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """A padded batch, normalised, zero outside each image; `padding` is True there.
+
+    `ragged=False` promises that nothing is padded, known on the host when the batch was made, so that no layer has to
+    look at a tensor on the device to leave its mask out. It never changes an answer.
+    """
+
+    pixels: Float[Tensor, "B 3 H W"]
+    padding: Bool[Tensor, "B H W"]
+    ragged: bool = True
+
+    @classmethod
+    def pad(cls, pictures: Sequence[Float[Tensor, "3 _h _w"]]) -> "Images":
+        """Put pictures of any sizes into the top left corners of one batch, as large as the largest of each side."""
+        height, width = (max(p.shape[side] for p in pictures) for side in (1, 2))
+        pixels = pictures[0].new_zeros(len(pictures), 3, height, width)
+        padding = torch.ones(len(pictures), height, width, dtype=torch.bool, device=pixels.device)
+        for i, picture in enumerate(pictures):
+            h, w = picture.shape[1:]
+            pixels[i, :, :h, :w] = picture
+            padding[i, :h, :w] = False
+        return cls(pixels, padding, ragged=any(p.shape[1:] != (height, width) for p in pictures))
+
+    def to(self, device: torch.device | str) -> "Images":
+        return Images(
+            self.pixels.to(device, non_blocking=True), self.padding.to(device, non_blocking=True), self.ragged
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one training image contains; labels index `Categories`, boxes are relative cxcywh."""
+
+    labels: Int[Tensor, " M"]
+    boxes: Float[Tensor, "M 4"]
+
+    def to(self, device: torch.device | str) -> "Target":
+        return Target(self.labels.to(device, non_blocking=True), self.boxes.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many objects each picture of one optimizer step has, over all its processes and micro-batches.
+
+    The losses are divided by what is counted here, so that no way of cutting up a step changes its gradient.
+    """
+
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> "Tally":
+        """Of a step that is one batch in one process."""
+        return cls(tuple(len(target.labels) for target in targets))
+
+    @property
+    def objects(self) -> int:
+        """All of them, at least one: a step without an object still has something to learn, and divides by this."""
+        return max(1, sum(self.counts))
+
+    def matched(self, queries: int) -> int:
+        """How many queries have an object to answer for, when each picture is given so many queries."""
+        return sum(min(count, queries) for count in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What the model says at each decoder stage; the last stage is the answer, the others are supervised too.
+
+    Boxes are cxcywh, relative to each unpadded image.
+    """
+
+    logits: Float[Tensor, "S B N C"]
+    boxes: Float[Tensor, "S B N 4"]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The classes of one set of weights: label (index 0..K-1) ↔ category id (the data set's number) ↔ name.
+
+    COCO's ids have gaps, and heads trained on them have a logit for every id. Such a slot has the name None: it is
+    kept, so that published weights keep their shape, and it is never answered.
+    """
+
+    ids: tuple[int, ...]
+    names: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.names):
+            raise CondetrError(f"categories: {len(self.ids)} ids but {len(self.names)} names")
+        if len(set(self.ids)) != len(self.ids):
+            raise CondetrError(f"categories: the same id twice in {self.ids}")
+
+    def __len__(self) -> int:
+        """The number of labels K, gaps included."""
+        return len(self.ids)
+
+    @cached_property
+    def label_of(self) -> dict[int, int]:
+        """Category id → label, real classes only."""
+        return {id: label for label, (id, name) in enumerate(zip(self.ids, self.names)) if name is not None}
+
+    @cached_property
+    def real(self) -> tuple[int, ...]:
+        """The labels that are classes, gaps left out."""
+        return tuple(label for label, name in enumerate(self.names) if name is not None)
+
+    def name(self, label: int) -> str:
+        return self.names[label] or f"category {self.ids[label]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a data set says of one picture, as a person sees it (EXIF orientation applied).
+
+    `boxes` are xyxy in pixels, `size` is (width, height). A `crowd` region is one box around many objects: training
+    leaves it out and evaluation neither rewards nor punishes answers inside it. `areas` are the data set's own, in
+    square pixels; COCO sorts objects into small, medium and large by them.
+    """
+
+    image_id: int
+    size: tuple[int, int]
+    boxes: Float[np.ndarray, "M 4"]
+    labels: Int[np.ndarray, " M"]
+    crowd: Bool[np.ndarray, " M"]
+    areas: Float[np.ndarray, " M"]
+
+    def __len__(self) -> int:
+        return len(self.labels)

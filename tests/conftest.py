@@ -1,0 +1,24 @@
+"""Shapes are checked at every call while the tests run; torch keeps to one thread."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+install_import_hook("condetr", "beartype.beartype").__enter__()
+torch.set_num_threads(1)
+settings.register_profile("condetr", deadline=None)  # a shared machine stalls now and then
+# what CI tries is the same every time: what is new is searched for where a person sees it and mends it
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "condetr")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets, where the environment names one."""
+    if "CONDETR_REAL_DATA" not in os.environ:
+        pytest.skip("CONDETR_REAL_DATA names no folder of real data sets")
+    return Path(os.environ["CONDETR_REAL_DATA"])

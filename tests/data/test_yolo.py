@@ -1,0 +1,119 @@
+"""YOLO: names as list or mapping, splits as folders or lists, boxes and polygons in fractions of the picture."""
+
+import numpy as np
+import pytest
+from tests.labelled import write_picture
+
+from condetr.data.dataset import open_dataset
+from condetr.data.doctor import examine
+from condetr.errors import DataError
+
+
+def write(root, yaml, lines="1 0.5 0.5 0.25 0.5\n", pictures="train/images", labels="train/labels", orientation=1):
+    write_picture(root / pictures / "a.jpg", 1, (80, 40), orientation)
+    (root / labels).mkdir(parents=True, exist_ok=True)
+    (root / labels / "a.txt").write_text(lines)
+    (root / "data.yaml").write_text(yaml)
+    return root
+
+
+def truth(root):
+    return examine(open_dataset(root)).dataset.split("train").samples[0].truth
+
+
+@pytest.mark.parametrize("names", ["[cat, dog]", "{0: cat, 1: dog}", "\n  - cat\n  - dog"])
+def test_names_are_a_list_or_a_mapping(tmp_path, names):
+    raw = open_dataset(write(tmp_path, f"names: {names}\ntrain: train/images\n"))
+    assert (raw.format, raw.categories.ids, raw.categories.names) == ("yolo", (0, 1), ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "entry"),
+    [
+        ("train/images", "train/labels", "train/images"),
+        ("train/images", "train/labels", "../train/images"),
+        ("images/train", "labels/train", "images/train"),
+        ("images/train", "labels/train", "[images/train]"),
+        ("all", "all", "all"),
+    ],
+)
+def test_the_layouts_that_people_use(tmp_path, pictures, labels, entry):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    assert truth(root).labels.tolist() == [1]
+
+
+def test_a_path_and_a_list_of_files(tmp_path):
+    write(tmp_path / "set", "", pictures="images/x", labels="labels/x")
+    (tmp_path / "set" / "train.txt").write_text("./images/x/a.jpg\n")
+    (tmp_path / "set" / "data.yaml").unlink()
+    (tmp_path / "data.yaml").write_text("path: set\ntrain: train.txt\nnames: [cat, dog]\n")
+    assert len(truth(tmp_path)) == 1
+
+
+def test_a_polygon_becomes_the_box_around_it(tmp_path):
+    root = write(tmp_path, "names: [cat]\ntrain: train/images\n", "0 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75\n")
+    assert truth(root).boxes.tolist() == [[20, 10, 60, 30]]
+
+
+def test_fractions_are_of_the_picture_that_a_person_sees(tmp_path):
+    found = truth(write(tmp_path, "names: [cat, dog]\ntrain: train/images\n", orientation=6))
+    assert found.size == (40, 80)
+    assert np.allclose(found.boxes, [[15, 20, 25, 60]])
+
+
+def test_no_label_file_is_a_picture_without_objects(tmp_path):
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
+    write_picture(root / "train/images/b.jpg", 2)
+    diagnosis = examine(open_dataset(root))
+    assert [len(sample.truth) for sample in diagnosis.dataset.split("train").samples] == [1, 0]
+    assert [(f.name, f.file) for f in diagnosis.findings if f.name == "no_objects"] == [("no_objects", "b.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("line", "defect"),
+    [
+        ("0 0.5 0.5", "malformed_entry"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "malformed_entry"),
+        ("cat 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("0.5 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("inf 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("7 0.5 0.5 0.2 0.2", "unknown_category"),
+        ("-1 0.5 0.5 0.2 0.2", "unknown_category"),
+        ("0 nan 0.5 0.2 0.2", "not_finite_box"),
+        ("0 0.5 0.5 0 0.2", "empty_box"),
+        ("0 0.5 0.5 -0.2 0.2", "empty_box"),
+        ("0 2.5 0.5 0.2 0.2", "outside_box"),
+        ("0 0.9 0.5 0.4 0.2", "clipped_box"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_file_and_number(tmp_path, line, defect):
+    root = write(tmp_path, "names: [cat]\ntrain: train/images\n", f"0 0.5 0.5 0.2 0.2\n{line}\n")
+    diagnosis = examine(open_dataset(root))
+    (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
+    assert (finding.name, finding.id, finding.file.split(".")[0]) == (defect, 2, "a")
+    assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect == "clipped_box" else 1)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "says"),
+    [
+        ("names: [a\ntrain: x", "no valid YAML at line"),
+        ("names: 3.5\ntrain: x", "'names' must be"),
+        ("names: {a: b}\ntrain: x", "is no class"),
+        ("names: [a]\ntrain: nowhere", "none of its splits is there"),
+        ("train: x", "no 'names'"),
+    ],
+)
+def test_a_broken_yaml_is_one_line(tmp_path, yaml, says):
+    (tmp_path / "data.yaml").write_text(yaml)
+    with pytest.raises(DataError, match=says) as caught:
+        open_dataset(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
+    write(tmp_path, "")
+    (tmp_path / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"has no data\.yaml"):
+        open_dataset(tmp_path)

@@ -1,0 +1,168 @@
+"""What a run writes: whole or not at all, told in one line when it is not, and never by two processes at once."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from condetr.engine import state
+from condetr.engine.claim import claimed
+from condetr.engine.ema import Average
+from condetr.engine.interrupt import heeded
+from condetr.engine.journal import Journal, write_csv
+from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
+from condetr.errors import CondetrError
+
+
+def trained(steps: int = 3):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    optimizer, average = torch.optim.AdamW(model.parameters(), fused=True), Average(model, 0.9)
+    for step in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(2, 3)).sum().backward()
+        optimizer.step()
+        average.update(model, step)
+    return model, average, optimizer
+
+
+def write(folder, total):
+    model, average, optimizer = trained(total)
+    state.write(folder, state.Place("data", total=total, sums=[0.1, 1 / 3], best_ap=0.25), model, average, optimizer)
+    return model, average, optimizer
+
+
+def test_a_state_comes_back_bit_by_bit(tmp_path):
+    model, average, optimizer = write(tmp_path, 3)
+    other, other_average, other_optimizer = trained(0)
+    place = state.read(state.files(tmp_path)[-1], other, other_average, other_optimizer, torch.device("cpu"))
+    assert (place.total, place.sums, place.best_ap) == (3, [0.1, 1 / 3], 0.25)
+    for ours, theirs in ((other, model), (other_average.model, average.model)):
+        for a, b in zip(ours.state_dict().values(), theirs.state_dict().values()):
+            assert torch.equal(a, b)
+    for a, b in zip(other.parameters(), model.parameters()):
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            assert torch.equal(other_optimizer.state[a][key], optimizer.state[b][key])
+
+
+def test_the_newest_two_states_are_kept(tmp_path):
+    for total in (1, 2, 3):
+        write(tmp_path, total)
+    assert [file.name for file in state.files(tmp_path)] == [f"step-{n:09d}.safetensors" for n in (2, 3)]
+
+
+def test_a_state_cut_short_is_named_with_the_one_before_it(tmp_path):
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    newest = state.files(tmp_path)[-1]
+    for length in (0, 5, 100, newest.stat().st_size - 1):
+        newest.write_bytes(newest.read_bytes()[:length] if length < newest.stat().st_size else b"")
+        with pytest.raises(CondetrError, match=r"step-000000002.*Remove it to go on from step-000000001") as caught:
+            state.read(newest, *trained(0), torch.device("cpu"))
+        assert "\n" not in str(caught.value)
+        write(tmp_path, 2)
+
+
+def test_a_full_disk_leaves_the_state_before_intact(tmp_path, monkeypatch):
+    write(tmp_path, 1)
+    before = state.files(tmp_path)[0].read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CondetrError, match="the disk is full"):
+        write(tmp_path, 2)
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.iterdir()] == ["step-000000001.safetensors"]
+    assert state.files(tmp_path)[0].read_bytes() == before
+
+
+def test_the_journal_is_cut_to_what_the_state_counts_on(tmp_path):
+    file = tmp_path / "journal.jsonl"
+    journal = Journal(file, 0)
+    journal.write("epoch", {"epoch": 1, "ap": 0.5})
+    length = journal.length
+    journal.write("epoch", {"epoch": 2})
+    file.write_bytes(file.read_bytes() + b'{"half a li')
+    again = Journal(file, length)
+    again.write("epoch", {"epoch": 2, "ap": 0.6})
+    assert [row["epoch"] for row in again.read("epoch")] == [1, 2]
+    with pytest.raises(CondetrError, match="Put the whole file back"):
+        Journal(file, 10_000)
+    write_csv(tmp_path / "metrics.csv", again.read("epoch"))
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,ap\n1,0.5\n2,0.6\n"
+
+
+def test_a_folder_belongs_to_one_live_process(tmp_path):
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.claim import claimed\n"
+        "with claimed(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(CondetrError, match=f"in use by process {holder.pid} "), claimed(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with claimed(tmp_path):  # the lock of a dead process is nobody's
+        pass
+
+
+def test_a_signal_is_a_wish_and_a_second_one_is_not():
+    before = signal.getsignal(signal.SIGINT)
+    with heeded() as interrupt:
+        assert interrupt.number == 0
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_hear_no_signals():
+    seen = []
+
+    def run():
+        with heeded() as interrupt:
+            seen.append(interrupt.number)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [0]
+
+
+def test_a_tracker_that_fails_costs_one_line(tmp_path, monkeypatch):
+    class Failing(Tracker):
+        def __init__(self, folder, settings):
+            self.calls = 0
+
+        def log(self, step, values):
+            raise RuntimeError("no connection\nand more")
+
+        def close(self):
+            raise AssertionError("it is left out by now")
+
+    def missing(folder, settings):
+        raise ImportError("mlflow")
+
+    monkeypatch.setitem(TRACKERS, "wandb", Failing)
+    monkeypatch.setitem(TRACKERS, "mlflow", missing)
+    told = []
+    trackers = Trackers(("wandb", "mlflow"), tmp_path, {}, told.append)
+    trackers.log(1, {"loss": 1.0})
+    trackers.log(2, {"loss": 1.0})
+    trackers.close()
+    assert told == [
+        "mlflow is not installed, so nothing goes there: pip install 'condetr[mlflow]'",
+        "wandb fails, so nothing more goes there (no connection)",
+    ]
+    with pytest.raises(CondetrError, match="There are tensorboard"):
+        check_names(("comet",))

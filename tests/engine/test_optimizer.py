@@ -1,0 +1,109 @@
+"""The papers' optimiser, and the mistakes that make DETRs converge badly: each has a test here."""
+
+import pytest
+import torch
+from torch import nn
+
+from condetr import recipes
+from condetr.build import build_detector
+from condetr.config import Train
+from condetr.engine.ema import Average
+from condetr.engine.optimizer import adamw, clip, rate, set_rate
+from condetr.scoring import PRIOR
+
+PUBLISHED = recipes.recipe("conditional_detr_r50")
+
+
+@pytest.fixture(scope="module")
+def published():
+    with torch.device("meta"):
+        return build_detector(PUBLISHED.model, 3)
+
+
+def test_stem_and_first_stage_are_frozen_and_42_of_53_convolutions_learn(published):
+    convolutions = {
+        name: p for name, p in published.backbone.named_parameters() if p.dim() == 4 and name.endswith("weight")
+    }
+    assert len(convolutions) == 53
+    learning = {name for name, p in convolutions.items() if p.requires_grad}
+    assert len(learning) == 42
+    assert not any(name.startswith(("conv1", "layer1")) for name in learning)
+
+
+def test_every_class_starts_rare(published):
+    detector = build_detector(recipes.recipe("nano").model, 5)
+    assert abs(PRIOR + 4.59512) < 1e-5
+    assert (detector.heads.classes.bias == PRIOR).all()
+
+
+def test_the_backbone_learns_at_a_tenth_of_the_rate_and_all_decays(published):
+    optimizer = adamw(published, PUBLISHED.train)
+    set_rate(optimizer, 1e-4)
+    names = {id(p): name for name, p in published.named_parameters()}
+    groups = {names[id(p)]: group for group in optimizer.param_groups for p in group["params"]}
+    assert set(groups) == {name for name, p in published.named_parameters() if p.requires_grad}
+    for name, group in groups.items():
+        assert group["lr"] == pytest.approx(1e-5 if name.startswith("backbone.") else 1e-4)
+        assert group["weight_decay"] == 1e-4
+    assert len(optimizer.param_groups) == 2
+
+
+def test_the_rate_falls_after_the_papers_epochs_and_grows_while_warming_up():
+    train = Train(epochs=50, drop_at=0.8, lr=1e-4)
+    assert [rate(train, epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+    assert rate(Train(epochs=300, drop_at=2 / 3), 199, 0) == pytest.approx(1e-4)
+    assert rate(Train(epochs=300, drop_at=2 / 3), 200, 0) == pytest.approx(1e-5)
+    warm = Train(lr=1e-3, warmup_steps=4)
+    assert [rate(warm, 0, step) for step in range(6)] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
+
+
+def test_clipping_is_by_the_norm_of_all_gradients_together():
+    parameters = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(1))]
+    parameters[0].grad, parameters[1].grad = torch.full((3,), 2.0), torch.full((4,), 1.0)
+    before = [p.grad.clone() for p in parameters[:2]]
+    assert clip(parameters, 0.1) == pytest.approx(4.0)
+    assert sum((p.grad**2).sum() for p in parameters[:2]).sqrt() == pytest.approx(0.1, rel=1e-4)
+    torch.testing.assert_close(parameters[0].grad / before[0], torch.full((3,), 0.025), rtol=1e-4, atol=0)
+    assert clip(parameters, 0.1) == pytest.approx(0.1, rel=1e-4)
+    parameters[0].grad = torch.full((3,), 5.0)
+    assert clip(parameters, 0.0) > 1
+    assert (parameters[0].grad == 5).all()
+
+
+def test_the_step_is_torchs_own_adamw_after_torchs_own_clipping():
+    torch.manual_seed(0)
+    ours = nn.ModuleDict({"backbone": nn.Linear(3, 3), "rest": nn.Linear(3, 2)})
+    theirs = nn.ModuleDict({"backbone": nn.Linear(3, 3), "rest": nn.Linear(3, 2)})
+    theirs.load_state_dict(ours.state_dict())
+    groups = [{"params": theirs["backbone"].parameters(), "lr": 1e-3}, {"params": theirs["rest"].parameters()}]
+    reference = torch.optim.AdamW(groups, lr=1e-2, weight_decay=1e-4, foreach=False)
+    optimizer = adamw(ours, Train(lr=1e-2))
+    for _ in range(3):
+        x = torch.randn(5, 3)
+        for model in (ours, theirs):
+            model.zero_grad()
+            (model["rest"](model["backbone"](x)) ** 2).sum().backward()
+        clip(ours.parameters(), 0.1)
+        nn.utils.clip_grad_norm_(theirs.parameters(), 0.1)
+        set_rate(optimizer, 1e-2)
+        optimizer.step()
+        reference.step()
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_average_is_the_average():
+    model = nn.Linear(1, 1, bias=False)
+    average = Average(model, 0.9)
+    expected = model.weight.item()
+    for step in range(200):
+        nn.init.constant_(model.weight, float(step))
+        average.update(model, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert average.model.weight.item() == pytest.approx(expected, rel=1e-5)
+    assert not average.model.weight.requires_grad
+
+
+def test_a_single_epoch_is_learnt_at_the_whole_rate():
+    assert rate(Train(epochs=1), epoch=0, step=0) == Train().lr

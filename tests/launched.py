@@ -1,0 +1,49 @@
+"""What the tests of several processes, and of processes that are killed, start: a small training."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from condetr.errors import CondetrError
+from condetr.train import train
+from tests.small_run import settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--fail-in", type=int)
+    parser.add_argument("--long", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.fail_in is not None and os.environ["RANK"] == str(asked.fail_in):
+        from condetr.training.loop import Loop
+
+        step = Loop.step
+
+        def poisoned(self, parts, rate, number, stop):
+            if number == 1:
+                self.detector.heads.classes.register_forward_hook(lambda *_: torch.full_like(_[2], torch.nan))
+            return step(self, parts, rate, number, stop)
+
+        Loop.step = poisoned  # type: ignore[method-assign]
+    changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if asked.long else {}
+    try:
+        train(
+            asked.data, asked.out, settings(**changes), resume=True, device="cpu",
+            progress=lambda event: print(type(event).__name__),
+        )  # fmt: skip
+    except CondetrError as error:
+        if error.spoken:
+            print(error, file=sys.stderr)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

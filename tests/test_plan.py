@@ -1,0 +1,28 @@
+"""The plan's estimates: memory grows with what a step holds, without computing anything."""
+
+import torch
+
+from condetr import recipes
+from condetr.build import build_detector
+from condetr.training.plan import count, held_memory
+
+from .small_run import settings
+
+
+def test_memory_is_four_copies_of_the_weights_and_grows_evenly_with_the_pictures():
+    config = settings(train__ema=0.0)
+    few, more, most = (held_memory(config, 2, pictures, 4) for pictures in (1, 2, 3))
+    assert more > few
+    assert abs((most - more) / (more - few) - 1) < 0.05
+    fixed = few - (more - few)
+    parameters = count(build_detector(config.model, 2))
+    assert abs(fixed / (16 * parameters) - 1) < 0.3  # weights, gradients, two moments, and what no picture changes
+    assert held_memory(config, 2, 2, 2) < more
+    with_average = held_memory(settings(train__ema=0.9), 2, 2, 4)
+    assert with_average - more == 4 * parameters
+
+
+def test_frozen_parameters_do_not_count_as_learning():
+    with torch.device("meta"):
+        detector = build_detector(recipes.recipe("conditional_detr_r50").model, 91)
+    assert (count(detector), count(detector, learning=True)) == (43_418_401, 43_196_001)

@@ -1,0 +1,174 @@
+"""`condetr predict` as a person uses it: what is written, what is said, and the exit status."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from condetr import cli
+from condetr.checkpoint import Weights, save
+from condetr.config import Config, Data
+from condetr.types import Categories
+from tests.tiny import TINY, shaken
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("weights")
+    categories = Categories((1, 3, 4), ("cat", None, "dog"))
+    save(folder, Weights(shaken(TINY, 3), Config(model=TINY, data=Data(size=64)), categories, (0.3, 0.5, 0.9)), "card")
+    return str(folder)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own process keeps its handlers
+    return tmp_path
+
+
+def picture(path: str, size: tuple[int, int] = (60, 40), seed: int = 0) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def predict(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """(exit status, standard output, standard error)"""
+    result = CliRunner().invoke(cli.app, ["predict", *words], input=stdin, catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_single_picture_is_drawn_and_tabled(here: Path, weights: str) -> None:
+    picture("my cat #1.jpg")
+    status, said, complaints = predict("my cat #1.jpg", "--weights", weights, "--threshold", "0")
+    assert (status, complaints) == (0, "")
+    assert "score" in said
+    assert "dog" in said
+    assert "1 picture, " in said
+    assert Image.open("predictions/pictures/my cat #1.jpg").size == (60, 40)
+    line = json.loads(Path("predictions/predictions.jsonl").read_text())
+    assert line["file"] == "my cat #1.jpg"
+    assert {one["category"] for one in line["detections"]} <= {"cat", "dog"}
+
+
+def test_bad_pictures_are_named_and_the_others_done(here: Path, weights: str) -> None:
+    picture("in/a.png")
+    picture("in/sub/b.jpg", (30, 90))
+    picture("in/sub/über größe.webp", (50, 50))
+    Path("in/broken.jpg").write_bytes(b"junk")
+    Path("in/empty.png").touch()
+    status, said, complaints = predict("in", "nowhere.jpg", "--weights", weights, "--format", "pictures,coco,jsonl,csv")
+    assert status == 1
+    assert "3 pictures, " in said
+    assert sorted(complaints.splitlines()) == [
+        "condetr: in/broken.jpg: not a picture of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)",
+        "condetr: in/empty.png: an empty file (0 bytes)",
+        "condetr: nowhere.jpg: no such file or folder",
+    ]
+    drawn = sorted(str(p.relative_to("predictions/pictures")) for p in Path("predictions/pictures").rglob("*.*"))
+    assert drawn == ["in/a.png", "in/sub/b.jpg", "in/sub/über größe.webp.jpg"]
+    lines = [json.loads(line) for line in Path("predictions/predictions.jsonl").read_text().splitlines()]
+    assert sum("error" in line for line in lines) == 3
+    images = json.loads(Path("predictions/coco_images.json").read_text())["images"]
+    assert [(i["width"], i["height"]) for i in images] == [(60, 40), (30, 90), (50, 50)]
+    json.loads(Path("predictions/coco.json").read_text())
+    rows = list(csv.DictReader(Path("predictions/predictions.csv").read_text().splitlines()))
+    assert len(rows) == sum(len(line.get("detections", ())) for line in lines)
+
+
+def test_a_second_run_does_not_find_the_first_ones_pictures(here: Path, weights: str) -> None:
+    picture("a.png")
+    for _ in range(2):
+        status, said, _ = predict(".", "--weights", weights)
+        assert status == 0
+        assert "1 picture, " in said
+
+
+def test_standard_input(here: Path, weights: str) -> None:
+    picture("a.png")
+    picture("b c.png")
+    status, said, _ = predict("-", "--weights", weights, stdin=Path("a.png").read_bytes())
+    assert (status, "1 picture, " in said) == (0, True)
+    status, said, _ = predict("-", "--weights", weights, stdin=b"a.png\nb c.png\n")
+    assert (status, "2 pictures, " in said) == (0, True)
+
+
+def test_thresholds(here: Path, weights: str) -> None:
+    picture("a.png")
+    counts = {}
+    for threshold in ("0", "best", "1"):
+        _, said, _ = predict("a.png", "--weights", weights, "--threshold", threshold)
+        lines = Path("predictions/predictions.jsonl").read_text()
+        counts[threshold] = len(json.loads(lines)["detections"])
+    assert counts["0"] > counts["best"] >= counts["1"] == 0
+    assert "nothing scores 1 or more; the best guess is " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.png", "--threshold", "2"], "threshold 2: must be between 0 and 1, or best"),
+        (["a.png", "--format", "xml"], "--format xml: no such format"),
+        (["a.png", "--weights", "no/where/at/all"], "no such weights folder"),
+        (["a.png", "--device", "abacus"], "no such device"),
+        (["a.png", "--precision", "int1"], "--precision int1: fp32 or bf16"),
+        (["a.png", "--out", "a.png/out"], "cannot be written"),
+    ],
+)
+def test_mistakes_are_one_line(here: Path, weights: str, words: list[str], message: str) -> None:
+    picture("a.png")
+    words = words if "--weights" in words else [*words, "--weights", weights]
+    with pytest.raises(cli.CondetrError, match=message) as error:
+        predict(*words)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_found_is_told_before_any_weights_are_loaded(here: Path) -> None:
+    Path("empty").mkdir()
+    status, _, complaints = predict("empty", "nowhere.jpg", "--weights", "neither/there")
+    assert status == 1
+    assert complaints == "condetr: empty: a folder without pictures\ncondetr: nowhere.jpg: no such file or folder\n"
+
+
+def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> None:
+    """In a process of its own, fed by a list on standard input that never ends."""
+    content = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(content, "PNG")
+    (tmp_path / "a.png").write_bytes(content.getvalue())
+    command = [sys.executable, "-m", "condetr.cli", "predict", "-", "--weights", weights, "--batch", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        assert process.stdin
+        process.stdin.write(b"a.png\na.png\n")
+        process.stdin.flush()
+        until = time.monotonic() + 60
+        while not (tmp_path / "predictions/pictures/a.png").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said, complaints = process.communicate(timeout=30)
+    assert process.returncode == 130, complaints
+    assert said.startswith(b"interrupted; kept: ")
+    assert b"Traceback" not in complaints
+    assert json.loads((tmp_path / "predictions/predictions.jsonl").read_text().splitlines()[0])["file"] == "a.png"
+
+
+@pytest.mark.slow
+def test_genuine_odd_files_go_through(real_data: Path, here: Path, weights: str) -> None:
+    files = sorted(str(p) for p in (real_data / "weird_images").iterdir() if p.is_file())
+    status, _, complaints = predict(*files, "--weights", weights)
+    lines = [json.loads(line) for line in Path("predictions/predictions.jsonl").read_text().splitlines()]
+    assert status == 1
+    assert sorted(line["file"] for line in lines) == files
+    assert len(complaints.splitlines()) == sum("error" in line for line in lines)

@@ -1,0 +1,192 @@
+"""What a user points at becomes single pictures, in order, or a line that says why not."""
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condetr.errors import PictureError
+from condetr.predicting import sources
+from condetr.predicting.sources import Found, Missed, find
+
+
+def png(colour: int = 0) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3), (colour, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def listed(*words: str, stdin: bytes = b"", apart: Path = Path("nowhere")) -> list[tuple[str, str]]:
+    """(name, output name) of what is found, (name, reason) of what is not."""
+    found = find(words, io.BytesIO(stdin), apart)
+    return [(one.name, str(one.below) if isinstance(one, Found) else one.reason) for one in found]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "b.png",
+        "a.JPG",
+        "sub/c.webp",
+        "sub/no suffix",
+        "notes.txt",
+        ".hidden.png",
+        "out/drawn.png",
+        "x.heic",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"some text" if name.endswith("txt") else png())
+    return tmp_path
+
+
+def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path) -> None:
+    found = list(find([str(tree)], io.BytesIO(), apart=tree / "out"))
+    pictures = [one for one in found if isinstance(one, Found)]
+    assert [one.name for one in pictures] == [
+        str(tree / name) for name in ("a.JPG", "b.png", "x.heic", "sub/c.webp", "sub/no suffix")
+    ]
+    assert [str(one.below) for one in pictures][-2:] == [f"{tree.name}/sub/c.webp", f"{tree.name}/sub/no suffix"]
+    (missed,) = (one for one in found if isinstance(one, Missed))
+    assert (missed.reason, missed.refused) == ("passed over what is no picture: notes.txt", False)
+
+
+def test_files_are_taken_by_their_word_whatever_their_name(tmp_path: Path) -> None:
+    for name in ("a#1=2.jpg", "ein Bild über.png", "[x].png", "*.png", "no suffix", "-5.png"):
+        (tmp_path / name).write_bytes(png())
+        assert listed(str(tmp_path / name)) == [(str(tmp_path / name), name)]
+
+
+def test_globs(tree: Path) -> None:
+    assert [name for name, _ in listed(f"{tree}/*.png", f"{tree}/**/*.webp")] == [
+        str(tree / "b.png"),
+        str(tree / "sub/c.webp"),
+    ]
+    assert listed(f"{tree}/*.bmp")[0][1] == "no file matches"
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("nowhere.jpg", "no such file or folder"),
+        ("", "an empty name"),
+        ("ftp://host/a.jpg", "only http and https"),
+        ("file:///etc/passwd", "only http and https"),
+    ],
+)
+def test_words_that_lead_nowhere(word: str, reason: str) -> None:
+    (missed,) = find([word], io.BytesIO(), Path("out"))
+    assert isinstance(missed, Missed)
+    assert missed.refused
+    assert missed.reason.startswith(reason)
+
+
+def test_folders_without_pictures_and_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listed(str(tmp_path)) == [(str(tmp_path), "a folder without pictures")]
+
+    def locked(path: Path, onerror: object) -> Iterator[tuple]:
+        onerror(PermissionError(13, "Permission denied", str(path)))  # type: ignore[operator]
+        yield str(path), [], []
+
+    monkeypatch.setattr(os, "walk", locked)
+    assert listed(str(tmp_path)) == [(str(tmp_path), "cannot be listed (Permission denied)")]
+
+
+def test_standard_input_is_a_picture_or_a_list(tree: Path) -> None:
+    (found,) = find(["-"], io.BytesIO(png(7)), Path("out"))
+    assert isinstance(found, Found)
+    assert found.read()[0, 0, 0] == 7
+    lines = f"{tree}/b.png\r\n\n{tree}/sub\nnowhere.png".encode()
+    names = [name for name, _ in listed("-", stdin=lines)]
+    assert names == [f"{tree}/b.png", f"{tree}/sub/c.webp", f"{tree}/sub/no suffix", "nowhere.png"]
+    assert listed("-", stdin=b"\0\1\2junk")[0][1].startswith("neither")
+    assert listed("-")[0][1].startswith("nothing came")
+
+
+def test_a_list_on_standard_input_is_read_as_it_comes(tree: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as feeder:
+        found = find(["-"], stdin, Path("out"))
+        for name in ("a.JPG", "b.png"):
+            feeder.write(f"{tree}/{name}\n".encode())
+            assert next(found).name == f"{tree}/{name}"
+
+
+class Web(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, headers, body = {
+            "/a%20b.png": (200, {}, png(9)),
+            "/page": (200, {}, b"<html>"),
+            "/to-file": (302, {"Location": "file:///etc/passwd"}, b""),
+            "/to-ftp": (302, {"Location": "ftp://127.0.0.1/a.png"}, b""),
+            "/to-picture": (302, {"Location": "/a%20b.png"}, b""),
+            "/short": (200, {"Content-Length": "1000"}, png()[:20]),
+            "/huge": (200, {}, b"\xff\xd8\xff" + b"0" * 5000),
+        }.get(self.path, (404, {}, b""))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_addresses_are_fetched(web: str) -> None:
+    for address in (f"{web}/a%20b.png", f"{web}/a b.png", f"{web}/to-picture"):
+        (found,) = find([address], io.BytesIO(), Path("out"))
+        assert isinstance(found, Found)
+        assert found.read()[0, 0, 0] == 9
+        assert isinstance(found.place, bytes)  # not fetched a second time to be drawn
+    assert listed(f"{web}/a%20b.png?size=3#x") == [(f"{web}/a%20b.png?size=3#x", "a b.png")]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/missing", "404"),
+        ("/page", "not a picture"),
+        ("/to-file", "not allowed"),
+        ("/to-ftp", "redirects to ftp"),
+        ("/short", "cut short|IncompleteRead"),
+        ("/huge", "more than 4,000 bytes"),
+    ],
+)
+def test_addresses_that_fail(web: str, path: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_BYTES", 4000)
+    (found,) = find([web + path], io.BytesIO(), Path("out"))
+    assert isinstance(found, Found)
+    with pytest.raises(PictureError, match=reason) as error:
+        found.read()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/a.jpg", "http://", "http://[::1", "http://ho st/", "http://é/"]
+)
+def test_addresses_of_nobody(address: str) -> None:
+    for found in find([address], io.BytesIO(), Path("out")):
+        if isinstance(found, Found):
+            with pytest.raises(PictureError, match="cannot be fetched"):
+                found.read()
+
+
+def test_a_picture_reads_as_an_array(tree: Path) -> None:
+    (found,) = find([str(tree / "b.png")], io.BytesIO(), Path("out"))
+    assert isinstance(found, Found)
+    np.testing.assert_array_equal(found.read(), np.zeros((3, 4, 3), np.uint8))
