@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from condetr import cli
+from condetr import cli, errors
 from condetr.checkpoint import Weights, save
 from condetr.config import Config, Data
 from condetr.types import Categories
@@ -129,7 +129,7 @@ def test_thresholds(here: Path, weights: str) -> None:
 def test_mistakes_are_one_line(here: Path, weights: str, words: list[str], message: str) -> None:
     picture("a.png")
     words = words if "--weights" in words else [*words, "--weights", weights]
-    with pytest.raises(cli.CondetrError, match=message) as error:
+    with pytest.raises(errors.CondetrError, match=message) as error:
         predict(*words)
     assert "\n" not in str(error.value)
 

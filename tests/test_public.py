@@ -33,7 +33,7 @@ def test_every_public_name_is_there():
 
 def test_only_the_command_line_prints_or_exits():
     for path in SOURCE.rglob("*.py"):
-        if path.name == "cli.py":
+        if path.parent.name == "cli":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

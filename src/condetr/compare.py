@@ -23,6 +23,7 @@ from .data.doctor import examine
 from .data.inspection import cache_folder
 from .data.samples import DataSet
 from .engine.claim import claimed
+from .engine.device import available
 from .engine.interrupt import heeded
 from .errors import CondetrError, ConfigError, DataError
 from .files import write_text
@@ -100,7 +101,7 @@ def compare(
     out = Path(out)
     root = Path(runs) if runs is not None else out
     dataset = _opened(Path(data), hold_out)
-    device = _device(device)
+    device = available(device)
     base = recipe or default_base(dataset, device)
     asked = _asked(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
     with claimed(out):
@@ -277,15 +278,6 @@ def lines(event: Event) -> list[str]:
 def _final(event: Ended) -> str:
     outcome = None if event.problem else study.finished(event.run, None)
     return f", AP {outcome.points[-1].ap:.3f}" if outcome else ""
-
-
-def _device(name: str | None) -> str:
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise CondetrError(f"--device {name}: this machine has no such device. Try cpu") from None
-    return name
 
 
 def _devices(name: str) -> list[str]:

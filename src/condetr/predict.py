@@ -18,6 +18,7 @@ from .checkpoint import Weights, load
 from .data.pictures import Picture, Source
 from .data.prepare import Prepare, open_picture, pad
 from .detections import Detections, best
+from .engine.device import available
 from .errors import CondetrError, PictureError
 from .model.inference import InferenceForm
 from .shapes import UInt8
@@ -52,11 +53,7 @@ class Predictor:
         cls, source: str | Path, device: str | None = None, precision: Literal["fp32", "bf16"] = "fp32"
     ) -> "Predictor":
         """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise."""
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError, NotImplementedError):
-            raise CondetrError(f"--device {device}: this machine has no such device. Try cpu") from None
+        device = available(device)
         return cls(load(source, device), device, precision)
 
     def __call__(

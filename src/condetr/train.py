@@ -12,6 +12,7 @@ from .data.doctor import examine
 from .data.inspection import cache_folder
 from .data.samples import DataSet
 from .engine.claim import claimed
+from .engine.device import available, own
 from .engine.distributed import Processes, joined
 from .engine.interrupt import heeded
 from .engine.trackers import check_names
@@ -48,7 +49,7 @@ def train(
     LossError when the loss is no number.
     """
     check_names(trackers)
-    name, out = _device(device), Path(out)
+    name, out = available(device), Path(out)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(cuda=name.startswith("cuda")))
         tell = progress if processes.first else silent
@@ -113,21 +114,10 @@ def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
     return held
 
 
-def _device(name: str | None) -> str:
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise CondetrError(f"--device {name}: this machine has no such device. Try cpu") from None
-    return name
-
-
 def _machine(
     device: str, workers: int | None, micro_batch: int | None, config: Config, processes: Processes
 ) -> Machine:
-    if device == "cuda":
-        device = f"cuda:{processes.local}"
     if workers is None:
         workers = min(16, (os.cpu_count() or 1) // processes.world) if device.startswith("cuda") else 1
     at_a_time = micro_batch or -(-config.train.batch // processes.world)
-    return Machine(torch.device(device), workers, at_a_time)
+    return Machine(own(device, processes), workers, at_a_time)

@@ -1,0 +1,93 @@
+"""`condetr evaluate` and `condetr doctor`: how good a detector is, and how sound a data set is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CondetrError
+from .options import Data, Device
+
+
+def evaluate(
+    weights: Annotated[str | None, typer.Argument(help="a weights folder or hub id; none with --detections")] = None,
+    data: Annotated[Path | None, typer.Argument(help="a data set: COCO, Roboflow, YOLO or Pascal VOC")] = None,
+    split: Annotated[str | None, typer.Option(help="train, valid or test; else test, or valid without one")] = None,
+    out: Annotated[Path, typer.Option(help="a folder for report.html, metrics.json and detections.json")] = Path(
+        "evaluation"
+    ),
+    device: Device = None,
+    batch: Annotated[int, typer.Option(min=1, help="pictures at a time")] = 8,
+    json_: Annotated[bool, typer.Option("--json", help="print all numbers as JSON")] = False,
+    detections: Annotated[Path | None, typer.Option(help="evaluate a COCO results file in place of weights")] = None,
+    save_thresholds: Annotated[
+        bool, typer.Option("--save-thresholds", help="keep each class's best threshold with the weights")
+    ] = False,
+) -> None:
+    """How good is a detector? COCO's numbers, curves, mistakes, and a page to pass on."""
+    if detections is not None and weights is not None and data is None:
+        data, weights = Path(weights), None
+    if data is None or (weights is None) == (detections is None):
+        raise CondetrError("evaluate: give WEIGHTS DATA, or DATA with --detections FILE.json")
+    if save_thresholds and weights is None:
+        raise CondetrError("--save-thresholds: there are no weights to save them with; give WEIGHTS DATA")
+
+    from rich.console import Console
+
+    from .. import evaluate as verb
+    from ..engine.device import available, own
+    from ..engine.distributed import joined
+    from .bar import bar
+
+    device = available(device)
+    with joined(device.startswith("cuda")) as processes:
+        with bar("evaluating", Console(stderr=True), hidden=not processes.first) as count:
+            if detections is not None:
+                outcome = verb.of_detections(detections, data, split)
+            else:
+                assert weights is not None
+                outcome = verb.of_weights(weights, data, split, str(own(device, processes)), batch, processes, count)
+        if not processes.first:
+            return
+        if json_:
+            print(json.dumps(verb.as_json(outcome)))
+        else:
+            Console().print(verb.shown(outcome))
+        print(f"page: {verb.write(outcome, out)}", file=sys.stderr if json_ else sys.stdout)
+        if save_thresholds:
+            assert weights is not None
+            verb.keep_thresholds(weights, outcome)
+            print(f"thresholds saved with {weights}", file=sys.stderr if json_ else sys.stdout)
+
+
+def doctor(
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="a folder for doctor.html and doctor.json")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON for machines instead of tables")] = False,
+    queries: Annotated[int | None, typer.Option(min=1, help="how many objects the model can answer")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="read the pictures' headers only")] = False,
+) -> None:
+    """Look a data set over: counts, and every defect with its place and what training does about it.
+
+    The exit status is 0 when it can be trained on, 1 when not.
+    """
+    from rich.console import Console
+
+    from .. import doctor as verb
+    from ..config import Model
+    from .bar import bar
+
+    with bar("looking at the pictures", Console(stderr=True)) as count:
+        raw, diagnosis = verb.doctor(data, queries or Model().queries, verb.header if fast else verb.decode, count)
+    if json_:
+        print(json.dumps(verb.as_json(diagnosis)))
+    else:
+        Console().print(verb.shown(diagnosis))
+    if out is not None:
+        print(f"page: {verb.write(out, raw, diagnosis)}", file=sys.stderr if json_ else sys.stdout)
+    elif not json_:
+        print("--out DIR writes a page with the worst pictures drawn, and all of it as JSON")
+    if diagnosis.refusal is not None:
+        raise typer.Exit(1)

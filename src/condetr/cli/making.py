@@ -1,0 +1,83 @@
+"""`condetr convert`, `recipes`, `digits` and `demo`: what is made without any picture of yours."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Set, one_of, settings
+
+DEMO_PICTURES = 4000
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="an official .pth file, a weights folder, or a hub id")],
+    out: Annotated[Path, typer.Argument(help="the folder to write")],
+    to: Annotated[str, typer.Option(help="condetr, or transformers")] = "condetr",
+    recipe: Annotated[str | None, typer.Option(help="the architecture, where a .pth does not say (DC5)")] = None,
+) -> None:
+    """Convert weights: official .pth files and transformers' folders in, our own or transformers' out."""
+    from ..convert import convert as run
+
+    weights = run(source, out, one_of("--to", to, "condetr", "transformers"), recipe)  # type: ignore[arg-type]
+    print(f"{out}: {weights.config.recipe}, {len(weights.categories.real)} classes")
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="show this recipe's settings")] = None,
+    set_: Set = None,
+) -> None:
+    """List the recipes, or every setting of one."""
+    from .. import config
+    from ..recipes import RECIPES, recipe
+
+    if name is None:
+        for each, make in RECIPES.items():
+            c = make()
+            model = f"{c.model.decoder.kind}, {c.model.backbone.name}/{c.model.backbone.stride}"
+            print(f"{each:28}{model:28}{c.model.queries:4} queries{c.data.size:6} px{c.train.epochs:5} epochs")
+        return
+    print(config.override(recipe(name), settings(set_)).model_dump_json(indent=2))
+
+
+def digits(
+    folder: Annotated[Path, typer.Argument(help="the folder to write; new or empty")],
+    pictures: Annotated[int, typer.Option(help="for training; a tenth as many for valid, a fifth for test")] = 2000,
+    size: Annotated[int, typer.Option(help="side of each picture, in pixels")] = 96,
+    seed: Annotated[int, typer.Option(help="another seed is another data set")] = 0,
+) -> None:
+    """Write a small data set to try things on: real handwritten digits on photographs."""
+    from ..data.digits import make_digits
+
+    make_digits(folder, pictures, size, seed)
+    print(f"{folder}: {pictures} pictures to train on, with valid and test. Next: condetr train {folder}")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="the folder to write; new or empty")] = Path("demo"),
+    pictures: Annotated[int, typer.Option(min=10, help="to train on")] = DEMO_PICTURES,
+    epochs: Annotated[int | None, typer.Option(help="train.epochs")] = None,
+    seed: Annotated[int, typer.Option(help="of the pictures and of the training")] = 0,
+) -> None:
+    """The whole way in minutes: make pictures, train from nothing, evaluate, predict, and a report to open."""
+    from rich.console import Console
+
+    from ..demo import demo as run
+    from ..training.live import following
+    from ..training.plan import duration
+    from ..training.settings import resolve
+
+    console = Console()
+    as_written = {
+        "data.flip_chance": 0.0,
+        "data.crop_chance": 0.0,
+        "data.scales": [1.0],
+    }  # a digit has one side to read
+    config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
+    with following(console) as progress:
+        done = run(out, pictures, seed, config, progress, lambda line: console.print(line, highlight=False))
+    summary = done.evaluation.summary
+    print(f"on digits nobody has seen: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
+    print(", ".join(f"{part} {duration(seconds)}" for part, seconds in done.seconds.items()))
+    print(f"pictures with boxes: {done.pictures}")
+    print(f"the report: {done.report.resolve()}")

@@ -1,0 +1,120 @@
+"""`condetr predict` and `condetr explain`: what the detector finds in pictures, and what it looked at."""
+
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import PictureError
+from .options import DEFAULT_WEIGHTS, Device, one_of
+
+
+def predict(
+    sources: Annotated[
+        list[str], typer.Argument(help="pictures, folders, globs, http(s) addresses, or - for standard input")
+    ],
+    weights: Annotated[str, typer.Option(help="a folder of weights, or a hub id")] = DEFAULT_WEIGHTS,
+    threshold: Annotated[str, typer.Option(help="the score that counts, or best: what the weights recommend")] = "0.5",
+    out: Annotated[Path, typer.Option(help="the folder for what is written")] = Path("predictions"),
+    format: Annotated[str, typer.Option(help="of pictures, coco, jsonl, csv: any, with commas")] = "pictures,jsonl",
+    batch: Annotated[int, typer.Option(help="pictures that go through the detector together", min=1)] = 4,
+    device: Device = None,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the processor has it, rougher")] = "fp32",
+) -> None:
+    """Find objects in pictures: draws them, and writes them down."""
+    from rich.console import Console
+
+    from ..predict import Predictor, threshold_of
+    from ..predicting.outputs import Outputs, formats_of, nothing, plain, table
+    from ..predicting.sources import Found, Missed, find
+    from .bar import bar
+
+    one_of("--precision", precision, "fp32", "bf16")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: keep what is written, too
+    console, formats, wanted = Console(stderr=True), formats_of(format), threshold_of(threshold)
+    found: Iterable[Found | Missed] = find(sources, sys.stdin.buffer, apart=out)
+    if "-" not in sources:
+        found = list(found)
+    total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
+    done, objects, refused, outputs = 0, 0, 0, None
+
+    def tell(name: str, reason: str, failed: bool = True) -> None:
+        nonlocal refused
+        refused += failed
+        console.print(f"condetr: {plain(name)}: {plain(reason)}", markup=False, highlight=False, soft_wrap=True)
+        if failed and outputs is not None:
+            outputs.refuse(name, reason)
+
+    def pictures() -> Iterator[Found]:
+        for one in found:
+            if isinstance(one, Found):
+                yield one
+            else:
+                tell(one.name, one.reason, one.refused)
+
+    if total == 0:
+        list(pictures())
+        raise typer.Exit(1)
+    predictor = Predictor.load(weights, device, precision)  # type: ignore[arg-type]
+    enough = predictor.bar(wanted)
+    interrupted = False
+    try:
+        with (
+            Outputs.open(out, formats, predictor.categories) as outputs,
+            bar("pictures", console, hidden=total == 1) as count,
+        ):
+            answers = predictor.stream(pictures(), 0.0, batch, read=Found.read)
+            for number, (one, answer) in enumerate(answers, 1):
+                try:
+                    if isinstance(answer, PictureError):
+                        raise answer
+                    certain = answer.above(enough)
+                    outputs.answer(one, certain)
+                    done, objects = done + 1, objects + len(certain)
+                    if total == 1:
+                        Console().print(table(certain) if len(certain) else nothing(answer, threshold))
+                except PictureError as error:
+                    tell(one.name, str(error))
+                count(number, total)
+    except KeyboardInterrupt:
+        interrupted = True
+    summary = f"{done} picture{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {plain(str(out))}"
+    print(summary if not interrupted else f"interrupted; kept: {summary}")
+    raise typer.Exit(130 if interrupted else int(refused > 0))
+
+
+def explain(
+    sources: Annotated[list[str], typer.Argument(help="pictures, folders, globs, http(s) addresses, or -")],
+    weights: Annotated[str, typer.Option(help="a folder of weights, or a hub id")] = DEFAULT_WEIGHTS,
+    detection: Annotated[int | None, typer.Option(help="only this detection of each picture, 0 being the best")] = None,
+    at: Annotated[str | None, typer.Option(help="X,Y in pixels: what is about this point, found or not")] = None,
+    layer: Annotated[int, typer.Option(help="the decoder layer, counted from 0; -1 is the last")] = -1,
+    threshold: Annotated[str, typer.Option(help="the score that counts, or best: what the weights recommend")] = "0.5",
+    out: Annotated[Path, typer.Option(help="the folder for explain.html and the figures")] = Path("explained"),
+    device: Device = None,
+) -> None:
+    """See what the detector looks at: every head's attention for each detection, and why nothing was found."""
+    from ..explaining.explained import Asked, explain_pictures, point_of
+    from ..predict import Predictor, threshold_of
+    from ..predicting.outputs import plain
+    from ..predicting.sources import Found, find
+
+    asked = Asked(detection, None if at is None else point_of(at), layer, threshold_of(threshold))
+    found = list(find(sources, sys.stdin.buffer, apart=out))
+    pictures = [one for one in found if isinstance(one, Found)]
+    missed = [one for one in found if not isinstance(one, Found)]
+    for one in missed:
+        print(f"condetr: {plain(one.name)}: {plain(one.reason)}", file=sys.stderr)
+    if not pictures:
+        raise typer.Exit(1)
+    written = explain_pictures(Predictor.load(weights, device), pictures, asked, out)
+    for remark in written.remarks:
+        print(f"condetr: {plain(remark)}", file=sys.stderr)
+    for name, reason in written.refused:
+        print(f"condetr: {plain(name)}: {plain(reason)}", file=sys.stderr)
+    if written.page is not None:
+        print(f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}; open {plain(str(written.page))}")
+    raise typer.Exit(int(bool(written.refused) or any(one.refused for one in missed)))
