@@ -49,7 +49,7 @@ def undrawn(whole, monkeypatch):
     monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
 
 
-EVERYTHING = {"train__ema": 0.9, "model__dropout": 0.1, "train__warmup_steps": 3}
+EVERYTHING = {"train__ema": 0.9, "train__groups": 2, "model__dropout": 0.1, "train__warmup_steps": 3}
 
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:

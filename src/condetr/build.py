@@ -1,5 +1,6 @@
 """Config to objects: the assembly drawing, and the only module that knows both sides."""
 
+import torch
 from torch import nn
 
 from . import config
@@ -16,6 +17,7 @@ from .model.backbone import (
 from .model.decoders import ConditionalDecoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
+from .model.groups import GroupedDetector
 from .model.initialise import initialise_conditional_heads, initialise_transformer
 from .model.reference import Centre, Learned, Predicted
 from .model.spatial_query import (
@@ -49,6 +51,15 @@ def build_detector(c: config.Model, classes: int) -> Detector:
     if c.scoring.kind == "focal":
         initialise_conditional_heads(detector.heads)
     return detector
+
+
+def build_learner(detector: Detector, c: config.Train) -> nn.Module:
+    """What takes part in training: the detector, or it with further groups of queries, drawn from the run's seed."""
+    if c.groups == 1:
+        return detector
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(c.seed)
+        return GroupedDetector(detector, c.groups).to(detector.queries.weight.device)
 
 
 def build_backbone(c: config.Backbone) -> ResNet:

@@ -128,6 +128,9 @@ class Train(Strict):
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(0.1, ge=0, description="largest norm of the gradient; 0: never clip")
     warmup_steps: int = Field(0, ge=0)
+    groups: int = Field(
+        1, ge=1, le=64, description="sets of queries that learn side by side; the first is kept (Group DETR)"
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: none")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better AP; 0: never")

@@ -10,12 +10,14 @@ from ..config import Train
 from ..shapes import Float
 
 
-def adamw(detector: nn.Module, train: Train) -> torch.optim.AdamW:
+def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
     """Two groups, the backbone's and the rest, in that order; frozen parameters are in none of them.
+
+    `learner` is a detector, or holds one as `detector`.
 
     Weight decay is on every parameter, norms and biases too (both official codes).
     """
-    learning = {name: p for name, p in detector.named_parameters() if p.requires_grad}
+    learning = {name.removeprefix("detector."): p for name, p in learner.named_parameters() if p.requires_grad}
     backbone = [p for name, p in learning.items() if name.startswith("backbone.")]
     rest = [p for name, p in learning.items() if not name.startswith("backbone.")]
     groups = [{"params": backbone, "scale": train.backbone_lr}, {"params": rest, "scale": 1.0}]

@@ -50,7 +50,10 @@ class Detector(nn.Module):
 
     def _look(self, images: Images, supervised: slice) -> Predictions:
         memory = self.encoder(self.tokens(images))
-        object_query = self.queries.weight.expand(len(images), -1, -1)
+        return self.ask(self.queries.weight.expand(len(images), -1, -1), memory, supervised)
+
+    def ask(self, object_query: Float[Tensor, "B N D"], memory: Tokens, supervised: slice = slice(None)) -> Predictions:
+        """What these queries find in the encoded pictures."""
         reference = self.reference(object_query)
         stages = self.decoder(object_query, reference, memory)
         return self.heads(stages[supervised], reference)

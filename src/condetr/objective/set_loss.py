@@ -20,6 +20,10 @@ class LossTerms:
     l1: Float[Tensor, " S"]
     giou: Float[Tensor, " S"]
 
+    def mean_of(self, groups: int) -> "LossTerms":
+        """The terms of S stages, from those of S times as many, `groups` of which belong to a stage each."""
+        return LossTerms(*(term.unflatten(0, (-1, groups)).mean(1) for term in (self.classes, self.l1, self.giou)))
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:

@@ -7,7 +7,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from ..build import build_loss
+from ..build import build_learner, build_loss
 from ..config import Config
 from ..data.loader import Batch
 from ..engine.distributed import Processes
@@ -49,9 +49,10 @@ class Loop:
         self.detector: Detector = detector.to(device)
         self.train, self.device, self.precision, self.processes = config.train, device, precision, processes
         self.loss, self.weights = build_loss(config)
-        self.optimizer = adamw(self.detector, config.train)
+        self.learner = build_learner(self.detector, config.train)
+        self.optimizer = adamw(self.learner, config.train)
         self.average = Average(self.detector, config.train.ema) if config.train.ema else None
-        self.parameters = [p for p in self.detector.parameters() if p.requires_grad]
+        self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
 
     @property
     def answering(self) -> Detector:
@@ -63,7 +64,7 @@ class Loop:
 
         Raises LossError, before any weight has changed, when the loss or a gradient is no number.
         """
-        self.detector.train()
+        self.learner.train()
         self.optimizer.zero_grad(set_to_none=True)
         terms = torch.zeros(0, device=self.device)
         for i, part in enumerate(parts):
@@ -92,14 +93,14 @@ class Loop:
         """Add a part's gradient; returns its loss terms of all stages in a row."""
         part = part.to(self.device)
         with self.precision.forward():
-            predictions = self.detector(part.images)
-        terms = self.loss(predictions, part.targets, part.tally)
+            predictions = self.learner(part.images)
+        terms = self.loss(predictions, part.targets, part.tally).mean_of(self.train.groups)
         self.precision.backward(self.weights.total(terms))
         return torch.cat([terms.classes, terms.l1, terms.giou]).detach()
 
     def rehearse(self, part: Batch) -> None:
         """Do the work of a step on one part and forget it: for measuring how long it takes."""
-        self.detector.train()
+        self.learner.train()
         self._backward(part).tolist()
         self.optimizer.zero_grad(set_to_none=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..build import build_detector
+from ..build import build_detector, build_learner
 from ..config import Config
 from ..data.samples import DataSet
 from ..types import Images
@@ -75,6 +75,7 @@ def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) 
     """
     with torch.device("meta"):
         detector = build_detector(config.model, classes)
+        learner = build_learner(detector, config.train)
     short, longest = round(max(config.data.scales) * config.data.size), round(config.data.longest * config.data.size)
     shape = (at_a_time, min(longest, ceil(short * 4 / 3)), short)  # the usual camera's 4 : 3
     pixels = torch.zeros(at_a_time, 3, *shape[1:], device="meta")
@@ -86,16 +87,16 @@ def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        detector(images)
-    parameters = {p.untyped_storage()._cdata for p in detector.parameters()}
+        learner(images)
+    parameters = {p.untyped_storage()._cdata for p in learner.parameters()}
     activations = sum(
         t.untyped_storage().nbytes() * (value_bytes / 4 if t.dtype == torch.float32 else 1)
         for key, t in kept.items()
         if key not in parameters
     )
-    learning = count(detector, learning=True)
+    learning = count(learner, learning=True)
     average = count(detector) if config.train.ema else 0
-    return int(activations + 4 * (count(detector) + 3 * learning + average))
+    return int(activations + 4 * (count(learner) + 3 * learning + average))
 
 
 def count(module: nn.Module, learning: bool = False) -> int:

@@ -71,7 +71,7 @@ class RunFolder:
         files = state.files(self.state)
         if not files:
             return state.Place(fingerprint)
-        place = state.read(files[-1], loop.detector, loop.average, loop.optimizer, loop.device)
+        place = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
         if place.data != fingerprint:
             raise CondetrError(
                 f"{self.path}: the data set has changed since the run began. Put it back as it was, or start from "
@@ -84,7 +84,7 @@ class RunFolder:
         started = time.monotonic()
         journal.sync()
         place.journal, place.scaling = journal.length, loop.precision.state()
-        state.write(self.state, place, loop.detector, loop.average, loop.optimizer)
+        state.write(self.state, place, loop.learner, loop.average, loop.optimizer)
         checkpoint.save(self.path / "last", weights, card)
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - started
