@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -105,7 +106,38 @@ def test_integers_and_floats_beyond_are_scaled_by_their_own_range() -> None:
     assert open_picture(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
     assert open_picture(Image.fromarray(np.array([[-1.0, 0, 1]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
     assert open_picture(Image.fromarray(np.array([[-5, 95]], np.int32)))[0, :, 0].tolist() == [0, 255]
-    assert open_picture(Image.fromarray(np.array([[np.nan, 3, np.inf]], np.float32))).shape == (1, 3, 3)
+    odd = np.array([[np.nan, 3, np.inf, -np.inf, 5]], np.float32)
+    assert open_picture(Image.fromarray(odd))[0, :, 0].tolist() == [0, 0, 255, 0, 255]
+    assert not open_picture(Image.fromarray(odd[:, :1])).any()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
+@pytest.mark.parametrize("band", [1, 40, 1 << 20])
+def test_deep_grey_in_bands_is_what_it_is_as_a_whole(mode: str, band: int, monkeypatch) -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (23, 13)).astype(np.uint16)
+    values = deep.astype(np.float64) - (70000 if mode in ("I", "F") else 0)  # beyond 16 bits: by their own range
+    if mode == "I;16B":
+        image = Image.frombytes(mode, (13, 23), deep.astype(">u2").tobytes())
+    else:
+        image = Image.fromarray(deep if mode == "I;16" else values.astype(np.int32 if mode == "I" else np.float32))
+    assert image.mode == mode
+    low, high = (0.0, 65535.0) if mode.startswith("I;16") else (values.min(), values.max())
+    monkeypatch.setattr(pictures, "BAND", band)
+    assert (open_picture(image)[..., 0] == np.rint((values - low) * (255 / (high - low)))).all()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_deep_grey_takes_little_memory(mode: str) -> None:
+    """Beside the result, a byte a pixel, only what a band needs; as floats the whole would be 8 bytes a pixel."""
+    image = Image.new(mode, (6000, 4000), 3)
+    tracemalloc.start()
+    try:
+        grey = pictures._eight_bits(image)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grey.nbytes == 24e6
+    assert peak < 24e6 + 40 * pictures.BAND
 
 
 def test_transparent_pixels_show_white_paper() -> None:

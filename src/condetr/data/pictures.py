@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ..errors import PictureError
-from ..shapes import UInt8
+from ..shapes import Float64, UInt8
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Source = Path | str | bytes | io.BufferedIOBase | Image.Image | np.ndarray
@@ -27,6 +27,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"}
     | {".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
+BAND = 1 << 20  # pixels of deep grey that are floats at a time
 PAPER = (255, 255, 255)  # what shows through transparent pixels
 
 # EXIF 2.32, tag 0x0112: how the stored picture has to be turned to stand upright
@@ -166,18 +167,40 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
-    values = np.asarray(image).astype(np.float64)
-    values = np.where(np.isfinite(values), values, np.nanmin(values, initial=0, where=np.isfinite(values)))
-    low, high = float(values.min()), float(values.max())
+    low, high = _range(image)
+    scale = 255 / (high - low) if high > low else 0.0
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top, values in _bands(image):
+        values = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * scale
+        grey[top : top + len(values)] = np.rint(values.clip(0, 255))
+    return grey
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Float64[np.ndarray, "h W"]]]:
+    """The rows, some at a time, with the place of the first: the whole as floats would be gigabytes."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.asarray(band).astype(np.float64)
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """The values that become black and white."""
     if image.mode.startswith("I;16"):
         bits = getattr(image, "tag_v2", {}).get(258, (16,))  # TIFF 6.0, BitsPerSample
-        low, high = 0.0, float(2 ** min(bits[0], 16) - 1)
-    elif image.mode == "I" and low >= 0 and high <= 65535:  # how Pillow holds a 16-bit PGM
-        low, high = 0.0, 65535.0
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+        return 0.0, float(2 ** min(bits[0], 16) - 1)
+    low, high = np.inf, -np.inf
+    for _, values in _bands(image):
+        finite = np.isfinite(values)
+        low = min(low, float(values.min(initial=np.inf, where=finite)))
+        high = max(high, float(values.max(initial=-np.inf, where=finite)))
+    if low > high:  # not one finite value
+        return 0.0, 0.0
+    if image.mode == "I" and low >= 0 and high <= 65535:  # how Pillow holds a 16-bit PGM
+        return 0.0, 65535.0
+    if image.mode == "F" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high
 
 
 def _from_array(array: np.ndarray) -> Picture:
