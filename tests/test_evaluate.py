@@ -20,7 +20,7 @@ from condetr.data.samples import DataSet, Sample
 from condetr.detections import Detections
 from condetr.engine.distributed import Processes
 from condetr.errors import CondetrError, DataError, PictureError
-from condetr.evaluate import evaluate, keep_thresholds, of_detections, of_weights, score, write
+from condetr.evaluate import called, evaluate, keep_thresholds, of_detections, of_weights, score, write
 from condetr.types import Categories
 
 from .tiny import TINY, shaken
@@ -125,6 +125,8 @@ def test_from_weights_to_a_page_and_back_from_its_detections(tmp_path: Path) -> 
     assert again.evaluation.to_json() == outcome.evaluation.to_json()
     assert outcome.evaluation.detections == 6 * 40
     html = report.read_text()
+    assert "<h1>How good is tmp on data?</h1>".replace("tmp", tmp_path.name) in html
+    assert "Conditional DETR, recipe tiny · 6 pictures of the split &#x27;test&#x27;" in html
     assert "<img src=x" not in html
     assert "<b>.png" not in html
     assert "&lt;img src=x" in html
@@ -146,6 +148,27 @@ def test_best_thresholds_are_kept_with_the_weights_under_their_own_labels(tmp_pa
     assert (source / "README.md").read_text() == "card"
     with pytest.raises(CondetrError, match="need a folder of condetr's own"):
         keep_thresholds("owner/name", outcome)
+
+
+def test_thresholds_of_a_run_go_to_its_best_weights(tmp_path: Path) -> None:
+    root, run = folder(tmp_path / "data"), tmp_path / "birds"
+    weights(run / "best", Categories((1, 2), (HOSTILE, "cat")))
+    (run / "config.json").write_text("{}")
+    keep_thresholds(str(run), of_weights(str(run), root, None, "cpu", 4))
+    assert checkpoint.load(run / "best").thresholds is not None
+    assert (run / "config.json").read_text() == "{}"
+    assert sorted(path.name for path in run.iterdir()) == ["best", "config.json"]
+
+
+def test_weights_are_called_by_the_name_of_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "birds-2" / "best").mkdir(parents=True)
+    (tmp_path / "demo" / "run" / "best").mkdir(parents=True)
+    assert called(str(tmp_path / "runs" / "birds-2" / "best")) == "birds-2"
+    assert called(str(tmp_path / "runs" / "birds-2")) == "birds-2"
+    assert called(str(tmp_path / "demo" / "run" / "best")) == "demo"
+    assert called("facebook/detr-resnet-50") == "facebook/detr-resnet-50"
+    monkeypatch.chdir(tmp_path / "runs" / "birds-2" / "best")
+    assert called(".") == "birds-2"
 
 
 def test_classes_the_weights_do_not_know_are_named(tmp_path: Path) -> None:

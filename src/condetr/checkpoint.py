@@ -67,14 +67,14 @@ def _load(source: str | Path) -> Weights:
         if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", str(source)) is None:
             raise WeightsError(f"{source}: no such weights folder, and not the name of a hub repository (owner/name)")
         path = fetch(str(source))
-    path = _weights_of_run(path)
+    path = weights_of_run(path)
     record = read_json(path / "config.json")
     if "model_type" in record:
         return Weights(*read_transformers(path), thresholds=None)
     return _read_own(path, record)
 
 
-def _weights_of_run(folder: Path) -> Path:
+def weights_of_run(folder: Path) -> Path:
     """The best weights of a training's folder, its last ones where none are best; any other folder itself."""
     if not (folder / "model.safetensors").exists():
         for name in ("best", "last"):

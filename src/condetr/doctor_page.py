@@ -23,7 +23,7 @@ _UNSEEN = {"no_objects", "crowd_box", "size_missing", "class_missing", "empty_cl
 
 def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
     data = diagnosis.dataset
-    page = Page(f"Doctor: {data.root.name or data.root}", diagnosis.verdict)
+    page = Page(f"Doctor: {data.name}", diagnosis.verdict)
     grave = Counter(finding.defect.severity for finding in diagnosis.findings)
     counts = diagnosis.counts
     page.numbers(

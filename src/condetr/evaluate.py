@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .checkpoint import load, save
+from .checkpoint import load, save, weights_of_run
 from .data.dataset import open_dataset
 from .data.doctor import examine
 from .data.inspection import header
@@ -23,7 +23,7 @@ from .data.samples import DataSet, Sample, Split
 from .detections import Detections
 from .engine.distributed import ALONE, Processes
 from .errors import CondetrError, DataError, PictureError
-from .evaluation_page import page
+from .evaluation_page import Evaluated, page
 from .files import write_text
 from .measure import Columns, Evaluation, Scorer, labels_of
 from .measure.evaluation import FALLBACK
@@ -31,6 +31,8 @@ from .measure.results import read_results, results
 from .predict import Predictor
 from .types import Categories
 
+KINDS = {"detr": "DETR", "conditional": "Conditional DETR"}
+SAY_NOTHING = frozenset({"best", "last", "run", "weights"})  # names of folders that stand for the one above
 Progress = Callable[[int, int], None]
 
 
@@ -91,9 +93,14 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an evaluation says: of what (`name`), on what, and what the reader should know (`warnings`)."""
+    """What an evaluation says: of what, on what, and what the reader should know (`warnings`).
 
+    `source` is what was given (a folder, a hub id, a file), `name` what people call it, `model` its kind and recipe.
+    """
+
+    source: str
     name: str
+    model: str
     data: DataSet
     split: Split
     columns: Columns
@@ -112,7 +119,15 @@ def of_weights(
     unread: list[str] = []
     scorer = score(predictor, part, dataset.categories, batch, processes, predictor.device, progress, unread)
     warnings += [f"left out, cannot be read: {one}" for one in unread]
-    return Outcome(source, dataset, part, scorer.part(), scorer.result(), tuple(warnings))
+    model = f"{KINDS[predictor.config.model.decoder.kind]}, recipe {predictor.config.recipe}"
+    return Outcome(source, called(source), model, dataset, part, scorer.part(), scorer.result(), tuple(warnings))
+
+
+def called(source: str) -> str:
+    """What people call these weights: the last word of the path that says something, of runs/birds/best `birds`."""
+    folder = Path(source)
+    words = [word for word in folder.resolve().parts[1:] if word not in SAY_NOTHING] if folder.is_dir() else []
+    return words[-1] if words else source
 
 
 def of_detections(file: Path, data: Path, split: str | None) -> Outcome:
@@ -124,7 +139,7 @@ def of_detections(file: Path, data: Path, split: str | None) -> Outcome:
         scorer.add(sample.truth, none)
     columns = read_results(file, scorer.part(), dataset.categories, left_out)
     evaluation = scorer.merge([columns]).result()
-    return Outcome(file.name, dataset, part, columns, evaluation, tuple(warnings))
+    return Outcome(str(file), file.name, "detections from a file", dataset, part, columns, evaluation, tuple(warnings))
 
 
 def write(outcome: Outcome, folder: Path) -> Path:
@@ -132,16 +147,19 @@ def write(outcome: Outcome, folder: Path) -> Path:
     categories = outcome.data.categories
     write_text(folder / "metrics.json", json.dumps(as_json(outcome), indent=1) + "\n")
     write_text(folder / "detections.json", json.dumps(results(outcome.columns, categories)))
-    page(
-        outcome.name, outcome.data, outcome.split, outcome.columns, outcome.evaluation, outcome.warnings
-    ).save(folder / "report.html")  # fmt: skip
+    of = Evaluated(outcome.name, outcome.model, outcome.source)
+    page(of, outcome.data, outcome.split, outcome.columns, outcome.evaluation, outcome.warnings).save(
+        folder / "report.html"
+    )
     return folder / "report.html"
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """The same numbers as plain values."""
     return {
-        "evaluated": outcome.name,
+        "evaluated": outcome.source,
+        "name": outcome.name,
+        "model": outcome.model,
         "data": str(outcome.data.root),
         "split": outcome.split.name,
         "warnings": list(outcome.warnings),
@@ -162,7 +180,7 @@ def shown(outcome: Outcome) -> RenderableType:
         numbers = (r.ap, r.ap50, r.ap75, r.ar, r.best.threshold, r.best.precision, r.best.recall)
         classes.add_row(Text(r.name), f"{r.objects:,}", *map(_number, numbers))
     low, high = evaluation.bootstrap.ap.low, evaluation.bootstrap.ap.high
-    title = f"{outcome.name} on {outcome.data.root.name} {outcome.split.name}: {evaluation.pictures:,} pictures, "
+    title = f"{outcome.name} on {outcome.data.name} {outcome.split.name}: {evaluation.pictures:,} pictures, "
     title += f"{evaluation.objects:,} objects; AP {evaluation.summary.ap:.3f} ({low:.3f} – {high:.3f})"
     warnings = [Text(f"warning: {warning}", style="yellow") for warning in outcome.warnings]
     return Group(*warnings, Text(title, style="bold"), *twelve, classes)
@@ -182,8 +200,8 @@ def _number(value: float) -> str:
 
 def keep_thresholds(source: str, outcome: Outcome) -> tuple[float, ...]:
     """Save each class's best threshold with the weights, for `condetr predict --threshold best`; by their labels."""
-    folder = Path(source)
-    if not folder.is_dir() or '"model_type"' in (folder / "config.json").read_text(encoding="utf-8"):
+    folder = weights_of_run(Path(source))
+    if not (folder / "config.json").is_file() or '"model_type"' in (folder / "config.json").read_text(encoding="utf-8"):
         raise CondetrError(
             f"{source}: thresholds need a folder of condetr's own. Make one: condetr convert {source} DIR"
         )

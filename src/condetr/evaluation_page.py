@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,11 +36,20 @@ _KIND_MEANINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was evaluated: what people call it, its kind, and the path, id or file it was read from."""
+
+    name: str
+    model: str
+    source: str
+
+
 def page(
-    name: str, data: DataSet, split: Split, columns: Columns, evaluation: Evaluation, warnings: Sequence[str]
+    of: Evaluated, data: DataSet, split: Split, columns: Columns, evaluation: Evaluation, warnings: Sequence[str]
 ) -> Page:
-    title = f"How good is {name.rstrip('/').split('/')[-1]}?"
-    page = Page(title, f"{data.root.name} · {split.name} · {evaluation.pictures:,} pictures")
+    number = f"{evaluation.pictures:,} picture{'s' * (evaluation.pictures != 1)}"
+    page = Page(f"How good is {of.name} on {data.name}?", f"{of.model} · {number} of the split '{split.name}'")
     _headline(page, evaluation)
     if warnings:
         items = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
@@ -51,7 +61,7 @@ def page(
     _calibration(page, evaluation)
     _pictures(page, split, data.categories, columns, evaluation)
     _twelve(page, evaluation)
-    _method(page, evaluation)
+    _method(page, evaluation, of, data)
     return page
 
 
@@ -257,8 +267,9 @@ def _twelve(page: Page, evaluation: Evaluation) -> None:
     )
 
 
-def _method(page: Page, evaluation: Evaluation) -> None:
+def _method(page: Page, evaluation: Evaluation, of: Evaluated, data: DataSet) -> None:
     page.heading("How this was measured")
+    page.text(f"Evaluated: {of.source}, on {data.root} ({data.format}).")
     bootstrap = evaluation.bootstrap
     page.text(
         "The twelve numbers follow the COCO protocol and equal pycocotools' to the last digits: at most 100 detections "

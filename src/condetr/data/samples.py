@@ -40,6 +40,11 @@ class DataSet:
     categories: Categories
     splits: dict[str, Split]
 
+    @property
+    def name(self) -> str:
+        """What people call it: its folder's name, also where the path was `.`"""
+        return self.root.resolve().name
+
     def split(self, name: str) -> Split:
         """A split by its name. Raises DataError naming the splits there are."""
         if name not in self.splits:
