@@ -1,6 +1,7 @@
 """COCO JSON: one class contract whatever the ids, in every layout people use."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -165,3 +166,24 @@ def test_what_is_no_coco_json_is_one_line(tmp_path, text, says):
     with pytest.raises(DataError, match=says) as caught:
         open_dataset(tmp_path / "labels.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["train", "images"])
+@pytest.mark.parametrize("disk", ["PIC_1.JPG", "Caf\u00e9_1.jpg"])
+def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
+    """Windows takes A.JPG for a.jpg, and a Mac writes an accent as a sign of its own."""
+    written = unicodedata.normalize("NFD", disk.lower().replace("caf", "Caf"))
+    content = coco_content(1, pictures=1)
+    content["images"][0]["file_name"] = written
+    write_picture(tmp_path / where / disk, 1)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "train.json").write_text(json.dumps(content))
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [sample.path.name for sample in diagnosis.dataset.split("train")] == [disk]
+
+
+def test_a_name_that_is_there_exactly_is_not_taken_for_another(roboflow):
+    content = coco_content(1)
+    content["images"][0]["file_name"], content["images"][1]["file_name"] = "a.png", "A.png"
+    assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].pictures.paths] == ["a.png", "A.png"]

@@ -5,6 +5,7 @@ from tests.labelled import write_picture
 
 from condetr.data.dataset import open_dataset
 from condetr.data.doctor import examine
+from condetr.errors import DataError
 
 
 def xml(name="a.jpg", things=(("dog", 5, 6, 20, 30),), size=(64, 48), database="Unknown", difficult=0):
@@ -40,6 +41,29 @@ def test_the_devkit_and_its_lists(tmp_path, below):
         ("train", ["a.jpg"]),
         ("valid", ["b.jpg"]),
     ]
+
+
+@pytest.mark.parametrize(
+    "line", ["my cat", "my cat.jpg", "my cat.JPG", "my cat  1"], ids=["plain", "suffix", "capitals", "number"]
+)
+def test_a_list_names_pictures_in_several_ways(tmp_path, line):
+    stem = "my" if line.endswith("1") else "my cat"
+    devkit(tmp_path, {stem: xml()}, {"train": [line]})
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [sample.path.stem for sample in diagnosis.dataset.split("train")] == [stem]
+
+
+def test_lists_of_nothing_that_is_there_are_one_line(tmp_path):
+    devkit(tmp_path, {"a": xml()}, {"train": ["b"]})
+    with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: listed in ImageSets/Main"):
+        open_dataset(tmp_path)
+
+
+def test_litter_of_a_mac_is_no_label_file(tmp_path):
+    devkit(tmp_path, {"a": xml()}, {})
+    (tmp_path / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
+    assert open_dataset(tmp_path).findings == ()
 
 
 def test_split_folders_with_xml_beside_the_pictures(tmp_path):

@@ -51,6 +51,49 @@ def test_a_path_and_a_list_of_files(tmp_path):
     assert len(truth(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    ("entry", "pictures", "labels"),
+    [
+        ("/content/birds/train/images", "train/images", "train/labels"),
+        ("C:\\birds\\train\\images", "train/images", "train/labels"),
+        ("Train\\Images", "Train/Images", "Train/Labels"),
+        ("list.txt", "images/x", "labels/x"),
+    ],
+)
+def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry, pictures, labels):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+    for text in (
+        "images\\x\\a.jpg",
+        "/content/birds/images/x/a.jpg",
+        "D:\\birds\\images\\x\\a.jpg",
+        "./images/x/a.jpg",
+    ):
+        (tmp_path / "list.txt").write_text(text)
+        assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+
+
+def test_one_last_word_is_not_enough(tmp_path):
+    """Else `/content/a/val/images` would be the training pictures in `images`."""
+    write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", pictures="images", labels="labels")
+    raw = open_dataset(tmp_path)
+    assert [split.name for split in raw.splits] == ["train"]
+    assert [finding.detail for finding in raw.findings] == ["valid: /content/a/val/images is not there"]
+
+
+def test_keypoints_are_left_aside(tmp_path):
+    line = "1 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n"
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\nkpt_shape: [2, 3]\n", line)
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+
+
+def test_litter_of_a_mac_is_no_picture(tmp_path):
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
+    for litter in ("train/images/._a.jpg", "train/labels/._a.txt", "train/images/.DS_Store"):
+        (root / litter).write_bytes(b"\0\5\x16\7")
+    diagnosis = examine(open_dataset(root))
+    assert [finding.name for finding in diagnosis.findings] == ["empty_class"]
+
+
 def test_a_polygon_becomes_the_box_around_it(tmp_path):
     root = write(tmp_path, "names: [cat]\ntrain: train/images\n", "0 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75\n")
     assert truth(root).boxes.tolist() == [[20, 10, 60, 30]]

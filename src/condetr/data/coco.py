@@ -1,6 +1,8 @@
 """COCO JSON to raw labels: one file a split, whatever its ids start at, and one list of classes over all of them."""
 
 import json
+import os
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,7 +215,10 @@ class _finder:
                 folders += [base / "val", base / "images" / "val", base / "validation"]
             folders.append(base)
         some = names[:: max(1, len(names) // 50)][:50]
+        self.spelling: dict[Path, dict[str, str]] = {}
         there = {folder: sum(_is_file(folder, name) for name in some) for folder in dict.fromkeys(folders)}
+        if not any(there.values()):
+            there = {folder: sum(_is_file(folder, self._spelled(folder, name)) for name in some) for folder in there}
         self.folder = max(there, key=lambda folder: there[folder], default=here)
         self.found = bool(there) and there[self.folder] > 0
 
@@ -222,7 +227,24 @@ class _finder:
             name = name.replace("\\", "/")
         if not self.found and "/" in name:  # a path of the machine where it was labelled
             name = name.rsplit("/", 1)[1] if _is_file(self.folder, name.rsplit("/", 1)[1]) else name
-        return self.folder / name
+        return self.folder / self._spelled(self.folder, name)
+
+    def _spelled(self, folder: Path, name: str) -> str:
+        """The name as the disk has it: `a.jpg` may be `a.JPG` where labels come from Windows, `é` one sign or two."""
+        above, _, word = name.replace("\\", "/").rpartition("/")
+        place = folder / above
+        if place not in self.spelling:
+            try:
+                names = os.listdir(place)
+            except (OSError, ValueError):
+                names = []
+            self.spelling[place] = {_plain(one): one for one in names} | {one: one for one in names}
+        found = self.spelling[place].get(word) or self.spelling[place].get(_plain(word), word)
+        return f"{above}/{found}" if above else found
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_file(folder: Path, name: str) -> bool:

@@ -58,6 +58,8 @@ def read(splits: dict[str, Folders], root: Path) -> RawDataSet:
     readings = {name: _split(name, folders, findings) for name, folders in splits.items()}
     names = _class_file(root) or sorted({row[1] for _, rows in readings.values() for row in rows})
     if not names:
+        if all(not rows for rows, _ in readings.values()) and findings:
+            raise DataError(f"{root}: none of its XML files can be read: {findings[0].file}: {findings[0].detail}")
         raise DataError(f"{root}: Pascal VOC XML without a single named object")
     category = {name: i for i, name in enumerate(names)}
     raw = []
@@ -86,15 +88,23 @@ def _devkit(base: Path) -> dict[str, Folders]:
         return {"train": Folders(_xml(annotations), beside)}
     found = {}
     for name, file in chosen.items():
-        lines = [line.split() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
-        stems = dict.fromkeys(words[0] for words in lines if words and "\0" not in words[0])
-        if stems:
-            found[name] = Folders(tuple(annotations / f"{stem}.xml" for stem in stems), beside)
+        lines = file.read_text(encoding="utf-8-sig", errors="replace").replace("\0", "").splitlines()
+        listed = dict.fromkeys(_listed(line.strip(), annotations) for line in lines if line.strip())
+        if listed:
+            found[name] = Folders(tuple(listed), beside)
     return found
 
 
+def _listed(line: str, annotations: Path) -> Path:
+    """The label file of a line in ImageSets/Main: a stem, with or without a picture's suffix, also with spaces in it;
+    in the lists of one class a number follows."""
+    files = [annotations / f"{stem}.xml" for stem in (line, line.rsplit(".", 1)[0], line.split()[0])]
+    return next((file for file in files if file.is_file()), files[-1])
+
+
 def _xml(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in folder.glob("*.xml") if file.is_file())) if folder.is_dir() else ()
+    files = folder.glob("*.xml") if folder.is_dir() else ()
+    return tuple(sorted(file for file in files if file.is_file() and not file.name.startswith(".")))
 
 
 def _class_file(root: Path) -> list[str]:

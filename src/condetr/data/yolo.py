@@ -1,7 +1,7 @@
 """YOLO to raw labels: a YAML file with names and splits; a line of text an object, in fractions of the picture."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -51,13 +51,13 @@ def read(file: Path) -> RawDataSet:
         wanted = given if isinstance(given, list) else [given]
         if not all(isinstance(entry, str) for entry in wanted):
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
-        places = [_place(entry, base, file.parent) for entry in wanted]
+        places = [_place(entry, (base, file.parent)) for entry in wanted]
         for entry, place in zip(wanted, places):
             if place is None:
                 findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} is not there"))
         found = [place for place in places if place is not None]
         if found:
-            splits.append(_split(name, found, base, findings))
+            splits.append(_split(name, found, base, "kpt_shape" in content, findings))
     if not splits:
         raise DataError(f"{file}: none of its splits is there. Check 'path', 'train' and 'val' (seen from {base})")
     return RawDataSet(file.parent, "yolo", categories, tuple(splits), tuple(findings))
@@ -93,19 +93,27 @@ def _names(content: dict[str, Any], file: Path) -> Categories:
     return Categories(tuple(sorted(names)), tuple(names[id] for id in sorted(names)))
 
 
-def _place(entry: str, base: Path, here: Path) -> Path | None:
-    """Where an entry points. Roboflow writes `../train/images` for what lies beside the file."""
-    for start in dict.fromkeys((base, here)):
-        for text in (entry, entry.removeprefix("../"), entry.removeprefix("./")):
+def _place(entry: str, starts: tuple[Path, ...]) -> Path | None:
+    """Where an entry points, seen from any of `starts`; None where nothing is there.
+
+    Roboflow writes `../train/images` for what lies beside the file. A path of another machine
+    (`/content/birds/train/images`, `C:\\birds\\train\\images`) is looked for by its last words, two at least.
+    """
+    words = PurePosixPath(entry.replace("\\", "/")).parts
+    words = words[next((i for i, word in enumerate(words) if word != ".."), 0) :]
+    ends = [Path(*words[i:]) for i in range(max(1, len(words) - 1))]
+    for start in dict.fromkeys(starts):
+        for end in (Path(entry), *ends):
             try:
-                if (start / text).exists():
-                    return start / text
+                if (start / end).exists():
+                    return start / end
             except (OSError, ValueError):
                 continue
     return None
 
 
-def _split(name: str, places: list[Path], base: Path, findings: list[Finding]) -> RawSplit:
+def _split(name: str, places: list[Path], base: Path, keypoints: bool, findings: list[Finding]) -> RawSplit:
+    """With `keypoints` (a pose data set) a line is class, box and points, else class and box or class and polygon."""
     paths = list(dict.fromkeys(path for place in places for path in _pictures(place, base)))
     picture_rows, object_rows, used = [], [], set()
     for row, path in enumerate(paths):
@@ -113,12 +121,12 @@ def _split(name: str, places: list[Path], base: Path, findings: list[Finding]) -
         labels = _labels(path)
         used.add(labels)
         for line, numbers in _lines(labels, name, findings):
-            category, box = int(numbers[0]), _box(numbers[1:])
+            category, box = int(numbers[0]), _box(numbers[1:5] if keypoints else numbers[1:])
             object_rows.append((row, category, *box, False, float("nan"), line))
-    folders = {path.parent for path in used if path.parent.name == "labels" or "labels" in path.parts}
+    folders = {path.parent for path in used if "labels" in map(str.lower, path.parts)}
     for folder in sorted(folders):
         for stray in sorted(set(folder.glob("*.txt")) - used):
-            if stray.name not in ("classes.txt", "labels.txt"):
+            if stray.name not in ("classes.txt", "labels.txt") and not stray.name.startswith("."):
                 findings.append(Finding("orphan_labels", name, stray.name, None, "no picture has this name"))
     return RawSplit(name, places[0], pictures(picture_rows), objects(object_rows, relative=True))
 
@@ -127,23 +135,26 @@ def _pictures(place: Path, base: Path) -> Iterator[Path]:
     """The pictures of a folder and below, or those a text file lists, one a line."""
     if place.is_dir():
         # beside `labels` there may be `images`, given or not
-        yield from sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+        files = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+        yield from sorted(path for path in files if not path.name.startswith("."))  # `._a.jpg`: litter of a Mac
         return
     for line in place.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
         text = line.strip()
         if text and "\0" not in text:
-            beside = place.parent / text
-            yield beside if beside.exists() else base / text
+            yield _place(text, (place.parent, base)) or base / text
 
 
 def _labels(picture: Path) -> Path:
     """`…/images/…/a.jpg` → `…/labels/…/a.txt`, else the text beside the picture."""
     parts = list(picture.parts)
     for i in reversed(range(len(parts) - 1)):
-        if parts[i] == "images":
-            swapped = Path(*parts[:i], "labels", *parts[i + 1 :]).with_suffix(".txt")
-            if swapped.is_file() or not picture.with_suffix(".txt").is_file():
-                return swapped
+        if parts[i].lower() == "images":
+            alike = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
+            swapped = [Path(*parts[:i], word, *parts[i + 1 :]).with_suffix(".txt") for word in (alike, "labels")]
+            if there := [file for file in swapped if file.is_file()]:
+                return there[0]
+            if not picture.with_suffix(".txt").is_file():
+                return swapped[0]
             break
     return picture.with_suffix(".txt")
 
