@@ -193,6 +193,15 @@ def test_without_a_name_the_split_is_test_else_valid(tmp_path: Path) -> None:
         of_detections(empty, root, "train")
 
 
+def test_a_class_without_objects_is_no_defect_of_the_labels(tmp_path: Path) -> None:
+    root, empty = folder(tmp_path / "data", split="train"), tmp_path / "none.json"
+    empty.write_text("[]")
+    labels = root / "train" / "_annotations.coco.json"
+    content = json.loads(labels.read_text())
+    labels.write_text(json.dumps({**content, "categories": [*CLASSES, {"id": 71, "name": "fox"}]}))
+    assert of_detections(empty, root, "train").warnings == ()
+
+
 def test_a_split_without_objects_is_refused_before_any_work(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
     labels = root / "test" / "_annotations.coco.json"

@@ -231,7 +231,8 @@ def _open(data: Path, name: str | None) -> tuple[DataSet, Split, list[str], set[
             f"{data}: the {len(split)} pictures of '{name}' have not one labelled object: nothing to evaluate against. "
             f"There are: {', '.join(there)}"
         )
-    defects = sum(f.split == name and f.defect.severity != "note" for f in diagnosis.findings)
+    grave = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
+    defects = sum(f.split == name for f in grave)
     warnings = [f"{defects} defects in the labels of '{name}': `condetr doctor {data}` lists them"] if defects else []
     left_out = set(chosen[0].pictures.ids.tolist()) - {sample.truth.image_id for sample in split}
     return dataset, split, warnings, left_out
