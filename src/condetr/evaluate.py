@@ -233,7 +233,8 @@ def _open(data: Path, name: str | None) -> tuple[DataSet, Split, list[str], set[
         )
     grave = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
     defects = sum(f.split == name for f in grave)
-    warnings = [f"{defects} defects in the labels of '{name}': `condetr doctor {data}` lists them"] if defects else []
+    some = f"{defects} defect{'s' * (defects != 1)}"
+    warnings = [f"{some} in the labels of '{name}': `condetr doctor {data}` shows where"] if defects else []
     left_out = set(chosen[0].pictures.ids.tolist()) - {sample.truth.image_id for sample in split}
     return dataset, split, warnings, left_out
 
