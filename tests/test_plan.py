@@ -2,8 +2,9 @@
 
 import torch
 
-from condetr import recipes
+from condetr import config, recipes, train
 from condetr.build import build_detector
+from condetr.engine.distributed import ALONE
 from condetr.training.plan import count, held_memory
 
 from .small_run import settings
@@ -26,3 +27,12 @@ def test_frozen_parameters_do_not_count_as_learning():
     with torch.device("meta"):
         detector = build_detector(recipes.recipe("conditional_detr_r50").model, 91)
     assert (count(detector), count(detector, learning=True)) == (43_418_401, 43_196_001)
+
+
+def test_a_cpu_takes_large_pictures_one_by_one_and_small_ones_together():
+    def at_a_time(size: int, micro_batch: int | None) -> int:
+        settled = config.parse({"data": {"size": size}, "train": {"batch": 16}}, "test")
+        return train._machine("cpu", None, micro_batch, settled, ALONE).micro_batch
+
+    assert [at_a_time(size, None) for size in (800, 400, 64)] == [1, 3, 16]
+    assert at_a_time(800, 4) == 4

@@ -24,6 +24,7 @@ from .training.run_folder import RunFolder
 
 __all__ = ["LossError", "Result", "Stopped", "train"]
 
+ENOUGH = 640 * 640  # pixels that keep a CPU busy: more at a time are no faster
 HELD_OUT = 0.15  # of the training pictures, where a data set has no valid split
 
 
@@ -119,5 +120,8 @@ def _machine(
 ) -> Machine:
     if workers is None:
         workers = min(16, (os.cpu_count() or 1) // processes.world) if device.startswith("cuda") else 1
-    at_a_time = micro_batch or -(-config.train.batch // processes.world)
+    share = -(-config.train.batch // processes.world)
+    if device == "cpu":  # where a batch of large pictures takes as long as they do one by one, and more memory
+        share = min(share, -(-ENOUGH // config.data.size**2))
+    at_a_time = micro_batch or share
     return Machine(own(device, processes), workers, at_a_time)

@@ -10,8 +10,10 @@ from torch.nn import functional as F
 
 from condetr import config
 from condetr.model.attention import attend
+from condetr.model.backbone import FrozenBatchNorm, convolution
+from condetr.model.dropping import Dropout, ReLUDropout, attend_dropping, drop
 from condetr.model.inference import InferenceForm
-from condetr.model.kernels import Dropout, Linear, drop
+from condetr.model.kernels import Linear
 from condetr.types import Images, Predictions
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
 
@@ -109,13 +111,63 @@ def test_values_filled_up_for_the_fast_kernel_attend_as_narrow_ones():
 
 
 def test_attention_that_drops_nothing_is_attention():
-    """With dropout a CPU takes the plain sum; at a rate too small to hit anything it is the fast kernel's."""
+    """With dropout a CPU takes its own kernel; at a rate too small to hit anything it is the fast one's, both ways."""
     torch.manual_seed(0)
-    q, k, v = torch.randn(2, 3, 5, 64), torch.randn(2, 3, 11, 64), torch.randn(2, 3, 11, 32)
+    q, k, v = (torch.randn(2, 5, n, e, requires_grad=True) for n, e in ((5, 64), (11, 64), (11, 32)))
     padding = torch.rand(2, 11) < 0.4
     padding[:, 0] = False
     for visible in (~padding[:, None, None], None):
-        torch.testing.assert_close(attend(q, k, v, visible, 1e-9), attend(q, k, v, visible, 0.0), atol=1e-6, rtol=1e-5)
+        found, expected = attend(q, k, v, visible, 1e-9), attend(q, k, v, visible, 0.0)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+        assert_same_gradients(found, expected, (q, k, v))
+
+
+def test_attention_drops_probabilities_and_learns_from_those_that_stay():
+    """With identity values the answer is the dropped probabilities themselves, and so is the mask known: the plain
+    sum with that mask has the same answer and the same gradients for other values."""
+    q, k, v = (torch.randn(2, 5, n, e, requires_grad=True) for n, e in ((40, 8), (30, 8), (30, 6)))
+    torch.manual_seed(3)
+    dropped = attend_dropping(q, k, torch.eye(30).expand(2, 5, 30, 30), None, 0.3)
+    p = (q @ k.mT / 8**0.5).softmax(-1)
+    mask = (dropped != 0) / (1 - round(0.3 * 65536) / 65536)
+    assert 0.27 < (dropped == 0).float().mean() < 0.33
+    torch.testing.assert_close(dropped, p * mask)
+    torch.manual_seed(3)
+    assert_same_gradients(attend_dropping(q, k, v, None, 0.3), (p * mask) @ v, (q, k, v))
+
+
+def test_a_relu_and_dropout_in_one_are_both():
+    torch.manual_seed(0)
+    x = torch.randn(301, 99, requires_grad=True)
+    both = ReLUDropout(0.3)
+    y = both(x)
+    assert torch.equal(y[x <= 0], torch.zeros_like(y[x <= 0]))
+    assert 0.27 < (y[x > 0] == 0).float().mean() < 0.33
+    factor = (y > 0) / (1 - round(0.3 * 65536) / 65536)
+    torch.testing.assert_close(y, x * factor)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, factor)
+    assert torch.equal(both.eval()(x), x.relu())
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2)])
+def test_a_norm_scales_its_convolution_and_the_way_back(kernel: int, stride: int, dilation: int):
+    torch.manual_seed(0)
+    conv, norm = convolution(6, 8, kernel, stride, dilation), FrozenBatchNorm(8)
+    for name, value in norm.named_buffers():
+        value.uniform_(0.5, 2.0) if name != "bias" else value.normal_()
+    x = torch.randn(2, 6, 13, 9).contiguous(memory_format=torch.channels_last).requires_grad_()
+    plain = F.batch_norm(conv(x), norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-5)
+    assert_same_gradients(norm.after(conv, x), plain, (x, conv.weight))
+
+
+def assert_same_gradients(found: torch.Tensor, expected: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> None:
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    weight = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad((found * weight).sum(), inputs), torch.autograd.grad((expected * weight).sum(), inputs)
+    ):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
 def test_products_and_their_gradients_are_torchs():

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..shapes import Bool, Float
-from .kernels import Linear, drop
+from .dropping import attend_dropping, drop, quick
+from .kernels import Linear
 from .tokens import Tokens
 
 
@@ -28,7 +29,9 @@ def attend(
     filled up with zeros, and the zeros left out again.
     """
     width = v.shape[-1]
-    if q.device.type == "cpu" and dropout:
+    if dropout and quick(q) and q.dtype == torch.float32:
+        return attend_dropping(q, k, v, visible, dropout).transpose(1, 2).flatten(2)
+    if dropout and q.device.type == "cpu":
         score = (q * q.shape[-1] ** -0.5) @ k.mT
         score = score if visible is None else score.masked_fill(~visible, -torch.inf)
         return (drop(score.softmax(-1), dropout) @ v).transpose(1, 2).flatten(2)

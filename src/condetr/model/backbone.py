@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..shapes import Bool, Float
 from ..types import Images
+from .kernels import scaled_convolution
 
 Features = Float[Tensor, "B _c _h _w"]
 
@@ -85,12 +86,17 @@ class FrozenBatchNorm(Norm):
 
     def folded(self, conv: nn.Conv2d) -> tuple[Float[Tensor, "o i k k"], Float[Tensor, " o"]]:
         """Weight and bias of the one convolution that does what `conv` and then this norm do."""
+        scale, shift = self.affine()
+        return conv.weight * scale[:, None, None, None], shift
+
+    def affine(self) -> tuple[Float[Tensor, " o"], Float[Tensor, " o"]]:
+        """The norm is scale · x + shift."""
         scale = self.weight * (self.running_var + 1e-5).rsqrt()
-        return conv.weight * scale[:, None, None, None], self.bias - self.running_mean * scale
+        return scale, self.bias - self.running_mean * scale
 
     def after(self, conv: nn.Conv2d, x: Features) -> Features:
         """The norm of conv(x), folded into the convolution: one pass over the pixels instead of two."""
-        return F.conv2d(x, *self.folded(conv), conv.stride, conv.padding, conv.dilation)
+        return scaled_convolution(conv, *self.affine(), x)
 
 
 class ChannelNorm(Norm):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..shapes import Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
-from .kernels import Dropout
+from .dropping import Dropout
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens

@@ -5,7 +5,7 @@ from copy import deepcopy
 from torch import nn
 
 from .attention import AdditiveAttention
-from .kernels import Dropout
+from .dropping import Dropout
 from .layers import FeedForward
 from .tokens import Tokens
 

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 
 from ..shapes import Bool, Float
-from .kernels import Dropout, Linear
+from .dropping import ReLUDropout
+from .kernels import Linear
 
 
 class MLP(nn.Sequential):
@@ -19,7 +21,8 @@ class MLP(nn.Sequential):
 
 class FeedForward(nn.Sequential):
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
-        super().__init__(Linear(dim, hidden), nn.ReLU(), Dropout(dropout), Linear(hidden, dim))
+        layers = {"0": Linear(dim, hidden), "1": ReLUDropout(dropout), "3": Linear(hidden, dim)}  # named as published
+        super().__init__(OrderedDict(layers))
 
 
 def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*any D"]:
