@@ -18,7 +18,7 @@ from .model.decoders import ConditionalDecoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
 from .model.groups import GroupedDetector
-from .model.initialise import initialise_conditional_heads, initialise_transformer
+from .model.initialise import initialise_conditional_heads, initialise_locally, initialise_transformer
 from .model.reference import Centre, Learned, Predicted
 from .model.spatial_query import (
     BlockDiagonal,
@@ -48,6 +48,9 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         heads=Heads(c.dim, build_scoring(c.scoring).width(classes)),
     )
     initialise_transformer(detector)
+    match c.decoder, detector.decoder:
+        case config.Conditional(start="local"), ConditionalDecoder() as decoder:
+            initialise_locally(decoder)
     if c.scoring.kind == "focal":
         initialise_conditional_heads(detector.heads)
     return detector

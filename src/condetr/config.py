@@ -66,6 +66,10 @@ SpatialQuery = Literal[
 class Conditional(Strict):
     kind: Literal["conditional"] = "conditional"
     spatial_query: SpatialQuery = "diagonal"
+    start: Literal["published", "local"] = Field(
+        "published",
+        description="published: attention starts even, as the paper's. local: it starts at the reference point",
+    )
 
 
 class Model(Strict):

@@ -1,5 +1,6 @@
 """Each form of p_q is the paper's equation (section 3.3 and figure 5)."""
 
+import pytest
 import torch
 
 from condetr.model import spatial_query as forms
@@ -33,3 +34,14 @@ def test_the_other_forms_use_only_what_they_say():
     same(transform(f, c, p), transform.transform(f))
     late = forms.FromContent(16)
     same(late(f, c, p), late.transform(c) * p)
+
+
+@pytest.mark.parametrize(
+    "form", [forms.Scalar(16), forms.Diagonal(16), forms.BlockDiagonal(16, 4), forms.BlockDiagonal(16, 1),
+             forms.FromContent(16)], ids=lambda form: type(form).__name__
+)  # fmt: skip
+def test_a_transform_can_start_as_the_identity(form):
+    assert (form(f, c, p) - p).abs().max() > 0.1
+    form.start_as_identity()
+    same(form(f, c, p), p)
+    assert all(parameter.requires_grad for parameter in form.parameters())

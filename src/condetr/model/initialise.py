@@ -4,11 +4,19 @@ Every matrix of the transformer is Xavier-uniform; DETR's attention draws query,
 times the rows, hence a smaller bound. Biases keep torch's default, the same in every layer, but attention's own zero.
 """
 
-from torch import nn
+import math
+
+import torch
+from torch import Tensor, nn
 
 from ..scoring import PRIOR
+from ..shapes import Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
+from .decoders import ConditionalDecoder
 from .detector import Detector, Heads
+
+SHARPNESS = 2.2  # of a local start: half of what a head looks at lies within a sixth of the picture's sides
+GAZES = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
 
 
 def initialise_transformer(detector: Detector) -> None:
@@ -24,6 +32,43 @@ def initialise_transformer(detector: Detector) -> None:
                     nn.init.zeros_(projection.bias)
             if isinstance(module, AdditiveAttention | DecoupledSelfAttention | ConditionalCrossAttention):
                 nn.init.zeros_(module.out.bias)
+
+
+def initialise_locally(decoder: ConditionalDecoder) -> None:
+    """Our own start: every head looks at its query's reference point, or a little beside it, from the first step.
+
+    With the published start p_q and p_k pass two projections drawn apart, and attention is even: that nearness matters
+    is the first thing to be learned, and on a few hundred pictures that takes most of the time. Here both projections
+    pick the finest waves of the embedding, so that p_q.p_k is a sum of cos(w d) over the distance d of two places; T is
+    the identity. Everything is learned on from there.
+    """
+    for layer in decoder.layers:
+        attention = layer.cross_attention
+        assert isinstance(attention, ConditionalCrossAttention)
+        dim, heads = attention.key_spatial.in_features, attention.heads
+        with torch.no_grad():
+            attention.key_spatial.weight.copy_(torch.cat([pick_waves(dim, heads, (0.0, 0.0))] * heads))
+            gazes = [pick_waves(dim, heads, GAZES[head % len(GAZES)]) for head in range(heads)]
+            attention.query_spatial.weight.copy_(torch.cat(gazes))
+        nn.init.zeros_(attention.key_spatial.bias)
+        nn.init.zeros_(attention.query_spatial.bias)
+    decoder.spatial_query.start_as_identity()
+
+
+def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
+    """The projection of one head that turns the embedding of a point into the finest waves of point + `offset`.
+
+    A head of E channels has room for E / 4 wavelengths in x and y, sine and cosine. `offset` is (x, y), in pictures.
+    """
+    size, waves = dim // heads, dim // heads // 4
+    weight = torch.zeros(size, dim)
+    for axis, shift in enumerate(reversed(offset)):  # the embedding has y first
+        for wave in range(waves):
+            turn = 2 * math.pi * shift / 10000 ** (2 * wave / (dim // 2))
+            row, column = 2 * (axis * waves + wave), axis * dim // 2 + 2 * wave
+            weight[row, column : column + 2] = torch.tensor([math.cos(turn), math.sin(turn)])
+            weight[row + 1, column : column + 2] = torch.tensor([-math.sin(turn), math.cos(turn)])
+    return SHARPNESS * weight
 
 
 def initialise_conditional_heads(heads: Heads) -> None:

@@ -20,6 +20,9 @@ class SpatialQuery(nn.Module, ABC):
     @abstractmethod
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding: ...
 
+    def start_as_identity(self) -> None:
+        """Let p_q = p until something else is learned, where the form can say so."""
+
 
 class Identity(SpatialQuery):
     """p_q = p"""
@@ -38,6 +41,9 @@ class Scalar(SpatialQuery):
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding:
         return self.transform(f) * p
 
+    def start_as_identity(self) -> None:
+        _answer(self.transform, torch.ones(()))
+
 
 class Diagonal(SpatialQuery):
     """p_q = diag(t(f)) p, the published model"""
@@ -49,6 +55,9 @@ class Diagonal(SpatialQuery):
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding:
         return self.transform(f) * p
 
+    def start_as_identity(self) -> None:
+        _answer(self.transform, torch.ones(()))
+
 
 class BlockDiagonal(SpatialQuery):
     """p_q = T(f) p, T made of equal dense blocks: one for each head, or a single one for a full T"""
@@ -56,11 +65,15 @@ class BlockDiagonal(SpatialQuery):
     def __init__(self, dim: int, blocks: int) -> None:
         super().__init__()
         self.transform, self.blocks = MLP(dim, dim, dim * dim // blocks, layers=2), blocks
+        self.side = dim // blocks
 
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding:
         p = p.unflatten(-1, (self.blocks, -1))
         T = self.transform(f).unflatten(-1, (self.blocks, p.shape[-1], p.shape[-1]))
         return torch.einsum("bnkij,bnkj->bnki", T, p).flatten(-2)
+
+    def start_as_identity(self) -> None:
+        _answer(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
 
 
 class TransformOnly(SpatialQuery):
@@ -90,3 +103,14 @@ class FromContent(SpatialQuery):
 
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding:
         return self.transform(c) * p
+
+    def start_as_identity(self) -> None:
+        _answer(self.transform, torch.ones(()))
+
+
+def _answer(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
+    """Let an MLP say `value` to everything, for a start."""
+    weight, bias = transform[-1].parameters()
+    with torch.no_grad():
+        weight.zero_()
+        bias.copy_(value)

@@ -1,0 +1,55 @@
+"""Where attention looks before anything is learned."""
+
+import pytest
+import torch
+
+from condetr import config
+from condetr.build import build_detector
+from condetr.model.attention import split_heads
+from condetr.model.initialise import GAZES
+from condetr.model.layers import embed_grid, embed_points
+from tests.tiny import TINY
+
+CELLS = 40
+POINTS = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
+
+
+@torch.no_grad()
+def spatial_maps(start: str, dim: int, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """softmax(p_q.p_k) in a new detector's later layers, (layers heads points cells), and the places of the cells."""
+    torch.manual_seed(0)
+    decoder = {"kind": "conditional", "start": start}
+    model = config.Model.model_validate(TINY.model_dump() | {"dim": dim, "heads": heads, "decoder": decoder})
+    decoder = build_detector(model, classes=3).decoder
+    grid = embed_grid(torch.zeros(1, CELLS, CELLS, dtype=torch.bool), dim).flatten(1, 2)
+    f = torch.randn(1, len(POINTS), dim)
+    maps = []
+    for layer in decoder.layers[1:]:
+        attention, p = layer.cross_attention, embed_points(POINTS, dim)[None]
+        p_q = split_heads(attention.query_spatial(decoder.spatial_query(f, f, p)), heads)
+        p_k = split_heads(attention.key_spatial(grid), heads)
+        maps.append((p_q @ p_k.mT / (2 * dim // heads) ** 0.5).softmax(-1)[0])
+    side = torch.arange(1, CELLS + 1) / CELLS
+    return torch.stack(maps), torch.stack([side.repeat(CELLS), side.repeat_interleave(CELLS)], -1)
+
+
+@pytest.mark.parametrize(("dim", "heads"), [(128, 8), (256, 8), (32, 4)])
+def test_a_local_start_looks_at_the_reference_point_and_beside_it(dim, heads):
+    maps, cells = spatial_maps("local", dim, heads)
+    looked_at = cells[maps.argmax(-1)]  # layers, heads, points, xy
+    meant = POINTS + torch.tensor([GAZES[head % len(GAZES)] for head in range(heads)])[:, None]
+    assert (looked_at - meant).abs().max() <= 0.5 / CELLS + 0.005
+    near = ((cells - meant[:, :, None]).norm(dim=-1) < 0.2).float()
+    assert (maps * near).sum(-1).mean() > 0.5
+
+
+def test_the_published_start_looks_everywhere():
+    maps, cells = spatial_maps("published", 128, 8)
+    near = ((cells - POINTS[:, None]).norm(dim=-1) < 0.2).float()
+    even = near.mean(-1)
+    assert ((maps * near).sum(-1) / even).mean().item() == pytest.approx(1, abs=0.1)
+
+
+def test_only_the_conditional_decoder_has_a_start():
+    with pytest.raises(ValueError, match="start"):
+        config.Detr.model_validate({"kind": "detr", "start": "local"})
