@@ -18,7 +18,8 @@ def differing(*names: str, base: str = "nano") -> set[str]:
 
 def test_the_headline_differs_in_decoder_scoring_reference_and_class_weight_alone():
     assert differing("detr", "conditional_detr") == {
-        "model.decoder.kind", "model.decoder.spatial_query", "model.reference", "loss.classes", "model.scoring.kind",
+        "model.decoder.kind", "model.decoder.spatial_query", "model.decoder.start", "model.reference", "loss.classes",
+        "model.scoring.kind",
         "model.scoring.alpha", "model.scoring.gamma", "model.scoring.background_weight",
     }  # fmt: skip
 
@@ -37,7 +38,8 @@ def test_the_published_models_are_the_recipes():
 
 @pytest.mark.parametrize(("study", "path"), [("transforms", "model.decoder.spatial_query"),
                                              ("queries", "model.decoder.spatial_query"),
-                                             ("references", "model.reference")])  # fmt: skip
+                                             ("references", "model.reference"),
+                                             ("starts", "model.decoder.start")])  # fmt: skip
 def test_an_ablation_differs_in_one_setting(study, path):
     assert differing(*STUDIES[study]) == {path}
 

@@ -63,7 +63,7 @@ def compare(
         str | None, typer.Option(help="recipes or variants, with commas, e.g. detr,conditional_detr")
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="a ready-made list: headline, transforms, queries, references, ladder")
+        str | None, typer.Option(help="a ready-made list: headline, transforms, queries, references, starts, ladder")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="what variants start from; nano or small if not given")] = None,
     epochs: Annotated[str | None, typer.Option(help="complete schedules, e.g. 12,25,50")] = None,

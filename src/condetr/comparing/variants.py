@@ -67,6 +67,10 @@ VARIANTS: dict[str, Variant] = {
     "transform_only": _form("transform_only", "CSQ-T: p_q is λ alone"),
     "reference_only": _form("identity", "CSQ-P: p_q is p_s alone, which is what identity computes"),
     "from_content": _form("from_content", "CSQ-I: λ is predicted from the content query c_q"),
+    "local": Variant(
+        "attention starts at the reference point instead of everywhere (not in the paper)",
+        {**_CONDITIONAL, "model.decoder.start": "local"},
+    ),
     "centre": _reference("centre", "reference points at the middle of the picture"),
     "learned": _reference("learned", "a learned reference point for each query"),
     "predicted": _reference("predicted", "reference points predicted from the object queries: conditional_detr"),
@@ -77,6 +81,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "transforms": ("identity", "scalar", "block", "full", "diagonal"),
     "queries": ("content_only", "transform_only", "reference_only", "from_content", "diagonal"),
     "references": ("centre", "learned", "predicted"),
+    "starts": ("conditional_detr", "local"),
     "ladder": ("detr", "detr_offset", "detr_focal", "detr_offset_focal", "conditional_detr"),
 }
 
