@@ -11,7 +11,7 @@ from condetr.cli import app
 from condetr.errors import CondetrError
 from condetr.training.live import Follower, duration
 from condetr.training.progress import Epoch, Stepped
-from condetr.training.settings import free_folder, latest_folder
+from condetr.training.settings import called, free_folder, latest_folder
 
 from . import generated
 from .small_run import SETTINGS
@@ -57,6 +57,33 @@ def test_mistakes_are_one_line(root, words, said):
     assert isinstance(done.exception, CondetrError)
     assert said in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_a_single_picture_can_be_learnt_by_heart(tmp_path, monkeypatch):
+    """Whether a model can learn one picture is the first thing that many people try."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = generated.write(tmp_path / "one", {"train": 1})
+    words = ["train", str(root), "--recipe", "nano", *FLAGS]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "no split 'valid': and too few training pictures to hold any out for it" in done.stdout
+    assert "no object in 'valid': nothing is evaluated" in done.stdout
+    assert "last weights: runs/one/last" in done.stdout
+    assert Path("runs/one/last/model.safetensors").is_file()
+
+
+def test_what_training_keeps_is_said_with_the_remedy(root):
+    few = [word.replace("queries=6", "queries=1") for word in FLAGS]
+    done = CliRunner().invoke(app, ["train", str(root), "--recipe", "nano", *few])
+    assert "more objects than the model has queries (keep): raise model.queries (--queries N)" in done.stdout
+
+
+@pytest.mark.parametrize("file", ["train/_annotations.coco.json", "data.yaml", "annotations/instances_train2017.json"])
+def test_a_run_is_called_like_its_data_whichever_file_was_given(tmp_path, file):
+    (tmp_path / "birds.v2" / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "birds.v2" / file).touch()
+    assert called(tmp_path / "birds.v2" / file) == called(tmp_path / "birds.v2") == "birds.v2"
 
 
 def test_the_newest_run_is_resumed(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,13 +11,13 @@ from .config import Config
 from .data.dataset import open_dataset
 from .data.doctor import examine
 from .data.inspection import cache_folder
-from .data.samples import DataSet
+from .data.samples import DataSet, Split
 from .engine.claim import claimed
 from .engine.device import available, own
 from .engine.distributed import Processes, joined
 from .engine.interrupt import heeded
 from .engine.trackers import check_names
-from .errors import CondetrError
+from .errors import CondetrError, DataError
 from .training.loop import LossError
 from .training.progress import Looked, Progress, Told, silent
 from .training.run import Machine, Result, Run, Stopped
@@ -99,6 +100,7 @@ def _examined(path: Path, config: Config, tell: Progress) -> DataSet:
     for finding in diagnosis.findings:
         if finding.defect.severity != "note":
             key = f"{finding.defect.meaning} ({finding.defect.action})"
+            key += f": {finding.defect.remedy}" if finding.defect.action == "keep" else ""
             counts[key] = counts.get(key, 0) + 1
     for what, number in counts.items():
         tell(Told(f"doctor: {number} × {what}"))
@@ -108,11 +110,17 @@ def _examined(path: Path, config: Config, tell: Progress) -> DataSet:
 
 
 def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
-    if "valid" in dataset.splits:
-        return dataset
-    held = dataset.with_held_out(HELD_OUT, config.train.seed)
-    tell(Told(f"no split 'valid': {len(held.split('valid'))} of the training pictures are held out for it"))
-    return held
+    if "valid" not in dataset.splits:
+        try:
+            dataset = dataset.with_held_out(HELD_OUT, config.train.seed)
+            held = f"{len(dataset.split('valid'))} of the training pictures are held out for it"
+        except DataError:
+            dataset = replace(dataset, splits={**dataset.splits, "valid": Split("valid", ())})
+            held = "and too few training pictures to hold any out for it"
+        tell(Told(f"no split 'valid': {held}"))
+    if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
+        tell(Told("no object in 'valid': nothing is evaluated, and `last` is all there will be"))
+    return dataset
 
 
 def _machine(

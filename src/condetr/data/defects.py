@@ -68,7 +68,10 @@ _ALL = (
         "split before augmenting",
     ),
     Defect("no_objects", "note", "keep", "nothing is labelled in the picture; it teaches background", "nothing"),
-    Defect("too_many_objects", "warning", "keep", "more objects than the model has queries", "raise model.queries"),
+    Defect(
+        "too_many_objects", "warning", "keep", "more objects than the model has queries",
+        "raise model.queries (--queries N)",
+    ),
     # boxes
     Defect("not_finite_box", "error", "drop", "the box holds NaN or infinity", "draw the box again"),
     Defect("empty_box", "error", "drop", "the box has no width or no height, or a negative one", "draw the box again"),

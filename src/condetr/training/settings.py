@@ -6,6 +6,7 @@ from typing import Any
 
 from ..checkpoint import load
 from ..config import Config, override
+from ..data.raw import folder_split
 from ..engine.distributed import alone
 from ..errors import ConfigError
 from ..recipes import recipe as by_name
@@ -45,6 +46,16 @@ def _of_weights(init: str | None) -> Config | None:
     return Config(recipe=source.recipe, model=source.model, data=source.data, loss=source.loss)
 
 
+def called(data: Path) -> str:
+    """The name of the data set's folder, also where a file in it was given, as birds/train/_annotations.coco.json."""
+    place = data.resolve()
+    if place.is_file():
+        place = place.parent
+        while place.name == "annotations" or folder_split(place):
+            place = place.parent
+    return place.name
+
+
 def free_folder(data: Path, runs: Path) -> Path:
     """A folder for a new run on this data: runs/NAME, else runs/NAME-2 and so on.
 
@@ -52,7 +63,7 @@ def free_folder(data: Path, runs: Path) -> Path:
     """
     if not alone():
         raise ConfigError("--out: name the run's folder when several processes train together")
-    name, number = data.resolve().stem, 1
+    name, number = called(data), 1
     while (folder := runs / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return folder
@@ -60,7 +71,7 @@ def free_folder(data: Path, runs: Path) -> Path:
 
 def latest_folder(data: Path, runs: Path) -> Path:
     """The newest run on this data. Raises ConfigError when there is none."""
-    name = data.resolve().stem
+    name = called(data)
     configs = [c for c in runs.glob(f"{name}*/config.json") if c.parent.name.removeprefix(name).lstrip("-").isdigit()
                or c.parent.name == name]  # fmt: skip
     if not configs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import snapshot_download
 from torch import Tensor
 
 from .. import checkpoint
@@ -62,7 +62,8 @@ def _imagenet(name: str) -> Path:
         raise ConfigError(f"train.init=imagenet: there are no such weights for the {name} backbone. {WAY_ON}")
     repository = IMAGENET.format(name)
     try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
+        # unlike the download of a single file, this gives up at once where there is no network
+        return Path(snapshot_download(repository, allow_patterns=["model.safetensors"])) / "model.safetensors"
     except Exception as error:  # whatever a server, a proxy or a broken cache makes the client raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         raise WeightsError(f"{repository}: ImageNet weights cannot be fetched ({reason}). {WAY_ON}") from None
