@@ -255,3 +255,6 @@ def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
     as_json = CliRunner().invoke(app, [*words, "--json"])
     assert json.loads(as_json.stdout)["classes"][1]["name"] == HOSTILE
     assert isinstance(CliRunner().invoke(app, ["evaluate"]).exception, CondetrError)
+    unwritable = CliRunner().invoke(app, [*words[:-1], str(file / "out")])
+    assert "cannot be written" in str(unwritable.exception)
+    assert not unwritable.stdout  # told before the work

@@ -54,6 +54,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def check_writable(folder: Path) -> None:
+    """Learn now, not after an hour of work, that a folder, there or not yet, cannot be written. Raises CondetrError."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise _explained(folder, error) from None
+
+
 def _explained(path: Path, error: OSError) -> CondetrError:
     if error.errno == errno.ENOSPC:
         return CondetrError(f"{path}: the disk is full. Free some space and run again; the previous file is intact")

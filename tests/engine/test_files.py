@@ -18,6 +18,7 @@ from condetr.engine.interrupt import heeded
 from condetr.engine.journal import Journal, write_csv
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
+from condetr.files import check_writable
 
 
 def trained(steps: int = 3):
@@ -49,6 +50,16 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
     for a, b in zip(other.parameters(), model.parameters()):
         for key in ("step", "exp_avg", "exp_avg_sq"):
             assert torch.equal(other_optimizer.state[a][key], optimizer.state[b][key])
+
+
+def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):
+    check_writable(tmp_path / "not" / "yet")
+    check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CondetrError, match=r"cannot be written \(Not a directory\)"):
+            check_writable(folder)
 
 
 def test_the_newest_two_states_are_kept(tmp_path):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
+from ..files import check_writable
 from .options import Data, Device
 
 
@@ -43,6 +44,8 @@ def evaluate(
 
     device = available(device)
     with joined(device.startswith("cuda")) as processes:
+        if processes.first:
+            check_writable(out)
         with bar("evaluating", Console(stderr=True), hidden=not processes.first) as count:
             if detections is not None:
                 outcome = verb.of_detections(detections, data, split)
@@ -79,6 +82,8 @@ def doctor(
     from ..config import Model
     from .bar import bar
 
+    if out is not None:
+        check_writable(out)
     with bar("looking at the pictures", Console(stderr=True)) as count:
         raw, diagnosis = verb.doctor(data, queries or Model().queries, verb.header if fast else verb.decode, count)
     if json_:

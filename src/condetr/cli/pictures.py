@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import PictureError
+from ..files import check_writable
 from .options import DEFAULT_WEIGHTS, Device, one_of
 
 
@@ -110,6 +111,7 @@ def explain(
         print(f"condetr: {plain(one.name)}: {plain(one.reason)}", file=sys.stderr)
     if not pictures:
         raise typer.Exit(1)
+    check_writable(out)
     written = explain_pictures(Predictor.load(weights, device), pictures, asked, out)
     for remark in written.remarks:
         print(f"condetr: {plain(remark)}", file=sys.stderr)

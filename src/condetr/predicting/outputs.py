@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..detections import Detections
 from ..errors import CondetrError
-from ..files import replacing
+from ..files import check_writable, replacing
 from ..types import Categories
 from .sources import Found
 from .writers import Coco, Csv, JsonLines, Pictures, Writer, rows
@@ -37,7 +37,7 @@ class Outputs:
 
             writers: list[Writer] = []
             if "pictures" in formats:
-                _probe(folder)
+                check_writable(folder)
                 writers.append(Pictures(folder / "pictures"))
             if "coco" in formats:
                 writers.append(stack.enter_context(Coco.open(text("coco.json"), text("coco_images.json"), categories)))
@@ -79,13 +79,6 @@ def _kept(path: Path) -> Iterator[Path]:
         raise CondetrError(f"{path}: cannot be written ({failure.strerror or failure}); kept up to there") from None
     if failure is not None:
         raise failure
-
-
-def _probe(folder: Path) -> None:
-    """Learn now, not after an hour of answers, that the folder cannot be written."""
-    with _kept(folder / ".probe"):
-        pass
-    (folder / ".probe").unlink()
 
 
 def table(detections: Detections) -> Table:
