@@ -1,24 +1,24 @@
-"""Pictures per second and core, from JPEG files to normalised padded batches, beside transformers' image processor.
+"""From JPEG files to normalised padded batches with targets, on one core, beside transformers' image processor.
 
-    python -m benchmarks.loading [--pictures FOLDER] [--rounds 5]
+    python -m benchmarks.loading [--pictures FOLDER] [--rounds 9] [--quick]
 
-Without a folder the package's own photographs are enlarged to COCO's usual 640 pixels. One thread; rounds interleaved.
+Both decode with Pillow, scale the short side to 800 (the long one to 1333 at most), normalise, pad batches of four and
+give each its mask and its boxes: relative cxcywh. That is "the same work"; ours then also draws the papers' flips,
+scales and crops. The peer is the faster of transformers' two processors. Without a folder the package's own photographs
+are enlarged to COCO's usual 640 pixels. Times are the processor's: what else it does counts less.
 """
 
-import argparse
 import importlib.util
-import os
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.pairing import HEADER, Work, options, row, seconds
 from condetr.config import Data, parse
 from condetr.data.digits import PHOTOS
 from condetr.data.loader import EvaluationLoader, Loader
@@ -29,7 +29,6 @@ from condetr.data.transforms import Augment
 from condetr.types import Truth
 
 BATCH = 4
-Work = Callable[[], object]
 
 
 def samples(files: list[Path]) -> list[Sample]:
@@ -107,36 +106,26 @@ def evaluation(given: list[Sample]) -> Work:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    given = options(__doc__, rounds=9, threads=1, pictures=Path)
     with tempfile.TemporaryDirectory() as scratch:
-        files = sorted(options.pictures.rglob("*.jpg"))[:16] if options.pictures else embedded(Path(scratch), 12)
-        given = samples(files)
+        files = sorted(given.pictures.rglob("*.jpg"))[:16] if given.pictures else embedded(Path(scratch), 12)
+        pictures = samples(files)
         plain = parse({"data": {"flip_chance": 0.0, "crop_chance": 0.0, "scales": [1.0]}}, "benchmark").data
-        contestants = {
-            **peers(given),
-            "training loader, the same work": ours(given, plain, memory=False),
-            "training loader, papers' augmentation": ours(given, Data(), memory=False),
-            "… decoded pictures in memory": ours(given, Data(), memory=True),
-            "evaluation loader (Pillow's resize)": evaluation(given),
+        theirs = peers(pictures)
+        own = {
+            "the same work": ours(pictures, plain, memory=False),
+            "with the papers' augmentation": ours(pictures, Data(), memory=False),
+            "… of decoded pictures in memory": ours(pictures, Data(), memory=True),
+            "for evaluation (Pillow's own resize)": evaluation(pictures),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in contestants}
-        for work in contestants.values():
-            work()
-        for _ in range(options.rounds):
-            for name, work in contestants.items():
-                start = time.perf_counter()
-                work()
-                seconds[name].append((time.perf_counter() - start) / len(given))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, one used; torch {torch.__version__}; {len(given)} pictures")
-    peer = statistics.median(seconds["transformers, on Pillow"])
-    print(f"{'from file to batch':40}{'ms/picture':>12}{'pictures/s':>12}{'×':>7}")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        print(f"{name:40}{median * 1e3:12.1f}{1 / median:12.1f}{peer / median:7.2f}")
+        time = seconds({**theirs, **own}, given.rounds, clock=process_time)
+    best = min(theirs, key=lambda name: time[name])
+    print(HEADER)
+    for name in own:
+        target = 1 / 3 if name == "the same work" else None
+        print(row(f"a picture, {name}", time[name] / len(files) * 1e3, time[best] / len(files) * 1e3, target))
+    rates = ", ".join(f"{name} {len(files) / time[name]:.0f}" for name in (*theirs, *own))
+    print(f"\n- pictures per second and core: {rates}; {len(files)} pictures")
 
 
 if __name__ == "__main__":

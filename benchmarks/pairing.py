@@ -16,24 +16,25 @@ import torch
 Work = Callable[[], object]
 
 
-def seconds(contestants: Mapping[str, Work], rounds: int) -> dict[str, float]:
+def seconds(
+    contestants: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """The median time of each contestant, after one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, work in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             work()
             if number:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def row(what: str, ours: float, theirs: float, target: float, unit: str = "ms") -> str:
-    """One line of a table: both figures, their ratio and what it should be at most."""
+def row(what: str, ours: float, theirs: float, target: float | None, unit: str = "ms") -> str:
+    """One line of a table: both figures, their ratio and what it should be at most, where that is asked."""
     ratio = ours / theirs
-    return (
-        f"| {what} | {ours:.4g} {unit} | {theirs:.4g} {unit} | **{ratio:.2f}** | {target:g} {_sign(ratio <= target)} |"
-    )
+    aim = f"{target:.2f} {_sign(ratio <= target)}" if target else ""
+    return f"| {what} | {ours:.4g} {unit} | {theirs:.4g} {unit} | **{ratio:.2f}** | {aim} |"
 
 
 HEADER = "| | condetr | peer | ratio | target |\n|---|---|---|---|---|"
@@ -56,12 +57,16 @@ def machine() -> str:
     )
 
 
-def options(description: str | None, rounds: int) -> argparse.Namespace:
-    """`--rounds`, `--threads` and `--quick` (one round), common to all."""
+def options(
+    description: str | None, rounds: int, threads: int | None = None, **more: Callable[[str], object]
+) -> argparse.Namespace:
+    """`--rounds`, `--threads` and `--quick` (one round), common to all; `more` are one benchmark's own."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=threads or os.cpu_count())
     parser.add_argument("--quick", action="store_true", help="one round: whether it runs, not how fast")
+    for name, kind in more.items():
+        parser.add_argument(f"--{name}", type=kind)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.rounds = 1 if given.quick else given.rounds

@@ -149,7 +149,7 @@ def _upright_rgb(image: Image.Image) -> Picture:
         image = image.transpose(UPRIGHT[orientation])
     if not image.width or not image.height:
         raise PictureError(f"has no pixels ({image.width}x{image.height})")
-    return np.array(image)
+    return np.array(np.asarray(image))  # np.array alone asks Pillow for the bytes twice
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -163,7 +163,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, PAPER)
         return Image.alpha_composite(paper, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
