@@ -51,10 +51,10 @@ class AdditiveAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B S D"], position: Float[Tensor, "B S D"], memory: Tokens
     ) -> Float[Tensor, "B S D"]:
-        q = split_heads(self.query(x + position), self.heads)
+        q = split_heads(self.query(memory.shared(x + position)), self.heads)
         k = split_heads(self.key(memory.content + memory.position), self.heads)
         v = split_heads(self.value(memory.content), self.heads)
-        return self.out(attend(q, k, v, memory.visible, self.dropout * self.training))
+        return self.out(attend(q, k, v, memory.visible, self.dropout * self.training)).view_as(x)
 
 
 class DecoupledSelfAttention(nn.Module):
@@ -107,9 +107,10 @@ class ConditionalCrossAttention(nn.Module):
         object_query: Float[Tensor, "B N D"],
         memory: Tokens,
     ) -> Float[Tensor, "B N D"]:
-        q, k = self.halves(content, spatial, object_query, memory)
+        q, k = self.halves(memory.shared(content), memory.shared(spatial), memory.shared(object_query), memory)
         v = split_heads(self.value(memory.content), self.heads)
-        return self.out(attend(q.joined(), k.joined(), v, memory.visible, self.dropout * self.training))
+        found = attend(q.joined(), k.joined(), v, memory.visible, self.dropout * self.training)
+        return self.out(found).view_as(content)
 
     def halves(
         self,

@@ -24,12 +24,11 @@ class GroupedDetector(nn.Module):
     def forward(self, images: Images) -> Predictions:
         """Logits (S·G B N C) and boxes (S·G B N 4): the groups of a stage lie together, the detector's own first.
 
-        Groups are the pictures of a larger batch to the decoder, which is what keeps them from seeing each other.
+        Groups are the pictures of a larger batch when queries look at each other, and share one when they look at it.
         """
         detector, size = self.detector, len(images)
         memory = detector.encoder(detector.tokens(images))
         queries = torch.cat([detector.queries.weight, self.more.weight]).unflatten(0, (self.groups, -1))
-        found = detector.ask(queries.repeat_interleave(size, dim=0), memory.repeat(self.groups))
-        return Predictions(
-            *(part.unflatten(1, (self.groups, size)).flatten(0, 1) for part in (found.logits, found.boxes))
-        )
+        found = detector.ask(queries.repeat(size, 1, 1), memory)
+        parts = (part.unflatten(1, (size, self.groups)) for part in (found.logits, found.boxes))
+        return Predictions(*(part.transpose(1, 2).flatten(0, 1) for part in parts))

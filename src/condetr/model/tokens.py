@@ -27,12 +27,9 @@ class Tokens:
         """The mask of an attention over these tokens, None where everything is seen."""
         return ~self.padding[:, None, None, :] if self.ragged else None
 
-    def repeat(self, times: int) -> "Tokens":
-        """The batch, so many times over: B becomes times · B."""
-        content, position, padding = (
-            t.repeat(times, *(1,) * (t.ndim - 1)) for t in (self.content, self.position, self.padding)
-        )
-        return replace(self, content=content, position=position, padding=padding)
+    def shared(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
+        """Queries that come in G groups for each picture, (B·G) N D, as one set for each picture, B (G·N) D."""
+        return queries.reshape(len(self.content), -1, queries.shape[-1])
 
     def holding(self, content: Float[Tensor, "B L D"]) -> "Tokens":
         return replace(self, content=content)
