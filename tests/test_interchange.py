@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from condetr import interchange
+from condetr import config, interchange
 from condetr.checkpoint import load
 from condetr.convert import convert
 from condetr.errors import WeightsError
 from condetr.model import published
 from condetr.recipes import recipe
-from condetr.types import Images
+from condetr.types import Categories, Images
 from tests.tiny import TINY, shaken
 
 
@@ -101,6 +101,18 @@ def test_what_transformers_does_not_know_is_not_written(tmp_path):
     c = interchange.config.Config(model=TINY)
     with pytest.raises(WeightsError, match="transformers has no such model"):
         interchange.write_transformers(tmp_path, shaken(TINY, 91), c, interchange.coco_categories(), "")
+
+
+def test_how_training_started_is_no_part_of_what_is_written(tmp_path):
+    """`start=local` names the first weights of a training; what it ends with is transformers' model all the same."""
+    model = config.override(recipe("conditional_detr_r18"), {"model.decoder.start": "local"}).model
+    small = model.model_dump() | {"dim": 32, "heads": 2, "hidden": 16, "encoder_layers": 1, "decoder_layers": 1}
+    c = config.parse({"model": small}, "here")
+    interchange.write_transformers(tmp_path, shaken(c.model, 2), c, Categories((1, 2), ("a", "b")), "")
+    assert interchange.read_transformers(tmp_path)[1].model.decoder == config.Conditional()
+    block = config.parse({"model": small | {"decoder": {"kind": "conditional", "spatial_query": "block"}}}, "here")
+    with pytest.raises(WeightsError, match="transformers has no such model"):
+        interchange.write_transformers(tmp_path, shaken(block.model, 2), block, Categories((1, 2), ("a", "b")), "")
 
 
 def test_cocos_slots():

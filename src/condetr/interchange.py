@@ -247,7 +247,7 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
         c.model.backbone.name.startswith("resnet")
         and c.model.backbone.last_stage == 4
         and c.model.backbone.norm == "frozen_batch"
-        and c.model.decoder in TYPES.values()
+        and (isinstance(c.model.decoder, config.Detr) or c.model.decoder.spatial_query == "diagonal")
         and (c.model.reference, c.model.scoring.kind)
         == (("predicted", "focal") if c.model.decoder.kind == "conditional" else ("centre", "softmax"))
     )

@@ -260,7 +260,7 @@ a { color: var(--accent); }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 caption { caption-side: bottom; color: var(--soft); font-size: 0.85rem; text-align: left; padding: 0.6rem 0.9rem; }
 th, td { padding: 0.42rem 0.9rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:not(.number) { min-width: 7rem; }
+td:not(.number) { min-width: 8rem; }
 th { position: sticky; top: 0; background: var(--shade); color: var(--soft); font-weight: 600; font-size: 0.82rem;
   cursor: pointer; user-select: none; white-space: nowrap; }
 th[data-order="up"]::after { content: " ↑"; } th[data-order="down"]::after { content: " ↓"; }

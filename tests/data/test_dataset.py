@@ -40,6 +40,12 @@ def test_what_is_no_data_set_is_one_line(tmp_path, make):
     assert str(path) in str(caught.value)
 
 
+def test_a_data_set_one_folder_down_is_pointed_at(roboflow):
+    root = roboflow(train=coco_content(1))
+    with pytest.raises(DataError, match=r"no data set, but .*data is one\. Give that folder"):
+        open_dataset(root.parent)
+
+
 def test_two_files_of_one_split_are_refused(tmp_path):
     (tmp_path / "annotations").mkdir()
     for year in (2014, 2017):

@@ -52,6 +52,9 @@ def _open_folder(root: Path) -> RawDataSet:
         return voc.read(folders, root)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
+    for below in sorted(path for path in root.iterdir() if path.is_dir()):
+        if _coco_files(below) or yolo.find(below) or voc.find(below):  # a zip inside its own folder
+            raise DataError(f"{root}: no data set, but {below} is one. Give that folder")
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
         "data.yaml (YOLO), Annotations/*.xml (Pascal VOC)"
