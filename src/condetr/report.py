@@ -8,6 +8,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ Cell = str | int | float | None
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6fde", "#e08a1e", "#2a9d6f", "#d1495b", "#7a5cc7", "#808894"
 LARGEST_VECTOR = 1_500_000  # characters of SVG above which a figure is stored as pixels instead
+POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 LONGEST_SIDE = 1280  # pixels of a stored picture: enough for a screen, small enough for a mail
 
 
@@ -102,13 +104,14 @@ class Page:
         links = "".join(f'<a href="#{anchor}">{_escape(text)}</a>' for anchor, text in self._contents)
         contents = f"<nav>{links}</nav>" if len(self._contents) > 1 else ""
         subtitle = f'<p class="subtitle">{_escape(self.subtitle)}</p>' if self.subtitle else ""
-        sources = (source.replace("</", "<\\/") for source in (_SCRIPT, *self._scripts))
+        sources = (source.replace("</", "<\\/") for source in (_file("report.js"), *self._scripts))
         scripts = "".join(f"<script>{source}</script>" for source in sources)
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<link rel="icon" href="data:,"><title>{_escape(self.title)}</title><style>{_STYLE}</style></head><body>'
+            f'<link rel="icon" href="data:,"><title>{_escape(self.title)}</title>'
+            f"<style>{_file('report.css')}</style></head><body>"
             f"<header><h1>{_escape(self.title)}</h1>{subtitle}{contents}</header>"
             f"<main>{''.join(self._body)}</main><dialog></dialog>{scripts}</body></html>\n"
         )
@@ -128,6 +131,10 @@ def chart(columns: int = 1, size: tuple[float, float] = (8.0, 3.6)) -> tuple[Fig
         plot.grid(color=GREY, alpha=0.25, linewidth=0.6)
         plot.set_axisbelow(True)
     return figure, plots
+
+
+def _file(name: str) -> str:
+    return (resources.files("condetr") / name).read_text(encoding="utf-8")
 
 
 def _drawn(figure: Figure) -> str:
@@ -226,82 +233,3 @@ def _finite(value: Any) -> Any:
 def _inside_script(content: str) -> str:
     """JSON that cannot end its own script element or open a comment in it."""
     return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-_POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fbfbfc; --card: #fff; --ink: #1c2430; --soft: #5d6878; --line: #e2e6ec;
-  --accent: #2f6fde; --shade: #f1f4f8; }
-@media (prefers-color-scheme: dark) { :root { --paper: #12161c; --card: #1a2029; --ink: #e4e8ee; --soft: #98a3b3;
-  --line: #2c3440; --accent: #7aa7ff; --shade: #202833; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
-  Roboto, "Helvetica Neue", Arial, sans-serif; overflow-wrap: anywhere; }
-header, main { max-width: 68rem; margin: 0 auto; padding: 0 1.5rem; }
-header { padding-top: 2.5rem; }
-main { padding-bottom: 4rem; }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0; letter-spacing: -0.02em; }
-h2 { font-size: 1.3rem; margin: 3rem 0 0.5rem; padding-top: 0.5rem; letter-spacing: -0.01em; }
-p { max-width: 46rem; margin: 0.5rem 0 1rem; }
-.subtitle { color: var(--soft); margin: 0.4rem 0 0; }
-nav { display: flex; flex-wrap: wrap; gap: 0.4rem; margin: 1.2rem 0 0; padding-bottom: 1.2rem;
-  border-bottom: 1px solid var(--line); }
-nav a { color: var(--soft); text-decoration: none; font-size: 0.85rem; padding: 0.15rem 0.7rem; border-radius: 1rem;
-  background: var(--shade); }
-nav a:hover { color: var(--accent); }
-a { color: var(--accent); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 0.8rem; margin: 1.2rem 0; }
-.tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 0.7rem; padding: 0.8rem 1rem; }
-.tiles span, .tiles small { display: block; color: var(--soft); font-size: 0.82rem; line-height: 1.35; }
-.tiles b { display: block; font-size: 1.6rem; font-weight: 650; font-variant-numeric: tabular-nums; line-height: 1.4; }
-.scroll { overflow: auto; max-height: 38rem; margin: 1rem 0; border: 1px solid var(--line); border-radius: 0.7rem;
-  background: var(--card); }
-table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
-caption { caption-side: bottom; color: var(--soft); font-size: 0.85rem; text-align: left; padding: 0.6rem 0.9rem; }
-th, td { padding: 0.42rem 0.9rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:not(.number) { min-width: 8rem; }
-th { position: sticky; top: 0; background: var(--shade); color: var(--soft); font-weight: 600; font-size: 0.82rem;
-  cursor: pointer; user-select: none; white-space: nowrap; }
-th[data-order="up"]::after { content: " ↑"; } th[data-order="down"]::after { content: " ↓"; }
-tbody tr:hover { background: var(--shade); }
-tbody tr:last-child td { border-bottom: 0; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-figure { margin: 1rem 0; }
-.chart { background: var(--card); border: 1px solid var(--line); border-radius: 0.7rem; padding: 1rem; }
-.chart svg { display: block; width: 100%; height: auto; max-height: 34rem; color: var(--ink); fill: currentColor; }
-.chart img { display: block; max-width: 100%; margin: auto; }
-figcaption { color: var(--soft); font-size: 0.85rem; margin-top: 0.5rem; line-height: 1.4; }
-.picture img { display: block; max-width: 100%; border-radius: 0.5rem; border: 1px solid var(--line); cursor: zoom-in; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1rem; margin: 1rem 0;
-  align-items: start; }
-.gallery figure { margin: 0; } .gallery img { width: 100%; }
-dialog { max-width: 96vw; max-height: 96vh; padding: 0; border: 0; background: none; }
-dialog::backdrop { background: #000c; }
-dialog img { max-width: 96vw; max-height: 94vh; display: block; min-width: min(60vw, 40rem); cursor: zoom-out; }
-@media print { :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; --shade: #f3f3f3;
-  color-scheme: light; } nav { display: none; } body { font-size: 11pt; } header, main { max-width: none; padding: 0; }
-  .scroll { max-height: none; overflow: visible; } h2 { break-after: avoid; margin-top: 1.5rem; }
-  figure, tr, .tiles div { break-inside: avoid; } th { position: static; } }
-"""
-
-_SCRIPT = """
-document.addEventListener("click", event => {
-  const dialog = document.querySelector("dialog"), target = event.target;
-  if (target.closest("dialog")) return dialog.close();
-  if (target.matches(".picture img")) { dialog.replaceChildren(target.cloneNode()); return dialog.showModal(); }
-  const head = target.closest("th");
-  if (!head || !head.closest("thead")) return;
-  const body = head.closest("table").tBodies[0], column = head.cellIndex;
-  const order = head.dataset.order === "down" ? "up" : "down", sign = order === "up" ? 1 : -1;
-  for (const other of head.parentNode.children) delete other.dataset.order;
-  head.dataset.order = order;
-  const key = row => row.cells[column].dataset.key ?? null, words = row => row.cells[column].textContent;
-  const compare = (a, b) => {
-    if (!head.classList.contains("number")) return sign * words(a).localeCompare(words(b));
-    if (key(a) === null || key(b) === null) return (key(a) === null) - (key(b) === null);
-    return sign * (key(a) - key(b));
-  };
-  body.append(...[...body.rows].sort(compare));
-});
-"""
