@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from condetr import config, interchange
+from condetr.build import build_detector
 from condetr.checkpoint import load
 from condetr.convert import convert
 from condetr.errors import WeightsError
@@ -98,7 +99,7 @@ def test_a_full_folder_is_not_overwritten(tmp_path):
 
 
 def test_what_transformers_does_not_know_is_not_written(tmp_path):
-    c = interchange.config.Config(model=TINY)
+    c = config.Config(model=TINY)
     with pytest.raises(WeightsError, match="transformers has no such model"):
         interchange.write_transformers(tmp_path, shaken(TINY, 91), c, interchange.coco_categories(), "")
 
@@ -130,7 +131,7 @@ def test_every_published_name_is_known(name):
         pytest.skip("the lists of published names lie beside the real data, which CONDETR_REAL_DATA names")
     rows = [line.split("\t") for line in lists.read_text().splitlines()[1:]]
     with torch.device("meta"):
-        state = interchange.build_detector(recipe(name).model, 91).state_dict()
+        state = build_detector(recipe(name).model, 91).state_dict()
     for column, dialect in ((0, "official"), (3, "transformers4"), (4, "transformers5")):
         written = published.write(state, dialect)
         theirs = {row[column].split("[")[0] for row in rows if len(row) > column and row[column]}

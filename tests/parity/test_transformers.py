@@ -14,6 +14,7 @@ from tests.tiny import shaken
 from transformers import AutoModelForObjectDetection
 
 from condetr import checkpoint, config, interchange
+from condetr.build import build_detector
 from condetr.recipes import recipe
 from condetr.types import Images
 
@@ -34,7 +35,7 @@ def both(request, tmp_path_factory):
 
 def published_padding(c: config.Config, folder: Path) -> torch.nn.Module:
     leaky = config.override(c, {"model.backbone.padding": "published"})
-    detector = interchange.build_detector(leaky.model, 91).eval()
+    detector = build_detector(leaky.model, 91).eval()
     detector.load_state_dict(checkpoint.load(folder).detector.state_dict())
     return detector
 

@@ -1,0 +1,16 @@
+"""Weights of other projects: transformers' folders, read and written, and the official repositories' `.pth` files."""
+
+from .coco_slots import coco_categories
+from .loading import fit, read_json, read_safetensors
+from .official import read_official
+from .transformers import read_transformers, write_transformers
+
+__all__ = [
+    "coco_categories",
+    "fit",
+    "read_json",
+    "read_official",
+    "read_safetensors",
+    "read_transformers",
+    "write_transformers",
+]

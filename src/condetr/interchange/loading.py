@@ -1,0 +1,83 @@
+"""From files to a detector: JSON and tensors read with care, and every tensor in its place or named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .. import config, recipes
+from ..build import build_detector
+from ..errors import WeightsError
+from ..model import published
+from ..model.detector import Detector
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{file}: no such file. A weights folder holds config.json and model.safetensors") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{file}: cannot be read ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: not valid JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{file}: a JSON object was expected, found {type(content).__name__}")
+    return content
+
+
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise WeightsError(f"{file}: no such file. A weights folder holds config.json and model.safetensors") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{file}: not a whole safetensors file ({error}). Fetch or copy it again") from None
+
+
+def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:
+    """Put weights of our names into a detector built on the meta device; the first misfit is named."""
+    own = detector.state_dict()
+    for name, tensor in state.items():
+        if name not in own:
+            raise WeightsError(f"{file}: {name} belongs to another model than its config.json describes")
+        if own[name].shape != tensor.shape:
+            expected = f"{tuple(own[name].shape)} was expected from config.json"
+            raise WeightsError(f"{file}: {name} has shape {tuple(tensor.shape)}, {expected}")
+        if not tensor.is_floating_point():
+            raise WeightsError(f"{file}: {name} is {tensor.dtype}, a floating point type was expected")
+    missing = [name for name in own if name not in state]
+    if missing:
+        raise WeightsError(f"{file}: {missing[0]} is missing" + f" (and {len(missing) - 1} more)" * (len(missing) > 1))
+    detector.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+
+
+def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path) -> Detector:
+    dialect = published.dialect_of(state)
+    if dialect is None:
+        raise WeightsError(f"{file}: the names in it are neither DETR's nor Conditional DETR's")
+    with torch.device("meta"):
+        detector = build_detector(model, classes)
+    read = published.read(state, dialect, detector.state_dict())
+    if read.unexpected:
+        raise WeightsError(f"{file}: {read.unexpected[0]} belongs to another model than its configuration describes")
+    fit(detector, read.state, file)
+    return detector
+
+
+def config_of(model: config.Model, preprocessor: Path | None) -> config.Config:
+    name = recipes.matching(model)
+    base = recipes.recipe(name if name != "custom" else "conditional_detr_r50")
+    values = base.model_dump() | {"recipe": name, "model": model.model_dump()}
+    if preprocessor is not None and preprocessor.exists():
+        size = read_json(preprocessor).get("size")
+        if isinstance(size, dict) and {"shortest_edge", "longest_edge"} <= set(size):
+            short, long = size["shortest_edge"], size["longest_edge"]
+            if not all(type(side) in (int, float) and 0 < side < 1e6 for side in (short, long)):
+                raise WeightsError(f"{preprocessor}: size: shortest_edge and longest_edge must be pixels")
+            values["data"] |= {"size": short, "longest": long / short}
+    return config.parse(values, str(preprocessor or "published weights"))
