@@ -1,6 +1,9 @@
 """The predictor: alone or in a batch, in order, bounded, and one bad picture harms no other."""
 
 import io
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,3 +162,35 @@ def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, t
     for device in ("abacus", "cuda:99"):
         with pytest.raises(CondetrError, match="no such device"):
             Predictor.load(tmp_path / "w", device=device)
+
+
+def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
+    weights = Weights(predictor.detector, predictor.config, CATEGORIES, None)
+    plain = Predictor(weights, fast=False)
+    for ours, theirs in zip(predictor(PICTURES, threshold=0.0), plain(PICTURES, threshold=0.0)):
+        same(ours, theirs)
+    with pytest.raises(CondetrError, match="bf16"):
+        Predictor(weights, precision="bf16", fast=False)
+
+
+def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("condetr.predict.which", lambda name: None)
+    with pytest.raises(CondetrError, match=r"needs a C\+\+ compiler"):
+        Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None), compile=True)
+
+
+@pytest.mark.slow
+def test_the_compiled_detector_answers_the_same(predictor: Predictor, tmp_path: Path) -> None:
+    """In a process of its own: the compiler cannot look through the shape checks that hold in this one."""
+    save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, None), "card")
+    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+    Image.fromarray(PICTURES[1]).save(tmp_path / "b.png")
+    command = [sys.executable, "-m", "condetr.cli", "predict", str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    options = ["--weights", str(tmp_path / "w"), "--device", "cpu", "--threshold", "0", "--format", "jsonl"]
+    subprocess.run([*command, *options, "--compile", "--out", str(tmp_path / "out")], check=True, timeout=900)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    expected = predictor(PICTURES[:2], threshold=0.0)
+    assert len(lines) == 2
+    for line, answer in zip(lines, expected):
+        scores = [found["score"] for found in line["detections"]]
+        np.testing.assert_allclose(scores, answer.scores, atol=1e-3)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from shutil import which
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -20,7 +21,8 @@ from .data.prepare import Prepare, open_picture, pad
 from .detections import Detections, best
 from .engine.device import available
 from .errors import CondetrError, PictureError
-from .model.inference import InferenceForm
+from .model.detector import Detector
+from .model.inference import CompiledForm, Form, InferenceForm, PlainForm
 from .shapes import UInt8
 from .types import Images
 
@@ -34,27 +36,40 @@ class Predictor:
     """A detector that answers for pictures: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`.
-    Answers come from the detector's inference form, made of the weights it has now. `precision` bf16 is faster where
-    the processor computes in it, and moves scores by about a hundredth.
+    Answers come from the detector's inference form, made of the weights it has now: the same answers in less time.
+    `fast=False` asks the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
+    `precision` bf16 is faster where the processor computes in it, and moves scores by about a hundredth.
     """
 
     def __init__(
-        self, weights: Weights, device: torch.device | str = "cpu", precision: Literal["fp32", "bf16"] = "fp32"
+        self,
+        weights: Weights,
+        device: torch.device | str = "cpu",
+        precision: Literal["fp32", "bf16"] = "fp32",
+        *,
+        fast: bool = True,
+        compile: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.detector = weights.detector.to(self.device).eval()
-        self.fast = InferenceForm(self.detector, {"fp32": torch.float32, "bf16": torch.bfloat16}[precision])
+        self.form = form_of(self.detector, precision, fast, compile)
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
         self.prepare = Prepare.of(weights.config.data)
         self.scoring = build_scoring(weights.config.model.scoring)
 
     @classmethod
     def load(
-        cls, source: str | Path, device: str | None = None, precision: Literal["fp32", "bf16"] = "fp32"
+        cls,
+        source: str | Path,
+        device: str | None = None,
+        precision: Literal["fp32", "bf16"] = "fp32",
+        *,
+        fast: bool = True,
+        compile: bool = False,
     ) -> "Predictor":
         """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise."""
         device = available(device)
-        return cls(load(source, device), device, precision)
+        return cls(load(source, device), device, precision, fast=fast, compile=compile)
 
     def __call__(
         self, pictures: Source | Sequence[Source], threshold: float | Literal["best"] = 0.5, batch: int = 8
@@ -119,7 +134,7 @@ class Predictor:
 
     def detect(self, images: Images, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """All answers, however low their score, for a batch of pictures whose own (width, height) are `sizes`."""
-        predictions = self.fast.answer(images.to(self.device))
+        predictions = self.form.answer(images.to(self.device))
         return best(predictions, self.scoring, sizes, self.categories)
 
     def _read(self, read: Callable[[T], Picture], source: T) -> "_Scaled":
@@ -144,6 +159,18 @@ class Predictor:
                 raise CondetrError(f"{self.device}: no memory for a single picture. Free some, or use cpu") from None
         half = len(scaled) // 2
         return self._within_memory(scaled[:half]) + self._within_memory(scaled[half:])
+
+
+def form_of(detector: Detector, precision: Literal["fp32", "bf16"], fast: bool, compile: bool) -> Form:
+    """What answers. Raises CondetrError where nothing here can compile, or for a precision that only `fast` has."""
+    if precision == "bf16" and (compile or not fast):
+        raise CondetrError("precision bf16: is for the fast form. Leave out --compile and fast=False, or take fp32")
+    if not compile:
+        types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+        return InferenceForm(detector, types[precision]) if fast else PlainForm(detector)
+    if not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
+        raise CondetrError("--compile: needs a C++ compiler, and none is here. Install g++, or leave it out")
+    return CompiledForm(detector)
 
 
 def threshold_of(word: str | float) -> float | Literal["best"]:

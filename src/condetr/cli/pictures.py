@@ -24,6 +24,7 @@ def predict(
     batch: Annotated[int, typer.Option(help="pictures that go through the detector together", min=1)] = 4,
     device: Device = None,
     precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the processor has it, rougher")] = "fp32",
+    compile: Annotated[bool, typer.Option("--compile", help="translate the detector first: takes minutes")] = False,
 ) -> None:
     """Find objects in pictures: draws them, and writes them down."""
     from rich.console import Console
@@ -59,7 +60,7 @@ def predict(
     if total == 0:
         list(pictures())
         raise typer.Exit(1)
-    predictor = Predictor.load(weights, device, precision)  # type: ignore[arg-type]
+    predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
     enough = predictor.bar(wanted)
     interrupted = False
     try:

@@ -166,28 +166,57 @@ def _chain(parts: list[nn.Module]) -> Iterator[nn.Module]:
             yield faster(part)
 
 
-class InferenceForm(nn.Module):
-    """Answers as the detector does, with the weights it had when this was made; built in a tenth of a second.
+class Form(nn.Module):
+    """Answers as the detector does, through `look`: what it says of one batch, in whatever precision."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.apart, self.look = isinstance(detector.backbone.rule, ExactPadding), detector.answer
+
+    @torch.inference_mode()
+    def answer(self, images: Images) -> Predictions:
+        """What the last stage says (S = 1), always in float32."""
+        alone = self.apart and images.pixels.device.type == "cpu"
+        answers = [self.look(part) for part in (_apart(images) if alone else [images])]
+        return Predictions(
+            logits=torch.cat([answer.logits.float() for answer in answers], dim=1),
+            boxes=torch.cat([answer.boxes for answer in answers], dim=1),
+        )
+
+
+class PlainForm(Form):
+    """The detector itself, with whatever weights it has when it is asked."""
+
+
+class InferenceForm(Form):
+    """With the weights the detector had when this was made; built in a tenth of a second.
 
     `precision` is what weights and activations are held in: float32 gives the detector's own answers, bfloat16 takes
     half the time on processors that have it and moves logits by some hundredths.
     """
 
     def __init__(self, detector: Detector, precision: torch.dtype) -> None:
-        super().__init__()
+        super().__init__(detector)
         with torch.no_grad():
             self.detector = cast(Detector, faster(detector).eval().to(precision))
-        self.apart, self.precision = isinstance(detector.backbone.rule, ExactPadding), precision
+        self.look, self.precision = self.detector.answer, precision
 
-    @torch.inference_mode()
-    def answer(self, images: Images) -> Predictions:
-        """What the last stage says (S = 1), always in float32."""
-        alone = self.apart and images.pixels.device.type == "cpu"
-        answers = [self.detector.answer(part) for part in (_apart(images) if alone else [images])]
-        return Predictions(
-            logits=torch.cat([answer.logits.float() for answer in answers], dim=1),
-            boxes=torch.cat([answer.boxes for answer in answers], dim=1),
-        )
+
+class CompiledForm(Form):
+    """The detector as torch's compiler translates it when it is first asked, once for pictures of all sizes.
+
+    That takes minutes on a CPU, and there needs a C++ compiler.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(detector)
+
+        def look(pixels: Tensor, padding: Tensor, ragged: bool) -> tuple[Tensor, Tensor]:
+            found = detector.answer(Images(pixels, padding, ragged))
+            return found.logits, found.boxes
+
+        compiled = torch.compile(look, dynamic=True)
+        self.look = lambda images: Predictions(*compiled(images.pixels, images.padding, images.ragged))
 
 
 def _apart(images: Images) -> Iterator[Images]:
