@@ -1,21 +1,40 @@
-"""How time and memory grow with the work: picture size, queries, batch; the exponent of each is fitted.
+"""How time and memory grow with the work: picture size, queries, batch, data; the exponent of each is fitted.
 
     python -m benchmarks.growth [--rounds 3] [--threads 2] [--quick]
 
-The exponent is the slope of log(time) against log(work), over the upper half of each range, where constant costs no
+The exponent is the slope of log(cost) against log(work) over the upper half of each range, where constant costs no
 longer hide it. Against the number of pixels 1 is what convolutions cost and 2 what the encoder's attention does.
+Memory is the peak of a process of its own, less what it had before its first answer. At the end, 50 epochs of a small
+training: its resident memory after each, and the slope over the last 40.
 """
 
+import json
 import math
 import statistics
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
 
 import torch
 
+from benchmarks.evaluation import ours as evaluated
+from benchmarks.evaluation import scene
+from benchmarks.loading import embedded, samples
+from benchmarks.memory import resident
 from benchmarks.pairing import options, seconds
 from condetr import config, recipes
 from condetr.build import build_detector
+from condetr.config import Data
+from condetr.data.digits import make_digits
+from condetr.data.loader import Loader
+from condetr.data.memory import FromFile
+from condetr.data.transforms import Augment
 from condetr.model.inference import InferenceForm
+from condetr.train import train
+from condetr.training.progress import Epoch
 from condetr.types import Images
 
 
@@ -25,35 +44,99 @@ def exponent(work: Sequence[float], cost: Sequence[float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
-def form(**changes: object) -> InferenceForm:
-    model = recipes.recipe("conditional_detr_r50").model
-    return InferenceForm(build_detector(config.Model(**{**model.model_dump(), **changes}), 91).eval(), torch.float32)
-
-
-def table(what: str, values: Sequence[int], work: Sequence[float], cost: Sequence[float]) -> None:
+def table(what: str, values: Sequence[int], work: Sequence[float], costs: dict[str, Sequence[float]]) -> None:
     print(f"\n| {what} | {' | '.join(map(str, values))} | exponent |")
     print("|---" * (len(values) + 2) + "|")
-    print(f"| seconds | {' | '.join(f'{c:.3f}' for c in cost)} | {exponent(work, cost):.2f} |", flush=True)
+    for name, cost in costs.items():
+        print(f"| {name} | {' | '.join(f'{c:.3g}' for c in cost)} | {exponent(work, cost):.2f} |", flush=True)
+
+
+def answering(queries: int, side: int, batch: int, rounds: int) -> tuple[float, float]:
+    """Seconds for an answer, and the MB that answering adds; meant for a fresh process."""
+    model = recipes.recipe("conditional_detr_r50").model
+    detector = build_detector(config.Model(**{**model.model_dump(), "queries": queries}), 91).eval()
+    form, images = InferenceForm(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
+    before = resident()
+    time = seconds({"": lambda: form.answer(images)}, rounds)[""]
+    return time, resident() - before
+
+
+def elsewhere(rounds: int, queries: int = 300, side: int = 640, batch: int = 1) -> tuple[float, float]:
+    given = (queries, side, batch, rounds, torch.get_num_threads())
+    command = [sys.executable, "-m", "benchmarks.growth", "one", *map(str, given)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def curve(what: str, values: Sequence[int], work: Sequence[float], points: list[tuple[float, float]]) -> None:
+    table(what, values, work, {"seconds": [p[0] for p in points], "MB": [p[1] for p in points]})
+
+
+def data_sets(quick: bool, rounds: int) -> None:
+    counts = (50, 200) if quick else (500, 1000, 2000, 5000)
+    times = []
+    for count in counts:
+        truths, answers = scene(count)
+        times.append(seconds({"": lambda t=truths, a=answers: evaluated(t, a)}, rounds)[""])
+    table("pictures evaluated, 100 detections each", counts, counts, {"seconds": times})
+    counts = (24, 48) if quick else (48, 96, 192, 384)
+    times, peaks = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        files = embedded(Path(scratch), 12)
+        for count in counts:
+            loader = Loader(samples(files * (count // 12)), Augment(Data()), 0, 4, read=FromFile(), workers=0)
+
+            def epoch(loader: Loader = loader) -> None:
+                for batch in loader.epoch(0):
+                    assert len(batch.images)
+
+            times.append(seconds({"": epoch}, 1)[""])
+            peaks.append(resident())
+    table("pictures loaded, the papers' augmentation", counts, counts, {"seconds": times, "MB, whole process": peaks})
+
+
+def epochs(count: int) -> None:
+    """Resident memory after each epoch of a small training."""
+    size = {"model.dim": 64, "model.hidden": 64, "model.encoder_layers": 1, "model.decoder_layers": 2}
+    settled = config.override(
+        recipes.recipe("nano"), {**size, "data.size": 64, "train.batch": 8, "train.epochs": count, "model.queries": 20}
+    )
+    after: list[float] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, Epoch):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            after.append(pages * 4096 / 2**20)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        make_digits(Path(scratch, "digits"), 80, 64, seed=0)
+        started = perf_counter()
+        train(Path(scratch, "digits"), Path(scratch, "run"), settled, device="cpu", workers=1, progress=note)
+    early = min(9, len(after) // 2)
+    slope = statistics.linear_regression(range(len(after) - early), after[early:]).slope
+    print(
+        f"\n- {len(after)} epochs of a small training ({perf_counter() - started:.0f} s): resident {after[0]:.0f} MB "
+        f"after the first, {after[early]:.0f} after {early + 1}, {after[-1]:.0f} after the last; "
+        f"slope {slope * 1024:+.0f} KB an epoch"
+    )
 
 
 def main() -> None:
     given = options(__doc__, rounds=3)
-    usual = form()
-
-    def time(using: InferenceForm, *sizes: tuple[int, int]) -> float:
-        images = Images.pad([torch.randn(3, h, w) for h, w in sizes])
-        return seconds({"": lambda: using.answer(images)}, given.rounds)[""]
-
     sides = (320, 640) if given.quick else (320, 480, 640, 800, 960, 1280, 1600)
-    table(
-        "side of a square picture (work: pixels)", sides, [s * s for s in sides], [time(usual, (s, s)) for s in sides]
-    )
+    points = [elsewhere(given.rounds, side=side) for side in sides]
+    curve("side of a square picture (work: pixels)", sides, [side * side for side in sides], points)
     counts = (100, 300) if given.quick else (100, 300, 500, 1000)
-    costs = [time(form(queries=n), (640, 640)) for n in counts]
-    table("queries, at 640 × 640", counts, counts, costs)
+    curve("queries, at 640 × 640", counts, counts, [elsewhere(given.rounds, queries=n) for n in counts])
     batches = (1, 2) if given.quick else (1, 2, 4, 8)
-    table("pictures of 640 × 640", batches, batches, [time(usual, *[(640, 640)] * n) for n in batches])
+    curve("pictures of 640 × 640", batches, batches, [elsewhere(given.rounds, batch=n) for n in batches])
+    data_sets(given.quick, given.rounds)
+    epochs(3 if given.quick else 50)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["one"]:
+        queries, side, batch, rounds, threads = map(int, sys.argv[2:])
+        torch.set_num_threads(threads)
+        print(json.dumps(answering(queries, side, batch, rounds)))
+    else:
+        main()
