@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from condetr import checkpoint
+from condetr.config import override
 from condetr.data.dataset import open_dataset
 from condetr.data.doctor import examine
+from condetr.data.samples import Split
 from condetr.errors import CondetrError
-from condetr.train import Stopped, train
+from condetr.train import Stopped, too_small, train
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Planned, Stepped, Told
 from condetr.training.run_folder import RunFolder
@@ -265,3 +268,14 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
             break
         assert same_bits(out, tmp_path / "whole")
         assert journal(out) == journal(tmp_path / "whole")
+
+
+def test_objects_too_small_to_be_seen_are_told_before_training(dataset):
+    config = settings()
+    assert too_small(dataset, config) == []
+    stride = config.model.backbone.stride
+    tiny = override(config, {"data.size": 32})
+    shrunk = [replace(s, truth=replace(s.truth, size=(4000, 4000))) for s in dataset.split("train")]
+    far = replace(dataset, splits={**dataset.splits, "train": Split("train", tuple(shrunk))})
+    (note,) = too_small(far, tiny)
+    assert f"the model sees {stride} at a time: --size" in note

@@ -3,8 +3,10 @@
 import os
 from contextlib import ExitStack
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .config import Config
@@ -87,6 +89,8 @@ def _settled(
             settled = folder.saved_config()
         dataset = data if isinstance(data, DataSet) else _examined(Path(data), settled, tell)
         dataset = _with_valid(dataset, settled, tell)
+        for note in too_small(dataset, settled):
+            tell(Told(note))
         if processes.first:
             folder.prepare(settled)
     return folder, settled, dataset
@@ -121,6 +125,23 @@ def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
         tell(Told("no object in 'valid': nothing is evaluated, and `last` is all there will be"))
     return dataset
+
+
+def too_small(dataset: DataSet, config: Config) -> list[str]:
+    """What to say when half of the objects are smaller than one token of the model: they will hardly be found."""
+    size, stride = config.data.size, config.model.backbone.stride
+    seen = []
+    for sample in dataset.split("train"):
+        truth, scale = sample.truth, size / min(sample.truth.size)
+        seen.append(np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(-1))[~truth.crowd] * scale)
+    middle = float(np.median(np.concatenate(seen))) if any(map(len, seen)) else stride
+    if middle >= stride:
+        return []
+    better = min(4096, ceil(size * 1.25 * stride / max(middle, 0.1) / 32) * 32)
+    return [
+        f"half of the objects are smaller than {middle:.0f} pixels at size {size}, and the model sees {stride} at a "
+        f"time: --size {better} would show them, and take about {(better / size) ** 2:.1f} times as long"
+    ]
 
 
 def _machine(
