@@ -49,7 +49,7 @@ def nano() -> Config:
             dim=128, hidden=256, encoder_layers=1, decoder_layers=2, queries=16, dropout=0.0,
         ),
         data=Data(size=80),
-        train=Train(epochs=10, lr=1e-3, backbone_lr=1.0, batch=16, warmup_steps=100, ema=0.99, init="none"),
+        train=Train(epochs=8, lr=1e-3, backbone_lr=1.0, batch=16, warmup_steps=100, ema=0.99, init="none"),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import typer
 
 from .options import Set, one_of, settings
 
-DEMO_PICTURES = 4000
+DEMO_PICTURES = 3500
 
 
 def convert(
