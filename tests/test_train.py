@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ from condetr import checkpoint
 from condetr.config import override
 from condetr.data.dataset import open_dataset
 from condetr.data.doctor import examine
-from condetr.data.samples import Split
 from condetr.errors import CondetrError
-from condetr.train import Stopped, too_small, train
+from condetr.train import Stopped, train
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Planned, Stepped, Told
 from condetr.training.run_folder import RunFolder
@@ -270,12 +268,14 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
         assert journal(out) == journal(tmp_path / "whole")
 
 
-def test_objects_too_small_to_be_seen_are_told_before_training(dataset):
-    config = settings()
-    assert too_small(dataset, config) == []
-    stride = config.model.backbone.stride
-    tiny = override(config, {"data.size": 32})
-    shrunk = [replace(s, truth=replace(s.truth, size=(4000, 4000))) for s in dataset.split("train")]
-    far = replace(dataset, splits={**dataset.splits, "train": Split("train", tuple(shrunk))})
-    (note,) = too_small(far, tiny)
-    assert f"the model sees {stride} at a time: --size" in note
+def test_a_run_whose_size_was_chosen_from_the_data_goes_on_with_the_words_it_began_with(dataset, tmp_path):
+    asked = override(settings(train__epochs=1), {"data.enlarge": 16.0})
+    told = []
+    train(dataset, tmp_path / "run", asked, progress=told.append)
+    assert any(isinstance(event, Told) and "pictures are taken at" in event.line for event in told)
+    saved = RunFolder(tmp_path / "run").saved_config()
+    assert (saved.data.size, saved.data.enlarge) == (2 * asked.data.size, 0.0)
+    again = train(dataset, tmp_path / "run", asked, resume=True)
+    assert len(again.epochs) == 1
+    with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {asked.data.size}"):
+        train(dataset, tmp_path / "run", override(asked, {"data.size": asked.data.size}), resume=True)

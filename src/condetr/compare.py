@@ -28,6 +28,7 @@ from .engine.interrupt import heeded
 from .errors import CondetrError, ConfigError, DataError
 from .files import write_text
 from .training.plan import duration, pictures
+from .training.resolution import sized
 from .training.run_folder import fingerprint
 
 HELD_OUT_SEED = 42  # one division for all models and seeds
@@ -147,6 +148,7 @@ def _asked(
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
     if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
         raise ConfigError("--epochs, --seeds and --budget: numbers above 0")
+    models = {name: sized(config, dataset) for name, config in models.items()}
     return Asked(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 
 
@@ -230,7 +232,7 @@ def as_json(compared: Compared) -> dict[str, Any]:
     """Everything as plain values: `runs` are the measurements, `results` is what `recomputed` makes of them."""
     planned = compared.planned
     return {
-        "data": {"name": planned.data.root.name, "pictures": pictures(planned.data)},
+        "data": {"name": planned.data.name, "pictures": pictures(planned.data)},
         "asked": planned.asked.plain(),
         "planned": asdict(planned.fitted),
         "machine": {"device": planned.device, "jobs": planned.jobs, "torch": torch.__version__},
@@ -263,11 +265,12 @@ def lines(event: Event) -> list[str]:
         return [f"{event.run.name}: {how}{_final(event)}"]
     asked, fitted = event.asked, event.fitted
     sizes = ", ".join(f"{number:,} {name}" for name, number in pictures(event.data).items())
+    sides = sorted({config.data.size for config in asked.models.values()})
     schedules = ", ".join(map(str, fitted.epochs))
     done = len(event.runs) - len(event.left)
     left = "nothing is left to do" if event.seconds is None else f"about {duration(event.seconds)} to go"
     plan = [
-        f"{event.data.root.name}: {sizes}",
+        f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
         f"{', '.join(asked.models)}; reference {asked.reference}",
         f"schedules of {schedules} epochs, {fitted.seeds} seeds: {len(event.runs)} runs, {done} done, "
         f"{left} on {event.device}, {event.jobs} at a time",

@@ -100,6 +100,13 @@ class Data(Strict):
     fractions of it, so that one number rescales the whole recipe. At size 800 they are the papers' numbers."""
 
     size: int = Field(800, ge=32, le=4096)
+    enlarge: float = Field(
+        0.0,
+        ge=0,
+        le=16,
+        description="where needed, pictures are taken larger, at most twice, until half of the "
+        "objects are so many strides of the model long; 0: never",
+    )
     longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, in multiples of `size`")
     scales: tuple[float, ...] = Field(
         tuple(round(0.6 + 0.04 * i, 2) for i in range(11)), min_length=1, description="480 … 800 in steps of 32"
@@ -174,8 +181,13 @@ def explain(error: ValidationError) -> str:
 
 
 def override(config: Config, settings: dict[str, Any]) -> Config:
-    """The config with some values replaced, named by dotted path (`train.lr`), and validated again as a whole."""
+    """The config with some values replaced, named by dotted path (`train.lr`), and validated again as a whole.
+
+    A `data.size` that is named is final: pictures are not enlarged beyond it, unless `data.enlarge` is named too.
+    """
     values = config.model_dump()
+    if "data.size" in settings:
+        settings = {"data.enlarge": 0.0, **settings}
     for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith("kind")):  # variants first
         *parents, leaf = path.split(".")
         at: Any = values

@@ -34,7 +34,7 @@ def small() -> Config:
             decoder=Conditional(start="local"),
             dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0,
         ),
-        data=Data(size=224, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
+        data=Data(size=224, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
         train=Train(epochs=30, lr=5e-4, batch=4, warmup_steps=100, ema=0.99, groups=3),
     )  # fmt: skip
 

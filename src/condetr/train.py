@@ -3,10 +3,8 @@
 import os
 from contextlib import ExitStack
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from .config import Config
@@ -22,6 +20,7 @@ from .engine.trackers import check_names
 from .errors import CondetrError, DataError
 from .training.loop import LossError
 from .training.progress import Looked, Progress, Told, silent
+from .training.resolution import notes, sized
 from .training.run import Machine, Result, Run, Stopped
 from .training.run_folder import RunFolder
 
@@ -84,16 +83,18 @@ def _settled(
     with processes.first_alone():
         if processes.first:
             stack.enter_context(claimed(out))
-            settled = folder.settle(config, Config(), resume)
+            saved = folder.held(resume)
         else:
-            settled = folder.saved_config()
-        dataset = data if isinstance(data, DataSet) else _examined(Path(data), settled, tell)
-        dataset = _with_valid(dataset, settled, tell)
-        for note in too_small(dataset, settled):
+            saved = folder.saved_config()
+        asked = config or saved or Config()
+        dataset = data if isinstance(data, DataSet) else _examined(Path(data), asked, tell)
+        dataset = _with_valid(dataset, asked, tell)
+        settled = sized(asked, dataset)
+        for note in notes(asked, settled, dataset):
             tell(Told(note))
         if processes.first:
-            folder.prepare(settled)
-    return folder, settled, dataset
+            folder.prepare(settled, saved)
+    return folder, saved or settled, dataset
 
 
 def _examined(path: Path, config: Config, tell: Progress) -> DataSet:
@@ -125,23 +126,6 @@ def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
         tell(Told("no object in 'valid': nothing is evaluated, and `last` is all there will be"))
     return dataset
-
-
-def too_small(dataset: DataSet, config: Config) -> list[str]:
-    """What to say when half of the objects are smaller than one token of the model: they will hardly be found."""
-    size, stride = config.data.size, config.model.backbone.stride
-    seen = []
-    for sample in dataset.split("train"):
-        truth, scale = sample.truth, size / min(sample.truth.size)
-        seen.append(np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(-1))[~truth.crowd] * scale)
-    middle = float(np.median(np.concatenate(seen))) if any(map(len, seen)) else stride
-    if middle >= stride:
-        return []
-    better = min(4096, ceil(size * 1.25 * stride / max(middle, 0.1) / 32) * 32)
-    return [
-        f"half of the objects are smaller than {middle:.0f} pixels at size {size}, and the model sees {stride} at a "
-        f"time: --size {better} would show them, and take about {(better / size) ** 2:.1f} times as long"
-    ]
 
 
 def _machine(

@@ -29,7 +29,7 @@ def page(
     seeds = max(sum(c.model == m and c.epochs == comparison.longest for c in curves) for m in models)
     page = Page(
         f"How soon does it learn? {', '.join(models)}",
-        f"{data.root.name}: {sizes['train']:,} pictures to learn from, {sizes['valid']:,} to measure on · "
+        f"{data.name}: {sizes['train']:,} pictures to learn from, {sizes['valid']:,} to measure on · "
         f"schedules of {', '.join(map(str, fitted.epochs))} epochs · {seeds} {'seed' if seeds == 1 else 'seeds'}",
     )
     page.raw(_ONE_LINE)

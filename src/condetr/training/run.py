@@ -220,7 +220,7 @@ class Run:
 
     @property
     def _title(self) -> str:
-        return f"{self.config.recipe} on {self.dataset.root.name}"
+        return f"{self.config.recipe} on {self.dataset.name}"
 
     def _plan(self) -> None:
         config, machine, loop = self.config, self.machine, self.loop

@@ -41,28 +41,30 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.config_file}: cannot be read ({error}). Choose another --out") from None
 
-    def settle(self, config: Config | None, default: Config, resume: bool) -> Config:
-        """The config of the run that this folder holds or will hold.
+    def held(self, resume: bool) -> Config | None:
+        """The config of the run that this folder holds, None where it holds none.
 
-        Raises CondetrError when it holds a run that was not asked for, or one with other settings.
+        Raises CondetrError when it holds one and nobody asked to resume.
         """
         if not self.begun():
-            return config or default
+            return None
         if not resume:
             raise CondetrError(f"{self.path}: holds a run already. Go on with it by --resume, or choose another --out")
-        saved = self.saved_config()
-        if config is not None and (difference := differences(saved, config)):
+        return self.saved_config()
+
+    def prepare(self, config: Config, saved: Config | None) -> None:
+        """Make the folder the run's of this config; what a killed process left half written goes.
+
+        Raises ConfigError when it holds a run (`saved`) with other settings.
+        """
+        if saved is not None and (difference := differences(saved, config)):
             raise ConfigError(
                 f"{self.path}: the run was started with other settings ({'; '.join(difference[:3])}). "
                 "Resume without them, or choose another --out"
             )
-        return saved
-
-    def prepare(self, config: Config) -> None:
-        """Make the folder a run's; what a killed process left half written goes."""
         for part in self.path.rglob(".*.part"):
             part.unlink(missing_ok=True)
-        if not self.begun():
+        if saved is None:
             write_text(self.config_file, config.model_dump_json(indent=2) + "\n")
 
     def take_up(self, loop: Loop, fingerprint: str) -> state.Place:
@@ -130,7 +132,7 @@ def card(config: Config, dataset: DataSet, last: dict[str, Any] | None) -> str:
     pictures = ", ".join(f"{len(split)} in {name}" for name, split in dataset.splits.items())
     lines = [
         "---", "library_name: condetr", "pipeline_tag: object-detection", "---", "",
-        f"# {config.recipe}, trained on {dataset.root.name}", "",
+        f"# {config.recipe}, trained on {dataset.name}", "",
         f"Finds {', '.join(names)}.", "",
         f"- pictures: {pictures} ({dataset.format} labels)",
         f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, {config.model.queries} queries, "
