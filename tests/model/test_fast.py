@@ -150,8 +150,12 @@ def test_a_relu_and_dropout_in_one_are_both():
     assert torch.equal(both.eval()(x), x.relu())
 
 
+@pytest.mark.parametrize("processor", ["AVX2", "AVX512"])  # each has its own way to the gradient of a weight
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2)])
-def test_a_norm_scales_its_convolution_and_the_way_back(kernel: int, stride: int, dilation: int):
+def test_a_norm_scales_its_convolution_and_the_way_back(
+    kernel: int, stride: int, dilation: int, processor: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: processor)
     torch.manual_seed(0)
     conv, norm = convolution(6, 8, kernel, stride, dilation), FrozenBatchNorm(8)
     for name, value in norm.named_buffers():

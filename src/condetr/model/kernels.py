@@ -76,9 +76,23 @@ class _ScaledConvolution(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight, scale), wanted = ctx.saved_tensors, (ctx.needs_input_grad[0], True, False)
-        each = scale[:, None, None, None]
-        to_x, to_weight, _ = torch.ops.aten.convolution_backward(
-            g, x, weight * each, None, *ctx.shape, False, [0, 0], 1, wanted
-        )
+        x, weight, scale = ctx.saved_tensors
+        each, wanted = scale[:, None, None, None], (ctx.needs_input_grad[0], True, False)
+
+        def gradients(layout: Any, wanted: tuple[bool, bool, bool]) -> tuple[Any, Any]:  # None where not wanted
+            return torch.ops.aten.convolution_backward(
+                layout(g), layout(x), layout(weight * each), None, *ctx.shape, False, [0, 0], 1, wanted
+            )[:2]
+
+        if _channels_first_is_faster(x, weight):
+            to_weight = gradients(Tensor.contiguous, (False, True, False))[1]
+            to_x = gradients(Tensor.detach, (True, False, False))[0] if wanted[0] else None
+        else:
+            to_x, to_weight = gradients(Tensor.detach, wanted)
         return to_x, to_weight.mul_(each), None, None, None, None, None
+
+
+def _channels_first_is_faster(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN finds a weight's gradient sooner in copies with the channels first: 1.2 to 2 times for kernels
+    of 3 × 3 without AVX-512, copying included; kernels of 1 × 1 it finds four times slower so."""
+    return x.device.type == "cpu" and weight.shape[-1] > 1 and torch.backends.cpu.get_cpu_capability() == "AVX2"
