@@ -158,5 +158,42 @@ def test_a_broken_yaml_is_one_line(tmp_path, yaml, says):
 def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
     write(tmp_path, "")
     (tmp_path / "data.yaml").unlink()
-    with pytest.raises(DataError, match=r"has no data\.yaml"):
+    with pytest.raises(DataError, match=r"has neither data\.yaml nor classes\.txt"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "names", "split"),
+    [
+        (".", ".", "classes.txt", "train"),  # labelImg
+        ("images", "labels", "classes.txt", "train"),  # Label Studio
+        ("images", "labels", "labels/classes.txt", "train"),
+        ("images/train", "labels/train", "classes.txt", "train"),
+        ("train/images", "train/labels", "train/labels/classes.txt", "train"),
+        ("train", "train", "obj.names", "train"),  # Darknet
+    ],
+)
+def test_a_file_of_names_will_do_for_a_yaml(tmp_path, pictures, labels, names, split):
+    root = write(tmp_path, "", pictures=pictures, labels=labels)
+    (root / "data.yaml").unlink()
+    (root / names).write_text("cat\n dog \n\n")
+    raw = open_dataset(root)
+    assert (raw.format, raw.categories.names, [s.name for s in raw.splits]) == ("yolo", ("cat", "dog"), [split])
+    assert raw.findings == ()
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    assert truth(root).labels.tolist() == [1]
+
+
+def test_splits_beside_each_other_are_found_without_a_yaml(tmp_path):
+    for place in ("images/train", "images/val2017", "images/test"):
+        write(tmp_path, "", pictures=place, labels=place.replace("images", "labels"))
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert {s.name: len(s.pictures.paths) for s in open_dataset(tmp_path).splits} == {"train": 1, "valid": 1, "test": 1}
+
+
+def test_a_file_of_names_beside_unlabelled_pictures_is_no_data_set(tmp_path):
+    write_picture(tmp_path / "a.jpg", 1, (80, 40))
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises(DataError, match="no data set recognised"):
         open_dataset(tmp_path)

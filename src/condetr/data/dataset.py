@@ -44,9 +44,9 @@ def _open_folder(root: Path) -> RawDataSet:
     files = _coco_files(root)
     if files:
         return coco.read(files, root)
-    yaml = yolo.find(root)
-    if yaml is not None:
-        return yolo.read(yaml)
+    names = yolo.find(root)
+    if names is not None:
+        return yolo.read(names, root)
     folders = voc.find(root)
     if folders:
         return voc.read(folders, root)
@@ -57,7 +57,7 @@ def _open_folder(root: Path) -> RawDataSet:
             raise DataError(f"{root}: no data set, but {below} is one. Give that folder")
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
-        "data.yaml (YOLO), Annotations/*.xml (Pascal VOC)"
+        "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC)"
     )
 
 
