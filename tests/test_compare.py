@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -108,6 +111,44 @@ def test_stopped_and_taken_up_again_it_ends_in_the_same_numbers(data, compared, 
     again = study(data, out)
     assert [p.ap for p in again.curves[1].points] == [p.ap for p in compared.curves[1].points]
     assert again.curves[0] == compared.curves[0]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_ctrl_c_in_a_terminal_ends_in_one_line_whether_or_not_a_run_has_begun(data, tmp_path, begun):
+    out = tmp_path / "study"
+    words = [sys.executable, "-m", "condetr.cli", "compare", str(data), "--models", ",".join(MODELS), "--out", str(out)]
+    words += ["--recipe", "nano", "--epochs", "500", "--seeds", "1", "--device", "cpu"]
+    for path, value in TINY.items():
+        words += ["--set", f"{path}={value}"]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
+    try:
+        wanted = out / "detr" / "e500" / "s0" / "journal.jsonl"
+        wait_until(lambda: wanted.exists() if begun else len(group(process.pid)) > 2)  # multiprocessing has a tracker
+        time.sleep(0 if begun else 1)  # in the middle of its imports
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes at once
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "the same command goes on" in errors
+    wait_until(lambda: not group(process.pid))
+
+
+def group(leader: int) -> list[int]:
+    """The processes that a Ctrl-C in the leader's terminal reaches."""
+    found = subprocess.run(["ps", "-A", "-o", "pid=,pgid="], capture_output=True, text=True, check=True).stdout
+    return [int(pid) for pid, pgid in map(str.split, found.splitlines()) if int(pgid) == leader]
+
+
+def wait_until(true, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_study_taken_up_with_other_settings_is_refused(data, compared):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import accumulate
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -84,7 +85,10 @@ def _begun(run: Run, dataset: DataSet, device: str, threads: int) -> tuple[Run, 
     ours, theirs = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("spawn")  # a fork would share CUDA and threads
     process = context.Process(target=_work, args=(run, dataset, device, threads, os.getpid(), theirs), name=run.name)
-    process.start()
+    resource_tracker.ensure_running()  # before the mask is set: where it is started, it unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process.start()  # with SIGINT blocked: Ctrl-C is for the parent alone, which asks each run once, by SIGTERM
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return run, process, ours, time.monotonic()
 
@@ -113,7 +117,6 @@ def _ending(code: int) -> str:
 
 def _work(run: Run, dataset: DataSet, device: str, threads: int, parent: int, connection: Connection) -> None:
     """In the process of a run. Says the number of each finished epoch, and at the end None or what went wrong."""
-    os.setpgrp()  # Ctrl-C goes to the parent alone, which asks each run once: a second signal would kill
     torch.set_num_threads(threads)
 
     def progress(event: Event) -> None:
