@@ -5,7 +5,7 @@ import torch
 from condetr import config, recipes, train
 from condetr.build import build_detector
 from condetr.engine.distributed import ALONE
-from condetr.training.plan import count, held_memory
+from condetr.training.plan import count, counted, held_memory, process_memory
 
 from .small_run import settings
 
@@ -36,3 +36,15 @@ def test_a_cpu_takes_large_pictures_one_by_one_and_small_ones_together():
 
     assert [at_a_time(size, None) for size in (800, 400, 64)] == [1, 3, 16]
     assert at_a_time(800, 4) == 4
+
+
+def test_a_process_holds_what_it_has_a_step_twice_and_the_pictures():
+    bare = process_memory(0, 0)
+    assert bare > 100 << 20  # python and torch alone
+    assert process_memory(1 << 30, 1 << 20) - bare >= (2 << 30) + (1 << 20)
+
+
+def test_one_is_no_plural():
+    assert [counted(1, "epoch"), counted(2, "epoch"), counted(2, "process"), counted(1200, "object")] == [
+        "1 epoch", "2 epochs", "2 processes", "1,200 objects"
+    ]  # fmt: skip

@@ -27,7 +27,7 @@ from .engine.device import available
 from .engine.interrupt import heeded
 from .errors import CondetrError, ConfigError, DataError
 from .files import write_text
-from .training.plan import duration, pictures
+from .training.plan import counted, duration, pictures
 from .training.resolution import sized
 from .training.run_folder import fingerprint
 
@@ -272,7 +272,7 @@ def lines(event: Event) -> list[str]:
     plan = [
         f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
         f"{', '.join(asked.models)}; reference {asked.reference}",
-        f"schedules of {schedules} epochs, {fitted.seeds} seeds: {len(event.runs)} runs, {done} done, "
+        f"schedules of {schedules} epochs, {counted(fitted.seeds, 'seed')}: {len(event.runs)} runs, {done} done, "
         f"{left} on {event.device}, {event.jobs} at a time",
     ]
     return [*plan, *([f"to fit {asked.budget:g} minutes: {'; '.join(fitted.notes)}"] if fitted.notes else [])]

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..data.samples import DataSet
 from ..report import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
-from ..training.plan import pictures
+from ..training.plan import counted, pictures
 from .curve import WINDOW, Curve
 from .spread import FEWEST, Difference, Interval, Spread
 from .statistics import Comparison, Final, Target
@@ -30,7 +30,7 @@ def page(
     page = Page(
         f"How soon does it learn? {', '.join(models)}",
         f"{data.name}: {sizes['train']:,} pictures to learn from, {sizes['valid']:,} to measure on · "
-        f"schedules of {', '.join(map(str, fitted.epochs))} epochs · {seeds} {'seed' if seeds == 1 else 'seeds'}",
+        f"schedules of {', '.join(map(str, fitted.epochs))} epochs · {counted(seeds, 'seed')}",
     )
     page.raw(_ONE_LINE)
     _headline(page, comparison, models)

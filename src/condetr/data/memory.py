@@ -8,6 +8,8 @@ from .pictures import Picture, open_picture
 
 
 class Reader(ABC):
+    budget = 0  # bytes of decoded pictures that it may keep
+
     @abstractmethod
     def __call__(self, path: Path) -> Picture:
         """The upright RGB picture. Raises PictureError with the reason; safe to call from several threads."""

@@ -16,6 +16,7 @@ from ..data.loader import Batch, Loader
 from ..data.memory import reader
 from ..data.samples import DataSet
 from ..data.transforms import Augment
+from ..engine.device import tidy
 from ..engine.distributed import ALONE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.journal import Journal
@@ -105,6 +106,7 @@ class Run:
                 self._epoch()
                 place.finished = place.epoch >= epochs or self._patience_is_over()
                 self._save(place.finished or self.folder.due(epoch_over=True))
+                tidy()
         if self.journal:
             self.folder.show(self.journal, self._title, last=True)
         return Result(self.folder.path, tuple(self.history), place.best_ap, place.best_epoch, self.processes.first)
@@ -247,13 +249,21 @@ class Run:
                     drop_epoch=drop_epoch(config.train),
                     device=str(machine.device),
                     precision=config.train.precision,
-                    memory=plan.held_memory(config, len(classes), at_a_time, self.precision.bytes),
+                    memory=self._memory(at_a_time),
                     seconds=self._estimate() if fresh else None,
                     out=self.folder.path,
                     notes=self.started.notes,
                 )
             )
         )
+
+    def _memory(self, at_a_time: int) -> int:
+        """Bytes: of the process on a CPU, else of the device."""
+        held = plan.held_memory(self.config, len(self.dataset.categories), at_a_time, self.precision.bytes)
+        if self.machine.device.type != "cpu":
+            return held
+        sizes = (sample.truth.size for sample in (*self.loader.samples, *self.valid))
+        return plan.process_memory(held, min(self.read.budget, sum(3 * height * width for height, width in sizes)))
 
     def _estimate(self) -> float | None:
         """Seconds that the run may take, from a rehearsal with two of its pictures; answering costs about a third."""
