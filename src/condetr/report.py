@@ -72,8 +72,8 @@ class Page:
             + "</tr>"
             for row in rows
         )
-        table = f"<table>{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        self._body.append(f'<div class="scroll">{table}</div>')
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        self._body.append(f'<figure><div class="scroll">{table}</div>{_figcaption(caption)}</figure>')
 
     def figure(self, figure: Figure, caption: str = "") -> None:
         """A matplotlib figure as inline SVG (as PNG when it is huge). Takes the figure over: backgrounds become
@@ -210,10 +210,6 @@ def _number(numeric: bool) -> str:
 
 def _sort_key(value: Cell) -> str:
     return f' data-key="{value!r}"' if isinstance(value, int | float) and math.isfinite(value) else ""
-
-
-def _caption(text: str) -> str:
-    return f"<caption>{_escape(text)}</caption>" if text else ""
 
 
 def _figcaption(text: str) -> str:

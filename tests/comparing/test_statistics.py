@@ -87,6 +87,11 @@ def test_the_schedule_matched_ratio_takes_the_shortest_that_is_as_good():
     assert (found["slow"].epochs, found["slow"].ratio) == (40, 1.0)
 
 
+def test_no_schedule_is_as_good_as_a_reference_that_learned_nothing():
+    curves = [curve(model, [0.0, 0.0, 0.0], 0, epochs) for model in ("slow", "fast") for epochs in (10, 40)]
+    assert {(s.epochs, s.ratio) for s in compare(curves, "slow").shortest} == {(None, None)}
+
+
 def test_targets_are_read_on_the_longest_schedule_that_all_have():
     curves = [curve(m, ramp(0.01, e), 0, e) for m, e in (("slow", 10), ("slow", 40), ("fast", 10))]
     assert compare(curves, "slow").longest == 10

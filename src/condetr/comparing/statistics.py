@@ -51,7 +51,10 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Shortest:
-    """The shortest complete schedule whose final AP is at least the reference's after its longest one."""
+    """The shortest complete schedule whose final AP is at least the reference's after its longest one.
+
+    None where there is no such schedule, or the reference has learned nothing.
+    """
 
     model: str
     target: float
@@ -155,7 +158,7 @@ def _shortest(finals: Sequence[Final], reference: str) -> list[Shortest]:
     last = max(own, key=lambda final: final.epochs)
     found = []
     for model in dict.fromkeys(final.model for final in finals):
-        enough = [f.epochs for f in finals if f.model == model and f.ap.mean >= last.ap.mean]
+        enough = [f.epochs for f in finals if f.model == model and f.ap.mean >= last.ap.mean > 0]
         epochs = min(enough, default=None)
         found.append(Shortest(model, last.ap.mean, epochs, last.epochs / epochs if epochs else None))
     return found
