@@ -5,7 +5,7 @@
 The exponent is the slope of log(cost) against log(work) over the upper half of each range, where constant costs no
 longer hide it. Against the number of pixels 1 is what convolutions cost and 2 what the encoder's attention does.
 Memory is the peak of a process of its own, less what it had before its first answer. At the end, 50 epochs of a small
-training: its resident memory after each, and the slope over the last 40.
+training: its resident memory after some of them, and the slope over the second half.
 """
 
 import json
@@ -111,12 +111,13 @@ def epochs(count: int) -> None:
         make_digits(Path(scratch, "digits"), 80, 64, seed=0)
         started = perf_counter()
         train(Path(scratch, "digits"), Path(scratch, "run"), settled, device="cpu", workers=1, progress=note)
-    early = min(9, len(after) // 2)
-    slope = statistics.linear_regression(range(len(after) - early), after[early:]).slope
+    places = sorted({0, len(after) // 5, len(after) // 2, len(after) - 1})
+    late = after[len(after) // 2 :]
+    slope = statistics.linear_regression(range(len(late)), late).slope if len(late) > 1 else 0.0
     print(
-        f"\n- {len(after)} epochs of a small training ({perf_counter() - started:.0f} s): resident {after[0]:.0f} MB "
-        f"after the first, {after[early]:.0f} after {early + 1}, {after[-1]:.0f} after the last; "
-        f"slope {slope * 1024:+.0f} KB an epoch"
+        f"\n- {len(after)} epochs of a small training ({perf_counter() - started:.0f} s): resident "
+        + ", ".join(f"{after[i]:.0f} MB after epoch {i + 1}" for i in places)
+        + f"; slope of the second half {slope * 1024:+.0f} KB an epoch"
     )
 
 
