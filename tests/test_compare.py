@@ -158,6 +158,16 @@ def test_a_study_taken_up_with_other_settings_is_refused(data, compared):
         study(data, compared.planned.out, settings={**TINY, "train.batch": 2})
 
 
+def test_a_study_that_is_older_than_a_setting_has_its_default(data, compared, tmp_path):
+    out = tmp_path / "study"
+    shutil.copytree(compared.planned.out, out)
+    record = json.loads((out / "study.json").read_text())
+    for model in record["asked"]["models"].values():
+        del model["data"]["enlarge"]
+    (out / "study.json").write_text(json.dumps(record))
+    assert study(data, out, jobs=2).comparison == compared.comparison
+
+
 def test_a_study_taken_up_on_other_data_is_refused(compared, tmp_path):
     generated.write(tmp_path, {"train": 6, "valid": 4}, seed=1)
     with pytest.raises(DataError, match="data set has changed"):

@@ -1,17 +1,22 @@
 """What an explanation says agrees with the detections it explains, with the maps, and with itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from condetr.boxes import generalized_iou
 from condetr.checkpoint import Weights
 from condetr.config import Config, Data
+from condetr.data.samples import Sample
 from condetr.errors import CondetrError, PictureError
 from condetr.explaining.explanation import explain, look, nothing_found
-from condetr.explaining.head_roles import attention_shares, average
+from condetr.explaining.head_roles import attention_shares, average, object_shares
 from condetr.model.landmarks import LANDMARKS, coverage
 from condetr.predict import Predictor
-from condetr.types import Categories
+from condetr.types import Categories, Truth
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
 
 CATEGORIES = Categories((1, 2, 3, 7), ("cat", None, "dog", "bird"))
@@ -157,3 +162,20 @@ def test_shares_are_means_over_detections(predictor):
 def test_no_detection_has_no_shares(predictor):
     with pytest.raises(CondetrError, match=r"nothing scores 1\.0 or more"):
         attention_shares(predictor, [PICTURE], threshold=1.0)
+
+
+def test_objects_are_seen_by_the_queries_that_fit_them_best(predictor, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    scene = look(predictor, tmp_path / "a.png", 1.0)
+    chosen = [3, 1]
+    boxes = np.concatenate([scene.boxes[-1, chosen] + 0.01, [[0, 0, 5, 5]]]).astype(np.float32)
+    crowd = np.array([False, False, True])
+    truth = Truth(boxes=boxes, labels=np.zeros(3, np.int64), crowd=crowd, areas=np.ones(3), size=scene.size, image_id=1)
+    measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth)], layer=0)
+    assert measured.detections == 2
+    fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(scene.boxes[-1][None]))
+    seen = [scene.explanation(int(query), 0, 0) for query in fits.argmax(-1)]
+    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
+    bare = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
+    with pytest.raises(CondetrError, match="no object is labelled"):
+        object_shares(predictor, [bare])

@@ -35,12 +35,12 @@ def config(size: int, enlarge: float) -> Config:
 
 
 def test_pictures_are_enlarged_until_half_of_the_objects_are_as_long_as_asked(near):
-    objects = typical_side(near, 48)  # in their own pixels
+    objects = typical_side(near, config(48, 0.0).data)  # in their own pixels
     side = round(64 * objects / 6)  # where objects are 6 pixels at size 64
     far = seen_from(near, side)
     grown = sized(config(64, 1.25), far)
     assert grown == override(grown, {"data.size": 128})  # 64 · 10 / 6 = 107, in steps of 32; and nothing is left to do
-    assert typical_side(far, 128) > 1.25 * STRIDE > typical_side(far, 64)
+    assert typical_side(far, config(128, 0.0).data) > 1.25 * STRIDE > typical_side(far, config(64, 0.0).data)
     (note,) = notes(config(64, 1.25), grown, far)
     assert "pictures are taken at 128, about 4.0 times the work; --size 64" in note
 
@@ -67,8 +67,15 @@ def test_a_size_that_is_named_is_final(near):
     assert sized(config(64, 0.0), far).data.size == 64
 
 
+def test_in_a_panorama_the_long_side_says_how_large_objects_are_seen(near):
+    objects, data = typical_side(near, config(48, 0.0).data), config(64, 0.0).data
+    wide = [replace(s, truth=replace(s.truth, size=(4800, 480))) for s in near.split("train")]
+    panoramas = replace(near, splits={**near.splits, "train": Split("train", tuple(wide))})
+    assert typical_side(panoramas, data) == pytest.approx(objects * round(data.longest * 64) / 4800, rel=0.05)
+
+
 def test_without_objects_there_is_nothing_to_go_by(near):
     bare = replace(near, splits={**near.splits, "train": Split("train", ())})
-    assert typical_side(bare, 64) is None
+    assert typical_side(bare, config(64, 0.0).data) is None
     assert sized(config(64, 1.25), bare).data.size == 64
     assert notes(config(64, 1.25), config(64, 0.0), bare) == []

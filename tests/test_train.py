@@ -269,13 +269,14 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
 
 
 def test_a_run_whose_size_was_chosen_from_the_data_goes_on_with_the_words_it_began_with(dataset, tmp_path):
-    asked = override(settings(train__epochs=1), {"data.enlarge": 16.0})
+    base = settings(train__epochs=1)
+    asked = override(base, {"data.enlarge": 16.0})
     told = []
     train(dataset, tmp_path / "run", asked, progress=told.append)
     assert any(isinstance(event, Told) and "pictures are taken at" in event.line for event in told)
     saved = RunFolder(tmp_path / "run").saved_config()
-    assert (saved.data.size, saved.data.enlarge) == (2 * asked.data.size, 0.0)
-    again = train(dataset, tmp_path / "run", asked, resume=True)
-    assert len(again.epochs) == 1
-    with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {asked.data.size}"):
-        train(dataset, tmp_path / "run", override(asked, {"data.size": asked.data.size}), resume=True)
+    assert (saved.data.size, saved.data.enlarge) == (2 * base.data.size, 0.0)  # twice is the most
+    for again in (None, saved, asked, override(saved, {"data.enlarge": 16.0})):
+        assert len(train(dataset, tmp_path / "run", again, resume=True).epochs) == 1
+    with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {base.data.size}"):
+        train(dataset, tmp_path / "run", base, resume=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .explaining.explanation import Explanation as Explanation
     from .explaining.explanation import explain as explain
     from .explaining.head_roles import attention_shares as attention_shares
+    from .explaining.head_roles import object_shares as object_shares
     from .predict import Predictor as Predictor
     from .recipes import recipe as recipe
     from .types import Categories as Categories
@@ -28,6 +29,7 @@ _HOME = {
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
     "explain": "explaining.explanation",
+    "object_shares": "explaining.head_roles",
     "recipe": "recipes",
 }
 

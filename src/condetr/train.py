@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .config import Config
+from .config import Config, override
 from .data.dataset import open_dataset
 from .data.doctor import examine
 from .data.inspection import cache_folder
@@ -89,6 +89,8 @@ def _settled(
         asked = config or saved or Config()
         dataset = data if isinstance(data, DataSet) else _examined(Path(data), asked, tell)
         dataset = _with_valid(dataset, asked, tell)
+        if saved is not None and asked.data.enlarge:
+            asked = override(asked, {"data.size": saved.data.size})  # what was chosen when the run began
         settled = sized(asked, dataset)
         for note in notes(asked, settled, dataset):
             tell(Told(note))

@@ -192,6 +192,69 @@ def test_splits_beside_each_other_are_found_without_a_yaml(tmp_path):
     assert {s.name: len(s.pictures.paths) for s in open_dataset(tmp_path).splits} == {"train": 1, "valid": 1, "test": 1}
 
 
+def bare(root, names="cat\ndog\n", **places):
+    """A folder without a YAML."""
+    write(root, "", **places)
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_text(names)
+    return root
+
+
+def test_a_flat_folder_is_what_lies_in_it_and_not_below(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    write_picture(root / "runs" / "mine" / "curves.png", 1, (80, 40))
+    (split,) = open_dataset(root).splits
+    assert [path.name for path in split.pictures.paths] == ["a.jpg"]
+
+
+def test_only_a_whole_name_is_a_split(tmp_path):
+    root = bare(tmp_path, pictures="images/train", labels="labels/train")
+    write(root, "", pictures="images/old_train", labels="labels/old_train")
+    (root / "data.yaml").unlink()
+    (root / "test").mkdir()
+    assert [split.labels for split in open_dataset(root).splits] == [root / "images" / "train", root / "test"]
+
+
+def test_a_folder_test_without_train_takes_nothing_away(tmp_path):
+    root = bare(tmp_path, pictures="images", labels="labels")
+    (root / "test").mkdir()
+    assert "train" in [split.name for split in open_dataset(root).splits]
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path):
+    root = bare(tmp_path, pictures="images/train", labels="labels/train")
+    (root / "images" / "train2017").mkdir()
+    with pytest.raises(DataError, match="is a 'train' split too"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"), [("", "holds no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "no text")]
+)
+def test_a_file_of_names_that_is_none_is_one_line(tmp_path, names, says):
+    root = bare(tmp_path, pictures="images", labels="labels")
+    (root / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
+    with pytest.raises(DataError, match=says) as caught:
+        open_dataset(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_xml_beside_a_stray_label_is_voc(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    (root / "a.xml").write_text(
+        f"<annotation><filename>a.jpg</filename><object><name>dog</name>{box}</object></annotation>"
+    )
+    assert open_dataset(root).format == "voc"
+
+
+def test_captions_are_no_labels(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    (root / "a.txt").write_text("a cat on a mat\n")
+    with pytest.raises(DataError, match="no data set recognised"):
+        open_dataset(root)
+
+
 def test_a_file_of_names_beside_unlabelled_pictures_is_no_data_set(tmp_path):
     write_picture(tmp_path / "a.jpg", 1, (80, 40))
     (tmp_path / "classes.txt").write_text("cat\n")

@@ -87,8 +87,10 @@ def _begun(run: Run, dataset: DataSet, device: str, threads: int) -> tuple[Run, 
     process = context.Process(target=_work, args=(run, dataset, device, threads, os.getpid(), theirs), name=run.name)
     resource_tracker.ensure_running()  # before the mask is set: where it is started, it unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    process.start()  # with SIGINT blocked: Ctrl-C is for the parent alone, which asks each run once, by SIGTERM
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        process.start()  # with SIGINT blocked, as Ctrl-C comes to the whole group until `_work` has left it
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return run, process, ours, time.monotonic()
 
@@ -117,6 +119,7 @@ def _ending(code: int) -> str:
 
 def _work(run: Run, dataset: DataSet, device: str, threads: int, parent: int, connection: Connection) -> None:
     """In the process of a run. Says the number of each finished epoch, and at the end None or what went wrong."""
+    os.setpgrp()  # signals to the group are for the parent, which asks each run once: a second one would kill
     torch.set_num_threads(threads)
 
     def progress(event: Event) -> None:

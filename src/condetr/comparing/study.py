@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, override
+from ..config import Config, override, parse
 from ..errors import CondetrError, ConfigError, DataError
 from ..files import write_text
 from ..training.plan import duration
@@ -169,7 +169,10 @@ def settle(folder: Path, asked: Asked) -> Fitted | None:
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        before, planned = dict(flat(record["asked"])), record["planned"]
+        models = {  # with the defaults of settings that the study is older than
+            name: parse(values, str(file)).model_dump(mode="json") for name, values in record["asked"]["models"].items()
+        }
+        before, planned = dict(flat({**record["asked"], "models": models})), record["planned"]
         fitted = Fitted(tuple(planned["epochs"]), planned["seeds"], tuple(planned["notes"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CondetrError(f"{file}: cannot be read ({error}). Choose another --out") from None

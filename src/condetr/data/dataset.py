@@ -44,16 +44,20 @@ def _open_folder(root: Path) -> RawDataSet:
     files = _coco_files(root)
     if files:
         return coco.read(files, root)
-    names = yolo.find(root)
-    if names is not None:
-        return yolo.read(names, root)
+    yaml = yolo.find(root)
+    if yaml is not None:
+        return yolo.read(yaml)
     folders = voc.find(root)
     if folders:
         return voc.read(folders, root)
+    names = yolo.find_names(root)
+    if names is not None:
+        return yolo.read(names, root)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
     for below in sorted(path for path in root.iterdir() if path.is_dir()):
-        if _coco_files(below) or yolo.find(below) or voc.find(below):  # a zip inside its own folder
+        # a zip inside its own folder
+        if _coco_files(below) or yolo.find(below) or voc.find(below) or yolo.find_names(below):
             raise DataError(f"{root}: no data set, but {below} is one. Give that folder")
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "

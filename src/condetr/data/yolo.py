@@ -8,15 +8,15 @@ import yaml
 from ..errors import DataError
 from ..types import Categories
 from .defects import Finding
-from .raw import RawDataSet, split_name
-from .yolo_labels import CLASS_FILES, labels_of, located, pictures_of, split
+from .raw import RawDataSet, folder_split
+from .yolo_labels import CLASS_FILES, is_labelled, located, pictures_of, split
 
 _KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
 _YAML = (".yaml", ".yml")
 
 
 def find(root: Path) -> Path | None:
-    """The YAML file of a YOLO folder, or its file of names. Raises DataError where there are labels but neither."""
+    """The YAML file of a YOLO folder."""
     files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in _YAML and file.is_file()]
     usual = [file for file in files if file.stem in ("data", "dataset")]
     for file in usual or files:
@@ -26,10 +26,16 @@ def find(root: Path) -> Path | None:
             content = None  # broken: reading it says where, if it is the one meant
         if file in usual or (isinstance(content, dict) and "names" in content):
             return file
+    return None
+
+
+def find_names(root: Path) -> Path | None:
+    """The file of names of a folder with YOLO's labels and no YAML. Raises DataError where there is none, or two
+    folders for one split."""
     folders = (root, root / "labels", root / "labels" / "train", root / "train", root / "train" / "labels")
     names = next((folder / name for folder in folders for name in CLASS_FILES if (folder / name).is_file()), None)
-    if names is not None and _folders(root):
-        return names
+    if names is not None:
+        return names if _folders(root) else None
     for folder in folders[1:3] + folders[4:]:
         if next(folder.glob("*.txt"), None) is not None:
             raise DataError(
@@ -46,13 +52,9 @@ def read(file: Path, root: Path | None = None) -> RawDataSet:
     """
     findings: list[Finding] = []
     if root is not None and file.suffix.lower() not in _YAML:
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        named = [line.strip() for line in lines]
-        while named and not named[-1]:
-            named.pop()
-        categories = _names({"names": named}, file)
-        splits = [split(name, [folder], root, False, findings) for name, folder in _folders(root).items()]
-        return RawDataSet(root, "yolo", categories, tuple(splits), tuple(findings))
+        folders = _folders(root).items()
+        splits = [split(name, [folder], root, False, findings, deep=folder != root) for name, folder in folders]
+        return RawDataSet(root, "yolo", _listed(file), tuple(splits), tuple(findings))
     content = _load(file)
     categories = _names(content, file)
     base = file.parent
@@ -82,18 +84,41 @@ def read(file: Path, root: Path | None = None) -> RawDataSet:
 def _folders(root: Path) -> dict[str, Path]:
     """The pictures' folder of each split, where no file names them: images/train, train/images or train, and its like.
 
-    Without any the folder `images`, or the root itself, is the training split. Empty where no picture has a label.
+    Without one for `train` the folder `images`, or the root itself without what lies below, is that split. Empty where
+    no picture has a label.
     """
     found: dict[str, Path] = {}
     for above in (root / "images", root):
+        here: dict[str, Path] = {}
         for folder in sorted(above.iterdir()) if above.is_dir() else ():
-            name = split_name(folder.name)
-            if name and folder.is_dir() and name not in found:
-                found[name] = folder / "images" if (folder / "images").is_dir() else folder
-    alone = root / "images" if (root / "images").is_dir() else root
-    found = {name: found[name] for name in _KEYS if name in found} or {"train": alone}
-    labelled = any(labels_of(path).is_file() for folder in found.values() for path in pictures_of(folder, root))
-    return found if labelled and "train" in found else {}
+            name = folder_split(folder)
+            if name is None or not folder.is_dir():
+                continue
+            if name in here:
+                raise DataError(f"{folder}: {here[name]} is a '{name}' split too. Move one away, or write a data.yaml")
+            here[name] = folder / "images" if (folder / "images").is_dir() else folder
+        found = {**here, **found}
+    if "train" not in found:
+        found = {"train": root / "images" if (root / "images").is_dir() else root}
+    found = {name: found[name] for name in _KEYS if name in found}
+    pictures = (path for folder in found.values() for path in pictures_of(folder, root, deep=folder != root))
+    return found if any(is_labelled(path) for path in pictures) else {}
+
+
+def _listed(file: Path) -> Categories:
+    """The classes of a file with a name a line."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file}: no text that can be read. Write a class's name a line") from None
+    names = [line.strip() for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise DataError(f"{file}: holds no names. Write a class's name a line")
+    if "" in names:
+        raise DataError(f"{file}: line {names.index('') + 1} is empty, and every line is a class")
+    return Categories(tuple(range(len(names))), tuple(names))
 
 
 def _load(file: Path) -> dict[str, Any]:

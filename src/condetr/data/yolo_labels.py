@@ -29,9 +29,11 @@ def located(entry: str, starts: tuple[Path, ...]) -> Path | None:
     return None
 
 
-def split(name: str, places: list[Path], base: Path, keypoints: bool, findings: list[Finding]) -> RawSplit:
+def split(
+    name: str, places: list[Path], base: Path, keypoints: bool, findings: list[Finding], *, deep: bool = True
+) -> RawSplit:
     """With `keypoints` (a pose data set) a line is class, box and points, else class and box or class and polygon."""
-    paths = list(dict.fromkeys(path for place in places for path in pictures_of(place, base)))
+    paths = list(dict.fromkeys(path for place in places for path in pictures_of(place, base, deep=deep)))
     picture_rows, object_rows, used = [], [], set()
     for row, path in enumerate(paths):
         picture_rows.append((row + 1, path, 0, 0))
@@ -48,11 +50,12 @@ def split(name: str, places: list[Path], base: Path, keypoints: bool, findings: 
     return RawSplit(name, places[0], pictures(picture_rows), objects(object_rows, relative=True))
 
 
-def pictures_of(place: Path, base: Path) -> Iterator[Path]:
-    """The pictures of a folder and below, or those a text file lists, one a line."""
+def pictures_of(place: Path, base: Path, *, deep: bool = True) -> Iterator[Path]:
+    """The pictures of a folder (and below, if `deep`), or those a text file lists, one a line."""
     if place.is_dir():
         # beside `labels` there may be `images`, given or not
-        files = (path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+        there = place.rglob("*") if deep else place.iterdir()
+        files = (path for path in there if path.suffix.lower() in SUFFIXES)
         yield from sorted(path for path in files if not path.name.startswith("."))  # `._a.jpg`: litter of a Mac
         return
     for line in place.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
@@ -74,6 +77,11 @@ def labels_of(picture: Path) -> Path:
                 return swapped[0]
             break
     return picture.with_suffix(".txt")
+
+
+def is_labelled(picture: Path) -> bool:
+    """Whether a sound line of a label file is about this picture."""
+    return next(_lines(labels_of(picture), "", []), None) is not None
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:

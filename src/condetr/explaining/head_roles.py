@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from ..boxes import generalized_iou
 from ..data.pictures import Source
+from ..data.samples import Sample
 from ..errors import CondetrError
 from ..model.gaze import Part
 from ..model.landmarks import LANDMARKS, distances
@@ -57,6 +59,25 @@ def attention_shares(
         seen += [scene.explanation(query, label, layer) for query, label in zip(queries, labels)]
     if not seen:
         raise CondetrError(f"nothing scores {threshold} or more in these pictures. Lower the threshold")
+    return average(seen)
+
+
+def object_shares(predictor: Predictor, samples: Iterable[Sample], layer: int = -1) -> AttentionShares:
+    """The same for labelled objects, each seen by the query whose box fits it best (GIoU), sure of itself or not.
+
+    So detectors that find unequally much are measured on the same objects. Crowd regions are left out. Raises
+    CondetrError where no object is labelled, and for a layer that does not exist.
+    """
+    seen: list[Explanation] = []
+    for sample in samples:
+        objects = ~sample.truth.crowd
+        if not objects.any():
+            continue
+        scene = look(predictor, sample.path)
+        fit = generalized_iou(*(torch.as_tensor(b) for b in (sample.truth.boxes[objects, None], scene.boxes[-1][None])))
+        seen += [scene.explanation(q, int(scene.labels[-1, q]), layer) for q in fit.argmax(-1).tolist()]
+    if not seen:
+        raise CondetrError("no object is labelled in these pictures: there is nothing to look at")
     return average(seen)
 
 

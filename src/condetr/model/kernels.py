@@ -77,22 +77,33 @@ class _ScaledConvolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
-        each, wanted = scale[:, None, None, None], (ctx.needs_input_grad[0], True, False)
-
-        def gradients(layout: Any, wanted: tuple[bool, bool, bool]) -> tuple[Any, Any]:  # None where not wanted
-            return torch.ops.aten.convolution_backward(
-                layout(g), layout(x), layout(weight * each), None, *ctx.shape, False, [0, 0], 1, wanted
-            )[:2]
-
-        if _channels_first_is_faster(x, weight):
-            to_weight = gradients(Tensor.contiguous, (False, True, False))[1]
-            to_x = gradients(Tensor.detach, (True, False, False))[0] if wanted[0] else None
-        else:
-            to_x, to_weight = gradients(Tensor.detach, wanted)
+        each = scale[:, None, None, None]
+        own = _gradient_without_avx512(g, x, weight, ctx.shape)
+        wanted = (ctx.needs_input_grad[0], own is None, False)
+        to_x, theirs = _convolution_backward(g, x, weight * each, ctx.shape, wanted) if any(wanted) else (None, None)
+        to_weight = theirs if own is None else own
+        assert to_weight is not None
         return to_x, to_weight.mul_(each), None, None, None, None, None
 
 
-def _channels_first_is_faster(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN finds a weight's gradient sooner in copies with the channels first: 1.2 to 2 times for kernels
-    of 3 × 3 without AVX-512, copying included; kernels of 1 × 1 it finds four times slower so."""
-    return x.device.type == "cpu" and weight.shape[-1] > 1 and torch.backends.cpu.get_cpu_capability() == "AVX2"
+def _gradient_without_avx512(g: Tensor, x: Tensor, weight: Tensor, shape: Any) -> Tensor | None:
+    """The gradient of a weight, sooner than oneDNN has it from channels-last tensors on a processor without AVX-512:
+    as one matrix product for 1 × 1, and else from copies with the channels first. None where oneDNN is to do it."""
+    if x.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return None
+    stride, padding, _ = (tuple(one) for one in shape)
+    if tuple(weight.shape[2:]) != (1, 1):
+        return _convolution_backward(
+            g.contiguous(), x.contiguous(), weight.contiguous(), shape, (False, True, False)
+        )[1]  # fmt: skip
+    if (stride, padding) != ((1, 1), (0, 0)):
+        return None
+    rows, columns = (t.permute(0, 2, 3, 1).flatten(0, 2) for t in (g, x))
+    return (rows.mT @ columns)[:, :, None, None]
+
+
+def _convolution_backward(
+    g: Tensor, x: Tensor, weight: Tensor, shape: Any, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of the input and the weight, None for what is not wanted. `shape`: stride, padding, dilation."""
+    return torch.ops.aten.convolution_backward(g, x, weight, None, *shape, False, [0, 0], 1, wanted)[:2]

@@ -85,8 +85,14 @@ def process_memory(held: int, kept_pictures: int) -> int:
     What the process has by now is in it too, and the step twice: on the way back about as much lies free in pieces
     that glibc keeps (measured, on ResNet-18 and ResNet-50).
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + 2 * held + kept_pictures
+    return _resident() + 2 * held + kept_pictures
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has now; where only its highest is known, that."""
+    if sys.platform == "linux":
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) -> int:

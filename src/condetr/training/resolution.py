@@ -4,7 +4,8 @@ from math import ceil
 
 import numpy as np
 
-from ..config import Config, override
+from ..config import Config, Data, override
+from ..data.prepare import Prepare
 from ..data.samples import DataSet
 
 STEP = 32  # pixels: sizes are multiples of it, as the papers' are
@@ -15,7 +16,7 @@ ROOM = 1.25  # strides that half of the objects should be long: a little more th
 def sized(config: Config, dataset: DataSet) -> Config:
     """The config with its `data.enlarge` carried out: `data.size` is final, and `data.enlarge` 0."""
     size, wanted = config.data.size, config.data.enlarge * config.model.backbone.stride
-    middle = typical_side(dataset, size)
+    middle = typical_side(dataset, config.data)
     if middle is not None and middle < wanted:
         size = int(min(4096, AT_MOST * size, _rounded(size * wanted / middle)))
     return config if not wanted else override(config, {"data.size": size, "data.enlarge": 0.0})
@@ -24,7 +25,7 @@ def sized(config: Config, dataset: DataSet) -> Config:
 def notes(asked: Config, settled: Config, dataset: DataSet) -> list[str]:
     """What a person should know about the size, in lines: that it was chosen, and that it is too small."""
     size, stride = settled.data.size, settled.model.backbone.stride
-    before, middle = typical_side(dataset, asked.data.size), typical_side(dataset, size)
+    before, middle = typical_side(dataset, asked.data), typical_side(dataset, settled.data)
     if before is None or middle is None:
         return []
     told = []
@@ -43,11 +44,13 @@ def notes(asked: Config, settled: Config, dataset: DataSet) -> list[str]:
     return told
 
 
-def typical_side(dataset: DataSet, size: int) -> float | None:
-    """The median of the objects' √area in pixels of the training pictures at this short side; None without objects."""
+def typical_side(dataset: DataSet, data: Data) -> float | None:
+    """The median of the objects' √area, in pixels of the training pictures as the detector takes them; None without
+    objects."""
     seen = []
     for sample in dataset.split("train"):
-        truth, scale = sample.truth, size / min(sample.truth.size)
+        truth, (width, _) = sample.truth, sample.truth.size
+        scale = Prepare.of(data).fit(truth.size)[0] / width
         seen.append(np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(-1))[~truth.crowd] * scale)
     return max(0.1, float(np.median(np.concatenate(seen)))) if any(map(len, seen)) else None
 
