@@ -52,7 +52,7 @@ def _open_folder(root: Path) -> RawDataSet:
         return voc.read(folders, root)
     names = yolo.find_names(root)
     if names is not None:
-        return yolo.read(names, root)
+        return yolo.read_by_names(names, root)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
     for below in sorted(path for path in root.iterdir() if path.is_dir()):

@@ -12,12 +12,11 @@ from .raw import RawDataSet, folder_split
 from .yolo_labels import CLASS_FILES, is_labelled, located, pictures_of, split
 
 _KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
-_YAML = (".yaml", ".yml")
 
 
 def find(root: Path) -> Path | None:
     """The YAML file of a YOLO folder."""
-    files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in _YAML and file.is_file()]
+    files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in (".yaml", ".yml") and file.is_file()]
     usual = [file for file in files if file.stem in ("data", "dataset")]
     for file in usual or files:
         try:
@@ -45,16 +44,18 @@ def find_names(root: Path) -> Path | None:
     return None
 
 
-def read(file: Path, root: Path | None = None) -> RawDataSet:
-    """Read a YOLO data set from its YAML file, or the folder `root` by its file of names.
-
-    A category's number is its YOLO number.
-    """
+def read_by_names(file: Path, root: Path) -> RawDataSet:
+    """Read the folder that `file`, which `find_names` has found in it, names the classes of."""
     findings: list[Finding] = []
-    if root is not None and file.suffix.lower() not in _YAML:
-        folders = _folders(root).items()
-        splits = [split(name, [folder], root, False, findings, deep=folder != root) for name, folder in folders]
-        return RawDataSet(root, "yolo", _listed(file), tuple(splits), tuple(findings))
+    splits = [
+        split(name, [folder], root, False, findings, deep=folder != root) for name, folder in _folders(root).items()
+    ]
+    return RawDataSet(root, "yolo", _listed(file), tuple(splits), tuple(findings))
+
+
+def read(file: Path) -> RawDataSet:
+    """Read a YOLO data set from its YAML file. A category's number is its YOLO number."""
+    findings: list[Finding] = []
     content = _load(file)
     categories = _names(content, file)
     base = file.parent

@@ -1,10 +1,5 @@
 """Where a run computes: a device's name as a user gives it, checked before anything is loaded."""
 
-import ctypes
-import gc
-import sys
-from contextlib import suppress
-
 import torch
 
 from ..errors import CondetrError
@@ -24,11 +19,3 @@ def available(name: str | None) -> str:
 def own(name: str, processes: Processes) -> torch.device:
     """This process's device: `cuda` without a number is the GPU of its place on its machine."""
     return torch.device(f"cuda:{processes.local}" if name == "cuda" else name)
-
-
-def tidy() -> None:
-    """Give back the memory that nothing uses: circles of objects (a drawn figure is one), and glibc's free pages."""
-    gc.collect()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)

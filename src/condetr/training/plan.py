@@ -1,7 +1,5 @@
 """What a training is about to do, in numbers, before its first step."""
 
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from ..build import build_detector, build_learner
 from ..config import Config
 from ..data.samples import DataSet
+from ..engine.memory import resident
 from ..types import Images
 
 
@@ -52,10 +51,7 @@ class Plan:
             ("pictures", f"{pictures}; {counted(self.objects, 'object')} to learn from"),
             ("classes", f"{len(self.classes)}: {classes}"),
             ("steps", f"{counted(self.epochs, 'epoch')} of {self.steps}, {self.epochs * self.steps} in all"),
-            (
-                "batch",
-                f"{self.batch}: {at_a_time} at a time, {accumulated} accumulated, {processes}",
-            ),
+            ("batch", f"{self.batch}: {at_a_time} at a time, {accumulated} accumulated, {processes}"),
             ("parameters", f"{_count(self.learning)} learn, {_count(self.parameters - self.learning)} are frozen"),
             ("rate", rates if self.drop_epoch < self.epochs else rates.rpartition(",")[0]),
             ("device", f"{self.device}, {self.precision}"),
@@ -85,14 +81,7 @@ def process_memory(held: int, kept_pictures: int) -> int:
     What the process has by now is in it too, and the step twice: on the way back about as much lies free in pieces
     that glibc keeps (measured, on ResNet-18 and ResNet-50).
     """
-    return _resident() + 2 * held + kept_pictures
-
-
-def _resident() -> int:
-    """Bytes of memory that this process has now; where only its highest is known, that."""
-    if sys.platform == "linux":
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resident() + 2 * held + kept_pictures
 
 
 def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) -> int:

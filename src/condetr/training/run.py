@@ -16,10 +16,10 @@ from ..data.loader import Batch, Loader
 from ..data.memory import reader
 from ..data.samples import DataSet
 from ..data.transforms import Augment
-from ..engine.device import tidy
 from ..engine.distributed import ALONE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.journal import Journal
+from ..engine.memory import tidy
 from ..engine.optimizer import drop_epoch, rate
 from ..engine.precision import precision
 from ..engine.trackers import Trackers
