@@ -20,10 +20,12 @@ def attend(
     q: Float[Tensor, "B H S E"],
     k: Float[Tensor, "B H L E"],
     v: Float[Tensor, "B H L V"],
-    visible: Bool[Tensor, "B 1 1 L"] | None,
+    visible: Bool[Tensor, "B 1 1 L"] | Float[Tensor, "B H S L"] | None,
     dropout: float,
 ) -> Float[Tensor, "B S HV"]:
     """Softmax attention blind to padding: the only attention kernel in the package. Scores are q.k / sqrt(E).
+
+    `visible` is False where there is nothing to see, or a number to add to each score (without dropout).
 
     On a CPU torch has a fast kernel only without dropout, and only for values as wide as the queries: narrower ones are
     filled up with zeros, and the zeros left out again.

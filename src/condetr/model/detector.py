@@ -63,6 +63,8 @@ class Detector(nn.Module):
         features, padding = self.backbone(images)
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)
+        rows, columns = features.shape[2:]
         return Tokens(
-            features.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), ragged=images.ragged
-        )
+            features.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
+            ragged=images.ragged,
+        )  # fmt: skip

@@ -19,6 +19,7 @@ from ..types import Images, Predictions
 from .backbone import BasicBlock, Bottleneck, ExactPadding, FeatureMap, Features, FrozenBatchNorm, ResNet
 from .detector import Detector
 from .kernels import fused
+from .settled import settle
 
 After = Literal["none", "relu"]
 
@@ -198,11 +199,12 @@ class InferenceForm(Form):
 
     def __init__(self, detector: Detector, precision: torch.dtype) -> None:
         super().__init__(detector)
+        settled = settle(detector)
         with torch.no_grad():
-            form = cast(Any, faster(detector).eval().to(precision))
+            form = cast(Any, faster(settled).eval().to(precision))
             if precision != torch.float32:
                 for name in ("queries", "reference", "heads"):
-                    setattr(form, name, faster(getattr(detector, name)).eval())
+                    setattr(form, name, faster(getattr(settled, name)).eval())
                 form.decoder, form.heads = _Rounding(form.decoder, precision), _Rounding(form.heads, torch.float32)
             self.detector = cast(Detector, form)
         self.look, self.precision = self.detector.answer, precision

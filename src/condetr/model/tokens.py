@@ -10,17 +10,21 @@ from ..shapes import Bool, Float
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """`ragged=False` promises that no token is padding, so that attention may leave its mask out."""
+    """`grid` is how many rows and columns the tokens lie in, row by row; what lies in no grid is one row.
+
+    `ragged=False` promises that no token is padding, so that attention may leave its mask out.
+    """
 
     content: Float[Tensor, "B L D"]
     position: Float[Tensor, "B L D"]
     padding: Bool[Tensor, "B L"]  # True where there is nothing to see
+    grid: tuple[int, int]
     ragged: bool
 
     @classmethod
     def unpadded(cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"]) -> "Tokens":
         padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
-        return cls(content, position, padding, ragged=False)
+        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=False)
 
     @property
     def visible(self) -> Bool[Tensor, "B 1 1 L"] | None:
