@@ -169,8 +169,10 @@ def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
     plain = Predictor(weights, fast=False)
     for ours, theirs in zip(predictor(PICTURES, threshold=0.0), plain(PICTURES, threshold=0.0)):
         same(ours, theirs)
-    with pytest.raises(CondetrError, match="bf16"):
+    with pytest.raises(CondetrError, match="fp32"):
         Predictor(weights, precision="bf16", fast=False)
+    with pytest.raises(CondetrError, match="not to be compiled"):
+        Predictor(weights, compile=True, fast=False)
 
 
 def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,15 +162,15 @@ class Predictor:
 
 
 def form_of(detector: Detector, precision: Literal["fp32", "bf16"], fast: bool, compile: bool) -> Form:
-    """What answers. Raises CondetrError where nothing here can compile, or for a precision that only `fast` has."""
-    if precision == "bf16" and (compile or not fast):
-        raise CondetrError("precision bf16: is for the fast form. Leave out --compile and fast=False, or take fp32")
-    if not compile:
-        types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-        return InferenceForm(detector, types[precision]) if fast else PlainForm(detector)
-    if not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
+    """What answers. Raises CondetrError where nothing here can compile, or for what only the fast form can do."""
+    if not fast:
+        if precision == "bf16" or compile:
+            raise CondetrError("fast=False: is for fp32, and not to be compiled. Leave it out")
+        return PlainForm(detector)
+    if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
         raise CondetrError("--compile: needs a C++ compiler, and none is here. Install g++, or leave it out")
-    return CompiledForm(detector)
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    return (CompiledForm if compile else InferenceForm)(detector, types[precision])
 
 
 def threshold_of(word: str | float) -> float | Literal["best"]:

@@ -215,7 +215,8 @@ def test_dropout_is_for_training():
 
 @pytest.mark.slow
 def test_the_detector_is_one_graph():
-    """torch.compile finds nothing in the forward pass that depends on data or needs Python in between.
+    """torch.compile finds nothing in the forward pass that depends on data or needs Python in between; nor in that of
+    the inference form.
 
     In a process of its own: the compiler cannot look through the shape checks that hold in this one.
     """
@@ -224,22 +225,23 @@ def test_the_detector_is_one_graph():
 
 COMPILE = """
 import torch
+from condetr.model.inference import InferenceForm
 from condetr.types import Images
 from tests.tiny import TINY, shaken
 
 torch.set_num_threads(1)
 detector = shaken(TINY, classes=5)
-
-
-@torch.compile(backend="eager", fullgraph=True)
-def forward(pixels, padding):
-    predictions = detector(Images(pixels, padding, ragged=False))
-    return predictions.logits, predictions.boxes
-
-
 images = Images.pad([torch.randn(3, 64, 96)] * 2)
-logits, boxes = forward(images.pixels, images.padding)
-expected = detector(images)
-torch.testing.assert_close(logits, expected.logits)
-torch.testing.assert_close(boxes, expected.boxes)
+for look in (detector, detector.answer, InferenceForm(detector, torch.float32).look):
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def forward(pixels, padding):
+        predictions = look(Images(pixels, padding, ragged=False))
+        return predictions.logits, predictions.boxes
+
+    with torch.no_grad():
+        logits, boxes = forward(images.pixels, images.padding)
+        expected = look(images)
+    torch.testing.assert_close(logits, expected.logits)
+    torch.testing.assert_close(boxes, expected.boxes)
 """

@@ -15,8 +15,11 @@ FUSED_TYPES = {torch.float32} | ({torch.bfloat16} if FUSED and torch.ops.mkldnn.
 
 
 def fused(x: Tensor) -> bool:
-    """Whether oneDNN's fused kernels, which torch keeps for its own compiler, take this tensor."""
-    return FUSED and x.device.type == "cpu" and x.dtype in FUSED_TYPES
+    """Whether oneDNN's fused kernels, which torch keeps for its own compiler, take this tensor.
+
+    Not while that is at work: it fuses by itself.
+    """
+    return FUSED and x.device.type == "cpu" and x.dtype in FUSED_TYPES and not torch.compiler.is_compiling()
 
 
 class Linear(nn.Linear):
