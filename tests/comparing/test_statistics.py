@@ -1,8 +1,10 @@
 """A comparison of curves made to a known ratio finds it."""
 
 import pytest
+from rich.console import Console
 
 from condetr.comparing.statistics import SHARES, compare
+from condetr.comparing.terminal import shown
 
 from .curves import curve, ramp
 
@@ -53,6 +55,18 @@ def test_a_level_that_one_seed_misses_has_the_ratio_of_the_others_median():
 def test_a_reference_that_learned_nothing_sets_no_level():
     curves = [curve("slow", [0.0] * 6), curve("fast", ramp(0.1, 6))]
     assert all(t.epochs.median is None for t in compare(curves, "slow").targets)
+
+
+def test_a_reference_that_has_hardly_begun_is_said_to_have_not(capsys):
+    fast = [curve("fast", ramp(0.1, 6), seed) for seed in range(3)]
+    for top, begun in ((0.0, False), (0.04, False), (0.06, True), (0.5, True)):
+        found = compare([*fast, *(curve("slow", ramp(0.1, 6, top), seed) for seed in range(3))], "slow")
+        assert found.begun is begun
+        Console(width=100).print(shown(found))
+        printed = " ".join(capsys.readouterr().out.split())
+        assert ("slow has not begun to learn within 6 epochs" in printed) is not begun
+        assert ("how many times fewer" in printed) is begun
+    assert compare([*fast, curve("slow", [0.0] * 6)], "fast").begun
 
 
 def test_final_ap_is_compared_within_each_schedule_and_seed():

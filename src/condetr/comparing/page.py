@@ -10,7 +10,7 @@ from ..report import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
 from ..training.plan import counted, pictures
 from .curve import WINDOW, Curve
 from .spread import FEWEST, Difference, Interval, Spread
-from .statistics import Comparison, Final, Target
+from .statistics import Comparison, Final, Target, not_begun
 from .study import Asked, Fitted
 from .variants import VARIANTS, setting_table
 
@@ -47,6 +47,9 @@ def page(
 
 def _headline(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
     rivals = [t for t in comparison.targets if t.share == HEADLINE and t.model != comparison.reference]
+    if not comparison.begun:
+        page.text(not_begun(comparison))
+        rivals = []
     if len(rivals) == 1:
         page.text(_sentence(rivals[0], comparison))
     tiles: list[tuple[str, Cell, str]] = []
@@ -144,7 +147,10 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         f"Median over the seeds, range in brackets. Reached: the running median of {WINDOW} evaluations is at least "
         f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
         "number over the model's, taken seed by seed; above 1 is sooner. A seed that never reaches the level counts "
-        "as later than all others; – means that most did not.",
+        "as later than all others; – means that most did not."
+        + (
+            "" if comparison.begun else f" As {comparison.reference} has not begun to learn, these levels mean nothing."
+        ),
     )
 
 

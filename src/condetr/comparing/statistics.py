@@ -12,6 +12,7 @@ from .curve import Curve
 from .spread import Difference, Interval, Spread, differences, interval, spread
 
 SHARES = (0.5, 0.8, 0.9, 1.0)  # of the best AP of the reference model
+BEGUN = 0.1  # of the best AP of all models: a reference that stays below it sets no level worth reaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,15 @@ class Shortest:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All of it. `targets` are read on the longest schedule that all models have."""
+    """All of it. `targets` are read on the longest schedule that all models have.
+
+    `begun`: the reference's best AP there is no trifle beside the best model's (medians of the seeds). Where it is one,
+    the ratios only tell when other models passed a level at which nothing is learned.
+    """
 
     reference: str
     longest: int
+    begun: bool
     targets: tuple[Target, ...]
     finals: tuple[Final, ...]
     shortest: tuple[Shortest, ...]
@@ -86,8 +92,24 @@ def compare(curves: Iterable[Curve], reference: str) -> Comparison:
     longest = shared[-1] if shared else max(e for m, e, _ in table if m == reference)
     targets = [_target(table, model, reference, longest, share) for model in models for share in SHARES]
     finals = [final for epochs in schedules for final in _finals(table, models, reference, epochs)]
+    bests = {
+        m: median(table[m, longest, s].best for s in seeds) for m in models if (seeds := _seeds(table, m, longest))
+    }
+    begun = bests[reference] >= BEGUN * max(bests.values()) and bests[reference] > 0
     return Comparison(
-        reference, longest, tuple(one for one in targets if one), tuple(finals), tuple(_shortest(finals, reference))
+        reference, longest, begun, tuple(one for one in targets if one), tuple(finals),
+        tuple(_shortest(finals, reference)),
+    )  # fmt: skip
+
+
+def not_begun(comparison: Comparison) -> str:
+    """Why there is no ratio to such a reference, and what would give one."""
+    reference = comparison.reference
+    best = max((t.ap.median or 0.0 for t in comparison.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
+    return (
+        f"{reference} has not begun to learn within {comparison.longest} epochs (best AP {best:.3f}, less than "
+        f"{BEGUN:.0%} of the best model's), so how much sooner others passed its level says nothing. Longer schedules "
+        "for all, or another --reference, would."
     )
 
 

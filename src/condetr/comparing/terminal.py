@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .spread import Difference, Interval, Spread
-from .statistics import Comparison
+from .statistics import Comparison, not_begun
 
 
 def shown(comparison: Comparison) -> RenderableType:
@@ -21,12 +21,13 @@ def shown(comparison: Comparison) -> RenderableType:
     for model in dict.fromkeys(target.model for target in comparison.targets):
         own = [target for target in comparison.targets if target.model == model]
         reach.add_row(model, *(_median(t.epochs, 0) for t in own), *(_median(t.ratio_epochs, 1) for t in own))
-    return Group(
-        Text(f"after complete schedules; the gap is to {reference}", style="bold"),
-        ends,
+    levels: tuple[RenderableType, ...] = (
         Text(f"epochs to reach a share of {reference}'s best AP, and how many times fewer", style="bold"),
         reach,
     )
+    if not comparison.begun:
+        levels = (Text(not_begun(comparison)),)
+    return Group(Text(f"after complete schedules; the gap is to {reference}", style="bold"), ends, *levels)
 
 
 def _table(first: str, *others: str) -> Table:
