@@ -102,6 +102,16 @@ def test_numbers_are_aligned_and_missing_ones_are_a_dash() -> None:
     assert html.count('<td class="number">–</td>') == 2
 
 
+def test_words_that_begin_with_a_number_are_sorted_by_it_where_all_of_a_column_do():
+    page = Page("sorted")
+    page.table(["epochs", "of", "name"], [["9 (7 … 10)", "10%", "4"], ["24", None, "four"], ["–", "9%", "7"]])
+    html = page.html()
+    for cell in ('data-key="9.0">9 (7', 'data-key="24.0">24<', 'data-key="10.0">10%', 'data-key="9.0">9%'):
+        assert cell in html
+    assert "<td>four</td>" in html
+    assert "<td>4</td>" in html
+
+
 def test_the_same_page_is_the_same_bytes() -> None:
     assert everything("plain").html() == everything("plain").html()
 

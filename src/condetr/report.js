@@ -10,7 +10,7 @@ document.addEventListener("click", event => {
   head.dataset.order = order;
   const key = row => row.cells[column].dataset.key ?? null, words = row => row.cells[column].textContent;
   const compare = (a, b) => {
-    if (!head.classList.contains("number")) return sign * words(a).localeCompare(words(b));
+    if (![...body.rows].some(row => key(row) !== null)) return sign * words(a).localeCompare(words(b));
     if (key(a) === null || key(b) === null) return (key(a) === null) - (key(b) === null);
     return sign * (key(a) - key(b));
   };

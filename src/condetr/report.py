@@ -7,7 +7,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,11 @@ class Page:
             all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
             for i in range(len(headers))
         ]
+        keys = [_column_key([row[i] for row in rows]) for i in range(len(headers))]
         head = "".join(f"<th{_number(n)}>{_escape(h)}</th>" for h, n in zip(headers, numeric, strict=True))
         body = "".join(
             "<tr>"
-            + "".join(f"<td{_number(n)}{_sort_key(c)}>{_escape(_shown(c))}</td>" for c, n in zip(row, numeric))
+            + "".join(f"<td{_number(n)}{key(c)}>{_escape(_shown(c))}</td>" for c, n, key in zip(row, numeric, keys))
             + "</tr>"
             for row in rows
         )
@@ -208,8 +209,24 @@ def _number(numeric: bool) -> str:
     return ' class="number"' if numeric else ""
 
 
-def _sort_key(value: Cell) -> str:
-    return f' data-key="{value!r}"' if isinstance(value, int | float) and math.isfinite(value) else ""
+def _column_key(cells: Sequence[Cell]) -> Callable[[Cell], str]:
+    """What a column is sorted by, as an attribute of each cell: its number, the one its words begin with where all of
+    them begin with one, or else nothing, which sorts as words."""
+    begun = all(_leading(cell) is not None for cell in cells if cell not in (None, "–", ""))
+
+    def key(cell: Cell) -> str:
+        value = _leading(cell) if begun or not isinstance(cell, str) else None
+        return "" if value is None else f' data-key="{value!r}"'
+
+    return key
+
+
+def _leading(cell: Cell) -> int | float | None:
+    """`12 (10 … 15)` is 12, `+0.3 %` is 0.3."""
+    if isinstance(cell, int | float):
+        return cell if math.isfinite(cell) else None
+    found = re.match(r"[+-]?\d[\d,]*(\.\d+)?", cell or "")
+    return float(found[0].replace(",", "")) if found else None
 
 
 def _figcaption(text: str) -> str:

@@ -52,6 +52,15 @@ def test_a_level_that_one_seed_misses_has_the_ratio_of_the_others_median():
     assert target.ratio_epochs.median is not None
 
 
+def test_where_half_of_the_seeds_never_get_there_there_is_no_ratio():
+    curves = two(2, seeds=2)
+    curves[-1] = curve("fast", [0.0] * 40, 1)
+    target = next(t for t in compare(curves, "slow").targets if t.model == "fast" and t.share == 0.8)
+    assert target.epochs.median is None
+    assert target.ratio_epochs.median is None
+    assert (target.ratio_epochs.reached, target.ratio_epochs.seeds) == (1, 2)
+
+
 def test_a_reference_that_learned_nothing_sets_no_level():
     curves = [curve("slow", [0.0] * 6), curve("fast", ramp(0.1, 6))]
     assert all(t.epochs.median is None for t in compare(curves, "slow").targets)

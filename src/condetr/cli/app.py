@@ -2,6 +2,9 @@
 returns; nothing heavy is imported before a command runs."""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import typer
 
@@ -19,8 +22,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+class Interrupted(CondetrError):
+    """Ctrl-C, where the command itself makes nothing of it."""
+
+    status = 130
+
+
+def heeding(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose Ctrl-C ends in a line: typer would end it in none."""
+
+    @wraps(command)
+    def heeded(*words: Any, **options: Any) -> None:
+        try:
+            command(*words, **options)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+    return heeded
+
+
 for command in (train, predict, evaluate, explain, compare, doctor, convert, recipes, demo, digits):
-    app.command()(command)
+    app.command()(heeding(command))
 
 
 def main() -> None:
@@ -31,8 +55,5 @@ def main() -> None:
         if error.spoken:
             print(f"condetr: {error}", file=sys.stderr)
         sys.exit(error.status)
-    except KeyboardInterrupt:
-        print("condetr: interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

@@ -90,8 +90,13 @@ def compare(
     from .bar import bar
 
     if (models is None) == (study is None):
-        raise CondetrError(f"compare: give --models A,B or --study; the studies are {', '.join(variants.STUDIES)}")
+        both = "not both; " if models is not None else ""
+        raise CondetrError(
+            f"compare: give --models A,B or --study, {both}the studies are {', '.join(variants.STUDIES)}"
+        )
     names = models.split(",") if models is not None else variants.study(study or "")
+    if not all(name.strip() for name in names):
+        raise CondetrError(f"--models {models}: a name is missing between two commas")
     console = Console(highlight=False, soft_wrap=True)
     done, total = 0, 0
     with bar("epochs", console) as count:

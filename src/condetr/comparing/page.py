@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -16,7 +17,10 @@ from .variants import VARIANTS, setting_table
 
 COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 MARKS = "osD^vP*X"
-_ONE_LINE = "<style>td { white-space: nowrap } td:nth-child(2) { white-space: normal }</style>"
+_ONE_LINE = (
+    "<style>td { white-space: nowrap } "
+    "td:nth-child(2) { white-space: normal; min-width: 7rem; overflow-wrap: break-word }</style>"
+)
 HEADLINE = 0.9  # the share of the reference's best AP that the first sentence is about
 
 
@@ -54,23 +58,49 @@ def _headline(page: Page, comparison: Comparison, models: Sequence[str]) -> None
         page.text(_sentence(rivals[0], comparison))
     tiles: list[tuple[str, Cell, str]] = []
     for target in rivals:
-        ratio = target.ratio_epochs
-        times = f"{ratio.median:.1f} ×" if ratio.median else "–"
-        tiles.append(
-            (target.model, times, f"fewer epochs than {comparison.reference} to {HEADLINE:.0%} of its best AP")
-        )
+        times, words = _how(target.ratio_epochs.median)
+        level = f"{HEADLINE:.0%} of its best AP"
+        tiles.append((target.model, times, f"{words} {comparison.reference} to {level}{_seed_range(target)}"))
     page.numbers(tiles)
     finals = [final for model in models if (final := _final(comparison, model)) is not None]
-    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {_interval(f.ap)}") for f in finals])
+    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {_spread_words(f)}") for f in finals])
+
+
+def _how(ratio: float | None) -> tuple[str, str]:
+    """How many times fewer epochs, and the words that follow up to the reference's name."""
+    if ratio is None:
+        return "–", "no number of epochs to set beside that of"
+    if 0.95 <= ratio <= 1.05:
+        return "1.0 ×", "the epochs of"
+    return (f"{ratio:.1f} ×", "fewer epochs than") if ratio > 1 else (f"{1 / ratio:.1f} ×", "more epochs than")
+
+
+def _seed_range(target: Target) -> str:
+    reached, seeds = target.epochs.reached, target.epochs.seeds
+    if reached < seeds:
+        return f"; {reached} of {counted(seeds, 'seed')} got there"
+    return "" if seeds == 1 else f"; seed by seed {_times(target.ratio_epochs)} times fewer"
+
+
+def _spread_words(final: Final) -> str:
+    if len(final.values) < FEWEST:
+        return "one seed" if len(final.values) == 1 else f"seeds {_between(min(final.values), max(final.values))}"
+    return f"95 % over seeds {_interval(final.ap)}"
 
 
 def _sentence(target: Target, comparison: Comparison) -> str:
     reference, longest = comparison.reference, comparison.longest
     slow = next(t for t in comparison.targets if (t.model, t.share) == (reference, target.share))
     aim = f"{target.share:.0%} of {reference}'s best AP (AP {_range(target.ap)})"
+    if not slow.epochs.reached:
+        return (
+            f"Less than {WINDOW} evaluations were made in {longest} epochs, too few to call any level reached. "
+            "Lower train.evaluate_every, or give more epochs."
+        )
     if target.epochs.median is None or slow.epochs.median is None:
-        who = target.model if target.epochs.median is None else reference
-        return f"{who} did not reach {aim} within {longest} epochs in most seeds, so there is no ratio."
+        who = target if target.epochs.median is None else slow
+        missed = f"{who.epochs.seeds - who.epochs.reached} of {counted(who.epochs.seeds, 'seed')}"
+        return f"{who.model} did not reach {aim} within {longest} epochs in {missed}, so there is no ratio."
     ratio = target.ratio_epochs.median or 0.0
     if 0.95 <= ratio <= 1.05:
         how = "the same number"
@@ -104,8 +134,8 @@ def _curves(page: Page, comparison: Comparison, curves: Sequence[Curve], models:
         page.figure(figure)
     page.text(
         f"The longest schedule, {comparison.longest} epochs. Line: median of the seeds. Shade: from the lowest to the "
-        "highest. By minutes each seed has its own thin line, as the seeds were not measured at the same moments; "
-        "evaluations are in the minutes."
+        "highest. By minutes seeds were not measured at the same moments: each is interpolated, as far as all of them "
+        "go; evaluations are in the minutes."
     )
 
 
@@ -115,15 +145,11 @@ def _line(plot: Axes, curves: Sequence[Curve], place: object, field: str, model:
     xs = [[place(point) for point in curve.points] for curve in curves]
     ys = [[getattr(point, field) for point in curve.points] for curve in curves]
     style = "-" if number < len(COLOURS) else "--"
-    if all(x == xs[0] for x in xs):
-        columns = [sorted(column) for column in zip(*ys)]
-        middle = [(c[(len(c) - 1) // 2] + c[len(c) // 2]) / 2 for c in columns]
-        if len(curves) > 1:
-            plot.fill_between(xs[0], [c[0] for c in columns], [c[-1] for c in columns], color=colour, alpha=0.15, lw=0)
-        plot.plot(xs[0], middle, color=colour, linestyle=style, linewidth=2, label=model)
-        return
-    for i, (x, y) in enumerate(zip(xs, ys)):
-        plot.plot(x, y, color=colour, linestyle=style, linewidth=1.1, alpha=0.85, label=model if i == 0 else None)
+    at = sorted({x for own in xs for x in own if x <= min(map(max, xs))})
+    seeds = np.array([np.interp(at, [0.0, *x], [0.0, *y]) for x, y in zip(xs, ys)])
+    if len(curves) > 1:
+        plot.fill_between(at, seeds.min(0), seeds.max(0), color=colour, alpha=0.15, lw=0)
+    plot.plot(at, np.median(seeds, 0), color=colour, linestyle=style, linewidth=2, label=model)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -147,11 +173,21 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         f"Median over the seeds, range in brackets. Reached: the running median of {WINDOW} evaluations is at least "
         f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
         "number over the model's, taken seed by seed; above 1 is sooner. A seed that never reaches the level counts "
-        "as later than all others; – means that most did not."
+        "as later than all others; – means that half of them or more did not."
+        + _still_learning(comparison)
         + (
             "" if comparison.begun else f" As {comparison.reference} has not begun to learn, these levels mean nothing."
         ),
     )
+
+
+def _still_learning(comparison: Comparison) -> str:
+    """A word of caution where the reference was best at its very end: its level is that of the schedule."""
+    reference = comparison.reference
+    best = next(t for t in comparison.targets if (t.model, t.share) == (reference, 1.0))
+    if best.epochs.median is None or best.epochs.median < comparison.longest:
+        return ""
+    return f" {reference} was best at its last evaluation: with a longer schedule its level may be another."
 
 
 def _finals(page: Page, comparison: Comparison) -> None:
@@ -179,7 +215,7 @@ def _finals(page: Page, comparison: Comparison) -> None:
             if f.difference is not None
         ],
         "Paired by seed, 95 % intervals in brackets; p is that of Student's paired test, after Holm for all rows of as "
-        f"many epochs. Below {FEWEST} seeds nothing is called significant.",
+        f"many epochs. Below {FEWEST} seeds nothing is called significant, and p is left out.",
     )
 
 
@@ -213,7 +249,12 @@ def _models(page: Page, asked: Asked, models: Sequence[str], parameters: Mapping
     page.table(["model", "what it is", "parameters"], [[m, w, parameters.get(m)] for m, w in zip(models, meanings)])
     differing = setting_table({m: asked.models[m] for m in models}, lambda path: path in ("recipe", "train.epochs"))
     rows = [[path, *("–" if values[m] is None else _plain(values[m]) for m in models)] for path, values in differing]
-    page.table(["setting", *models], rows, "Every setting in which they differ; all others are the same.")
+    page.table(
+        ["setting", *models],
+        rows,
+        "Every setting in which they differ. All others are the same; the whole configs are in comparison.json, under "
+        "asked.models.",
+    )
     unlike = [path for path, _ in differing if path.startswith(("data.", "model.backbone")) or path in _SHARED]
     if unlike:
         page.text(
@@ -234,8 +275,8 @@ def _method(page: Page, comparison: Comparison, machine: tuple[str, int], seeds:
     )
     if seeds < FEWEST:
         page.text(
-            f"There are {seeds} seeds. Runs of one model from different seeds differ, often by more than models do: "
-            f"take the order of models that are close as chance. {FEWEST} seeds or more can say otherwise."
+            f"This is {counted(seeds, 'seed')}. Runs of one model from different seeds differ, often by more than "
+            f"models do: take the order of models that are close as chance. {FEWEST} seeds or more can say otherwise."
         )
     page.text("All measurements, and every number of this page, are in comparison.json.")
 
@@ -249,7 +290,8 @@ def _final(comparison: Comparison, model: str) -> Final | None:
 
 
 def _interval(value: Interval) -> str:
-    return "one seed" if value.low is None or value.high is None else _between(value.low, value.high)
+    """Student's interval, as far as an AP can lie there."""
+    return "one seed" if value.low is None or value.high is None else _between(max(0.0, value.low), min(1.0, value.high))
 
 
 def _between(low: float, high: float) -> str:
@@ -280,7 +322,7 @@ def _difference(value: Difference | None) -> tuple[str, float | None, str]:
     if value is None:
         return ("–", None, "–")
     between = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
-    return (f"{value.mean:+.3f}{between}", value.holm, value.verdict)
+    return (f"{value.mean:+.3f}{between}", value.holm if value.seeds >= FEWEST else None, value.verdict)
 
 
 def _plain(value: object) -> str:

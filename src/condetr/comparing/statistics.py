@@ -6,7 +6,7 @@ started from the same backbone. Ratios and differences are therefore taken withi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, median_low
 
 from .curve import Curve
 from .spread import Difference, Interval, Spread, differences, interval, spread
@@ -139,12 +139,15 @@ def _target(
 
 
 def _ratios(pairs: Sequence[tuple[float, float] | None]) -> Spread:
-    """The reference's over the model's. Never reaching is infinitely late, so the smallest ratio there is: 0."""
+    """The reference's over the model's. Never reaching is infinitely late, so the smallest ratio there is: 0.
+
+    It is no number to take means with: where it is one of the two in the middle, there is no median.
+    """
     ratios = [theirs / own if own else 1.0 for theirs, own in (pair or (0.0, 1.0) for pair in pairs)]
-    middle = median(ratios)
+    middle = median(ratios) if median_low(ratios) > 0 else None
     reached = [ratio for ratio in ratios if ratio > 0]
     low = min(ratios) or None
-    return Spread(middle or None, low, max(reached, default=None), len(reached), len(ratios))
+    return Spread(middle, low, max(reached, default=None), len(reached), len(ratios))
 
 
 def _finals(

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .spread import Difference, Interval, Spread
+from .spread import FEWEST, Difference, Interval, Spread
 from .statistics import Comparison, not_begun
 
 
@@ -22,7 +22,9 @@ def shown(comparison: Comparison) -> RenderableType:
         own = [target for target in comparison.targets if target.model == model]
         reach.add_row(model, *(_median(t.epochs, 0) for t in own), *(_median(t.ratio_epochs, 1) for t in own))
     levels: tuple[RenderableType, ...] = (
-        Text(f"epochs to reach a share of {reference}'s best AP, and how many times fewer", style="bold"),
+        Text(
+            f"epochs to reach a share of {reference}'s best AP, and how many times fewer (below 1: more)", style="bold"
+        ),
         reach,
     )
     if not comparison.begun:
@@ -45,7 +47,8 @@ def _mean(value: Interval) -> str:
 def _gap(value: Difference | None) -> tuple[str, str, str]:
     if value is None:
         return "", "", ""
-    return f"{value.mean:+.3f}", "–" if value.holm is None else f"{value.holm:.3f}", value.verdict
+    p = "–" if value.holm is None or value.seeds < FEWEST else f"{value.holm:.3f}"
+    return f"{value.mean:+.3f}", p, value.verdict
 
 
 def _median(values: Spread, digits: int) -> str:
