@@ -18,7 +18,7 @@ from .variants import VARIANTS, setting_table
 COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 MARKS = "osD^vP*X"
 _ONE_LINE = (
-    "<style>td { white-space: nowrap } "
+    "<style>td { white-space: nowrap } td:not(.number) { min-width: 0 } "
     "td:nth-child(2) { white-space: normal; min-width: 7rem; overflow-wrap: break-word }</style>"
 )
 HEADLINE = 0.9  # the share of the reference's best AP that the first sentence is about
