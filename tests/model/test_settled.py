@@ -59,3 +59,16 @@ def test_numbers_added_to_scores_are_added():
     bias = torch.randn(2, 3, 5, 11)
     expected = ((q @ k.mT / 8**0.5 + bias).softmax(-1) @ v).transpose(1, 2).flatten(2)
     torch.testing.assert_close(attend(q, k, v, bias, 0.0), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_scores_of_places_are_added_up_in_float32_also_in_bfloat16():
+    """Their terms are rounded to bfloat16, as those of attention are; their sums are not."""
+    settled = settle(shaken(TINY, classes=5)).to(torch.bfloat16)
+    look = settled.decoder.first.look
+    images = some_images((70, 101))
+    with torch.no_grad():
+        tokens = settled.tokens(Images(images.pixels.bfloat16(), images.padding, images.ragged))
+        q = torch.randn(1, 4, 7, 8).bfloat16()
+        found = look.spatial(q, tokens)
+    assert found.dtype == torch.float32
+    assert (found != found.bfloat16().float()).float().mean() > 0.9

@@ -39,6 +39,8 @@ def attend(
         return (drop(score.softmax(-1), dropout) @ v).transpose(1, 2).flatten(2)
     if q.device.type == "cpu":
         v = F.pad(v, (0, q.shape[-1] - width))
+    elif visible is not None and visible.is_floating_point():
+        visible = visible.to(q.dtype)  # elsewhere no kernel takes the two in different types
     return F.scaled_dot_product_attention(q, k, v, visible, dropout)[..., :width].transpose(1, 2).flatten(2)
 
 

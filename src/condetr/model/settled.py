@@ -163,13 +163,15 @@ class Look(nn.Module):
         )
         bias = self.spatial(split_heads(q_spatial, self.heads) * (2 * q.shape[-1]) ** -0.5, memory)
         # `attend` divides by the root of the width, which is half of what it was with both halves side by side
-        return self.out(attend(q * 0.5**0.5, k, v, bias.to(q.dtype), 0.0))
+        return self.out(attend(q * 0.5**0.5, k, v, bias, 0.0))
 
     def spatial(self, q: Float[Tensor, "B H N E"], memory: Tokens) -> Float[Tensor, "B H N L"]:
-        """p_q.p_k for every token, -inf where there is nothing to see."""
+        """p_q.p_k for every token, -inf where there is nothing to see. Added up in float32, as attention adds up."""
         columns = memory.grid[1]
         y, x = memory.position.chunk(2, dim=-1)
         row = split_heads(F.linear(y[:, ::columns], self.of_rows, self.of_all), self.heads)
         column = split_heads(F.linear(x[:, :columns], self.of_columns), self.heads)
-        score = ((q @ row.mT)[..., None] + (q @ column.mT)[..., None, :]).flatten(-2)
+        wide = torch.promote_types(q.dtype, torch.float32)
+        by_row, by_column = (q.to(wide) @ table.to(wide).mT for table in (row, column))
+        score = (by_row[..., None] + by_column[..., None, :]).flatten(-2)
         return score if memory.visible is None else score.masked_fill(~memory.visible, -torch.inf)
