@@ -10,10 +10,24 @@ from ..data.samples import DataSet
 from ..report import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
 from ..training.plan import counted, pictures
 from .curve import WINDOW, Curve
-from .spread import FEWEST, Difference, Interval, Spread
-from .statistics import Comparison, Final, Target, not_begun
+from .spread import FEWEST
+from .statistics import Comparison, Final
 from .study import Asked, Fitted
 from .variants import VARIANTS, setting_table
+from .words import (
+    between,
+    difference_words,
+    how_many_times,
+    interval_words,
+    not_begun,
+    plain,
+    range_words,
+    seed_range,
+    sentence,
+    spread_words,
+    still_learning,
+    times,
+)
 
 COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 MARKS = "osD^vP*X"
@@ -55,61 +69,15 @@ def _headline(page: Page, comparison: Comparison, models: Sequence[str]) -> None
         page.text(not_begun(comparison))
         rivals = []
     if len(rivals) == 1:
-        page.text(_sentence(rivals[0], comparison))
+        page.text(sentence(rivals[0], comparison))
     tiles: list[tuple[str, Cell, str]] = []
     for target in rivals:
-        times, words = _how(target.ratio_epochs.median)
+        times, words = how_many_times(target.ratio_epochs.median)
         level = f"{HEADLINE:.0%} of its best AP"
-        tiles.append((target.model, times, f"{words} {comparison.reference} to {level}{_seed_range(target)}"))
+        tiles.append((target.model, times, f"{words} {comparison.reference} to {level}{seed_range(target)}"))
     page.numbers(tiles)
     finals = [final for model in models if (final := _final(comparison, model)) is not None]
-    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {_spread_words(f)}") for f in finals])
-
-
-def _how(ratio: float | None) -> tuple[str, str]:
-    """How many times fewer epochs, and the words that follow up to the reference's name."""
-    if ratio is None:
-        return "–", "no number of epochs to set beside that of"
-    if 0.95 <= ratio <= 1.05:
-        return "1.0 ×", "the epochs of"
-    return (f"{ratio:.1f} ×", "fewer epochs than") if ratio > 1 else (f"{1 / ratio:.1f} ×", "more epochs than")
-
-
-def _seed_range(target: Target) -> str:
-    reached, seeds = target.epochs.reached, target.epochs.seeds
-    if reached < seeds:
-        return f"; {reached} of {counted(seeds, 'seed')} got there"
-    return "" if seeds == 1 else f"; seed by seed {_times(target.ratio_epochs)} times fewer"
-
-
-def _spread_words(final: Final) -> str:
-    if len(final.values) < FEWEST:
-        return "one seed" if len(final.values) == 1 else f"seeds {_between(min(final.values), max(final.values))}"
-    return f"95 % over seeds {_interval(final.ap)}"
-
-
-def _sentence(target: Target, comparison: Comparison) -> str:
-    reference, longest = comparison.reference, comparison.longest
-    slow = next(t for t in comparison.targets if (t.model, t.share) == (reference, target.share))
-    aim = f"{target.share:.0%} of {reference}'s best AP (AP {_range(target.ap)})"
-    if not slow.epochs.reached:
-        return (
-            f"Less than {WINDOW} evaluations were made in {longest} epochs, too few to call any level reached. "
-            "Lower train.evaluate_every, or give more epochs."
-        )
-    if target.epochs.median is None or slow.epochs.median is None:
-        who = target if target.epochs.median is None else slow
-        missed = f"{who.epochs.seeds - who.epochs.reached} of {counted(who.epochs.seeds, 'seed')}"
-        return f"{who.model} did not reach {aim} within {longest} epochs in {missed}, so there is no ratio."
-    ratio = target.ratio_epochs.median or 0.0
-    if 0.95 <= ratio <= 1.05:
-        how = "the same number"
-    else:
-        how = f"{ratio:.1f} times fewer" if ratio > 1 else f"{1 / ratio:.1f} times more"
-    return (
-        f"{target.model} reached {aim} after {target.epochs.median:.0f} epochs, {reference} after "
-        f"{slow.epochs.median:.0f}: {how} (seed by seed: {_times(target.ratio_epochs)} times)."
-    )
+    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {spread_words(f)}") for f in finals])
 
 
 # --- curves ---------------------------------------------------------------------------------------------------------
@@ -159,9 +127,9 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
     page.heading(f"When each reached {comparison.reference}'s level")
     rows = [
         [
-            model, f"{t.share:.0%}", t.ap.median, _range(t.epochs, 0), t.pictures.median and int(t.pictures.median),
-            t.seconds.median and int(t.seconds.median), f"{t.epochs.reached} of {t.epochs.seeds}",
-            _times(t.ratio_epochs), _times(t.ratio_seconds),
+            model, f"{t.share:.0%}", t.ap.median, range_words(t.epochs, 0),
+            t.pictures.median and int(t.pictures.median), t.seconds.median and int(t.seconds.median),
+            f"{t.epochs.reached} of {t.epochs.seeds}", times(t.ratio_epochs), times(t.ratio_seconds),
         ]
         for model in models
         for t in comparison.targets
@@ -174,20 +142,11 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
         "number over the model's, taken seed by seed; above 1 is sooner. A seed that never reaches the level counts "
         "as later than all others; – means that half of them or more did not."
-        + _still_learning(comparison)
+        + still_learning(comparison)
         + (
             "" if comparison.begun else f" As {comparison.reference} has not begun to learn, these levels mean nothing."
         ),
     )
-
-
-def _still_learning(comparison: Comparison) -> str:
-    """A word of caution where the reference was best at its very end: its level is that of the schedule."""
-    reference = comparison.reference
-    best = next(t for t in comparison.targets if (t.model, t.share) == (reference, 1.0))
-    if best.epochs.median is None or best.epochs.median < comparison.longest:
-        return ""
-    return f" {reference} was best at its last evaluation: with a longer schedule its level may be another."
 
 
 def _finals(page: Page, comparison: Comparison) -> None:
@@ -196,8 +155,8 @@ def _finals(page: Page, comparison: Comparison) -> None:
         ["model", "epochs", "AP", "95 % over seeds", "AP50", "mean AP on the way", "95 % over pictures"],
         [
             [
-                f.model, f.epochs, f.ap.mean, _interval(f.ap), f.ap50.mean, f.mean.mean,
-                "–" if f.pictures is None else _between(*f.pictures),
+                f.model, f.epochs, f.ap.mean, interval_words(f.ap), f.ap50.mean, f.mean.mean,
+                "–" if f.pictures is None else between(*f.pictures),
             ]
             for f in comparison.finals
         ],
@@ -210,7 +169,7 @@ def _finals(page: Page, comparison: Comparison) -> None:
     page.table(
         ["model", "epochs", f"AP minus {reference}", "p", "verdict", "mean AP minus it", "p"],
         [
-            [f.model, f.epochs, *_difference(f.difference), *_difference(f.mean_difference)[:2]]
+            [f.model, f.epochs, *difference_words(f.difference), *difference_words(f.mean_difference)[:2]]
             for f in comparison.finals
             if f.difference is not None
         ],
@@ -248,7 +207,7 @@ def _models(page: Page, asked: Asked, models: Sequence[str], parameters: Mapping
     meanings = [VARIANTS[m].meaning if m in VARIANTS else f"the recipe {m}" for m in models]
     page.table(["model", "what it is", "parameters"], [[m, w, parameters.get(m)] for m, w in zip(models, meanings)])
     differing = setting_table({m: asked.models[m] for m in models}, lambda path: path in ("recipe", "train.epochs"))
-    rows = [[path, *("–" if values[m] is None else _plain(values[m]) for m in models)] for path, values in differing]
+    rows = [[path, *("–" if values[m] is None else plain(values[m]) for m in models)] for path, values in differing]
     page.table(
         ["setting", *models],
         rows,
@@ -287,43 +246,3 @@ _SHARED = ("train.batch", "train.seed", "train.init")
 def _final(comparison: Comparison, model: str) -> Final | None:
     own = (f for f in comparison.finals if (f.model, f.epochs) == (model, comparison.longest))
     return next(own, None)
-
-
-def _interval(value: Interval) -> str:
-    """Student's interval, as far as an AP can lie there."""
-    return "one seed" if value.low is None or value.high is None else _between(max(0.0, value.low), min(1.0, value.high))
-
-
-def _between(low: float, high: float) -> str:
-    return f"{low:.3f} – {high:.3f}"
-
-
-def _range(values: Spread, digits: int = 3) -> str:
-    """`12 (10 … 15)`; a dash where most seeds have none, `never` for the end of a range that some have not."""
-    if values.median is None:
-        return "–"
-    shown = f"{values.median:,.{digits}f}"
-    if values.seeds == 1:
-        return shown
-    high = "never" if values.high is None else f"{values.high:,.{digits}f}"
-    return f"{shown} ({values.low:,.{digits}f} … {high})"
-
-
-def _times(values: Spread) -> str:
-    if values.median is None:
-        return "–"
-    if values.seeds == 1:
-        return f"{values.median:.2f}"
-    low = "0" if values.low is None else f"{values.low:.2f}"
-    return f"{values.median:.2f} ({low} … {values.high:.2f})"
-
-
-def _difference(value: Difference | None) -> tuple[str, float | None, str]:
-    if value is None:
-        return ("–", None, "–")
-    between = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
-    return (f"{value.mean:+.3f}{between}", value.holm if value.seeds >= FEWEST else None, value.verdict)
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

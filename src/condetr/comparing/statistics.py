@@ -102,17 +102,6 @@ def compare(curves: Iterable[Curve], reference: str) -> Comparison:
     )  # fmt: skip
 
 
-def not_begun(comparison: Comparison) -> str:
-    """Why there is no ratio to such a reference, and what would give one."""
-    reference = comparison.reference
-    best = max((t.ap.median or 0.0 for t in comparison.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
-    return (
-        f"{reference} has not begun to learn within {comparison.longest} epochs (best AP {best:.3f}, less than "
-        f"{BEGUN:.0%} of the best model's), so how much sooner others passed its level says nothing. Longer schedules "
-        "for all, or another --reference, would."
-    )
-
-
 def _seeds(table: dict[tuple[str, int, int], Curve], model: str, epochs: int) -> list[int]:
     return sorted(seed for m, e, seed in table if (m, e) == (model, epochs))
 

@@ -6,7 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .spread import FEWEST, Difference, Interval, Spread
-from .statistics import Comparison, not_begun
+from .statistics import Comparison
+from .words import not_begun
 
 
 def shown(comparison: Comparison) -> RenderableType:
