@@ -1,5 +1,7 @@
 """What an explanation says agrees with the detections it explains, with the maps, and with itself."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -124,7 +126,7 @@ def test_a_detector_without_encoder_is_explained():
         ({"at": (5, 5), "detection": 0}, "give a detection or a point, not both"),
         (
             {"threshold": 1.0},
-            r"nothing scores enough to be a detection; the best is \w+ with 0\.\d+\. Lower .* --at X,Y",
+            r"nothing scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .* --at X,Y",
         ),
         ({"threshold": 2.0}, "threshold 2.0: must be between 0 and 1"),
     ],
@@ -144,6 +146,54 @@ def test_nothing_found_names_the_best_answer(predictor):
     assert scene.all_detections.names[0] in nothing_found(scene)
 
 
+@pytest.mark.parametrize(("threshold", "said"), [(0.4, "0.4 or more"), ("best", "what the weights recommend for its")])
+def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, said):
+    scene = look(predictor, PICTURE, 1.0)
+    best = replace(scene.all_detections, scores=np.full_like(scene.all_detections.scores, 0.39996))
+    sentence = nothing_found(replace(scene, all_detections=best, threshold=threshold))
+    assert sentence.startswith(f"nothing scores {said}")
+    assert sentence.endswith("with 0.399")
+
+
+def test_an_explanation_says_whether_it_is_of_a_detection(predictor):
+    found = explain(predictor, PICTURE, threshold=0.01)
+    missed = explain(predictor, PICTURE, at=(80, 55), threshold=0.999)
+    assert (found.kept, found.asked) == (True, False)
+    assert (missed.kept, missed.asked) == (False, True)
+
+
+WRONG = """
+from condetr.errors import CondetrError
+from condetr import explain
+from tests.test_explanation import MODELS, PICTURE, predictor_of
+predictor = predictor_of(MODELS["conditional"])
+for asked in ({"at": (10,)}, {"at": 5}, {"at": ("a", 1)}, {"layer": 1.0}, {"detection": 0.0}, {"layer": "1"}):
+    try:
+        explain(predictor, PICTURE, **{"threshold": 0.01, **asked})
+    except CondetrError as error:
+        print(error)
+"""
+
+
+def test_arguments_of_another_type_are_one_line():
+    """In a process of its own, where no types are checked, as a user's has none."""
+    run = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "at (10,)", "at 5", "at ('a', 1)", "layer 1.0", "detection 0.0", "layer 1"
+    ]  # fmt: skip
+    assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the picture"
+
+
+def test_shares_of_one_picture_need_no_list(predictor, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    alone, listed = (attention_shares(predictor, one, 0.01) for one in (PICTURE, [PICTURE]))
+    assert alone.roles == listed.roles
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert attention_shares(predictor, path, 0.01).detections == alone.detections
+
+
 def test_shares_are_means_over_detections(predictor):
     measured = attention_shares(predictor, [PICTURE, PICTURE[:50]], threshold=0.01, layer=0)
     scenes = [look(predictor, picture, 0.01) for picture in (PICTURE, PICTURE[:50])]
@@ -160,7 +210,7 @@ def test_shares_are_means_over_detections(predictor):
 
 
 def test_no_detection_has_no_shares(predictor):
-    with pytest.raises(CondetrError, match=r"nothing scores 1\.0 or more"):
+    with pytest.raises(CondetrError, match="nothing scores 1 or more"):
         attention_shares(predictor, [PICTURE], threshold=1.0)
 
 

@@ -10,6 +10,7 @@ from condetr.model.landmarks import (
     distances,
     extremities,
     landmark,
+    looks_at,
     mass_centre,
     peak,
     shares,
@@ -60,7 +61,7 @@ def test_each_extremity_is_at_its_own_side():
     sides = extremities(boxes)
     assert sides.shape == (2, 4, 2)
     torch.testing.assert_close(sides[0], torch.tensor([[0.1, 0.35], [0.3, 0.3], [0.5, 0.35], [0.3, 0.4]]))
-    for i, name in enumerate(LANDMARKS[1:]):
+    for i, name in enumerate(LANDMARKS[1:5]):
         assert [LANDMARKS[k] for k in landmark(within_box(sides[:, i], boxes))] == [name, name]
     middle = within_box((boxes[:, :2] + boxes[:, 2:]) / 2, boxes)
     assert [LANDMARKS[k] for k in landmark(middle)] == ["inside", "inside"]
@@ -70,6 +71,26 @@ def test_each_extremity_is_at_its_own_side():
 def test_a_point_is_at_the_side_it_is_furthest_towards():
     points = torch.tensor([[0.3, -0.3], [0.4, 0.1], [-0.4, 0.5], [0.2, -0.9], [-3.0, 2.0]])
     assert [LANDMARKS[k] for k in landmark(points)] == ["inside", "right", "bottom", "top", "left"]
+
+
+def test_a_cell_wholly_beyond_the_box_is_elsewhere():
+    box = torch.tensor([[0.2, 0.2, 0.6, 0.6]]).expand(6, 4)  # beyond 1.5 half sides: less than 0.1 or more than 0.7
+    maps = torch.stack(
+        [one_cell(4, c, 10, 10) for c in (9, 7, 6, 4)] + [one_cell(0, 4, 10, 10), one_cell(1, 3, 10, 10)]
+    )
+    assert [LANDMARKS[k] for k in looks_at(maps, box)] == ["elsewhere", "right", "right", "inside", "top", "top"]
+    assert [LANDMARKS[k] for k in looks_at(maps, box + 0.02)][4] == "elsewhere"
+
+
+def test_the_cell_that_holds_a_small_box_is_never_elsewhere():
+    box = torch.tensor([[0.31, 0.31, 0.32, 0.32]])
+    assert LANDMARKS[looks_at(one_cell(3, 3, 10, 10)[None], box)] != "elsewhere"
+    assert LANDMARKS[looks_at(one_cell(3, 5, 10, 10)[None], box)] == "elsewhere"
+
+
+def test_distances_are_to_the_landmarks_that_have_a_place():
+    assert LANDMARKS[5:] == ("elsewhere",)
+    assert distances(torch.tensor([[3.0, 0.0]])).shape == (1, 5)
 
 
 def test_a_box_without_sides_has_places_all_the_same():

@@ -99,11 +99,12 @@ def explain(
     device: Device = None,
 ) -> None:
     """See what the detector looks at: every head's attention for each detection, and why nothing was found."""
-    from ..explaining.explained import Asked, explain_pictures, point_of
+    from ..explaining.explained import Asked, check, explain_pictures, point_of
     from ..predict import Predictor, threshold_of
     from ..predicting.outputs import plain
     from ..predicting.sources import Found, find
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: say what is kept, too
     asked = Asked(detection, None if at is None else point_of(at), layer, threshold_of(threshold))
     found = list(find(sources, sys.stdin.buffer, apart=out))
     pictures = [one for one in found if isinstance(one, Found)]
@@ -112,12 +113,17 @@ def explain(
         print(f"condetr: {plain(one.name)}: {plain(one.reason)}", file=sys.stderr)
     if not pictures:
         raise typer.Exit(1)
+    check(pictures, asked)
     check_writable(out)
     written = explain_pictures(Predictor.load(weights, device), pictures, asked, out)
     for remark in written.remarks:
         print(f"condetr: {plain(remark)}", file=sys.stderr)
     for name, reason in written.refused:
         print(f"condetr: {plain(name)}: {plain(reason)}", file=sys.stderr)
+    figures = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
+    if written.interrupted:
+        print(f"condetr: interrupted; kept: {figures} in {plain(str(out))}, without a page", file=sys.stderr)
+        raise typer.Exit(130)
     if written.page is not None:
-        print(f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}; open {plain(str(written.page))}")
+        print(f"{figures}; open {plain(str(written.page))}")
     raise typer.Exit(int(bool(written.refused) or any(one.refused for one in missed)))

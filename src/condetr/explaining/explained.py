@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ..errors import CondetrError, PictureError
+from ..errors import CondetrError
 from ..files import write_bytes
 from ..predict import Predictor
 from ..predicting.sources import Found
-from .explanation import Explanation, Point, Scene, look, nothing_found
+from .explanation import ADVICE, Explanation, Point, Scene, Threshold, enough, layer_of, look, nothing_found
 from .figure import png
 from .head_roles import average
 from .page import MOST_DETECTIONS, ExplanationPage
@@ -26,17 +25,21 @@ class Asked:
     detection: int | None
     at: Point | None
     layer: int
-    threshold: float | Literal["best"]
+    threshold: Threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The page, the figures, what is worth a remark, and the pictures that could not be read, with the reason."""
+    """The page, the figures, what is worth a remark, and the pictures that were left out, with the reason.
+
+    `interrupted`: the user stopped it, so that there are figures without a page.
+    """
 
     page: Path | None
     figures: tuple[Path, ...]
     remarks: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
+    interrupted: bool = False
 
 
 def point_of(text: str) -> Point:
@@ -48,48 +51,58 @@ def point_of(text: str) -> Point:
     return x, y
 
 
-def explain_pictures(predictor: Predictor, pictures: Sequence[Found], asked: Asked, out: Path) -> Written:
-    """Write `explain.html` and a PNG for each explained detection into a folder.
-
-    A picture without a detection is in the page all the same, where one can ask why. Raises CondetrError, in one line,
-    for a layer, a detection or a point that does not exist.
-    """
+def check(pictures: Sequence[Found], asked: Asked) -> None:
+    """What can be known to be a mistake before any weights are loaded. Raises CondetrError."""
     if len(pictures) > MOST_PICTURES:
         raise CondetrError(f"explain: {len(pictures)} pictures; a page holds at most {MOST_PICTURES}. Name fewer")
     if asked.detection is not None and asked.at is not None:
         raise CondetrError("explain: give --detection or --at, not both")
+
+
+def explain_pictures(predictor: Predictor, pictures: Sequence[Found], asked: Asked, out: Path) -> Written:
+    """Write `explain.html` and a PNG for each explained detection into a folder.
+
+    A picture without a detection is in the page all the same, where one can ask why; one that cannot be read, or has no
+    such detection or point, is refused, and the others go on. Raises CondetrError, in one line and before anything is
+    written, for what is wrong for all of them.
+    """
+    check(pictures, asked)
     predictor.bar(asked.threshold)
-    subtitle = f"{predictor.config.recipe}; a detection scores {asked.threshold} or more"
+    layer = layer_of(asked.layer, predictor.config.model.decoder_layers)
+    subtitle = f"{predictor.config.recipe}; a detection scores {enough(asked.threshold)}"
     page = ExplanationPage(len(pictures), predictor.categories, subtitle)
     seen: list[Explanation] = []
-    figures, remarks, refused, layer = [], [], [], 0
+    figures: list[Path] = []
+    remarks: list[str] = []
+    refused: list[tuple[str, str]] = []
     taken: set[str] = set()
-    for picture in pictures:
-        try:
-            scene = look(predictor, picture.read(), asked.threshold)
-        except PictureError as error:
-            refused.append((picture.name, str(error)))
-            continue
-        try:
-            layer = scene.layer(asked.layer)
-            chosen = _chosen(scene, asked)
-        except CondetrError as error:
-            raise CondetrError(f"{picture.name}: {error}") from None
-        if not len(scene.detections) and asked.at is None:
-            remarks.append(f"{picture.name}: {nothing_found(scene)}")
-        page.add(str(picture.below), scene, [query for query, _, _ in chosen])
-        stem = _stem(picture.below.stem, taken)
-        for number, (query, label, word) in enumerate(chosen):
-            if asked.at is not None and number:
-                break
-            seen.append(scene.explanation(query, label, layer, asked.at))
-            figures.append(out / f"{stem}-{word}-layer{layer}.png")
-            write_bytes(figures[-1], png(seen[-1]))
-        if asked.at is None and asked.detection is None and len(scene.detections) > len(chosen):
-            remarks.append(f"{picture.name}: figures of the best {len(chosen)} of {len(scene.detections)} detections")
-    if len(refused) == len(pictures):
-        return Written(None, (), (), tuple(refused))
-    page.save(out / "explain.html", layer, asked.at, average(seen) if seen and asked.at is None else None)
+    everything = asked.at is None and asked.detection is None
+    try:
+        for picture in pictures:
+            try:
+                scene = look(predictor, picture.read(), asked.threshold)
+                chosen = _chosen(scene, asked)
+            except CondetrError as error:
+                refused.append((picture.name, str(error)))
+                continue
+            if not len(scene.detections) and everything:
+                remarks.append(f"{picture.name}: {nothing_found(scene)}. {ADVICE}")
+            page.add(str(picture.below), scene, [] if everything else [one[:2] for one in chosen])
+            stem = _stem(picture.below.stem, taken)
+            for query, label, word in chosen if asked.at is None else chosen[:1]:
+                seen.append(scene.explanation(query, label, layer, asked.at))
+                path = out / f"{stem}-{word}-layer{layer}.png"
+                write_bytes(path, png(seen[-1]))
+                figures.append(path)
+            if everything and len(scene.detections) > len(chosen):
+                remarks.append(
+                    f"{picture.name}: figures of the best {len(chosen)} of {len(scene.detections)} detections"
+                )
+        if len(refused) == len(pictures):
+            return Written(None, (), (), tuple(refused))
+        page.save(out / "explain.html", layer, asked.at, average(seen) if seen and asked.at is None else None)
+    except KeyboardInterrupt:
+        return Written(None, tuple(figures), tuple(remarks), tuple(refused), interrupted=True)
     return Written(out / "explain.html", tuple(figures), tuple(remarks), tuple(refused))
 
 
@@ -98,14 +111,8 @@ def _chosen(scene: Scene, asked: Asked) -> list[tuple[int, int, str]]:
     if asked.at is not None:
         x, y = asked.at
         return [(one.query, one.label, f"at-{x:g}-{y:g}") for one in scene.nearest(asked.at, NEAREST)]
-    detections = scene.detections
-    if asked.detection is not None and len(detections):
-        if not 0 <= asked.detection < len(detections):
-            raise CondetrError(f"detection {asked.detection}: there are {len(detections)}, counted from 0")
-        numbers = [asked.detection]
-    else:
-        numbers = list(range(min(len(detections), MOST_DETECTIONS)))
-    return [(int(detections.queries[k]), int(detections.labels[k]), f"detection{k}") for k in numbers]
+    numbers = range(min(len(scene.detections), MOST_DETECTIONS)) if asked.detection is None else [asked.detection]
+    return [(*scene.detection(number), f"detection{number}") for number in numbers]
 
 
 def _stem(name: str, taken: set[str]) -> str:

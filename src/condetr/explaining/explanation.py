@@ -5,6 +5,7 @@ answered. (The verb is no module called `explain`, so that `from condetr import 
 """
 
 from dataclasses import dataclass
+from math import floor
 from typing import Literal
 
 import numpy as np
@@ -17,12 +18,15 @@ from ..data.prepare import open_picture
 from ..detections import Detections, best
 from ..errors import CondetrError
 from ..model.gaze import Part, Witnessed, witness
-from ..model.landmarks import extremities, landmark, mass_centre, peak, shares, within_box
+from ..model.landmarks import extremities, looks_at, mass_centre, peak, shares
 from ..predict import Predictor
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
 
 Point = tuple[float | int, float | int]
+Threshold = float | Literal["best"]
+
+ADVICE = "Lower the threshold, or ask about a point: --at X,Y"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,9 @@ class Explanation:
     (index of `condetr.model.landmarks.LANDMARKS`) that the peak is at; `inside` and `border` are the parts of the
     attention inside the box and near its border, the `*_uniform` those of attention that looks nowhere.
     `extremities` are the middles of the box's left, top, right and bottom side. `stage_*` are the answers after each
-    decoder layer, the label being the best class. `encoder` (layers, heads, rows, columns) is where the encoder looks
-    from `point`; `nearest` are the queries nearest to that point.
+    decoder layer, the label being the best class. `kept`: it is a detection; if not, its score is too low. `encoder`
+    (layers, heads, rows, columns) is where the encoder looks from `point`, the one asked about (`asked`) or the middle
+    of the box; `nearest` are the queries nearest to it.
     """
 
     picture: UInt8[np.ndarray, "height width 3"]
@@ -60,6 +65,7 @@ class Explanation:
     label: int
     name: str
     score: float
+    kept: bool
     box: Float[np.ndarray, "4"]
     reference: Float[np.ndarray, "2"]
     extremities: Float[np.ndarray, "4 2"]
@@ -78,6 +84,7 @@ class Explanation:
     stage_labels: Int[np.ndarray, " S"]
     stage_names: tuple[str, ...]
     point: Point
+    asked: bool
     encoder: Float[np.ndarray, "T H h w"]
     nearest: tuple[Candidate, ...]
 
@@ -91,6 +98,7 @@ class Scene:
 
     picture: UInt8[np.ndarray, "height width 3"]
     categories: Categories
+    threshold: Threshold
     detections: Detections
     all_detections: Detections
     boxes: Float[np.ndarray, "S N 4"]
@@ -114,10 +122,16 @@ class Scene:
 
     def layer(self, number: int) -> int:
         """A decoder layer's number counted from 0, from one that may count from the end."""
-        layers = len(self.witnessed.cross)
-        if not -layers <= number < layers:
-            raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
-        return number % layers
+        return layer_of(number, len(self.witnessed.cross))
+
+    def detection(self, number: int) -> tuple[int, int]:
+        """Query and label of a detection, counted from 0, the best."""
+        count = len(self.detections)
+        if not count:
+            raise CondetrError(f"detection {number}: {nothing_found(self)}. {ADVICE}")
+        if not _is_whole(number) or not 0 <= number < count:
+            raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
+        return int(self.detections.queries[number]), int(self.detections.labels[number])
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -167,9 +181,13 @@ class Scene:
     def inside(self, at: Point) -> Point:
         """The point itself, if it is one of the picture."""
         width, height = self.size
-        if not (0 <= at[0] <= width and 0 <= at[1] <= height):
-            raise CondetrError(f"at {at[0]:g},{at[1]:g}: outside the picture, which is {width} x {height} pixels")
-        return at
+        try:
+            x, y = (float(number) for number in at)
+        except (TypeError, ValueError):
+            raise CondetrError(f"at {at!r}: a point is two numbers, (x, y) in pixels of the picture") from None
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise CondetrError(f"at {x:g},{y:g}: outside the picture, which is {width} x {height} pixels")
+        return x, y
 
     def explanation(self, query: int, label: int, layer: int, at: Point | None = None) -> Explanation:
         """Where a query looked on its way to its answer; `at` is the point that the encoder looks from."""
@@ -187,7 +205,8 @@ class Scene:
             query=query,
             label=label,
             name=self.categories.name(label),
-            score=self._score(query, label),
+            score=self.score(query, label),
+            kept=bool(((self.detections.queries == query) & (self.detections.labels == label)).any()),
             box=box,
             reference=self.references[query],
             extremities=extremities(torch.tensor(box)).numpy(),
@@ -196,7 +215,7 @@ class Scene:
             maps=maps[:, :, 0].numpy(),
             mass_centres=places[:, :, 0].numpy() * scale,
             peaks=tops[:, :, 0].numpy() * scale,
-            looks_at=landmark(within_box(tops, relative))[:, :, 0].numpy(),
+            looks_at=looks_at(maps, relative)[:, :, 0].numpy(),
             inside=falls.inside[..., 0].numpy(),
             border=falls.border[..., 0].numpy(),
             inside_uniform=falls.inside_uniform.item(),
@@ -206,16 +225,18 @@ class Scene:
             stage_labels=self.labels[:, query],
             stage_names=tuple(self.categories.name(stage) for stage in self.labels[:, query].tolist()),
             point=point,
+            asked=at is not None,
             encoder=np.stack(within) if within else np.empty((0, maps.shape[1], *self.grid), np.float32),
             nearest=self.nearest(point),
         )
 
-    def _score(self, query: int, label: int) -> float:
+    def score(self, query: int, label: int) -> float:
+        """What a query answers a label with."""
         found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
 
 
-def look(predictor: Predictor, picture: Source, threshold: float | Literal["best"] = 0.5) -> Scene:
+def look(predictor: Predictor, picture: Source, threshold: Threshold = 0.5) -> Scene:
     """Show a picture to a detector, in one ordinary forward pass. Raises PictureError for one that cannot be read."""
     pixels = open_picture(picture)
     size = (pixels.shape[1], pixels.shape[0])
@@ -228,6 +249,7 @@ def look(predictor: Predictor, picture: Source, threshold: float | Literal["best
     return Scene(
         picture=pixels,
         categories=predictor.categories,
+        threshold=threshold,
         detections=detections.above(predictor.bar(threshold)),
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
@@ -244,7 +266,7 @@ def explain(
     detection: int | None = None,
     at: Point | None = None,
     layer: int = -1,
-    threshold: float | Literal["best"] = 0.5,
+    threshold: Threshold = 0.5,
 ) -> Explanation:
     """Where a detector looked, in one decoder layer, for one detection (the best unless said, counted from 0).
 
@@ -257,17 +279,32 @@ def explain(
             raise CondetrError("give a detection or a point, not both")
         candidate = scene.nearest(at, limit=1)[0]
         return scene.explanation(candidate.query, candidate.label, layer, at)
-    detection = 0 if detection is None else detection
-    if not len(scene.detections):
-        raise CondetrError(nothing_found(scene))
-    if not 0 <= detection < len(scene.detections):
-        raise CondetrError(f"detection {detection}: there are {len(scene.detections)}, counted from 0")
-    query, label = int(scene.detections.queries[detection]), int(scene.detections.labels[detection])
+    query, label = scene.detection(0 if detection is None else detection)
     return scene.explanation(query, label, layer)
 
 
+def layer_of(number: int, layers: int) -> int:
+    """A layer's number counted from 0, from one that may count from the end. Raises CondetrError if there is none."""
+    if not _is_whole(number) or not -layers <= number < layers:
+        raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
+    return int(number) % layers
+
+
+def enough(threshold: Threshold) -> str:
+    """What a detection scores, in words."""
+    return (
+        "what the weights recommend for its class, or more" if threshold == "best" else f"{float(threshold):g} or more"
+    )
+
+
 def nothing_found(scene: Scene) -> str:
-    """Why there is no detection, and what to ask instead."""
+    """Why there is no detection. The score is rounded down, so that it never seems to reach the threshold."""
     best = scene.all_detections
-    nearly = f"the best is {best.names[0]} with {best.scores[0]:.2g}" if len(best) else "there is no answer at all"
-    return f"nothing scores enough to be a detection; {nearly}. Lower the threshold, or ask about a point: --at X,Y"
+    if not len(best):
+        return f"nothing scores {enough(scene.threshold)}; there is no answer at all"
+    score = floor(1000 * float(best.scores[0])) / 1000
+    return f"nothing scores {enough(scene.threshold)}; the best is {best.names[0]} with {score:.3f}"
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)

@@ -3,6 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import matplotlib
@@ -10,21 +11,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from ..data.prepare import resize
+from ..model.gaze import Part
 from ..model.landmarks import LANDMARKS
 from ..shapes import Float, UInt8
 from .explanation import Explanation
 
 PANEL = 240  # pixels of a panel's longer side
+NARROWEST = 40  # and of its shorter side: a picture that would be slimmer is stretched
 MOST_HEADS = 16  # columns; more would be too small to see
 COLOURS = "inferno"
 PAPER, INK, SOFT = "#ffffff", "#111111", "#666666"
 BOX, POINT = "#ffffff", "#38e1ff"  # of the box and its extremities, and of the reference point
+ASKED = "#ff5ad0"  # of the point asked about
 MEANING = {"spatial": "p$_q$·p$_k$ alone", "content": "c$_q$·c$_k$ alone", "combined": "what the layer uses"}
+GROUNDED = "c$_q$·c$_k$ alone; in the first layer they hold object query and key position too"
 EARLIER = "#ffd34d"  # of the boxes of earlier layers
-GAP, TOP, LEFTMOST = 8, 62, 700  # pixels between panels, above them, and of the narrowest figure
+GAP, TOP, LEFTMOST = 8, 78, 700  # pixels between panels, above them, and of the narrowest figure
+COLUMN = 160  # pixels from one column to the next, at least
+LONGEST_NAME = 40  # letters of a class name that are written
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
@@ -46,11 +54,19 @@ def figure(explanation: Explanation) -> Figure:
     one = explanation
     parts, heads = len(one.parts), min(one.maps.shape[1], MOST_HEADS)
     high, wide = one.picture.shape[:2]
-    small = resize(one.picture, _within(wide, high, PANEL))
-    large = resize(one.picture, _within(wide, high, 2 * PANEL))
-    story = _story(one)
-    left, pitch = large.shape[1] + 5 * GAP, small.shape[0] + 44
-    width = max(left + heads * (small.shape[1] + GAP), LEFTMOST)
+    small = resize(one.picture, _within(wide, high, PANEL, NARROWEST))
+    large = resize(one.picture, _within(wide, high, 2 * PANEL, 2 * NARROWEST))
+    title, subtitle = f"{_short(one.name)} {one.score:.2f}", _subtitle(one)
+    story, meaning, looks = _story(one), [_meaning(one, part) for part in one.parts], _looks(one, heads)
+    left = 5 * GAP + max(large.shape[1], *(_width(text, 8.0) for text in story))
+    column = max(small.shape[1] + GAP, COLUMN, *(_width(text, 7.0) + 2 * GAP for row in looks for text in row))
+    pitch = small.shape[0] + 44
+    width = max(
+        left + heads * column,
+        left + 88 + max(_width(text, 9.0) for text in meaning) + GAP,
+        GAP + max(_width(title, 14.0), _width(subtitle, 9.0)) + GAP,
+        LEFTMOST,
+    )
     height = TOP + max(parts * pitch, large.shape[0] + 24 + 16 * len(story))
     canvas = np.full((height, width, 3), 255, np.uint8)
     drawing = Figure(figsize=(width / 100, height / 100), dpi=100)
@@ -69,8 +85,8 @@ def figure(explanation: Explanation) -> Figure:
     def words(x: float, y: float, text: str, size: float, colour: str = SOFT, **more: Any) -> None:
         axes.text(x, y, text, size=size, color=colour, va="center", **more)
 
-    words(float(GAP), 18.0, f"{one.name} {one.score:.2f}", 13.0, INK, weight="bold", parse_math=False)
-    words(float(GAP), 40.0, f"query {one.query}, decoder layer {one.layer}", 9.0)
+    words(float(GAP), 18.0, title, 13.0, INK, weight="bold", parse_math=False)
+    words(float(GAP), 40.0, subtitle, 9.0)
     whole = panel(GAP, TOP, large, 1.6)
     for stage, box in enumerate(one.stage_boxes[:-1]):
         whole.box(box, EARLIER, 0.35 + 0.5 * (stage + 1) / len(one.stage_boxes))
@@ -80,12 +96,11 @@ def figure(explanation: Explanation) -> Figure:
     for row, part in enumerate(one.parts):
         y = TOP + row * pitch
         words(float(left), y - 10.0, part, 10.0, INK, weight="bold")
-        words(left + 88.0, y - 10.0, MEANING[part], 9.0)
+        words(left + 88.0, y - 10.0, meaning[row], 9.0)
         for head in range(heads):
-            x = left + head * (small.shape[1] + GAP)
+            x = left + head * column
             _marks(panel(x, y, heated(small, one.maps[row, head]), 1.0), one)
-            looks = f"head {head}: {LANDMARKS[one.looks_at[row, head]]} · {one.inside[row, head]:.0%} in the box"
-            words(float(x), y + small.shape[0] + 10.0, looks, 7.0)
+            words(float(x), y + small.shape[0] + 10.0, looks[row][head], 7.0)
     axes.imshow(canvas, extent=(0, width, height, 0), interpolation="none", aspect="auto", zorder=-1)
     return drawing
 
@@ -111,9 +126,20 @@ class Place:
         line.set_clip_path(self.clip)
 
 
-def _within(width: int, height: int, side: int) -> tuple[int, int]:
+def _within(width: int, height: int, side: int, least: int) -> tuple[int, int]:
     scale = side / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return max(least, round(width * scale)), max(least, round(height * scale))
+
+
+def _width(text: str, size: float) -> int:
+    """Pixels that a line of words needs; a dollar sign counts as itself, for a class name may hold some."""
+    path = TextPath((0, 0), text.replace("$", r"\$"), size=size)
+    return ceil(path.get_extents().x1 * 100 / 72)
+
+
+def _short(name: str) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def heated(picture: Picture, attention: Float[np.ndarray, "h w"]) -> Picture:
@@ -129,7 +155,7 @@ def heated(picture: Picture, attention: Float[np.ndarray, "h w"]) -> Picture:
 
 
 def _marks(place: Place, one: Explanation) -> None:
-    """The box, its four extremities, and the reference point where there is one."""
+    """The box, its four extremities, and the reference point and the point asked about where there is one."""
     x1, y1, x2, y2 = one.box.tolist()
     around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
     place.line(around, "-", color="#000000", lw=2.6 * place.size, alpha=0.6)
@@ -138,12 +164,41 @@ def _marks(place: Place, one: Explanation) -> None:
     if "spatial" in one.parts:
         for colour, width in (("#000000", 3.4), (POINT, 1.7)):
             place.line(one.reference[None], "+", ms=8 * place.size, color=colour, mew=width * place.size)
+    if one.asked:
+        for colour, width in (("#000000", 3.4), (ASKED, 1.7)):
+            place.line(np.array([one.point]), "x", ms=7 * place.size, color=colour, mew=width * place.size)
+
+
+def _subtitle(one: Explanation) -> str:
+    words = f"query {one.query}, decoder layer {one.layer}"
+    if one.asked:
+        words += f", nearest to {one.point[0]:g}, {one.point[1]:g}"
+    return words if one.kept else f"{words}; no detection: its score is below the threshold"
+
+
+def _meaning(one: Explanation, part: Part) -> str:
+    """What a row shows. The content half is grounded in the first layer of Conditional DETR, and there alone."""
+    return GROUNDED if part == "content" and one.layer == 0 else MEANING[part]
+
+
+def _looks(one: Explanation, heads: int) -> list[list[str]]:
+    """Under each map: where it looks."""
+    return [
+        [f"head {head}: {LANDMARKS[at[head]]} · {inside[head]:.0%} in the box" for head in range(heads)]
+        for at, inside in zip(one.looks_at.tolist(), one.inside.tolist())
+    ]
 
 
 def _story(one: Explanation) -> list[str]:
     """What the marks mean, and what each stage said."""
-    legend = "○ extremities, dashed: the boxes of earlier layers"
     stages = [
-        f"after layer {number}: {one.stage_names[number]} {score:.2f}" for number, score in enumerate(one.stage_scores)
+        f"after layer {number}: {_short(one.stage_names[number])} {score:.2f}"
+        for number, score in enumerate(one.stage_scores)
     ]
-    return [f"+ reference point, {legend}" if "spatial" in one.parts else legend, *stages]
+    return [
+        *(["× the point asked about"] if one.asked else []),
+        *(["+ reference point"] if "spatial" in one.parts else []),
+        "○ extremities",
+        "dashed: the boxes of earlier layers",
+        *stages,
+    ]

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..boxes import generalized_iou
 from ..data.pictures import Source
@@ -15,7 +16,7 @@ from ..model.gaze import Part
 from ..model.landmarks import LANDMARKS, distances
 from ..predict import Predictor
 from ..shapes import Float
-from .explanation import Explanation, look
+from .explanation import Explanation, Threshold, enough, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,10 @@ class AttentionShares:
 
     `inside` and `border`: the part of the attention inside the box, and within a tenth of its sides of its border;
     `inside_uniform` and `border_uniform` are those of attention that looks nowhere (for `inside`, the box's area).
-    `roles`: the landmark (inside, left, top, right, bottom) that the head's peak is most often at; `agreement`: in
-    which part of the detections it is. `places`: the mean of the maps' mass centres in the box's own
-    coordinates, where (-1, 0) is the middle of the left side.
+    `roles`: the landmark (inside, left, top, right, bottom, elsewhere) that the head's peak is most often at;
+    `agreement`: in which part of the detections it is. `places`: the mean of the maps' mass centres in the box's own
+    coordinates, where (-1, 0) is the middle of the left side; `distances`: the mean of how far they are from the first
+    five landmarks, in half sides of the box.
     """
 
     layer: int
@@ -44,21 +46,23 @@ class AttentionShares:
 
 def attention_shares(
     predictor: Predictor,
-    pictures: Iterable[Source],
-    threshold: float | Literal["best"] = 0.5,
+    pictures: Source | Iterable[Source],
+    threshold: Threshold = 0.5,
     layer: int = -1,
 ) -> AttentionShares:
-    """Measure a detector's attention on its own detections in some pictures, which are seen one by one.
+    """Measure a detector's attention on its own detections in a picture or some, which are seen one by one.
 
     Raises CondetrError where nothing is detected in any of them, and for a layer that does not exist.
     """
     seen: list[Explanation] = []
-    for picture in pictures:
+    one = isinstance(pictures, str | bytes | Path | np.ndarray | Image.Image) or hasattr(pictures, "read")
+    sources: Iterable[Source] = [pictures] if one else pictures  # type: ignore[list-item, assignment]
+    for picture in sources:
         scene = look(predictor, picture, threshold)
         queries, labels = scene.detections.queries.tolist(), scene.detections.labels.tolist()
         seen += [scene.explanation(query, label, layer) for query, label in zip(queries, labels)]
     if not seen:
-        raise CondetrError(f"nothing scores {threshold} or more in these pictures. Lower the threshold")
+        raise CondetrError(f"nothing scores {enough(threshold)} in these pictures. Lower the threshold")
     return average(seen)
 
 

@@ -34,7 +34,7 @@
     const asked = new URLSearchParams(location.hash.slice(1));
     state.p = whole(asked.get("p"), 0, data.pictures.length - 1, first.p);
     const picture = data.pictures[state.p];
-    state.m = asked.get("m") in MODES ? asked.get("m") : picture.shown.length ? first.m : "why";
+    state.m = Object.hasOwn(MODES, asked.get("m")) ? asked.get("m") : picture.shown.length ? first.m : "why";
     if (state.m === "detection" && !picture.shown.length) state.m = "why";
     if (state.m === "encoder" && !picture.encoder_layers) state.m = "why";
     state.d = whole(asked.get("d"), 0, picture.shown.length - 1, Math.min(first.d, picture.shown.length - 1));
@@ -44,21 +44,24 @@
     state.t = picture.parts.includes(asked.get("t")) ? asked.get("t") : picture.parts.at(-1);
     state.o = whole(asked.get("o"), 0, 100, 85);
     state.c = asked.get("c") === "1" ? 1 : 0;
-    state.x = whole(asked.get("x"), 0, picture.width, first.x ?? Math.round(picture.width / 2));
-    state.y = whole(asked.get("y"), 0, picture.height, first.y ?? Math.round(picture.height / 2));
+    const inside = first.x <= picture.width && first.y <= picture.height;  // false, too, where no point was asked about
+    state.x = whole(asked.get("x"), 0, picture.width, inside ? first.x : Math.round(picture.width / 2));
+    state.y = whole(asked.get("y"), 0, picture.height, inside ? first.y : Math.round(picture.height / 2));
     state.q = whole(asked.get("q"), 0, picture.queries - 1, -1);
   };
+  const write = () => history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state)));
   const change = changes => {
     Object.assign(state, changes);
-    history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state)));
+    write();
     read();
+    write();  // what reading has made legal
     draw();
   };
 
   // --- numbers -------------------------------------------------------------------------------------------------------
   const map = (picture, d, l, t, h) => {
     const size = picture.rows * picture.columns, parts = picture.parts.length;
-    const at = (((d * picture.layers + l) * parts + picture.parts.indexOf(t)) * picture.heads + h) * size;
+    const at = (((picture.shown[d].maps * picture.layers + l) * parts + picture.parts.indexOf(t)) * picture.heads + h) * size;
     return picture.maps.subarray(at, at + size);
   };
   const mean = (picture, d, l, t) => {  // of the heads, each first back from its own peak to a sum of one
@@ -88,6 +91,7 @@
     const one = answer(picture, query, picture.layers - 1), [x1, y1, x2, y2] = one.box;
     return { ...one, distance: Math.hypot(Math.max(x1 - x, x - x2, 0), Math.max(y1 - y, y - y2, 0)) };
   }).sort((a, b) => a.distance - b.distance || b.score - a.score).slice(0, 8);
+  const titled = one => `${one.name} ${one.score.toFixed(2)}`;
   const chosen = picture => state.m === "detection" ? picture.shown[state.d]
     : state.m === "why" ? { query: state.q >= 0 ? state.q : nearest(picture, state.x, state.y)[0].query } : null;
 
@@ -140,10 +144,10 @@
         context.lineTo(x, y + arm); }, colour, line);
     }
   };
-  const marksOf = (picture, query, trail) => {
+  const marksOf = (picture, query, words) => {  // with the way there, too, where there are words
     const last = picture.layers - 1, one = answer(picture, query, last), [x1, y1, x2, y2] = one.box;
-    const boxes = [{ box: one.box, colour: "#fff", words: trail && `${one.name} ${one.score.toFixed(2)}` }];
-    for (let stage = 0; trail && stage < last; stage++)
+    const boxes = [{ box: one.box, colour: "#fff", words }];
+    for (let stage = 0; words && stage < last; stage++)
       boxes.unshift({ box: picture.boxes[stage][query], colour: "#ffd34d", dash: true });
     const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
     return { boxes, dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
@@ -152,7 +156,8 @@
   const draw = () => {
     const picture = data.pictures[state.p], pick = chosen(picture);
     let values = null, marks = {};
-    if (pick) marks = marksOf(picture, pick.query, true);
+    if (pick) marks = marksOf(picture, pick.query,
+      titled(state.m === "detection" ? pick : answer(picture, pick.query, picture.layers - 1)));
     if (state.m === "detection") marks.boxes.unshift(...picture.shown.filter((_, d) => d !== state.d).map(one =>
       ({ box: picture.boxes[picture.layers - 1][one.query], colour: "#c8ccd4", thin: true })));
     if (state.m === "detection")
@@ -194,15 +199,17 @@
   const controls = picture => {
     const focus = document.activeElement?.dataset?.key, rows = [];
     if (data.pictures.length > 1) rows.push(make("label", { class: "group" }, make("span", {}, "Picture"),
-      make("select", { "data-key": "picture", onchange: event => { first.x = first.y = null;
-        change({ p: Number(event.target.value), d: 0, q: -1, x: -1, y: -1 }); } },
+      make("select", { "data-key": "picture", onchange: event =>
+        change({ p: Number(event.target.value), d: 0, q: -1, x: -1, y: -1 }) },
         ...data.pictures.map((one, i) => make("option", { value: i, selected: i === state.p }, one.name)))));
+    if (picture.nothing) rows.push(make("p", { class: "nothing" }, `In this picture ${picture.nothing}.`));
     const modes = Object.entries(MODES).filter(([mode]) => mode === "why" ||
       (mode === "detection" ? picture.shown.length : picture.encoder_layers));
     rows.push(group("Show", modes, state.m, m => change({ m })));
     if (state.m === "detection") rows.push(
-      group("Detection", picture.shown.map((one, d) => [d, `${one.name} ${one.score.toFixed(2)}`,
-        `query ${one.query}${one.kept ? "" : ", below the threshold"}`]), state.d, d => change({ d })),
+      group("Detection", picture.shown.map((one, d) => [d,
+        titled(one) + (one.number === null ? ", below the threshold" : ""),
+        `${one.number === null ? "" : `detection ${one.number}, `}query ${one.query}`]), state.d, d => change({ d })),
       group("Layer", count(picture.layers), state.l, l => change({ l })),
       group("Part", picture.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),
       group("Head", [...count(picture.heads), ["all", "all heads"]], state.h, h => change({ h })));
@@ -221,19 +228,21 @@
   const heads = picture => {
     strip.replaceChildren();
     if (state.m !== "detection") return;
-    const query = picture.shown[state.d].query, marks = marksOf(picture, query, false);
+    const { query, maps } = picture.shown[state.d], marks = marksOf(picture, query, "");
     const wide = Math.max(120, Math.min(290, strip.clientWidth / Math.min(picture.heads, 8)));
     for (const part of picture.parts) {
       const row = make("div", { class: "heads", style: `--heads:${picture.heads}` });
       for (let h = 0; h < picture.heads; h++) {
         const small = make("canvas", {});
         paint(small, picture, map(picture, state.d, state.l, part, h), marks, wide);
-        const at = picture.parts.indexOf(part), one = picture.measured[state.d][state.l][at][h];
+        const at = picture.parts.indexOf(part), one = picture.measured[maps][state.l][at][h];
         row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
           String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
         make("small", {}, `head ${h} · ${data.landmarks[one[0]]} · ${percent(one[1])} in box`)));
       }
-      strip.append(make("h3", {}, part), row);
+      const also = part === "content" && state.l === 0
+        ? " (in the first layer with object query and key position)" : "";
+      strip.append(make("h3", {}, part + also), row);
     }
   };
   const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(words =>
@@ -247,30 +256,37 @@
         `${(x2 - x1).toFixed(1)} × ${(y2 - y1).toFixed(1)}`];
       return make("tr", {}, ...cells.map(cell => make("td", {}, String(cell))));
     });
-    notes.append(make("h3", {}, `Query ${pick.query} from layer to layer`),
+    const which = state.m !== "detection" ? "" : ` (${pick.number === null ? "no detection" : `detection ${pick.number}`
+      }: ${titled(pick)})`;
+    notes.append(make("h3", {}, `Query ${pick.query}${which} from layer to layer`),
       table(["after layer", "best class", "score", "centre", "size in pixels"], rows));
   };
   const why = picture => {
     if (state.m !== "why") return;
-    const query = chosen(picture).query;
+    const query = chosen(picture).query, referring = picture.parts.includes("spatial");
     const rows = nearest(picture, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
-      ...[make("button", { type: "button", onclick: () => change({ q: one.query }) }, `query ${one.query}`), one.name,
-        one.score.toFixed(3), one.distance ? `${one.distance.toFixed(0)} px away` : "holds the point",
-        `${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`,
-        picture.kept.includes(one.query) ? "a detection" : "score below the threshold"]
+      ...[make("button", { type: "button", onclick: () => change({ q: one.query }), "aria-label": `query ${one.query}` },
+        String(one.query)),
+        picture.kept.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
+        one.distance ? `${one.distance.toFixed(0)} px away` : "holds the point",
+        ...(referring ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
     notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
-      table(["query", "best class", "score", "its box", "reference point", "why"], rows));
+      table(["query", "why", "best class", "score", "its box", ...(referring ? ["reference point"] : [])], rows));
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-    const picture = data.pictures[state.p], cell = [picture.width / picture.columns, picture.height / picture.rows];
+    const picture = data.pictures[state.p];
+    const cells = state.m === "encoder" ? picture.points : [picture.columns, picture.rows];
+    const move = (place, by, of, side) => {  // to the middle of the next cell, or of the measured places in the encoder
+      const cell = Math.min(Math.floor(place / side * of), of - 1) + by;
+      return by ? Math.round((Math.min(Math.max(cell, 0), of - 1) + 0.5) / of * side) : place;
+    };
     const turn = (value, by, of) => (value + by + of) % of;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const step = steps[event.key];
     if (step && state.m !== "detection") change({ q: -1,
-      x: Math.round(Math.min(Math.max(state.x + step[0] * cell[0], 0), picture.width)),
-      y: Math.round(Math.min(Math.max(state.y + step[1] * cell[1], 0), picture.height)) });
+      x: move(state.x, step[0], cells[0], picture.width), y: move(state.y, step[1], cells[1], picture.height) });
     else if (step && step[0]) change({ h: state.h === "all" ? (step[0] > 0 ? 0 : picture.heads - 1)
       : turn(state.h, step[0], picture.heads) });
     else if (step) change({ l: turn(state.l, -step[1], picture.layers) });
@@ -296,7 +312,11 @@
       values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
     context.putImageData(pixels, 0, 0);
   }));
-  addEventListener("hashchange", () => { read(); draw(); });
+  addEventListener("hashchange", () => {  // but a link of the page's contents is no view
+    if (location.hash && !location.hash.includes("=")) return;
+    read();
+    draw();
+  });
   addEventListener("resize", draw);
   read();
   draw();

@@ -12,16 +12,18 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..model.landmarks import LANDMARKS, landmark, peak, shares, within_box
+from ..model.landmarks import LANDMARKS, looks_at, shares
 from ..report import LONGEST_SIDE, Cell, Page
 from ..shapes import UInt8
 from ..types import Categories
-from .explanation import Point, Scene
+from .explanation import Point, Scene, nothing_found
 from .head_roles import AttentionShares
 
 BUDGET = 6_000_000  # bytes of maps in a page before they are packed: the packed page stays below about 5 MB
 MOST_DETECTIONS = 20  # of one picture
 POINTS = 8  # across and down: from how many places the encoder's attention is kept
+
+Answer = tuple[int, int]  # of a query: which one, and the label it answers with
 
 
 class ExplanationPage:
@@ -31,12 +33,15 @@ class ExplanationPage:
         self.room, self.categories, self.subtitle = BUDGET // max(1, pictures), categories, subtitle
         self._pictures: list[dict[str, Any]] = []
 
-    def add(self, name: str, scene: Scene, asked: Sequence[int]) -> None:
-        """A scene with the maps of the queries asked for, then of detections, best first, as room allows."""
-        found = list(dict.fromkeys([*asked, *scene.detections.queries.tolist()]))
+    def add(self, name: str, scene: Scene, asked: Sequence[Answer]) -> None:
+        """A scene with the answers asked for, then the detections, best first, as room allows for their maps."""
+        found = list(dict.fromkeys([*asked, *_detections(scene)]))
         rows, columns = scene.grid
         each = len(scene.witnessed.cross) * len(scene.parts) * scene.heads * rows * columns
-        most = max(1, len(asked), min(MOST_DETECTIONS, self.room // each))
+        room = max(1, len(asked), self.room // each)
+        most = max(len(asked), MOST_DETECTIONS)
+        while len({query for query, _ in found[:most]}) > room:  # two answers of one query share its maps
+            most -= 1
         self._pictures.append(_picture(name, scene, found[:most], len(found[most:])))
 
     def save(self, path: Path, layer: int, at: Point | None, shares: AttentionShares | None) -> None:
@@ -47,9 +52,11 @@ class ExplanationPage:
         page.raw('<div id="explain"></div><noscript>This page needs JavaScript.</noscript>')
         if shares is not None:
             page.heading("What each head looks at")
-            page.text(SHARES.format(shares.detections, shares.layer, shares.inside_uniform, shares.border_uniform))
+            many = f"Means over {shares.detections} detections" if shares.detections > 1 else "Of one detection"
+            page.text(SHARES.format(many, shares.layer, shares.inside_uniform, shares.border_uniform))
             page.table(
-                ["part", "head", "looks most often at", "in", "inside the box", "near its border"], _rows(shares)
+                ["part", "head", "looks most often at", "in … of them", "inside the box", "near its border"],
+                _rows(shares),
             )
         page.heading("How to read this")
         for paragraph in LEGEND:
@@ -71,15 +78,17 @@ class ExplanationPage:
 
 
 SHARES = (
-    "Means over {} detections, decoder layer {}. Attention that looks nowhere would have {:.0%} inside the box (its "
-    "area) and {:.0%} near its border (within a tenth of its sides). A head looks at the "
-    "inside when the brightest cell of its map is in the middle third of the box both ways, else at the side that the "
-    "cell is furthest towards."
+    "{}, decoder layer {}. Attention that looks nowhere would have {:.0%} inside the box (its area) and {:.0%} near "
+    "its border (within a tenth of its sides). A head looks at the inside when the brightest cell of its map is in the "
+    "middle third of the box both ways, elsewhere when all of that cell is outside the box by more than a quarter of "
+    "its side, and else at the side that the cell is furthest towards."
 )
 LEGEND = (
     "Each map shows where one head of the decoder's cross-attention looks for one query: bright is much, the brightest "
     "place is always drawn alike. Spatial is the softmax of p_q.p_k alone, content that of c_q.c_k alone, and combined "
-    "is the softmax of their sum, which is what the layer uses. DETR has no such parts, only the combined map.",
+    "is the softmax of their sum, which is what the layer uses. In the first layer, c_q and c_k also hold the object "
+    "query and the key's position, so that content is not free of place there. DETR has no such parts, only the "
+    "combined map.",
     "The white box is the answer, its dots are the four extremities, and dashed boxes are the answers after earlier "
     "layers. The blue cross is the query's reference point. Below each map stands where its "
     "brightest cell is on the object, and how much of the attention lies inside the box.",
@@ -96,8 +105,12 @@ def _rows(shares: AttentionShares) -> list[list[Cell]]:
     ]
 
 
-def _picture(name: str, scene: Scene, queries: list[int], left_out: int) -> dict[str, Any]:
-    kept = set(scene.detections.queries.tolist())
+def _detections(scene: Scene) -> list[Answer]:
+    return list(zip(scene.detections.queries.tolist(), scene.detections.labels.tolist()))
+
+
+def _picture(name: str, scene: Scene, shown: list[Answer], left_out: int) -> dict[str, Any]:
+    queries = list(dict.fromkeys(query for query, _ in shown))
     rows, columns = scene.grid
     layers = range(len(scene.witnessed.cross))
     maps, measured = _maps(scene, queries)
@@ -115,9 +128,10 @@ def _picture(name: str, scene: Scene, queries: list[int], left_out: int) -> dict
         "encoder_layers": len(scene.witnessed.encoder),
         "points": [across, down],
         "queries": scene.boxes.shape[1],
-        "shown": [_row(scene, query, query in kept) for query in queries],
+        "shown": [_row(scene, one, queries.index(one[0])) for one in shown],
         "left_out": left_out,
-        "kept": sorted(kept),
+        "nothing": "" if len(scene.detections) else nothing_found(scene),
+        "kept": sorted(set(scene.detections.queries.tolist())),
         "boxes": scene.boxes.astype(np.float64).round(1).tolist(),
         "scores": scene.scores.astype(np.float64).round(4).tolist(),
         "labels": scene.labels.tolist(),
@@ -128,9 +142,13 @@ def _picture(name: str, scene: Scene, queries: list[int], left_out: int) -> dict
     }
 
 
-def _row(scene: Scene, query: int, kept: bool) -> dict[str, Any]:
-    name = scene.categories.name(int(scene.labels[-1, query]))
-    return {"query": query, "name": name, "score": float(scene.scores[-1, query]), "kept": kept}
+def _row(scene: Scene, answer: Answer, maps: int) -> dict[str, Any]:
+    """An answer of a query: which detection it is (none: below the threshold), and which of the maps are its own."""
+    query, label = answer
+    found = _detections(scene)
+    number = found.index(answer) if answer in found else None
+    name, score = scene.categories.name(label), scene.score(query, label)
+    return {"query": query, "name": name, "score": score, "number": number, "maps": maps}
 
 
 def _maps(scene: Scene, queries: list[int]) -> tuple[UInt8[np.ndarray, "M T P H h w"], list[Any]]:
@@ -138,7 +156,7 @@ def _maps(scene: Scene, queries: list[int]) -> tuple[UInt8[np.ndarray, "M T P H 
     maps, measured = [], []
     for layer in range(len(scene.witnessed.cross) if queries else 0):
         seen, boxes = scene.maps(queries, layer), scene.relative(queries)
-        looks = landmark(within_box(peak(seen), boxes))
+        looks = looks_at(seen, boxes)
         inside = (100 * shares(seen, boxes).inside).round().long()
         measured.append(np.stack([looks.numpy(), inside.numpy()], axis=-1).transpose(2, 0, 1, 3))
         maps.append(_bytes(seen.numpy()).transpose(2, 0, 1, 3, 4))

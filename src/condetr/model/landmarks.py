@@ -1,7 +1,8 @@
 """Which part of an object attention falls on: inside its box, near its border, at which of its four extremities.
 
 Boxes here are relative xyxy. A map's cell in column c of w covers c/w to (c + 1)/w of the picture. (The position
-embedding says (c + 1)/w and the middle of the receptive field is near c/w: half a cell is as near as one can tell.)
+embedding says (c + 1)/w and the middle of the receptive field is near c/w: half a cell is as near as one can tell. It
+counts cells alike, also the last ones of a picture whose sides are no multiples of the stride.)
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,16 @@ from torch import Tensor
 
 from ..shapes import Float, Int
 
-LANDMARKS = ("inside", "left", "top", "right", "bottom")
-PLACES = ((0.0, 0.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0), (0.0, 1.0))  # of the landmarks, in a box's own coordinates
+LANDMARKS = ("inside", "left", "top", "right", "bottom", "elsewhere")
+PLACES = (
+    (0.0, 0.0),
+    (-1.0, 0.0),
+    (0.0, -1.0),
+    (1.0, 0.0),
+    (0.0, 1.0),
+)  # in a box's own coordinates; elsewhere has none
 MIDDLE = 1 / 3  # of a box's half sides: how far from its middle still counts as inside rather than at a side
+BEYOND = 1.5  # of a box's half sides: what is wholly further from its middle is at no side of it but elsewhere
 BAND = 0.1  # of a box's sides: how far from its border, in and out, counts as near
 
 Boxes = Float[Tensor, "M 4"]
@@ -64,18 +72,28 @@ def peak(maps: Float[Tensor, "*any h w"]) -> Float[Tensor, "*any 2"]:
 def within_box(points: Float[Tensor, "*any M 2"], boxes: Boxes) -> Float[Tensor, "*any M 2"]:
     """Points in the box's own coordinates: (0, 0) is its middle, (-1, 0) the middle of its left side, and so on."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    return (2 * points - low - high) / (high - low).clamp(min=1e-6)
+    return (2 * points - low - high) / _sides(boxes)
 
 
 def distances(points: Float[Tensor, "*any 2"]) -> Float[Tensor, "*any 5"]:
-    """From points in a box's own coordinates to each of LANDMARKS, in half sides of the box."""
+    """From points in a box's own coordinates to the five LANDMARKS that have a place, in half sides of the box."""
     return (points[..., None, :] - points.new_tensor(PLACES)).norm(dim=-1)
 
 
+def looks_at(maps: Float[Tensor, "*any M h w"], boxes: Boxes) -> Int[Tensor, "*any M"]:
+    """Which of LANDMARKS the brightest cell of each map is at: elsewhere where all of the cell is BEYOND in either
+    direction, else as `landmark` says of its middle. (All of it, for the one cell that holds a box much smaller than
+    itself has its middle many half sides away.)"""
+    points = within_box(peak(maps), boxes)
+    cells = boxes.new_tensor([1 / maps.shape[-1], 1 / maps.shape[-2]]) / _sides(boxes)  # half of one, in half sides
+    beyond = (points.abs() - cells).amax(-1) > BEYOND
+    return torch.where(beyond, LANDMARKS.index("elsewhere"), landmark(points))
+
+
 def landmark(points: Float[Tensor, "*any 2"]) -> Int[Tensor, "*any"]:
-    """Which of LANDMARKS points in a box's own coordinates are at: inside in the middle third of both directions, else
-    at the side they are furthest towards. (The nearest landmark would call a head that looks halfway up to the top one
-    for the inside; on grids as coarse as these that is most of them.)"""
+    """Which of LANDMARKS points in a box's own coordinates are at, if at any: inside in the middle third of both
+    directions, else at the side they are furthest towards. (The nearest landmark would call a head that looks halfway
+    up to the top one for the inside; on grids as coarse as these that is most of them.)"""
     x, y = points.unbind(-1)
     sideways = torch.where(x < 0, LANDMARKS.index("left"), LANDMARKS.index("right"))
     upright = torch.where(y < 0, LANDMARKS.index("top"), LANDMARKS.index("bottom"))
@@ -99,6 +117,10 @@ def _overlap(low: Float[Tensor, " M"], high: Float[Tensor, " M"], cells: int) ->
 def _grown(boxes: Boxes, part: float) -> Boxes:
     margin = part * (boxes[:, 2:] - boxes[:, :2])
     return torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], dim=-1)
+
+
+def _sides(boxes: Boxes) -> Float[Tensor, "M 2"]:
+    return (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-6)
 
 
 def _middles(cells: int, like: Tensor) -> Float[Tensor, " n"]:
