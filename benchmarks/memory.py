@@ -1,12 +1,14 @@
 """Peak memory beside transformers', and whether it grows: each figure from a process of its own.
 
-    python -m benchmarks.memory [--threads 2] [--quick]
+    python -m benchmarks.memory [--rounds 3] [--threads 2] [--quick]
 
-The peak of a process's resident memory: the interpreter, torch, one of the two models and what it is doing.
+The peak of a process's resident memory: the interpreter, torch, one of the two models and what it is doing, four times.
+The median of a few processes, as what an allocator can use again differs by a tenth from one to the next.
 """
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 
@@ -64,7 +66,7 @@ def elsewhere(whose: str, what: str, times: int) -> list[float]:
 
 
 def main() -> None:
-    given = options(__doc__, rounds=1)
+    given = options(__doc__, rounds=3)
     print(HEADER)
     names = {
         "one": "one picture, 800 × 1066",
@@ -73,8 +75,12 @@ def main() -> None:
         "together": "training step, batch 2 at 640, both together",
     }
     for what, name in names.items():
-        peaks = {whose: elsewhere(whose, what, 2 if given.quick else 4)[-1] for whose in ("ours", "theirs")}
-        print(row(f"peak memory, {name}", peaks["ours"], peaks["theirs"], 0.8, "MB"), flush=True)
+        runs = [
+            [elsewhere(whose, what, 2 if given.quick else 4)[-1] for whose in ("ours", "theirs")]
+            for _ in range(given.rounds)
+        ]
+        mine, others = (statistics.median(column) for column in zip(*runs))
+        print(row(f"peak memory, {name}", mine, others, 0.8, "MB"), flush=True)
     times = 3 if given.quick else 30
     peaks = elsewhere("ours", "apart", times)
     early = peaks[min(2, len(peaks) - 1)]

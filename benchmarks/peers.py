@@ -27,6 +27,8 @@ def detector(recipe: str) -> tuple[Detector, Config]:
             module.running_var.uniform_(1.5, 3.0)
             module.weight.uniform_(0.5, 1.0)
             module.bias.normal_(0.0, 0.1)
+    for parameter in ours.heads.box.parameters():  # it starts with zeros, and then all boxes are alike
+        nn.init.normal_(parameter, 0.0, 0.1)
     return ours, config
 
 

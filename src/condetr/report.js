@@ -12,7 +12,7 @@ document.addEventListener("click", event => {
   const compare = (a, b) => {
     if (![...body.rows].some(row => key(row) !== null)) return sign * words(a).localeCompare(words(b));
     if (key(a) === null || key(b) === null) return (key(a) === null) - (key(b) === null);
-    return sign * (key(a) - key(b));
+    return sign * (key(a) - key(b) || words(a).localeCompare(words(b)));
   };
   body.append(...[...body.rows].sort(compare));
 });

@@ -222,11 +222,13 @@ def _column_key(cells: Sequence[Cell]) -> Callable[[Cell], str]:
 
 
 def _leading(cell: Cell) -> int | float | None:
-    """`12 (10 … 15)` is 12, `+0.3 %` is 0.3."""
-    if isinstance(cell, int | float):
-        return cell if math.isfinite(cell) else None
-    found = re.match(r"[+-]?\d[\d,]*(\.\d+)?", cell or "")
-    return float(found[0].replace(",", "")) if found else None
+    """`12 (10 … 15)` is 12, `+0.3 %` is 0.3, and `2nd` is a word."""
+    if isinstance(cell, str):
+        found = re.match(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?(?=[ %(]|$)", cell)
+        cell = float(found[0].replace(",", "")) if found else None
+    if cell is None or not math.isfinite(cell):
+        return None
+    return int(cell) if isinstance(cell, int) else float(cell)  # neither bool nor numpy's, which JavaScript cannot read
 
 
 def _figcaption(text: str) -> str:

@@ -31,6 +31,9 @@ def test_a_model_that_is_sooner_takes_fewer_epochs_and_one_that_is_later_more():
         [*slow_and_fast(3), *(curve("third", ramp(0.02, 40), s) for s in range(3))], "fast"
     )
     assert "fewer epochs than" not in later
+    third = written([*slow_and_fast(3), *(curve("third", ramp(0.02, 40), s) for s in range(3))], "fast")
+    assert "seed by seed 2.40 (2.40 … 2.40) times more" in third
+    assert "times fewer" not in third
 
 
 def test_how_many_seeds_missed_a_level_is_counted():
@@ -46,6 +49,7 @@ def test_too_few_evaluations_are_said_to_be_too_few():
     page = written([curve(m, [0.1, 0.3], s) for s in range(2) for m in ("slow", "fast")], "slow")
     assert "Less than 3 evaluations were made in 2 epochs" in page
     assert "did not reach" not in page
+    assert "got there" not in page
 
 
 def test_two_seeds_have_a_range_and_neither_an_interval_nor_a_p():
@@ -53,6 +57,25 @@ def test_two_seeds_have_a_range_and_neither_an_interval_nor_a_p():
     assert "seeds 0.300 – 0.600" in page
     assert "too few seeds to say (2)" in page
     assert "0.000 – 1.000" in page  # Student's interval of two seeds, as far as an AP goes
+
+
+def test_a_model_without_a_run_of_the_schedule_has_no_line():
+    page = written([curve("a", ramp(0.1, 10)), curve("b", ramp(0.1, 20))], "a")
+    assert "AP while learning" in page
+
+
+def test_where_nobody_has_learned_nobody_is_compared():
+    page = written([curve(model, [0.0] * 6, s) for s in range(3) for model in ("slow", "fast")], "slow")
+    assert "No model has learned anything within 6 epochs" in page
+    assert "best model's" not in page
+
+
+def test_a_seed_in_which_the_reference_learned_nothing_blames_no_model():
+    curves = slow_and_fast(3)
+    curves[-2] = curve("slow", [0.0] * 40, 2)
+    page = written(curves, "slow")
+    assert "got there" not in page
+    assert "times fewer" in page
 
 
 def test_a_reference_that_was_best_at_its_end_is_said_to_have_been():

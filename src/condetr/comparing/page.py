@@ -27,6 +27,7 @@ from .words import (
     spread_words,
     still_learning,
     times,
+    too_few,
 )
 
 COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
@@ -65,16 +66,16 @@ def page(
 
 def _headline(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
     rivals = [t for t in comparison.targets if t.share == HEADLINE and t.model != comparison.reference]
-    if not comparison.begun:
-        page.text(not_begun(comparison))
+    if why := too_few(comparison, HEADLINE) if comparison.begun else not_begun(comparison):
+        page.text(why)
         rivals = []
     if len(rivals) == 1:
         page.text(sentence(rivals[0], comparison))
     tiles: list[tuple[str, Cell, str]] = []
     for target in rivals:
-        times, words = how_many_times(target.ratio_epochs.median)
+        many, words = how_many_times(target.ratio_epochs.median)
         level = f"{HEADLINE:.0%} of its best AP"
-        tiles.append((target.model, times, f"{words} {comparison.reference} to {level}{seed_range(target)}"))
+        tiles.append((target.model, many, f"{words} {comparison.reference} to {level}{seed_range(target)}"))
     page.numbers(tiles)
     finals = [final for model in models if (final := _final(comparison, model)) is not None]
     page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {spread_words(f)}") for f in finals])
@@ -103,11 +104,13 @@ def _curves(page: Page, comparison: Comparison, curves: Sequence[Curve], models:
     page.text(
         f"The longest schedule, {comparison.longest} epochs. Line: median of the seeds. Shade: from the lowest to the "
         "highest. By minutes seeds were not measured at the same moments: each is interpolated, as far as all of them "
-        "go; evaluations are in the minutes."
+        "go. The minutes include evaluations."
     )
 
 
 def _line(plot: Axes, curves: Sequence[Curve], place: object, field: str, model: str, number: int) -> None:
+    if not curves:
+        return
     colour = COLOURS[number % len(COLOURS)]
     assert callable(place)
     xs = [[place(point) for point in curve.points] for curve in curves]
@@ -141,7 +144,8 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         f"Median over the seeds, range in brackets. Reached: the running median of {WINDOW} evaluations is at least "
         f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
         "number over the model's, taken seed by seed; above 1 is sooner. A seed that never reaches the level counts "
-        "as later than all others; – means that half of them or more did not."
+        "as later than all others; – means that half of them or more did not. Seeds in which the reference learned "
+        "nothing set no level, and are left out."
         + still_learning(comparison)
         + (
             "" if comparison.begun else f" As {comparison.reference} has not begun to learn, these levels mean nothing."

@@ -19,7 +19,8 @@ BEGUN = 0.1  # of the best AP of all models: a reference that stays below it set
 class Target:
     """When a model reached a share of the reference's best AP, and how many times sooner than the reference did.
 
-    A ratio is the reference's number over the model's, in the same seed: 3 is three times sooner.
+    A ratio is the reference's number over the model's, in the same seed: 3 is three times sooner. Seeds in which the
+    reference learned nothing set no level, and are left out.
     """
 
     model: str
@@ -113,6 +114,7 @@ def _target(
     seeds = [seed for seed in _seeds(table, model, epochs) if seed in theirs]
     if not seeds:
         return None
+    seeds = [seed for seed in seeds if table[reference, epochs, seed].best > 0] or seeds
     aims = [share * table[reference, epochs, seed].best for seed in seeds]
     own = [table[model, epochs, seed].reached(aim) if aim > 0 else None for seed, aim in zip(seeds, aims)]
     slow = [table[reference, epochs, seed].reached(aim) if aim > 0 else None for seed, aim in zip(seeds, aims)]

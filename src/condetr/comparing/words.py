@@ -10,6 +10,8 @@ def not_begun(comparison: Comparison) -> str:
     """Why there is no ratio to such a reference, and what would give one."""
     reference = comparison.reference
     best = max((t.ap.median or 0.0 for t in comparison.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
+    if not any(final.ap.mean for final in comparison.finals):
+        return f"No model has learned anything within {comparison.longest} epochs. Give longer schedules."
     return (
         f"{reference} has not begun to learn within {comparison.longest} epochs (best AP {best:.3f}, less than "
         f"{BEGUN:.0%} of the best model's), so how much sooner others passed its level says nothing. Longer schedules "
@@ -21,23 +23,25 @@ def sentence(target: Target, comparison: Comparison) -> str:
     reference, longest = comparison.reference, comparison.longest
     slow = next(t for t in comparison.targets if (t.model, t.share) == (reference, target.share))
     aim = f"{target.share:.0%} of {reference}'s best AP (AP {range_words(target.ap)})"
-    if not slow.epochs.reached:
-        return (
-            f"Less than {WINDOW} evaluations were made in {longest} epochs, too few to call any level reached. "
-            "Lower train.evaluate_every, or give more epochs."
-        )
     if target.epochs.median is None or slow.epochs.median is None:
         who = target if target.epochs.median is None else slow
         missed = f"{who.epochs.seeds - who.epochs.reached} of {counted(who.epochs.seeds, 'seed')}"
         return f"{who.model} did not reach {aim} within {longest} epochs in {missed}, so there is no ratio."
-    ratio = target.ratio_epochs.median or 0.0
-    if 0.95 <= ratio <= 1.05:
-        how = "the same number"
-    else:
-        how = f"{ratio:.1f} times fewer" if ratio > 1 else f"{1 / ratio:.1f} times more"
     return (
         f"{target.model} reached {aim} after {target.epochs.median:.0f} epochs, {reference} after "
-        f"{slow.epochs.median:.0f}: {how} (seed by seed: {times(target.ratio_epochs)} times)."
+        f"{slow.epochs.median:.0f}. Seed by seed: {ratio_words(target.ratio_epochs)}."
+    )
+
+
+def too_few(comparison: Comparison, share: float) -> str:
+    """Why no level can be called reached, or nothing where the reference itself reached its own."""
+    reference, longest = comparison.reference, comparison.longest
+    slow = next(t for t in comparison.targets if (t.model, t.share) == (reference, share))
+    if slow.epochs.reached:
+        return ""
+    return (
+        f"Less than {WINDOW} evaluations were made in {longest} epochs, too few to call any level reached. Lower "
+        "train.evaluate_every, or give more epochs."
     )
 
 
@@ -53,9 +57,9 @@ def still_learning(comparison: Comparison) -> str:
 def how_many_times(ratio: float | None) -> tuple[str, str]:
     """How many times fewer epochs, and the words that follow up to the reference's name."""
     if ratio is None:
-        return "–", "no number of epochs to set beside that of"
+        return "–", "no ratio to"
     if 0.95 <= ratio <= 1.05:
-        return "1.0 ×", "the epochs of"
+        return "1.0 ×", "about as many epochs as"
     return (f"{ratio:.1f} ×", "fewer epochs than") if ratio > 1 else (f"{1 / ratio:.1f} ×", "more epochs than")
 
 
@@ -63,7 +67,20 @@ def seed_range(target: Target) -> str:
     reached, seeds = target.epochs.reached, target.epochs.seeds
     if reached < seeds:
         return f"; {reached} of {counted(seeds, 'seed')} got there"
-    return "" if seeds == 1 else f"; seed by seed {times(target.ratio_epochs)} times fewer"
+    return "" if seeds == 1 else f"; seed by seed {ratio_words(target.ratio_epochs)}"
+
+
+def ratio_words(values: Spread) -> str:
+    """`2.20 (2.20 … 3.00) times fewer`, the median first; turned about where it is below 1."""
+    if values.median is None:
+        return "–"
+    if values.median >= 1:
+        return f"{times(values)} times fewer"
+    low, high = (None if value is None else 1 / value for value in (values.high, values.low))
+    shown = f"{1 / values.median:.2f}"
+    if values.seeds > 1:
+        shown += f" ({low:.2f} … {'never' if high is None else format(high, '.2f')})"
+    return f"{shown} times more"
 
 
 def spread_words(final: Final) -> str:
@@ -104,8 +121,8 @@ def times(values: Spread) -> str:
 def difference_words(value: Difference | None) -> tuple[str, float | None, str]:
     if value is None:
         return ("–", None, "–")
-    between = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
-    return (f"{value.mean:+.3f}{between}", value.holm if value.seeds >= FEWEST else None, value.verdict)
+    bounds = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
+    return (f"{value.mean:+.3f}{bounds}", value.holm if value.seeds >= FEWEST else None, value.verdict)
 
 
 def plain(value: object) -> str:

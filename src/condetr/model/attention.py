@@ -31,6 +31,7 @@ def attend(
     filled up with zeros, and the zeros left out again.
     """
     width = v.shape[-1]
+    assert not dropout or visible is None or visible.dtype == torch.bool
     if dropout and quick(q) and q.dtype == torch.float32:
         return attend_dropping(q, k, v, visible, dropout).transpose(1, 2).flatten(2)
     if dropout and q.device.type == "cpu":

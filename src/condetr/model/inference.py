@@ -41,7 +41,8 @@ class PlainForm(Form):
 
 
 class InferenceForm(Form):
-    """With the weights the detector had when this was made; built in a tenth of a second.
+    """Of the weights the detector has when this is made, in a tenth of a second. Where they change, make it anew: some
+    are shared with the detector, and what was computed of them is not.
 
     `precision` is what weights and activations are held in: float32 gives the detector's own answers, bfloat16 takes
     half the time on processors that have it and moves logits by some hundredths. Object queries, reference points and
@@ -73,7 +74,7 @@ class _Rounding(nn.Module):
 
 
 class CompiledForm(InferenceForm):
-    """The inference form as torch's compiler translates it when it is first asked, once for pictures of all sizes.
+    """The inference form as torch's compiler translates it when it is first asked, once for pictures of most sizes.
 
     That takes minutes on a CPU, and there needs a C++ compiler.
     """

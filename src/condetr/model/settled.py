@@ -131,11 +131,12 @@ class SettledSelfAttention(nn.Module):
     def __init__(self, plain: DecoupledSelfAttention, object_query: Queries) -> None:
         super().__init__()
         parts = (plain.query_content, plain.key_content, plain.value)
-        self.project = nn.Linear(plain.out.in_features, 3 * plain.out.in_features)
+        width = plain.out.in_features
+        self.project = torch.nn.utils.skip_init(nn.Linear, width, 3 * width)  # draws no random numbers
         self.project.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
         self.project.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
         position = torch.cat([plain.query_position(object_query), plain.key_position(object_query)], dim=-1)
-        self.register_buffer("position", F.pad(position, (0, plain.out.in_features)))
+        self.register_buffer("position", F.pad(position, (0, width)))
         self.out, self.heads = plain.out, plain.heads
 
     def forward(self, f: Queries) -> Queries:
