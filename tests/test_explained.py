@@ -23,9 +23,10 @@ from condetr.cli.pictures import explain as explain_command
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.explaining.explained import Asked, explain_pictures, point_of
-from condetr.explaining.explanation import explain, look, nothing_found
+from condetr.explaining.explanation import Explanation, explain
 from condetr.explaining.figure import figure, heated, png
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
+from condetr.explaining.scene import look, nothing_found
 from condetr.model.landmarks import LANDMARKS
 from condetr.predict import Predictor
 from condetr.predicting.sources import Found
@@ -78,7 +79,7 @@ def test_the_page_holds_every_map_to_8_bits(predictor, pictures, tmp_path, quick
             expected = scene.maps([query], layer)[:, :, 0].numpy()
             peaks = expected.max(axis=(-2, -1), keepdims=True)
             np.testing.assert_allclose(maps[i, layer] / 255, expected / peaks, atol=0.5 / 255 + 1e-4)
-            one = scene.explanation(query, int(scene.labels[-1, query]), layer)
+            one = Explanation.of(scene, query, int(scene.labels[-1, query]), layer)
             measured = np.array(picture["measured"][i][layer])
             np.testing.assert_array_equal(measured[..., 0], one.looks_at)
             np.testing.assert_allclose(measured[..., 1], 100 * one.inside, atol=0.51)

@@ -14,8 +14,9 @@ from condetr.checkpoint import Weights
 from condetr.config import Config, Data
 from condetr.data.samples import Sample
 from condetr.errors import CondetrError, PictureError
-from condetr.explaining.explanation import explain, look, nothing_found
+from condetr.explaining.explanation import Explanation, explain
 from condetr.explaining.head_roles import attention_shares, average, object_shares
+from condetr.explaining.scene import look, nothing_found
 from condetr.model.landmarks import LANDMARKS, coverage
 from condetr.predict import Predictor
 from condetr.types import Categories, Truth
@@ -197,7 +198,7 @@ def test_shares_of_one_picture_need_no_list(predictor, tmp_path):
 def test_shares_are_means_over_detections(predictor):
     measured = attention_shares(predictor, [PICTURE, PICTURE[:50]], threshold=0.01, layer=0)
     scenes = [look(predictor, picture, 0.01) for picture in (PICTURE, PICTURE[:50])]
-    seen = [s.explanation(int(q), 0, 0) for s in scenes for q in s.detections.queries.tolist()]
+    seen = [Explanation.of(s, int(q), 0, 0) for s in scenes for q in s.detections.queries.tolist()]
     assert measured.detections == len(seen) > 2
     np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
     assert measured.inside_uniform == pytest.approx(np.mean([one.inside_uniform for one in seen]))
@@ -224,7 +225,7 @@ def test_objects_are_seen_by_the_queries_that_fit_them_best(predictor, tmp_path)
     measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth)], layer=0)
     assert measured.detections == 2
     fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(scene.boxes[-1][None]))
-    seen = [scene.explanation(int(query), 0, 0) for query in fits.argmax(-1)]
+    seen = [Explanation.of(scene, int(query), 0, 0) for query in fits.argmax(-1)]
     np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
     bare = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
     with pytest.raises(CondetrError, match="no object is labelled"):

@@ -9,10 +9,11 @@ from ..errors import CondetrError
 from ..files import write_bytes
 from ..predict import Predictor
 from ..predicting.sources import Found
-from .explanation import ADVICE, Explanation, Point, Scene, Threshold, enough, layer_of, look, nothing_found
+from .explanation import Explanation
 from .figure import png
 from .head_roles import average
 from .page import MOST_DETECTIONS, ExplanationPage
+from .scene import ADVICE, Point, Scene, Threshold, enough, layer_of, look, nothing_found
 
 MOST_PICTURES = 24  # in one page
 NEAREST = 3  # queries whose maps the page holds for a point
@@ -90,7 +91,7 @@ def explain_pictures(predictor: Predictor, pictures: Sequence[Found], asked: Ask
             page.add(str(picture.below), scene, [] if everything else [one[:2] for one in chosen])
             stem = _stem(picture.below.stem, taken)
             for query, label, word in chosen if asked.at is None else chosen[:1]:
-                seen.append(scene.explanation(query, label, layer, asked.at))
+                seen.append(Explanation.of(scene, query, label, layer, asked.at))
                 path = out / f"{stem}-{word}-layer{layer}.png"
                 write_bytes(path, png(seen[-1]))
                 figures.append(path)

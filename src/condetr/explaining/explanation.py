@@ -1,49 +1,21 @@
-"""What a detector saw in one picture: where its queries looked, how their boxes moved, and what it nearly found.
+"""Where one query looked, and how it came to its box.
 
-`explain` answers for one detection; a `Scene` holds one forward pass, out of which any number of questions are
-answered. (The verb is no module called `explain`, so that `from condetr import explain` is the function.)
+`explain` answers for one detection; out of a `Scene` any number of `Explanation.of` are made. (The verb is no module
+called `explain`, so that `from condetr import explain` is the function.)
 """
 
 from dataclasses import dataclass
-from math import floor
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..boxes import cxcywh_to_xyxy
 from ..data.pictures import Source
-from ..data.prepare import open_picture
-from ..detections import Detections, best
 from ..errors import CondetrError
-from ..model.gaze import Part, Witnessed, witness
+from ..model.gaze import Part
 from ..model.landmarks import extremities, looks_at, mass_centre, peak, shares
 from ..predict import Predictor
 from ..shapes import Float, Int, UInt8
-from ..types import Categories
-
-Point = tuple[float | int, float | int]
-Threshold = float | Literal["best"]
-
-ADVICE = "Lower the threshold, or ask about a point: --at X,Y"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the picture.
-
-    `covers`: the box holds the point. `kept`: the query is among the detections; if not, its score is too low.
-    """
-
-    query: int
-    label: int
-    name: str
-    score: float
-    box: tuple[float, float, float, float]
-    reference: Point
-    covers: bool
-    kept: bool
+from .scene import Candidate, Point, Scene, Threshold, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,130 +60,30 @@ class Explanation:
     encoder: Float[np.ndarray, "T H h w"]
     nearest: tuple[Candidate, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One picture, seen once. `boxes` (xyxy), `scores` and `labels` are every query's best class at every stage.
-
-    `detections` score at least the threshold; `all_detections` are the answers without one. Pixels of the picture.
-    """
-
-    picture: UInt8[np.ndarray, "height width 3"]
-    categories: Categories
-    threshold: Threshold
-    detections: Detections
-    all_detections: Detections
-    boxes: Float[np.ndarray, "S N 4"]
-    scores: Float[np.ndarray, "S N"]
-    labels: Int[np.ndarray, "S N"]
-    references: Float[np.ndarray, "N 2"]
-    witnessed: Witnessed
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return (self.picture.shape[1], self.picture.shape[0])
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the attention maps."""
-        return tuple(self.witnessed.padding.shape[1:])  # type: ignore[return-value]
-
-    @property
-    def heads(self) -> int:
-        return self.witnessed.cross[0].attention.heads
-
-    def layer(self, number: int) -> int:
-        """A decoder layer's number counted from 0, from one that may count from the end."""
-        return layer_of(number, len(self.witnessed.cross))
-
-    def detection(self, number: int) -> tuple[int, int]:
-        """Query and label of a detection, counted from 0, the best."""
-        count = len(self.detections)
-        if not count:
-            raise CondetrError(f"detection {number}: {nothing_found(self)}. {ADVICE}")
-        if not _is_whole(number) or not 0 <= number < count:
-            raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
-        return int(self.detections.queries[number]), int(self.detections.labels[number])
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return self.witnessed.parts
-
-    def maps(self, queries: list[int], layer: int) -> Float[Tensor, "P H M h w"]:
-        """Where queries look in one decoder layer, in the parts that `parts` names."""
-        chosen = torch.tensor([queries], device=self.witnessed.padding.device)
-        return self.witnessed.gaze(layer, chosen).maps[:, 0].cpu()
-
-    def relative(self, queries: list[int]) -> Float[Tensor, "M 4"]:
-        """The queries' boxes (xyxy) in parts of the picture's sides."""
-        return torch.tensor(self.boxes[-1, queries] / np.array([*self.size, *self.size], dtype=np.float32))
-
-    def encoder_maps(self, layer: int, points: list[Point]) -> Float[np.ndarray, "M H h w"]:
-        """Where the cells at some points look in the self-attention of one encoder layer."""
-        rows, columns = self.grid
-        (width, height) = self.size
-        cells = [
-            min(int(y * rows / height), rows - 1) * columns + min(int(x * columns / width), columns - 1)
-            for x, y in points
-        ]
-        chosen = torch.tensor([cells], device=self.witnessed.padding.device)
-        return self.witnessed.self_attention(layer, chosen)[0].transpose(0, 1).cpu().numpy()
-
-    def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
-        """The queries whose answer is about a point: boxes that hold it, best score first, then the nearest boxes."""
-        x, y = self.inside(at)
-        boxes, scores, labels = self.boxes[-1], self.scores[-1], self.labels[-1]
-        beyond = np.maximum(np.maximum(boxes[:, :2] - [x, y], [x, y] - boxes[:, 2:]), 0)
-        distance = np.linalg.norm(beyond, axis=1)
-        kept = set(self.detections.queries.tolist())
-        return tuple(
-            Candidate(
-                query=query,
-                label=int(labels[query]),
-                name=self.categories.name(int(labels[query])),
-                score=float(scores[query]),
-                box=tuple(boxes[query].tolist()),
-                reference=tuple(self.references[query].tolist()),
-                covers=bool(distance[query] == 0),
-                kept=query in kept,
-            )
-            for query in np.lexsort((-scores, distance))[:limit].tolist()
-        )
-
-    def inside(self, at: Point) -> Point:
-        """The point itself, if it is one of the picture."""
-        width, height = self.size
-        try:
-            x, y = (float(number) for number in at)
-        except (TypeError, ValueError):
-            raise CondetrError(f"at {at!r}: a point is two numbers, (x, y) in pixels of the picture") from None
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise CondetrError(f"at {x:g},{y:g}: outside the picture, which is {width} x {height} pixels")
-        return x, y
-
-    def explanation(self, query: int, label: int, layer: int, at: Point | None = None) -> Explanation:
+    @classmethod
+    def of(cls, scene: Scene, query: int, label: int, layer: int, at: Point | None = None) -> "Explanation":
         """Where a query looked on its way to its answer; `at` is the point that the encoder looks from."""
-        layer = self.layer(layer)
-        width, height = self.size
+        layer = scene.layer(layer)
+        width, height = scene.size
         scale = np.array([width, height], dtype=np.float32)
-        box = self.boxes[-1, query]
-        relative, maps = self.relative([query]), self.maps([query], layer)
+        box = scene.boxes[-1, query]
+        relative, maps = scene.relative([query]), scene.maps([query], layer)
         places, tops, falls = mass_centre(maps), peak(maps), shares(maps, relative)
         middle = ((box[:2] + box[2:]) / 2).clip(0, scale)
-        point = self.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
-        within = [self.encoder_maps(i, [point])[0] for i in range(len(self.witnessed.encoder))]
-        return Explanation(
-            picture=self.picture,
+        point = scene.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
+        within = [scene.encoder_maps(i, [point])[0] for i in range(len(scene.witnessed.encoder))]
+        return cls(
+            picture=scene.picture,
             query=query,
             label=label,
-            name=self.categories.name(label),
-            score=self.score(query, label),
-            kept=bool(((self.detections.queries == query) & (self.detections.labels == label)).any()),
+            name=scene.categories.name(label),
+            score=scene.score(query, label),
+            kept=bool(((scene.detections.queries == query) & (scene.detections.labels == label)).any()),
             box=box,
-            reference=self.references[query],
+            reference=scene.references[query],
             extremities=extremities(torch.tensor(box)).numpy(),
             layer=layer,
-            parts=self.parts,
+            parts=scene.parts,
             maps=maps[:, :, 0].numpy(),
             mass_centres=places[:, :, 0].numpy() * scale,
             peaks=tops[:, :, 0].numpy() * scale,
@@ -220,44 +92,15 @@ class Scene:
             border=falls.border[..., 0].numpy(),
             inside_uniform=falls.inside_uniform.item(),
             border_uniform=falls.border_uniform.item(),
-            stage_boxes=self.boxes[:, query],
-            stage_scores=self.scores[:, query],
-            stage_labels=self.labels[:, query],
-            stage_names=tuple(self.categories.name(stage) for stage in self.labels[:, query].tolist()),
+            stage_boxes=scene.boxes[:, query],
+            stage_scores=scene.scores[:, query],
+            stage_labels=scene.labels[:, query],
+            stage_names=tuple(scene.categories.name(stage) for stage in scene.labels[:, query].tolist()),
             point=point,
             asked=at is not None,
-            encoder=np.stack(within) if within else np.empty((0, maps.shape[1], *self.grid), np.float32),
-            nearest=self.nearest(point),
+            encoder=np.stack(within) if within else np.empty((0, maps.shape[1], *scene.grid), np.float32),
+            nearest=scene.nearest(point),
         )
-
-    def score(self, query: int, label: int) -> float:
-        """What a query answers a label with."""
-        found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
-        return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
-
-
-def look(predictor: Predictor, picture: Source, threshold: Threshold = 0.5) -> Scene:
-    """Show a picture to a detector, in one ordinary forward pass. Raises PictureError for one that cannot be read."""
-    pixels = open_picture(picture)
-    size = (pixels.shape[1], pixels.shape[0])
-    witnessed = witness(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
-    predictions = witnessed.predictions
-    (detections,) = best(predictions, predictor.scoring, [size], predictor.categories)
-    real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
-    scores, which = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
-    scale = np.array([*size, *size], dtype=np.float32)
-    return Scene(
-        picture=pixels,
-        categories=predictor.categories,
-        threshold=threshold,
-        detections=detections.above(predictor.bar(threshold)),
-        all_detections=detections,
-        boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
-        scores=scores.cpu().numpy(),
-        labels=real[which].cpu().numpy(),
-        references=witnessed.reference[0].cpu().numpy() * scale[:2],
-        witnessed=witnessed,
-    )
 
 
 def explain(
@@ -278,33 +121,6 @@ def explain(
         if detection is not None:
             raise CondetrError("give a detection or a point, not both")
         candidate = scene.nearest(at, limit=1)[0]
-        return scene.explanation(candidate.query, candidate.label, layer, at)
+        return Explanation.of(scene, candidate.query, candidate.label, layer, at)
     query, label = scene.detection(0 if detection is None else detection)
-    return scene.explanation(query, label, layer)
-
-
-def layer_of(number: int, layers: int) -> int:
-    """A layer's number counted from 0, from one that may count from the end. Raises CondetrError if there is none."""
-    if not _is_whole(number) or not -layers <= number < layers:
-        raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
-    return int(number) % layers
-
-
-def enough(threshold: Threshold) -> str:
-    """What a detection scores, in words."""
-    return (
-        "what the weights recommend for its class, or more" if threshold == "best" else f"{float(threshold):g} or more"
-    )
-
-
-def nothing_found(scene: Scene) -> str:
-    """Why there is no detection. The score is rounded down, so that it never seems to reach the threshold."""
-    best = scene.all_detections
-    if not len(best):
-        return f"nothing scores {enough(scene.threshold)}; there is no answer at all"
-    score = floor(1000 * float(best.scores[0])) / 1000
-    return f"nothing scores {enough(scene.threshold)}; the best is {best.names[0]} with {score:.3f}"
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return Explanation.of(scene, query, label, layer)

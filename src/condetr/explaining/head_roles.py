@@ -16,7 +16,8 @@ from ..model.gaze import Part
 from ..model.landmarks import LANDMARKS, distances
 from ..predict import Predictor
 from ..shapes import Float
-from .explanation import Explanation, Threshold, enough, look
+from .explanation import Explanation
+from .scene import Threshold, enough, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def attention_shares(
     for picture in sources:
         scene = look(predictor, picture, threshold)
         queries, labels = scene.detections.queries.tolist(), scene.detections.labels.tolist()
-        seen += [scene.explanation(query, label, layer) for query, label in zip(queries, labels)]
+        seen += [Explanation.of(scene, query, label, layer) for query, label in zip(queries, labels)]
     if not seen:
         raise CondetrError(f"nothing scores {enough(threshold)} in these pictures. Lower the threshold")
     return average(seen)
@@ -79,7 +80,7 @@ def object_shares(predictor: Predictor, samples: Iterable[Sample], layer: int = 
             continue
         scene = look(predictor, sample.path)
         fit = generalized_iou(*(torch.as_tensor(b) for b in (sample.truth.boxes[objects, None], scene.boxes[-1][None])))
-        seen += [scene.explanation(q, int(scene.labels[-1, q]), layer) for q in fit.argmax(-1).tolist()]
+        seen += [Explanation.of(scene, q, int(scene.labels[-1, q]), layer) for q in fit.argmax(-1).tolist()]
     if not seen:
         raise CondetrError("no object is labelled in these pictures: there is nothing to look at")
     return average(seen)

@@ -16,8 +16,8 @@ from ..model.landmarks import LANDMARKS, looks_at, shares
 from ..report import LONGEST_SIDE, Cell, Page
 from ..shapes import UInt8
 from ..types import Categories
-from .explanation import Point, Scene, nothing_found
 from .head_roles import AttentionShares
+from .scene import Point, Scene, nothing_found
 
 BUDGET = 6_000_000  # bytes of maps in a page before they are packed: the packed page stays below about 5 MB
 MOST_DETECTIONS = 20  # of one picture
