@@ -1,20 +1,16 @@
 """Train models side by side on the same data, and say how much sooner one learns than another."""
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .comparing import study
-from .comparing.curve import Curve, Point
-from .comparing.page import page
+from .comparing.compared import Advanced, Compared, Ended, Event, Planned, Told, recomputed, write
 from .comparing.rehearsal import seconds_per_epoch
-from .comparing.runner import Advanced, Ended, run_all
-from .comparing.statistics import Comparison
+from .comparing.runner import run_all
 from .comparing.statistics import compare as count
 from .comparing.study import Asked, Fitted, Run
 from .comparing.variants import configs, default_base
@@ -26,10 +22,10 @@ from .engine.claim import claimed
 from .engine.device import available
 from .engine.interrupt import heeded
 from .errors import CondetrError, ConfigError, DataError
-from .files import write_text
-from .training.plan import counted, duration, pictures
 from .training.resolution import sized
 from .training.run_folder import fingerprint
+
+__all__ = ["Advanced", "Compared", "Ended", "Event", "Interrupted", "Planned", "compare", "recomputed"]
 
 HELD_OUT_SEED = 42  # one division for all models and seeds
 
@@ -40,38 +36,6 @@ class Interrupted(CondetrError):
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
         self.status = 128 + number
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What will happen: `seconds` for what is left to do is an estimate (None when nothing is)."""
-
-    data: DataSet
-    asked: Asked
-    fitted: Fitted
-    runs: tuple[Run, ...]
-    left: tuple[Run, ...]
-    seconds: float | None
-    per_epoch: dict[str, float]
-    jobs: int
-    device: str
-    out: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What a study has shown. `unfinished` are the names of runs that are not done, `problems` why, where known."""
-
-    planned: Planned
-    curves: tuple[Curve, ...]
-    comparison: Comparison
-    parameters: dict[str, int]
-    unfinished: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
-Event = Planned | Advanced | Ended
-Told = Callable[[Event], None]
 
 
 def compare(
@@ -216,71 +180,6 @@ def _compared(planned: Planned, problems: Sequence[str]) -> Compared:
     parameters = {run.model: outcome.parameters for run, outcome in found.items()}
     unfinished = tuple(run.name for run, outcome in outcomes.items() if outcome is None)
     return Compared(planned, curves, comparison, parameters, unfinished, tuple(problems))
-
-
-def write(compared: Compared, folder: Path) -> None:
-    """Write `comparison.json` and `report.html`."""
-    write_text(folder / "comparison.json", json.dumps(as_json(compared), indent=1) + "\n")
-    planned = compared.planned
-    page(
-        compared.comparison, compared.curves, planned.asked, planned.fitted, planned.data, compared.parameters,
-        compared.unfinished, (planned.device, planned.jobs),
-    ).save(folder / "report.html")  # fmt: skip
-
-
-def as_json(compared: Compared) -> dict[str, Any]:
-    """Everything as plain values: `runs` are the measurements, `results` is what `recomputed` makes of them."""
-    planned = compared.planned
-    return {
-        "data": {"name": planned.data.name, "pictures": pictures(planned.data)},
-        "asked": planned.asked.plain(),
-        "planned": asdict(planned.fitted),
-        "machine": {"device": planned.device, "jobs": planned.jobs, "torch": torch.__version__},
-        "parameters": compared.parameters,
-        "unfinished": list(compared.unfinished),
-        "runs": [asdict(curve) for curve in compared.curves],
-        "results": asdict(compared.comparison),
-    }
-
-
-def recomputed(values: Mapping[str, Any]) -> Comparison:
-    """The results again, from the `runs` of a comparison.json alone."""
-    curves = [
-        Curve(
-            **{key: run[key] for key in ("model", "epochs", "seed")},
-            points=tuple(Point(**point) for point in run["points"]),
-            interval=tuple(run["interval"]) if run["interval"] else None,
-        )
-        for run in values["runs"]
-    ]
-    return count(curves, values["asked"]["reference"])
-
-
-def lines(event: Event) -> list[str]:
-    """What an event says to a person: the plan in a few lines, a finished run in one."""
-    if isinstance(event, Advanced):
-        return []
-    if isinstance(event, Ended):
-        how = "failed: " + event.problem if event.problem else f"done in {duration(event.seconds)}"
-        return [f"{event.run.name}: {how}{_final(event)}"]
-    asked, fitted = event.asked, event.fitted
-    sizes = ", ".join(f"{number:,} {name}" for name, number in pictures(event.data).items())
-    sides = sorted({config.data.size for config in asked.models.values()})
-    schedules = ", ".join(map(str, fitted.epochs))
-    done = len(event.runs) - len(event.left)
-    left = "nothing is left to do" if event.seconds is None else f"about {duration(event.seconds)} to go"
-    plan = [
-        f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
-        f"{', '.join(asked.models)}; reference {asked.reference}",
-        f"schedules of {schedules} epochs, {counted(fitted.seeds, 'seed')}: {len(event.runs)} runs, {done} done, "
-        f"{left} on {event.device}, {event.jobs} at a time",
-    ]
-    return [*plan, *([f"to fit {asked.budget:g} minutes: {'; '.join(fitted.notes)}"] if fitted.notes else [])]
-
-
-def _final(event: Ended) -> str:
-    outcome = None if event.problem else study.finished(event.run, None)
-    return f", AP {outcome.points[-1].ap:.3f}" if outcome else ""
 
 
 def _devices(name: str) -> list[str]:

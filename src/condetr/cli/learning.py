@@ -86,7 +86,8 @@ def compare(
 
     from .. import compare as verb
     from ..comparing import variants
-    from ..comparing.terminal import shown
+    from ..comparing.compared import Event
+    from ..comparing.terminal import lines, shown
     from .bar import bar
 
     if (models is None) == (study is None):
@@ -101,13 +102,13 @@ def compare(
     done, total = 0, 0
     with bar("epochs", console) as count:
 
-        def tell(event: verb.Event) -> None:
+        def tell(event: Event) -> None:
             nonlocal done, total
             if isinstance(event, verb.Planned):
                 total = sum(run.epochs for run in event.left)
             done += isinstance(event, verb.Advanced)
             count(done, total)
-            for line in verb.lines(event):
+            for line in lines(event):
                 console.print(line, markup=False)
 
         compared = verb.compare(

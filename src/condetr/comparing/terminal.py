@@ -1,10 +1,14 @@
-"""A comparison at a terminal: what each schedule ended with, and when each model reached the reference's level."""
+"""A comparison at a terminal: its plan and its runs, what each schedule ended with, and when levels were reached."""
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..training.plan import counted, duration, pictures
+from . import study
+from .compared import Event
+from .runner import Advanced, Ended
 from .spread import FEWEST, Difference, Interval, Spread
 from .statistics import Comparison
 from .words import not_begun
@@ -31,6 +35,33 @@ def shown(comparison: Comparison) -> RenderableType:
     if not comparison.begun:
         levels = (Text(not_begun(comparison)),)
     return Group(Text(f"after complete schedules; the gap is to {reference}", style="bold"), ends, *levels)
+
+
+def lines(event: Event) -> list[str]:
+    """What an event says to a person: the plan in a few lines, a finished run in one."""
+    if isinstance(event, Advanced):
+        return []
+    if isinstance(event, Ended):
+        how = "failed: " + event.problem if event.problem else f"done in {duration(event.seconds)}"
+        return [f"{event.run.name}: {how}{_final_ap(event)}"]
+    asked, fitted = event.asked, event.fitted
+    sizes = ", ".join(f"{number:,} {name}" for name, number in pictures(event.data).items())
+    sides = sorted({config.data.size for config in asked.models.values()})
+    schedules = ", ".join(map(str, fitted.epochs))
+    done = len(event.runs) - len(event.left)
+    left = "nothing is left to do" if event.seconds is None else f"about {duration(event.seconds)} to go"
+    plan = [
+        f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
+        f"{', '.join(asked.models)}; reference {asked.reference}",
+        f"schedules of {schedules} epochs, {counted(fitted.seeds, 'seed')}: {len(event.runs)} runs, {done} done, "
+        f"{left} on {event.device}, {event.jobs} at a time",
+    ]
+    return [*plan, *([f"to fit {asked.budget:g} minutes: {'; '.join(fitted.notes)}"] if fitted.notes else [])]
+
+
+def _final_ap(event: Ended) -> str:
+    outcome = None if event.problem else study.finished(event.run, None)
+    return f", AP {outcome.points[-1].ap:.3f}" if outcome else ""
 
 
 def _table(first: str, *others: str) -> Table:
