@@ -18,6 +18,7 @@ from torch import Tensor
 from benchmarks.pairing import HEADER, Work, options, row
 from benchmarks.peers import as_they_take, detector, transformers_of
 from benchmarks.training import some_targets, step, their_step
+from condetr.model.folded import fold
 from condetr.model.inference import InferenceForm
 from condetr.types import Images
 
@@ -48,8 +49,9 @@ def own(what: str, pictures: list[Tensor]) -> Work:
     images = Images.pad(pictures)
     if what == "together":
         return step(model, config, [images], some_targets(2, 7))
+    fold(model)  # as Predictor.load does, which holds both
     form = InferenceForm(model, torch.float32)
-    return lambda: (form.answer(images), model)  # a Predictor holds both
+    return lambda: (form.answer(images), model)
 
 
 def peer(what: str, pictures: list[Tensor]) -> Work:

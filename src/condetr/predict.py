@@ -22,6 +22,7 @@ from .detections import Detections, best
 from .engine.device import available
 from .errors import CondetrError, PictureError
 from .model.detector import Detector
+from .model.folded import fold
 from .model.inference import CompiledForm, Form, InferenceForm, PlainForm
 from .shapes import UInt8
 from .types import Images
@@ -67,9 +68,16 @@ class Predictor:
         fast: bool = True,
         compile: bool = False,
     ) -> "Predictor":
-        """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise."""
+        """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise.
+
+        With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the inference form
+        then shares.
+        """
         device = available(device)
-        return cls(load(source, device), device, precision, fast=fast, compile=compile)
+        weights = load(source, device)
+        if fast:
+            fold(weights.detector)
+        return cls(weights, device, precision, fast=fast, compile=compile)
 
     def __call__(
         self, pictures: Source | Sequence[Source], threshold: float | Literal["best"] = 0.5, batch: int = 8

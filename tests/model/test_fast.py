@@ -12,6 +12,7 @@ from condetr import config
 from condetr.model.attention import attend
 from condetr.model.backbone import FrozenBatchNorm, convolution
 from condetr.model.dropping import Dropout, ReLUDropout, attend_dropping, drop
+from condetr.model.folded import Convolution, fold
 from condetr.model.inference import InferenceForm
 from condetr.model.kernels import Linear
 from condetr.types import Images, Predictions
@@ -69,6 +70,25 @@ def test_the_inference_form_leaves_the_detector_alone():
     assert [name for name, _ in detector.named_modules()] == names
     for name, tensor in detector.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["detr", "diagonal", "bottlenecks", "DC5", "nano", "channel norm"])
+def test_folded_for_good_it_answers_the_same_and_its_form_has_no_convolution_of_its_own(name: str):
+    detector, images = shaken(VARIANTS[name], classes=5), some_images((70, 101), (33, 90))
+    with torch.inference_mode():
+        before = detector.answer(images)
+    fold(detector)
+    form = InferenceForm(detector, torch.float32)
+    with torch.inference_mode():
+        assert_same(detector.answer(images), before)
+        assert_same(form.answer(images), before)
+    own = {tensor.data_ptr() for tensor in detector.state_dict().values()}
+    convolutions = [part for part in form.modules() if isinstance(part, Convolution)]
+    assert all(part.weight.data_ptr() in own for part in convolutions)
+    assert name in ("channel norm", "nano") or len(convolutions) > 5
+    for norm in detector.modules():
+        if isinstance(norm, FrozenBatchNorm):
+            assert (norm.affine()[0] == 1).all()
 
 
 def test_the_pictures_it_was_given_are_as_they_were():
@@ -225,6 +245,7 @@ def test_the_detector_is_one_graph():
 
 COMPILE = """
 import torch
+from condetr.model.folded import Convolution, fold
 from condetr.model.inference import InferenceForm
 from condetr.types import Images
 from tests.tiny import TINY, shaken

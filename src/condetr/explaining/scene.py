@@ -21,7 +21,7 @@ from ..types import Categories
 Point = tuple[float | int, float | int]
 Threshold = float | Literal["best"]
 
-ADVICE = "Lower the threshold, or ask about a point: --at X,Y"
+ADVICE = "Lower the threshold (`best` is what the weights recommend, if they do), or ask about a point: --at X,Y"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,17 @@ class FrozenBatchNorm(Norm):
     def folded(self, conv: nn.Conv2d) -> tuple[Float[Tensor, "o i k k"], Float[Tensor, " o"]]:
         """Weight and bias of the one convolution that does what `conv` and then this norm do."""
         scale, shift = self.affine()
-        return conv.weight * scale[:, None, None, None], shift
+        return conv.weight if bool((scale == 1).all()) else conv.weight * scale[:, None, None, None], shift
+
+    @torch.no_grad()
+    def fold_into(self, conv: nn.Conv2d) -> None:
+        """Give the scale to `conv` for good, in its weight, channels last; the norm keeps the shift alone."""
+        weight, shift = self.folded(conv)
+        conv.weight.data = weight.detach().contiguous(memory_format=torch.channels_last)
+        self.weight.fill_(1.0)
+        self.bias.copy_(shift)
+        self.running_mean.zero_()
+        self.running_var.fill_(1 - 1e-5)  # to which affine() adds the rest
 
     def affine(self) -> tuple[Float[Tensor, " o"], Float[Tensor, " o"]]:
         """The norm is scale · x + shift."""

@@ -6,6 +6,7 @@ with the shortcut) is done while the result is still in the processor's cache.
 
 from collections.abc import Iterable, Iterator
 from copy import copy
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from ..shapes import Float
 from ..types import Images
-from .backbone import BasicBlock, Bottleneck, FeatureMap, Features, FrozenBatchNorm, ResNet
+from .backbone import BasicBlock, Bottleneck, FeatureMap, Features, FrozenBatchNorm, Projection, ResNet
 from .kernels import fused
 
 After = Literal["none", "relu"]
@@ -58,6 +59,19 @@ class Convolution(nn.Module):
                 x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, after, [], ""
             )
         return _finish(after, F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation))
+
+
+def fold(module: nn.Module) -> None:
+    """Give the scales of a module's frozen batch norms to its own convolutions, for good.
+
+    It answers the same, to rounding, and an inference form made of it afterwards holds its convolutions' weights with
+    it, once. For a module that nobody else learns with or saves.
+    """
+    for part in module.modules():
+        if isinstance(part, ResNet | BasicBlock | Bottleneck | Projection):
+            for conv, norm in pairwise(part.children()):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm):
+                    norm.fold_into(conv)
 
 
 class FoldedBlock(nn.Module):
