@@ -69,6 +69,9 @@ class Norm(nn.Module, ABC):
     def after(self, conv: nn.Conv2d, x: Features) -> Features: ...
 
 
+EPSILON = 1e-5  # that the published batch norms add to a variance
+
+
 class FrozenBatchNorm(Norm):
     """Batch norm with the statistics and the affine map of pretraining, as buffers: one scale and shift a channel."""
 
@@ -97,11 +100,11 @@ class FrozenBatchNorm(Norm):
         self.weight.fill_(1.0)
         self.bias.copy_(shift)
         self.running_mean.zero_()
-        self.running_var.fill_(1 - 1e-5)  # to which affine() adds the rest
+        self.running_var.fill_(1 - EPSILON)  # the scale is then exactly 1
 
     def affine(self) -> tuple[Float[Tensor, " o"], Float[Tensor, " o"]]:
         """The norm is scale · x + shift."""
-        scale = self.weight * (self.running_var + 1e-5).rsqrt()
+        scale = self.weight * (self.running_var + EPSILON).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
     def after(self, conv: nn.Conv2d, x: Features) -> Features:

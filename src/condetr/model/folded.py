@@ -148,7 +148,7 @@ def _finish(after: After, x: Tensor) -> Tensor:
 
 def faster(module: nn.Module) -> nn.Module:
     """The same computation, with nothing left to learn: parameters become buffers, which share memory with them but
-    for folded convolutions."""
+    for convolutions that are folded here and not before (`fold`)."""
     match module:
         case ResNet() if isinstance(module.bn1, FrozenBatchNorm):
             return FoldedResNet(module)
