@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from benchmarks.pairing import HEADER, options, row, seconds
 from condetr.detections import Detections
-from condetr.measure import Scorer
+from condetr.metrics import Scorer
 from condetr.types import Categories, Truth
 
 CATEGORIES = Categories(tuple(range(1, 81)), tuple(f"class {i}" for i in range(80)))

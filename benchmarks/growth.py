@@ -28,13 +28,13 @@ from benchmarks.pairing import options, seconds
 from condetr import config, recipes
 from condetr.build import build_detector
 from condetr.config import Data
-from condetr.data.digits import make_digits
-from condetr.data.loader import Loader
-from condetr.data.memory import FromFile
-from condetr.data.transforms import Augment
-from condetr.model.inference import InferenceForm
-from condetr.train import train
+from condetr.datasets.digits import make_digits
+from condetr.images.augment import Augment
+from condetr.images.cache import FromFile
+from condetr.images.loader import Loader
+from condetr.runtime.forms import InferenceForm
 from condetr.training.progress import Epoch
+from condetr.training.train import train
 from condetr.types import Images
 
 

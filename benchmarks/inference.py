@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.pairing import HEADER, options, row, seconds
 from benchmarks.peers import as_they_take, detector, transformers_of
-from condetr.model.inference import InferenceForm
+from condetr.runtime.forms import InferenceForm
 from condetr.types import Images, Predictions
 
 CASES = {

@@ -20,13 +20,12 @@ from PIL import Image
 
 from benchmarks.pairing import HEADER, Work, options, row, seconds
 from condetr.config import Data, parse
-from condetr.data.digits import PHOTOS
-from condetr.data.loader import EvaluationLoader, Loader
-from condetr.data.memory import FromFile, FromMemory
-from condetr.data.prepare import Prepare, picture_size
-from condetr.data.samples import Sample
-from condetr.data.transforms import Augment
-from condetr.types import Truth
+from condetr.datasets.digits import PHOTOS
+from condetr.images.augment import Augment
+from condetr.images.cache import FromFile, FromMemory
+from condetr.images.loader import EvaluationLoader, Loader
+from condetr.images.prepare import Prepare, picture_size
+from condetr.types import Sample, Truth
 
 BATCH = 4
 
@@ -43,11 +42,11 @@ def samples(files: list[Path]) -> list[Sample]:
 
 def embedded(folder: Path, count: int) -> list[Path]:
     """The package's photographs at 640 pixels, in some crops, so that not all are alike."""
-    import condetr.data
+    import condetr.datasets
 
     files = []
     for i in range(count):
-        photo = Image.open(Path(condetr.data.__file__).parent / "embedded" / PHOTOS[i % len(PHOTOS)])
+        photo = Image.open(Path(condetr.datasets.__file__).parent / "embedded" / PHOTOS[i % len(PHOTOS)])
         trimmed = photo.crop((0, 0, photo.width - 7 * i, photo.height - 5 * (i % 4)))
         scale = 640 / max(trimmed.size)
         files.append(folder / f"{i}.jpg")

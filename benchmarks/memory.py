@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.pairing import HEADER, Work, options, row
 from benchmarks.peers import as_they_take, detector, transformers_of
 from benchmarks.training import some_targets, step, their_step
-from condetr.model.folded import fold
-from condetr.model.inference import InferenceForm
+from condetr.runtime.folded import fold
+from condetr.runtime.forms import InferenceForm
 from condetr.types import Images
 
 FOUR = [(800, 1066), (1066, 800), (800, 800), (800, 1200)]

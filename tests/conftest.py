@@ -1,12 +1,17 @@
 """Shapes are checked at every call while the tests run; torch keeps to one thread."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+from tests.labelled import write_picture
 
 install_import_hook("condetr", "beartype.beartype").__enter__()
 torch.set_num_threads(1)
@@ -22,3 +27,18 @@ def real_data() -> Path:
     if "CONDETR_REAL_DATA" not in os.environ:
         pytest.skip("CONDETR_REAL_DATA names no folder of real data sets")
     return Path(os.environ["CONDETR_REAL_DATA"])
+
+
+@pytest.fixture
+def roboflow(tmp_path: Path) -> Callable[..., Path]:
+    """Write `split=content` as train|valid|test/_annotations.coco.json with the pictures they name."""
+
+    def write(**splits: dict[str, Any]) -> Path:
+        for seed, (name, content) in enumerate(splits.items()):
+            folder = tmp_path / "data" / name
+            for i, image in enumerate(content["images"]):
+                write_picture(folder / image["file_name"], 1000 * seed + i)
+            (folder / "_annotations.coco.json").write_text(json.dumps(content))
+        return tmp_path / "data"
+
+    return write

@@ -10,7 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from condetr.errors import CondetrError
-from condetr.train import train
+from condetr.training.train import train
 from tests.small_run import settings
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .explaining.explanation import explain as explain
     from .explaining.head_roles import attention_shares as attention_shares
     from .explaining.head_roles import object_shares as object_shares
-    from .predict import Predictor as Predictor
+    from .predicting.predictor import Predictor as Predictor
     from .recipes import recipe as recipe
     from .types import Categories as Categories
 
@@ -25,7 +25,7 @@ _HOME = {
     "Config": "config",
     "Detections": "detections",
     "Explanation": "explaining.explanation",
-    "Predictor": "predict",
+    "Predictor": "predicting.predictor",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
     "explain": "explaining.explanation",

@@ -17,7 +17,6 @@ from .model.backbone import (
 from .model.decoders import ConditionalDecoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
-from .model.groups import GroupedDetector
 from .model.initialise import initialise_conditional_heads, initialise_locally, initialise_transformer
 from .model.reference import Centre, Learned, Predicted
 from .model.spatial_query import (
@@ -30,6 +29,7 @@ from .model.spatial_query import (
     SpatialQuery,
     TransformOnly,
 )
+from .objective.groups import GroupedDetector
 from .objective.matching import Matcher
 from .objective.set_loss import LossWeights, SetLoss
 from .scoring import FocalScoring, Scoring, SoftmaxScoring

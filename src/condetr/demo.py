@@ -9,16 +9,17 @@ from pathlib import Path
 
 import torch
 
-from . import evaluate, predict
 from .config import Config
-from .data.digits import make_digits
+from .datasets.digits import make_digits
 from .detections import Detections
 from .errors import CondetrError
-from .measure import Evaluation
+from .evaluating import evaluate
+from .metrics import Evaluation
+from .predicting import predictor as predict
 from .predicting.outputs import Outputs
 from .predicting.sources import Found, find
-from .train import train
 from .training.progress import Progress
+from .training.train import train
 
 SHOWN = 8  # test pictures that are drawn with their answers
 

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from condetr.engine import state
-from condetr.engine.claim import claimed
 from condetr.engine.ema import Average
 from condetr.engine.interrupt import heeded
 from condetr.engine.journal import Journal, write_csv
+from condetr.engine.lock import claimed
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
 from condetr.files import check_writable
@@ -113,7 +113,7 @@ def test_the_journal_is_cut_to_what_the_state_counts_on(tmp_path):
 
 def test_a_folder_belongs_to_one_live_process(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.claim import claimed\n"
+        "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.lock import claimed\n"
         "with claimed(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -10,9 +10,9 @@ import torch
 
 from condetr import checkpoint
 from condetr.build import build_scoring
-from condetr.data.prepare import Prepare, open_picture
 from condetr.detections import best
 from condetr.errors import WeightsError
+from condetr.images.prepare import Prepare, open_picture
 
 BOUND = 2e-4  # as in those tests
 

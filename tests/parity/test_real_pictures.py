@@ -12,8 +12,8 @@ from transformers import AutoModelForObjectDetection
 
 from condetr import checkpoint, interchange
 from condetr.config import override
-from condetr.data.pictures import SUFFIXES
-from condetr.predict import Predictor
+from condetr.images.decode import SUFFIXES
+from condetr.predicting.predictor import Predictor
 from condetr.recipes import recipe
 from condetr.types import Images
 

@@ -37,9 +37,9 @@ def evaluate(
 
     from rich.console import Console
 
-    from .. import evaluate as verb
     from ..engine.device import available, own
     from ..engine.distributed import joined
+    from ..evaluating import evaluate as verb
     from .bar import bar
 
     device = available(device)
@@ -78,8 +78,8 @@ def doctor(
     """
     from rich.console import Console
 
-    from .. import doctor as verb
     from ..config import Model
+    from ..examining import examine as verb
     from .bar import bar
 
     if out is not None:

@@ -33,10 +33,10 @@ def train(
     """Train on your pictures. Under torchrun all processes train together."""
     from rich.console import Console
 
-    from ..train import train as run
     from ..training.live import following
     from ..training.run_folder import RunFolder
     from ..training.settings import free_folder, latest_folder, resolve
+    from ..training.train import train as run
 
     runs, base = Path("runs"), None
     out = out or (latest_folder(data, runs) if resume else free_folder(data, runs))
@@ -84,7 +84,7 @@ def compare(
     """How much sooner does one model learn than another? Trains them side by side, and reports it."""
     from rich.console import Console
 
-    from .. import compare as verb
+    from ..comparing import compare as verb
     from ..comparing import variants
     from ..comparing.compared import Event
     from ..comparing.terminal import lines, shown

@@ -17,7 +17,7 @@ def convert(
     recipe: Annotated[str | None, typer.Option(help="the architecture, where a .pth does not say (DC5)")] = None,
 ) -> None:
     """Convert weights: official .pth files and transformers' folders in, our own or transformers' out."""
-    from ..convert import convert as run
+    from ..converting import convert as run
 
     weights = run(source, out, one_of("--to", to, "condetr", "transformers"), recipe)  # type: ignore[arg-type]
     print(f"{out}: {weights.config.recipe}, {len(weights.categories.real)} classes")
@@ -47,7 +47,7 @@ def digits(
     seed: Annotated[int, typer.Option(help="another seed is another data set")] = 0,
 ) -> None:
     """Write a small data set to try things on: real handwritten digits on photographs."""
-    from ..data.digits import make_digits
+    from ..datasets.digits import make_digits
 
     make_digits(folder, pictures, size, seed)
     print(f"{folder}: {pictures} pictures to train on, with valid and test. Next: condetr train {folder}")

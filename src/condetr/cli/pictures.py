@@ -29,8 +29,8 @@ def predict(
     """Find objects in pictures: draws them, and writes them down."""
     from rich.console import Console
 
-    from ..predict import Predictor, threshold_of
     from ..predicting.outputs import Outputs, formats_of, nothing, plain, table
+    from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, Missed, find
     from .bar import bar
 
@@ -99,9 +99,9 @@ def explain(
     device: Device = None,
 ) -> None:
     """See what the detector looks at: every head's attention for each detection, and why nothing was found."""
-    from ..explaining.explained import Asked, check, explain_pictures, point_of
-    from ..predict import Predictor, threshold_of
+    from ..explaining.explain import Asked, check, explain_pictures, point_of
     from ..predicting.outputs import plain
+    from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, find
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: say what is kept, too

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
 from ..files import write_text
 from ..training.plan import pictures
 from .curve import Curve, Point

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..data.samples import DataSet
-from ..report import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
+from ..datasets.dataset import DataSet
+from ..reports.page import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
 from ..training.plan import counted, pictures
 from .curve import WINDOW, Curve
 from .spread import FEWEST

@@ -6,12 +6,12 @@ from contextlib import closing
 import torch
 
 from ..config import Config, override
-from ..data.loader import Loader
-from ..data.memory import reader
-from ..data.samples import DataSet
-from ..data.transforms import Augment
+from ..datasets.dataset import DataSet
 from ..engine.distributed import ALONE
 from ..engine.precision import precision
+from ..images.augment import Augment
+from ..images.cache import reader
+from ..images.loader import Loader
 from ..training.loop import Loop
 from ..training.start import start
 

@@ -17,16 +17,16 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from ..checkpoint import load
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
 from ..engine.interrupt import Interrupt
 from ..errors import CondetrError
-from ..evaluate import evaluate
+from ..evaluating.evaluate import evaluate
 from ..files import write_text
-from ..predict import Predictor
-from ..train import train
+from ..predicting.predictor import Predictor
 from ..training.plan import count
 from ..training.progress import Epoch, Event
 from ..training.run_folder import fingerprint
+from ..training.train import train
 from .curve import Point
 from .study import RESULT, Outcome, Run
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config, override
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe
 

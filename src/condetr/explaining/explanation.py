@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.pictures import Source
 from ..errors import CondetrError
-from ..model.gaze import Part
-from ..model.landmarks import extremities, looks_at, mass_centre, peak, shares
-from ..predict import Predictor
+from ..images.decode import Source
+from ..predicting.predictor import Predictor
 from ..shapes import Float, Int, UInt8
+from .attention_maps import Part
+from .extremities import extremities, looks_at, mass_centre, peak, shares
 from .scene import Candidate, Point, Scene, Threshold, look
 
 

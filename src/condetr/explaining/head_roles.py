@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from ..boxes import generalized_iou
-from ..data.pictures import Source
-from ..data.samples import Sample
 from ..errors import CondetrError
-from ..model.gaze import Part
-from ..model.landmarks import LANDMARKS, distances
-from ..predict import Predictor
+from ..images.decode import Source
+from ..predicting.predictor import Predictor
 from ..shapes import Float
+from ..types import Sample
+from .attention_maps import Part
 from .explanation import Explanation
+from .extremities import LANDMARKS, distances
 from .scene import Threshold, enough, look
 
 

@@ -12,10 +12,10 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..model.landmarks import LANDMARKS, looks_at, shares
-from ..report import LONGEST_SIDE, Cell, Page
+from ..reports.page import LONGEST_SIDE, Cell, Page
 from ..shapes import UInt8
 from ..types import Categories
+from .extremities import LANDMARKS, looks_at, shares
 from .head_roles import AttentionShares
 from .scene import Point, Scene, nothing_found
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy
-from ..data.pictures import Source
-from ..data.prepare import open_picture
 from ..detections import Detections, best
 from ..errors import CondetrError
-from ..model.gaze import Part, Witnessed, witness
-from ..predict import Predictor
+from ..images.decode import Source
+from ..images.prepare import open_picture
+from ..predicting.predictor import Predictor
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
+from .attention_maps import Part, Witnessed, witness
 
 Point = tuple[float | int, float | int]
 Threshold = float | Literal["best"]

@@ -12,8 +12,8 @@ from torch import Tensor
 from .. import config, recipes
 from ..build import build_detector
 from ..errors import WeightsError
-from ..model import published
 from ..model.detector import Detector
+from . import published
 
 
 def read_json(file: Path) -> dict[str, Any]:

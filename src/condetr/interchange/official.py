@@ -8,9 +8,9 @@ from torch import Tensor
 
 from .. import config, recipes
 from ..errors import WeightsError
-from ..model import published
 from ..model.detector import Detector
 from ..types import Categories
+from . import published
 from .coco_slots import coco_categories
 from .loading import config_of, load
 

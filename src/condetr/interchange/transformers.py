@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from .. import config, recipes
 from ..errors import WeightsError
 from ..files import replacing, write_text
-from ..model import published
 from ..model.detector import Detector
 from ..types import Categories
+from . import published
 from .coco_slots import coco_categories
 from .loading import config_of, load, read_json, read_safetensors
 

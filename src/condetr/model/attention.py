@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..cpu.dropout import attend_dropping, drop, quick
+from ..cpu.kernels import Linear
 from ..shapes import Bool, Float
-from .dropping import attend_dropping, drop, quick
-from .kernels import Linear
 from .tokens import Tokens
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..cpu.kernels import scaled_convolution
 from ..shapes import Bool, Float
 from ..types import Images
-from .kernels import scaled_convolution
 
 Features = Float[Tensor, "B _c _h _w"]
 

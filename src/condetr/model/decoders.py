@@ -11,9 +11,9 @@ from itertools import chain, repeat
 import torch
 from torch import Tensor, nn
 
+from ..cpu.dropout import Dropout
 from ..shapes import Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
-from .dropping import Dropout
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens

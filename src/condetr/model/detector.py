@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..cpu.kernels import Linear
 from ..shapes import Float
 from ..types import Images, Predictions
-from .kernels import Linear
 from .layers import MLP, embed_grid
 from .tokens import Tokens
 

@@ -4,8 +4,8 @@ from copy import deepcopy
 
 from torch import nn
 
+from ..cpu.dropout import Dropout
 from .attention import AdditiveAttention
-from .dropping import Dropout
 from .layers import FeedForward
 from .tokens import Tokens
 

@@ -7,9 +7,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from ..cpu.dropout import ReLUDropout
+from ..cpu.kernels import Linear
 from ..shapes import Bool, Float
-from .dropping import ReLUDropout
-from .kernels import Linear
 
 
 class MLP(nn.Sequential):

@@ -13,8 +13,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from ..data.pictures import SUFFIXES, Picture, open_picture
 from ..errors import CondetrError, PictureError
+from ..images.decode import SUFFIXES, Picture, open_picture
 
 LONGEST_LINE = 2**16  # of a path on standard input
 MOST_BYTES = 256 * 2**20  # of one picture from the web or standard input

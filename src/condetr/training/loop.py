@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ..build import build_learner, build_loss
 from ..config import Config
-from ..data.loader import Batch
 from ..engine.distributed import Processes
 from ..engine.ema import Average
 from ..engine.optimizer import adamw, clip, set_rate
 from ..engine.precision import Precision
 from ..errors import CondetrError
+from ..images.loader import Batch
 from ..model.detector import Detector
 
 

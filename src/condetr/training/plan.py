@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..build import build_detector, build_learner
 from ..config import Config
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
 from ..engine.memory import resident
 from ..types import Images
 

@@ -5,8 +5,8 @@ from math import ceil
 import numpy as np
 
 from ..config import Config, Data, override
-from ..data.prepare import Prepare
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
+from ..images.prepare import Prepare
 
 STEP = 32  # pixels: sizes are multiples of it, as the papers' are
 AT_MOST = 2.0  # times as long a side, which takes four times as long

@@ -12,10 +12,7 @@ import torch
 from .. import checkpoint
 from ..checkpoint import Weights
 from ..config import Config
-from ..data.loader import Batch, Loader
-from ..data.memory import reader
-from ..data.samples import DataSet
-from ..data.transforms import Augment
+from ..datasets.dataset import DataSet
 from ..engine.distributed import ALONE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.journal import Journal
@@ -24,8 +21,11 @@ from ..engine.optimizer import drop_epoch, rate
 from ..engine.precision import precision
 from ..engine.trackers import Trackers
 from ..errors import CondetrError
-from ..evaluate import score
-from ..predict import Predictor
+from ..evaluating.evaluate import score
+from ..images.augment import Augment
+from ..images.cache import reader
+from ..images.loader import Batch, Loader
+from ..predicting.predictor import Predictor
 from . import plan
 from .loop import Loop, LossError, StepResult
 from .progress import Epoch, Evaluating, Planned, Progress, Stepped, Told

@@ -11,7 +11,7 @@ import torch
 from .. import checkpoint
 from ..checkpoint import Weights
 from ..config import Config, parse
-from ..data.samples import DataSet
+from ..datasets.dataset import DataSet
 from ..engine import state
 from ..engine.journal import Journal, write_csv
 from ..errors import CondetrError, ConfigError

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoint import load
 from ..config import Config, override
-from ..data.raw import folder_split
+from ..datasets.raw import folder_split
 from ..engine.distributed import alone
 from ..errors import ConfigError
 from ..recipes import recipe as by_name

@@ -1,0 +1,80 @@
+"""A clean data set: pictures and what is in them, in named splits. Training and evaluation see nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from ..errors import DataError
+from ..types import Categories, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The pictures of one purpose; `name` is "train", "valid" or "test"."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """What `examining.diagnosis.examine` leaves: every picture decodes, every box is finite, inside and not empty."""
+
+    root: Path
+    format: str
+    categories: Categories
+    splits: dict[str, Split]
+
+    @property
+    def name(self) -> str:
+        """What people call it: its folder's name, also where the path was `.`"""
+        return self.root.resolve().name
+
+    def split(self, name: str) -> Split:
+        """A split by its name. Raises DataError naming the splits there are."""
+        if name not in self.splits:
+            there = ", ".join(self.splits) or "none"
+            raise DataError(f"{self.root}: no split '{name}'. There are: {there}")
+        return self.splits[name]
+
+    def with_held_out(self, fraction: float, seed: int) -> "DataSet":
+        """The same data with about `fraction` of `train` moved to `valid`, for a folder that has no `valid`.
+
+        Who is moved is a function of the seed and the picture's file name alone, so it is the same on every machine
+        and for every order of the files, and adding pictures moves no other. Copies that Roboflow made of one source
+        (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training picture says nothing about new ones.
+        Raises DataError when there is a `valid` already or `train` has fewer than two sources.
+        """
+        if not 0 < fraction < 1:
+            raise DataError(f"{self.root}: cannot hold out a fraction of {fraction}. Give a number between 0 and 1")
+        if "valid" in self.splits:
+            raise DataError(f"{self.root}: has a split 'valid' already, nothing to hold out")
+        train = self.split("train").samples
+        rank = {source(sample.path): _uniform(source(sample.path), seed) for sample in train}
+        if len(rank) < 2:
+            raise DataError(f"{self.root}: too few training pictures to hold any out. Add pictures or a split 'valid'")
+        ordered = sorted(rank, key=lambda name: rank[name])
+        chosen = {name for name in ordered if rank[name] < fraction} or {ordered[0]}
+        if len(chosen) == len(ordered):
+            chosen.discard(ordered[-1])
+        kept = tuple(sample for sample in train if source(sample.path) not in chosen)
+        held = tuple(sample for sample in train if source(sample.path) in chosen)
+        splits = {"train": Split("train", kept), "valid": Split("valid", held)}
+        return DataSet(self.root, self.format, self.categories, {**self.splits, **splits})
+
+
+def source(path: Path) -> str:
+    """The name of the picture a file comes from: Roboflow writes copies of `a.jpg` as `a_jpg.rf.<hash>.jpg`."""
+    return path.name.split(".rf.")[0]
+
+
+def _uniform(name: str, seed: int) -> float:
+    digest = blake2b(f"{seed}/{name}".encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,250 @@
+"""A report is one HTML file that needs nothing else: style, data and pictures inside, no network, light and dark."""
+
+import base64
+import html
+import io
+import json
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
+from PIL import Image
+
+from ..files import write_text
+from ..shapes import UInt8
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Cell = str | int | float | None
+
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6fde", "#e08a1e", "#2a9d6f", "#d1495b", "#7a5cc7", "#808894"
+LARGEST_VECTOR = 1_500_000  # characters of SVG above which a figure is stored as pixels instead
+POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+LONGEST_SIDE = 1280  # pixels of a stored picture: enough for a screen, small enough for a mail
+
+
+class Page:
+    """Build a page from top to bottom, then `save` it. Every text is escaped; only `raw` and `script` are trusted."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title, self.subtitle = title, subtitle
+        self._body: list[str] = []
+        self._contents: list[tuple[str, str]] = []
+        self._scripts: list[str] = []
+
+    def heading(self, text: str) -> None:
+        """A section; it also appears in the page's list of contents."""
+        anchor = f"section-{len(self._contents) + 1}"
+        self._contents.append((anchor, text))
+        self._body.append(f'<h2 id="{anchor}">{_escape(text)}</h2>')
+
+    def text(self, paragraph: str) -> None:
+        self._body.append(f"<p>{_escape(paragraph)}</p>")
+
+    def numbers(self, tiles: Sequence[tuple[str, Cell] | tuple[str, Cell, str]]) -> None:
+        """Headline tiles: (label, value) or (label, value, a small note below)."""
+        parts = []
+        for label, value, *note in tiles:
+            small = f"<small>{_escape(note[0])}</small>" if note else ""
+            parts.append(f"<div><span>{_escape(label)}</span><b>{_escape(_shown(value))}</b>{small}</div>")
+        self._body.append(f'<div class="tiles">{"".join(parts)}</div>')
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = "") -> None:
+        """Rows of text and numbers; a click on a header sorts. None and NaN are shown as a dash."""
+        rows = [list(row) for row in rows]
+        numeric = [
+            all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
+            for i in range(len(headers))
+        ]
+        keys = [_column_key([row[i] for row in rows]) for i in range(len(headers))]
+        head = "".join(f"<th{_number(n)}>{_escape(h)}</th>" for h, n in zip(headers, numeric, strict=True))
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td{_number(n)}{key(c)}>{_escape(_shown(c))}</td>" for c, n, key in zip(row, numeric, keys))
+            + "</tr>"
+            for row in rows
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        self._body.append(f'<figure><div class="scroll">{table}</div>{_figcaption(caption)}</figure>')
+
+    def figure(self, figure: Figure, caption: str = "") -> None:
+        """A matplotlib figure as inline SVG (as PNG when it is huge). Takes the figure over: backgrounds become
+        transparent and pure black follows the page's ink in the dark (use "#111111" for a black that stays)."""
+        self._body.append(f'<figure class="chart">{_drawn(figure)}{_figcaption(caption)}</figure>')
+
+    def picture(self, picture: Picture, caption: str = "") -> None:
+        self._body.append(_pictured(picture, caption))
+
+    def gallery(self, pictures: Iterable[tuple[Picture, str]]) -> None:
+        """Pictures side by side; a click enlarges one."""
+        self._body.append(f'<div class="gallery">{"".join(_pictured(*one) for one in pictures)}</div>')
+
+    def raw(self, markup: str) -> None:
+        """HTML as it is. The caller escapes what came from outside (`html.escape`)."""
+        self._body.append(markup)
+
+    def data(self, name: str, value: Any) -> None:
+        """JSON for a script of the page: `JSON.parse(document.getElementById(name).textContent)`. NaN becomes null."""
+        content = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+        self._body.append(f'<script type="application/json" id="{_escape(name)}">{_inside_script(content)}</script>')
+
+    def script(self, source: str) -> None:
+        """JavaScript of ours, run after everything else is on the page."""
+        self._scripts.append(source)
+
+    def html(self) -> str:
+        links = "".join(f'<a href="#{anchor}">{_escape(text)}</a>' for anchor, text in self._contents)
+        contents = f"<nav>{links}</nav>" if len(self._contents) > 1 else ""
+        subtitle = f'<p class="subtitle">{_escape(self.subtitle)}</p>' if self.subtitle else ""
+        sources = (source.replace("</", "<\\/") for source in (_file("page.js"), *self._scripts))
+        scripts = "".join(f"<script>{source}</script>" for source in sources)
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<link rel="icon" href="data:,"><title>{_escape(self.title)}</title>'
+            f"<style>{_file('page.css')}</style></head><body>"
+            f"<header><h1>{_escape(self.title)}</h1>{subtitle}{contents}</header>"
+            f"<main>{''.join(self._body)}</main><dialog></dialog>{scripts}</body></html>\n"
+        )
+
+    def save(self, path: Path) -> None:
+        write_text(path, self.html())
+
+
+def chart(columns: int = 1, size: tuple[float, float] = (8.0, 3.6)) -> tuple[Figure, list[Axes]]:
+    """A figure with plots side by side in the house's look, without pyplot's global state; size in inches."""
+    figure = Figure(figsize=size, layout="constrained")
+    plots = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    for plot in plots:
+        plot.spines[["top", "right"]].set_visible(False)
+        plot.spines[["left", "bottom"]].set_color(GREY)
+        plot.tick_params(color=GREY, labelsize=9)
+        plot.grid(color=GREY, alpha=0.25, linewidth=0.6)
+        plot.set_axisbelow(True)
+    return figure, plots
+
+
+def _file(name: str) -> str:
+    return (resources.files("condetr.reports") / name).read_text(encoding="utf-8")
+
+
+def _drawn(figure: Figure) -> str:
+    _take_literally(figure)
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+        if legend := axes.get_legend():
+            legend.get_frame().set_alpha(0)
+            legend.get_frame().set_edgecolor("none")
+    stream = io.StringIO()
+    # Text stays text (small, searchable), and the ids inside depend on the content alone.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "condetr"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has its own fonts
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = re.sub("<!--.*?-->", "", stream.getvalue(), flags=re.DOTALL)
+    if len(svg) > LARGEST_VECTOR:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=160, facecolor="white")
+        return f'<img alt="" src="{_data_uri("png", pixels.getvalue())}">'
+    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("\n", " ")
+    return re.sub(r' width="[\d.]+pt"', "", re.sub(r' height="[\d.]+pt"', "", svg, count=1), count=1)
+
+
+def _take_literally(figure: Figure) -> None:
+    """A dollar sign in a class name is no mathematics; only ticks that matplotlib words itself may contain any."""
+    worded = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if not isinstance(axis.get_major_formatter(), FixedFormatter)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in worded:
+            text.set_parse_math(False)
+
+
+def _pictured(picture: Picture, caption: str) -> str:
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    if max(image.size) <= 256:
+        image.save(stream, "png")
+        kind = "png"
+    else:
+        image.save(stream, "jpeg", quality=87, subsampling=0)  # full colour: thin coloured lines stay sharp
+        kind = "jpeg"
+    source = _data_uri(kind, stream.getvalue())
+    return f'<figure class="picture"><img alt="{_escape(caption)}" src="{source}">{_figcaption(caption)}</figure>'
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _escape(text: str) -> str:
+    """For element content and quoted attributes; control characters, which HTML forbids, become a visible mark."""
+    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text), quote=True)
+
+
+def _shown(value: Cell) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _number(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _column_key(cells: Sequence[Cell]) -> Callable[[Cell], str]:
+    """What a column is sorted by, as an attribute of each cell: its number, the one its words begin with where all of
+    them begin with one, or else nothing, which sorts as words."""
+    begun = all(_leading(cell) is not None for cell in cells if cell not in (None, "–", ""))
+
+    def key(cell: Cell) -> str:
+        value = _leading(cell) if begun or not isinstance(cell, str) else None
+        return "" if value is None else f' data-key="{value!r}"'
+
+    return key
+
+
+def _leading(cell: Cell) -> int | float | None:
+    """`12 (10 … 15)` is 12, `+0.3 %` is 0.3, and `2nd` is a word."""
+    if isinstance(cell, str):
+        found = re.match(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?(?=[ %(]|$)", cell)
+        cell = float(found[0].replace(",", "")) if found else None
+    if cell is None or not math.isfinite(cell):
+        return None
+    return int(cell) if isinstance(cell, int) else float(cell)  # neither bool nor numpy's, which JavaScript cannot read
+
+
+def _figcaption(text: str) -> str:
+    return f"<figcaption>{_escape(text)}</figcaption>" if text else ""
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _inside_script(content: str) -> str:
+    """JSON that cannot end its own script element or open a comment in it."""
+    return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

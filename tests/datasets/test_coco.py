@@ -1,0 +1,189 @@
+"""COCO JSON: one class contract whatever the ids, in every layout people use."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+
+from condetr.datasets.open import open_dataset
+from condetr.errors import DataError
+from condetr.examining.diagnosis import examine
+from tests.labelled import HEIGHT, WIDTH, coco_content, write_picture
+
+
+def labels(root, split="train"):
+    data = examine(open_dataset(root)).dataset
+    return data.categories, [sample.truth.labels.tolist() for sample in data.split(split).samples]
+
+
+@pytest.mark.parametrize("ids", [(0, 1), (1, 2), (7, 90)], ids=["0-based", "1-based", "sparse"])
+def test_a_label_is_an_index_and_the_category_id_is_kept(roboflow, ids):
+    categories, found = labels(roboflow(train=coco_content(1, categories=ids)))
+    assert categories.ids == ids
+    assert categories.names == tuple(f"class {id}" for id in ids)
+    assert found == [[0, 1], [0, 1]]
+
+
+def test_categories_are_in_the_order_of_their_ids_not_of_the_file(roboflow):
+    content = coco_content(1)
+    content["categories"].reverse()
+    categories, found = labels(roboflow(train=content))
+    assert categories.ids == (1, 2)
+    assert found[0] == [0, 1]
+
+
+def test_roboflows_root_is_no_class(roboflow):
+    content = coco_content(1)
+    for category in content["categories"]:
+        category["supercategory"] = "things"
+    content["categories"].insert(0, {"id": 0, "name": "things", "supercategory": "none"})
+    categories, found = labels(roboflow(train=content))
+    assert categories.ids == (1, 2)
+    assert found[0] == [0, 1]
+
+
+def test_a_root_that_labels_something_in_any_split_is_a_class(roboflow):
+    train, valid = coco_content(1), coco_content(10)
+    for content in (train, valid):
+        content["categories"][0]["supercategory"] = "things"
+        content["categories"].insert(0, {"id": 0, "name": "things", "supercategory": "none"})
+    valid["annotations"][0]["category_id"] = 0
+    assert labels(roboflow(train=train, valid=valid))[0].ids == (0, 1, 2)
+
+
+def test_a_class_numbered_0_that_groups_nothing_stays_without_objects(roboflow):
+    content = coco_content(1)
+    content["categories"].insert(0, {"id": 0, "name": "rare", "supercategory": "none"})
+    assert labels(roboflow(train=content))[0].ids == (0, 1, 2)
+
+
+def test_splits_may_list_classes_in_another_order_or_miss_some(roboflow):
+    train, valid = coco_content(1, categories=(1, 2, 5), boxes=3), coco_content(10, categories=(5, 1))
+    root = roboflow(train=train, valid=valid)
+    categories, found = labels(root, "valid")
+    assert categories.ids == (1, 2, 5)
+    assert found[0] == [2, 0]
+
+
+def test_the_same_id_with_two_names_is_refused(roboflow):
+    valid = coco_content(10)
+    valid["categories"][0]["name"] = "other"
+    with pytest.raises(DataError, match=r"category 1 is 'class 1' in .* and 'other' in"):
+        open_dataset(roboflow(train=coco_content(1), valid=valid))
+
+
+def test_the_same_name_with_two_ids_over_splits_is_refused(roboflow):
+    valid = coco_content(10, categories=(1, 3))
+    valid["categories"][1]["name"] = "class 2"
+    with pytest.raises(DataError, match="'class 2' is category 2"):
+        open_dataset(roboflow(train=coco_content(1), valid=valid))
+
+
+def test_boxes_are_xyxy_pixels_and_areas_are_the_data_sets_own(roboflow):
+    truth = examine(open_dataset(roboflow(train=coco_content(1)))).dataset.split("train").samples[0].truth
+    assert truth.boxes.tolist() == [[4, 5, 12, 11], [13, 5, 21, 11]]
+    assert truth.areas.tolist() == [40, 40]
+    assert truth.size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("labels_at", "pictures_at"),
+    [
+        ("annotations/instances_train2017.json", "train2017"),
+        ("annotations/instances_train2017.json", "images/train2017"),
+        ("annotations/train.json", "images"),
+        ("train.json", "images/train"),
+        ("labels.json", "data"),
+        ("instances_default.json", "."),
+    ],
+)
+def test_the_layouts_that_people_use(tmp_path, labels_at, pictures_at):
+    content = coco_content(1)
+    for i in (1, 2):
+        write_picture(tmp_path / pictures_at / f"{i}.png", i)
+    (tmp_path / labels_at).parent.mkdir(exist_ok=True)
+    (tmp_path / labels_at).write_text(json.dumps(content))
+    for given in (tmp_path, tmp_path / labels_at):
+        raw = open_dataset(given)
+        assert (raw.format, [split.name for split in raw.splits]) == ("coco", ["train"])
+        assert all(path.is_file() for path in raw.splits[0].pictures.paths)
+
+
+def test_captions_and_keypoints_beside_the_instances_are_left_alone(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    for name in ("instances_train2017", "instances_val2017", "captions_train2017", "person_keypoints_val2017"):
+        (tmp_path / "annotations" / f"{name}.json").write_text(json.dumps(coco_content(1)))
+    assert [(split.name, split.labels.stem) for split in open_dataset(tmp_path).splits] == [
+        ("train", "instances_train2017"),
+        ("valid", "instances_val2017"),
+    ]
+
+
+def test_paths_of_another_machine_are_found_by_their_names(roboflow):
+    content = coco_content(1)
+    root = roboflow(train=content)
+    content["images"][0]["file_name"] = "C:\\Users\\me\\pictures\\1.png"
+    content["images"][1]["file_name"] = "C:\\Users\\me\\pictures\\2.png"
+    (root / "train" / "_annotations.coco.json").write_text(json.dumps(content))
+    assert all(path.is_file() for path in open_dataset(root).splits[0].pictures.paths)
+
+
+def test_ids_that_are_words_are_numbered(roboflow):
+    content = coco_content(1)
+    for image in content["images"]:
+        image["id"] = f"picture {image['id']}"
+    for annotation in content["annotations"]:
+        annotation["image_id"] = f"picture {annotation['image_id']}"
+    split = open_dataset(roboflow(train=content)).splits[0]
+    assert split.pictures.ids.tolist() == [1, 2]
+    assert split.objects.picture.tolist() == [0, 0, 1, 1]
+
+
+def test_missing_area_and_crowd_are_filled_in(roboflow):
+    content = coco_content(1)
+    for annotation in content["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
+    truth = examine(open_dataset(roboflow(train=content))).dataset.split("train").samples[0].truth
+    assert np.allclose(truth.areas, 48)
+    assert not truth.crowd.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"images": [', "line 1 column"),
+        ("[1, 2]", "no list 'images'"),
+        ('{"images": [], "annotations": []}', "no list 'categories'"),
+        ('{"images": {}, "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "'images' is no list"),
+        ('{"images": [], "categories": [{"id": "x", "name": "a"}]}', "categories\\[0\\]"),
+        ("[" * 100_000, "no valid JSON"),
+        ('{"images": [], "x": ' + "9" * 5000 + "}", "no valid JSON"),
+    ],
+)
+def test_what_is_no_coco_json_is_one_line(tmp_path, text, says):
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(DataError, match=says) as caught:
+        open_dataset(tmp_path / "labels.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["train", "images"])
+@pytest.mark.parametrize("disk", ["PIC_1.JPG", "Caf\u00e9_1.jpg"])
+def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
+    """Windows takes A.JPG for a.jpg, and a Mac writes an accent as a sign of its own."""
+    written = unicodedata.normalize("NFD", disk.lower().replace("caf", "Caf"))
+    content = coco_content(1, pictures=1)
+    content["images"][0]["file_name"] = written
+    write_picture(tmp_path / where / disk, 1)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "train.json").write_text(json.dumps(content))
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [sample.path.name for sample in diagnosis.dataset.split("train")] == [disk]
+
+
+def test_a_name_that_is_there_exactly_is_not_taken_for_another(roboflow):
+    content = coco_content(1)
+    content["images"][0]["file_name"], content["images"][1]["file_name"] = "a.png", "A.png"
+    assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].pictures.paths] == ["a.png", "A.png"]

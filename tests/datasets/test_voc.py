@@ -1,0 +1,124 @@
+"""Pascal VOC: the devkit and its lists, split folders, names in alphabetical order or from a file."""
+
+import pytest
+
+from condetr.datasets.open import open_dataset
+from condetr.errors import DataError
+from condetr.examining.diagnosis import examine
+from tests.labelled import write_picture
+
+
+def xml(name="a.jpg", things=(("dog", 5, 6, 20, 30),), size=(64, 48), database="Unknown", difficult=0):
+    boxes = "".join(
+        f"<object><name>{word}</name><difficult>{difficult}</difficult><bndbox><xmin>{a}</xmin><ymin>{b}</ymin>"
+        f"<xmax>{c}</xmax><ymax>{d}</ymax></bndbox><part><bndbox><xmin>1</xmin></bndbox></part></object>"
+        for word, a, b, c, d in things
+    )
+    return (
+        f"<annotation><filename>{name}</filename><source><database>{database}</database></source>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height></size>{boxes}</annotation>"
+    )
+
+
+def devkit(root, labels, lists):
+    for seed, (stem, text) in enumerate(labels.items()):
+        write_picture(root / "JPEGImages" / f"{stem}.jpg", seed)
+        (root / "Annotations").mkdir(parents=True, exist_ok=True)
+        (root / "Annotations" / f"{stem}.xml").write_text(text)
+    for name, stems in lists.items():
+        (root / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text("\n".join(stems))
+
+
+@pytest.mark.parametrize("below", [".", "VOC2007", "VOCdevkit/VOC2007"])
+def test_the_devkit_and_its_lists(tmp_path, below):
+    labels = {"a": xml(), "b": xml(things=[("cat", 1, 2, 9, 9)]), "c": xml()}
+    devkit(tmp_path / below, labels, {"train": ["a"], "val": ["b"], "trainval": ["a", "b"], "dog_train": ["a  1"]})
+    raw = open_dataset(tmp_path)
+    assert raw.format == "voc"
+    assert (raw.categories.ids, raw.categories.names) == ((0, 1), ("cat", "dog"))
+    assert [(split.name, [p.name for p in split.pictures.paths]) for split in raw.splits] == [
+        ("train", ["a.jpg"]),
+        ("valid", ["b.jpg"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["my cat", "my cat.jpg", "my cat.JPG", "my cat  1"], ids=["plain", "suffix", "capitals", "number"]
+)
+def test_a_list_names_pictures_in_several_ways(tmp_path, line):
+    stem = "my" if line.endswith("1") else "my cat"
+    devkit(tmp_path, {stem: xml()}, {"train": [line]})
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [sample.path.stem for sample in diagnosis.dataset.split("train")] == [stem]
+
+
+def test_lists_of_nothing_that_is_there_are_one_line(tmp_path):
+    devkit(tmp_path, {"a": xml()}, {"train": ["b"]})
+    with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: listed in ImageSets/Main"):
+        open_dataset(tmp_path)
+
+
+def test_litter_of_a_mac_is_no_label_file(tmp_path):
+    devkit(tmp_path, {"a": xml()}, {})
+    (tmp_path / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
+    assert open_dataset(tmp_path).findings == ()
+
+
+def test_split_folders_with_xml_beside_the_pictures(tmp_path):
+    for seed, split in enumerate(("train", "valid")):
+        write_picture(tmp_path / split / "a.jpg", seed)
+        (tmp_path / split / "a.xml").write_text(xml())
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [sample.truth.boxes.tolist() for sample in diagnosis.dataset.split("valid").samples] == [[[5, 6, 20, 30]]]
+
+
+def test_the_devkits_own_boxes_count_from_1_and_include_the_last_pixel(tmp_path):
+    devkit(tmp_path, {"a": xml(things=[("dog", 1, 1, 64, 48)], database="The VOC2007 Database")}, {})
+    assert open_dataset(tmp_path).splits[0].objects.boxes.tolist() == [[0, 0, 64, 48]]
+
+
+def test_a_class_file_gives_the_order_and_the_limits(tmp_path):
+    devkit(tmp_path, {"a": xml(things=[("dog", 5, 6, 20, 30), ("bird", 1, 1, 9, 9)])}, {})
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    raw = open_dataset(tmp_path)
+    assert raw.categories.names == ("dog", "cat")
+    assert [(f.name, f.file, f.id) for f in raw.findings] == [("unknown_category", "a.jpg", 2)]
+
+
+def test_difficult_objects_are_neither_learnt_nor_counted(tmp_path):
+    devkit(tmp_path, {"a": xml(difficult=1)}, {})
+    assert open_dataset(tmp_path).splits[0].objects.crowd.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<annotation><object>", "", '<!DOCTYPE x [<!ENTITY e "x">]><annotation>&e;</annotation>', "\x00\xff"],
+    ids=["cut short", "empty", "entities", "binary"],
+)
+def test_a_broken_xml_leaves_its_picture_out_and_is_named(tmp_path, text):
+    devkit(tmp_path, {"a": xml(), "b": text}, {})
+    raw = open_dataset(tmp_path)
+    assert [(f.name, f.file) for f in raw.findings] == [("malformed_file", "b.xml")]
+    assert [path.name for path in raw.splits[0].pictures.paths] == ["a.jpg"]
+
+
+def test_an_object_without_a_box_is_named(tmp_path):
+    text = xml().replace("<xmin>5</xmin>", "<xmin>five</xmin>")
+    devkit(tmp_path, {"a": xml(), "b": text}, {"train": ["a", "b", "c"]})
+    findings = [(f.name, f.file, f.id) for f in open_dataset(tmp_path).findings]
+    assert findings == [("malformed_entry", "b.xml", 1), ("malformed_file", "c.xml", None)]
+
+
+def test_the_raw_files_of_the_wild(real_data, tmp_path):
+    for file in (real_data / "bad_annotations" / "raw").glob("*.xml"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for file in (real_data / "bad_annotations" / "train").glob("*.jpg"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    diagnosis = examine(open_dataset(tmp_path))
+    names = {(f.name, f.file) for f in diagnosis.findings}
+    assert ("empty_box", "BloodImage_00338.jpg") in names
+    assert ("size_missing", "apple_79.jpg") in names
+    assert ("wrong_extension", "dayride_type1_001.mp4#t=1058.jpg") in names

@@ -1,0 +1,262 @@
+"""YOLO: names as list or mapping, splits as folders or lists, boxes and polygons in fractions of the picture."""
+
+import numpy as np
+import pytest
+
+from condetr.datasets.open import open_dataset
+from condetr.errors import DataError
+from condetr.examining.diagnosis import examine
+from tests.labelled import write_picture
+
+
+def write(root, yaml, lines="1 0.5 0.5 0.25 0.5\n", pictures="train/images", labels="train/labels", orientation=1):
+    write_picture(root / pictures / "a.jpg", 1, (80, 40), orientation)
+    (root / labels).mkdir(parents=True, exist_ok=True)
+    (root / labels / "a.txt").write_text(lines)
+    (root / "data.yaml").write_text(yaml)
+    return root
+
+
+def truth(root):
+    return examine(open_dataset(root)).dataset.split("train").samples[0].truth
+
+
+@pytest.mark.parametrize("names", ["[cat, dog]", "{0: cat, 1: dog}", "\n  - cat\n  - dog"])
+def test_names_are_a_list_or_a_mapping(tmp_path, names):
+    raw = open_dataset(write(tmp_path, f"names: {names}\ntrain: train/images\n"))
+    assert (raw.format, raw.categories.ids, raw.categories.names) == ("yolo", (0, 1), ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "entry"),
+    [
+        ("train/images", "train/labels", "train/images"),
+        ("train/images", "train/labels", "../train/images"),
+        ("images/train", "labels/train", "images/train"),
+        ("images/train", "labels/train", "[images/train]"),
+        ("all", "all", "all"),
+    ],
+)
+def test_the_layouts_that_people_use(tmp_path, pictures, labels, entry):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    assert truth(root).labels.tolist() == [1]
+
+
+def test_a_path_and_a_list_of_files(tmp_path):
+    write(tmp_path / "set", "", pictures="images/x", labels="labels/x")
+    (tmp_path / "set" / "train.txt").write_text("./images/x/a.jpg\n")
+    (tmp_path / "set" / "data.yaml").unlink()
+    (tmp_path / "data.yaml").write_text("path: set\ntrain: train.txt\nnames: [cat, dog]\n")
+    assert len(truth(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "pictures", "labels"),
+    [
+        ("/content/birds/train/images", "train/images", "train/labels"),
+        ("C:\\birds\\train\\images", "train/images", "train/labels"),
+        ("Train\\Images", "Train/Images", "Train/Labels"),
+        ("list.txt", "images/x", "labels/x"),
+    ],
+)
+def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry, pictures, labels):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+    for text in (
+        "images\\x\\a.jpg",
+        "/content/birds/images/x/a.jpg",
+        "D:\\birds\\images\\x\\a.jpg",
+        "./images/x/a.jpg",
+    ):
+        (tmp_path / "list.txt").write_text(text)
+        assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+
+
+def test_one_last_word_is_not_enough(tmp_path):
+    """Else `/content/a/val/images` would be the training pictures in `images`."""
+    write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", pictures="images", labels="labels")
+    raw = open_dataset(tmp_path)
+    assert [split.name for split in raw.splits] == ["train"]
+    assert [finding.detail for finding in raw.findings] == ["valid: /content/a/val/images is not there"]
+
+
+def test_keypoints_are_left_aside(tmp_path):
+    line = "1 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n"
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\nkpt_shape: [2, 3]\n", line)
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+
+
+def test_litter_of_a_mac_is_no_picture(tmp_path):
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
+    for litter in ("train/images/._a.jpg", "train/labels/._a.txt", "train/images/.DS_Store"):
+        (root / litter).write_bytes(b"\0\5\x16\7")
+    diagnosis = examine(open_dataset(root))
+    assert [finding.name for finding in diagnosis.findings] == ["empty_class"]
+
+
+def test_a_polygon_becomes_the_box_around_it(tmp_path):
+    root = write(tmp_path, "names: [cat]\ntrain: train/images\n", "0 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75\n")
+    assert truth(root).boxes.tolist() == [[20, 10, 60, 30]]
+
+
+def test_fractions_are_of_the_picture_that_a_person_sees(tmp_path):
+    found = truth(write(tmp_path, "names: [cat, dog]\ntrain: train/images\n", orientation=6))
+    assert found.size == (40, 80)
+    assert np.allclose(found.boxes, [[15, 20, 25, 60]])
+
+
+def test_no_label_file_is_a_picture_without_objects(tmp_path):
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
+    write_picture(root / "train/images/b.jpg", 2)
+    diagnosis = examine(open_dataset(root))
+    assert [len(sample.truth) for sample in diagnosis.dataset.split("train").samples] == [1, 0]
+    assert [(f.name, f.file) for f in diagnosis.findings if f.name == "no_objects"] == [("no_objects", "b.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("line", "defect"),
+    [
+        ("0 0.5 0.5", "malformed_entry"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "malformed_entry"),
+        ("cat 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("0.5 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("inf 0.5 0.5 0.2 0.2", "malformed_entry"),
+        ("7 0.5 0.5 0.2 0.2", "unknown_category"),
+        ("-1 0.5 0.5 0.2 0.2", "unknown_category"),
+        ("0 nan 0.5 0.2 0.2", "not_finite_box"),
+        ("0 0.5 0.5 0 0.2", "empty_box"),
+        ("0 0.5 0.5 -0.2 0.2", "empty_box"),
+        ("0 2.5 0.5 0.2 0.2", "outside_box"),
+        ("0 0.9 0.5 0.4 0.2", "clipped_box"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_file_and_number(tmp_path, line, defect):
+    root = write(tmp_path, "names: [cat]\ntrain: train/images\n", f"0 0.5 0.5 0.2 0.2\n{line}\n")
+    diagnosis = examine(open_dataset(root))
+    (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
+    assert (finding.name, finding.id, finding.file.split(".")[0]) == (defect, 2, "a")
+    assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect == "clipped_box" else 1)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "says"),
+    [
+        ("names: [a\ntrain: x", "no valid YAML at line"),
+        ("names: 3.5\ntrain: x", "'names' must be"),
+        ("names: {a: b}\ntrain: x", "is no class"),
+        ("names: [a]\ntrain: nowhere", "none of its splits is there"),
+        ("train: x", "no 'names'"),
+    ],
+)
+def test_a_broken_yaml_is_one_line(tmp_path, yaml, says):
+    (tmp_path / "data.yaml").write_text(yaml)
+    with pytest.raises(DataError, match=says) as caught:
+        open_dataset(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
+    write(tmp_path, "")
+    (tmp_path / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"has neither data\.yaml nor classes\.txt"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "names", "split"),
+    [
+        (".", ".", "classes.txt", "train"),  # labelImg
+        ("images", "labels", "classes.txt", "train"),  # Label Studio
+        ("images", "labels", "labels/classes.txt", "train"),
+        ("images/train", "labels/train", "classes.txt", "train"),
+        ("train/images", "train/labels", "train/labels/classes.txt", "train"),
+        ("train", "train", "obj.names", "train"),  # Darknet
+    ],
+)
+def test_a_file_of_names_will_do_for_a_yaml(tmp_path, pictures, labels, names, split):
+    root = write(tmp_path, "", pictures=pictures, labels=labels)
+    (root / "data.yaml").unlink()
+    (root / names).write_text("cat\n dog \n\n")
+    raw = open_dataset(root)
+    assert (raw.format, raw.categories.names, [s.name for s in raw.splits]) == ("yolo", ("cat", "dog"), [split])
+    assert raw.findings == ()
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    assert truth(root).labels.tolist() == [1]
+
+
+def test_splits_beside_each_other_are_found_without_a_yaml(tmp_path):
+    for place in ("images/train", "images/val2017", "images/test"):
+        write(tmp_path, "", pictures=place, labels=place.replace("images", "labels"))
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert {s.name: len(s.pictures.paths) for s in open_dataset(tmp_path).splits} == {"train": 1, "valid": 1, "test": 1}
+
+
+def bare(root, names="cat\ndog\n", **places):
+    """A folder without a YAML."""
+    write(root, "", **places)
+    (root / "data.yaml").unlink()
+    (root / "classes.txt").write_text(names)
+    return root
+
+
+def test_a_flat_folder_is_what_lies_in_it_and_not_below(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    write_picture(root / "runs" / "mine" / "curves.png", 1, (80, 40))
+    (split,) = open_dataset(root).splits
+    assert [path.name for path in split.pictures.paths] == ["a.jpg"]
+
+
+def test_only_a_whole_name_is_a_split(tmp_path):
+    root = bare(tmp_path, pictures="images/train", labels="labels/train")
+    write(root, "", pictures="images/old_train", labels="labels/old_train")
+    (root / "data.yaml").unlink()
+    (root / "test").mkdir()
+    assert [split.labels for split in open_dataset(root).splits] == [root / "images" / "train", root / "test"]
+
+
+def test_a_folder_test_without_train_takes_nothing_away(tmp_path):
+    root = bare(tmp_path, pictures="images", labels="labels")
+    (root / "test").mkdir()
+    assert "train" in [split.name for split in open_dataset(root).splits]
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path):
+    root = bare(tmp_path, pictures="images/train", labels="labels/train")
+    (root / "images" / "train2017").mkdir()
+    with pytest.raises(DataError, match="is a 'train' split too"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"), [("", "holds no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "no text")]
+)
+def test_a_file_of_names_that_is_none_is_one_line(tmp_path, names, says):
+    root = bare(tmp_path, pictures="images", labels="labels")
+    (root / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
+    with pytest.raises(DataError, match=says) as caught:
+        open_dataset(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_xml_beside_a_stray_label_is_voc(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+    (root / "a.xml").write_text(
+        f"<annotation><filename>a.jpg</filename><object><name>dog</name>{box}</object></annotation>"
+    )
+    assert open_dataset(root).format == "voc"
+
+
+def test_captions_are_no_labels(tmp_path):
+    root = bare(tmp_path, pictures=".", labels=".")
+    (root / "a.txt").write_text("a cat on a mat\n")
+    with pytest.raises(DataError, match="no data set recognised"):
+        open_dataset(root)
+
+
+def test_a_file_of_names_beside_unlabelled_pictures_is_no_data_set(tmp_path):
+    write_picture(tmp_path / "a.jpg", 1, (80, 40))
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises(DataError, match="no data set recognised"):
+        open_dataset(tmp_path)

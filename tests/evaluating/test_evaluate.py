@@ -1,0 +1,259 @@
+"""Evaluating from a folder of pictures: the same numbers from weights, from a file, and from several processes."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from condetr import checkpoint, config
+from condetr.cli import app
+from condetr.datasets.dataset import DataSet
+from condetr.datasets.open import open_dataset
+from condetr.detections import Detections
+from condetr.engine.distributed import Processes
+from condetr.errors import CondetrError, DataError, PictureError
+from condetr.evaluating.evaluate import called, evaluate, keep_thresholds, of_detections, of_weights, score, write
+from condetr.examining.diagnosis import examine
+from condetr.types import Categories, Sample
+from tests.tiny import TINY, shaken
+
+HOSTILE = "<img src=x onerror=alert(1)> $\\frac"
+CLASSES = [{"id": 3, "name": "cat"}, {"id": 70, "name": HOSTILE}]
+
+
+def folder(root: Path, pictures: int = 6, split: str = "test") -> Path:
+    """Grey pictures with a few bright rectangles, as COCO in Roboflow's layout."""
+    random = np.random.default_rng(0)
+    (root / split).mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(pictures):
+        canvas = np.full((64, 80, 3), 90, np.uint8)
+        for _ in range(int(random.integers(0, 4)) if number else 2):
+            x, y, w, h = (int(v) for v in (*random.integers(0, 40, 2), *random.integers(8, 24, 2)))
+            canvas[y : y + h, x : x + w] = 220
+            annotations.append(
+                {
+                    "id": len(annotations), "image_id": 100 - number, "category_id": int(random.choice([3, 70])),
+                    "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0,
+                }
+            )  # fmt: skip
+        name = f"{number}<b>.png"
+        Image.fromarray(canvas).save(root / split / name)
+        images.append({"id": 100 - number, "file_name": name, "width": 80, "height": 64})
+    labels = {"images": images, "annotations": annotations, "categories": CLASSES}
+    (root / split / "_annotations.coco.json").write_text(json.dumps(labels))
+    return root
+
+
+def weights(path: Path, categories: Categories) -> Path:
+    """A detector that has learnt nothing."""
+    model = config.Model(**{**TINY.model_dump(), "queries": 20})
+    whole = config.Config(recipe="tiny", model=model, data=config.Data(size=64))
+    checkpoint.save(path, checkpoint.Weights(shaken(model, len(categories)), whole, categories, None), "card")
+    return path
+
+
+class Guesser:
+    """Answers by a random number of the picture's name: the truth, moved; nothing for a picture called broken."""
+
+    def __init__(self, categories: Categories) -> None:
+        self.categories = categories
+
+    def stream(
+        self, sources: Iterable[Sample], threshold: float, batch: int, read: Callable[[Sample], Any]
+    ) -> Iterator[tuple[Sample, Detections | PictureError]]:
+        assert threshold == 0
+        for sample in sources:
+            truth = sample.truth
+            random = np.random.default_rng(truth.image_id)
+            if "broken" in sample.path.name:
+                yield sample, PictureError("cut short")
+                continue
+            boxes = truth.boxes + random.normal(0, 2, truth.boxes.shape)
+            scores = np.sort(random.random(len(truth)))[::-1]
+            yield sample, Detections(boxes, scores, truth.labels, truth.labels, self.categories, truth.size)
+
+
+def dataset(root: Path) -> DataSet:
+    return examine(open_dataset(root)).dataset
+
+
+def test_several_processes_count_each_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset(folder(tmp_path, 7))
+    samples, guesser = data.split("test").samples, Guesser(data.categories)
+    alone = evaluate(guesser, samples, data.categories, resamples=20)
+    said: list[np.ndarray] = []
+
+    def gather(self: Processes, values: np.ndarray, device: torch.device) -> list[np.ndarray]:
+        said.append(values)
+        return said
+
+    monkeypatch.setattr(Processes, "gather", gather)
+    for rank in range(3):
+        scorer = score(guesser, samples, data.categories, processes=Processes(rank, 3, rank))
+    assert len(said) == 3
+    assert scorer.result(20).to_json() == alone.to_json()
+    assert alone.pictures == 7
+    assert alone.summary.ap50 > 0.3
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    data = dataset(folder(tmp_path, 4))
+    first, *others = data.split("test").samples
+    unread: list[str] = []
+    samples = [replace(first, path=Path("broken.png")), *others]
+    scorer = score(Guesser(data.categories), samples, data.categories, unread=unread)
+    assert unread == ["broken.png: cut short"]
+    assert scorer.result(20).pictures == 3
+
+
+def test_from_weights_to_a_page_and_back_from_its_detections(tmp_path: Path) -> None:
+    """The detections that an evaluation writes score exactly what it said, and the page shows hostile names as text."""
+    root = folder(tmp_path / "data")
+    source = weights(tmp_path / "weights", Categories((1, 2), (HOSTILE, "cat")))
+    outcome = of_weights(str(source), root, "test", "cpu", 2)
+    report = write(outcome, tmp_path / "out")
+    again = of_detections(tmp_path / "out" / "detections.json", root, "test")
+    assert again.evaluation.to_json() == outcome.evaluation.to_json()
+    assert outcome.evaluation.detections == 6 * 40
+    html = report.read_text()
+    assert "<h1>How good is tmp on data?</h1>".replace("tmp", tmp_path.name) in html
+    assert "Conditional DETR, recipe tiny · 6 pictures of the split &#x27;test&#x27;" in html
+    assert "<img src=x" not in html
+    assert "<b>.png" not in html
+    assert "&lt;img src=x" in html
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["summary"]["AP"] == outcome.evaluation.summary.ap
+    assert metrics["split"] == "test"
+    assert {entry["category_id"] for entry in json.loads((tmp_path / "out" / "detections.json").read_text())} == {3, 70}
+
+
+def test_best_thresholds_are_kept_with_the_weights_under_their_own_labels(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    source = weights(tmp_path / "weights", Categories((1, 2, 5), (HOSTILE, "cat", "fox")))
+    before = (source / "model.safetensors").read_bytes()
+    outcome = of_weights(str(source), root, None, "cpu", 4)
+    keep_thresholds(str(source), outcome)
+    cat, hostile = outcome.evaluation.thresholds
+    assert checkpoint.load(source).thresholds == (hostile, cat, 0.5)
+    assert (source / "model.safetensors").read_bytes() == before
+    assert (source / "README.md").read_text() == "card"
+    with pytest.raises(CondetrError, match="need a folder of condetr's own"):
+        keep_thresholds("owner/name", outcome)
+
+
+def test_thresholds_of_a_run_go_to_its_best_weights(tmp_path: Path) -> None:
+    root, run = folder(tmp_path / "data"), tmp_path / "birds"
+    weights(run / "best", Categories((1, 2), (HOSTILE, "cat")))
+    (run / "config.json").write_text("{}")
+    keep_thresholds(str(run), of_weights(str(run), root, None, "cpu", 4))
+    assert checkpoint.load(run / "best").thresholds is not None
+    assert (run / "config.json").read_text() == "{}"
+    assert sorted(path.name for path in run.iterdir()) == ["best", "config.json"]
+
+
+def test_weights_are_called_by_the_name_of_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "birds-2" / "best").mkdir(parents=True)
+    (tmp_path / "demo" / "run" / "best").mkdir(parents=True)
+    assert called(str(tmp_path / "runs" / "birds-2" / "best")) == "birds-2"
+    assert called(str(tmp_path / "runs" / "birds-2")) == "birds-2"
+    assert called(str(tmp_path / "demo" / "run" / "best")) == "demo"
+    assert called("facebook/detr-resnet-50") == "facebook/detr-resnet-50"
+    monkeypatch.chdir(tmp_path / "runs" / "birds-2" / "best")
+    assert called(".") == "birds-2"
+
+
+def test_classes_the_weights_do_not_know_are_named(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    outcome = of_weights(str(weights(tmp_path / "w", Categories((9,), ("cat",)))), root, "test", "cpu", 4)
+    objects = outcome.evaluation.classes[1].objects
+    assert f"the weights do not know {HOSTILE}: {objects} objects count as missed" in outcome.warnings
+    assert outcome.evaluation.classes[1].ap == 0
+    with pytest.raises(DataError, match="no name in common"):
+        of_weights(str(weights(tmp_path / "v", Categories((9,), ("fox",)))), root, "test", "cpu", 4)
+
+
+def test_without_a_name_the_split_is_test_else_valid(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", split="valid")
+    empty = tmp_path / "none.json"
+    empty.write_text("[]")
+    outcome = of_detections(empty, root, None)
+    assert outcome.split.name == "valid"
+    assert outcome.evaluation.summary.ap == 0
+    assert write(outcome, tmp_path / "out").exists()
+    with pytest.raises(DataError, match=r"no split 'train'. There are: valid"):
+        of_detections(empty, root, "train")
+
+
+def test_a_class_without_objects_is_no_defect_of_the_labels(tmp_path: Path) -> None:
+    root, empty = folder(tmp_path / "data", split="train"), tmp_path / "none.json"
+    empty.write_text("[]")
+    (before,) = of_detections(empty, root, "train").warnings
+    assert before.startswith("1 defect in the labels of 'train'")  # two pictures without objects are the same
+    labels = root / "train" / "_annotations.coco.json"
+    content = json.loads(labels.read_text())
+    labels.write_text(json.dumps({**content, "categories": [*CLASSES, {"id": 71, "name": "fox"}]}))
+    assert of_detections(empty, root, "train").warnings == (before,)
+
+
+def test_a_split_without_objects_is_refused_before_any_work(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    labels = root / "test" / "_annotations.coco.json"
+    labels.write_text(json.dumps({**json.loads(labels.read_text()), "annotations": []}))
+    with pytest.raises(DataError, match="not one labelled object"):
+        of_weights("no/weights", root, "test", "cpu", 4)
+
+
+GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "is no JSON"),
+        ('{"annotations": []}', "must be a JSON list"),
+        ("[1]", "detection 0: must be an object"),
+        ([{**GOOD, "image_id": 5000}], "detection 0: image_id 5000 is none of the 6 pictures of this split"),
+        ([GOOD, {**GOOD, "image_id": "100"}], "detection 1: image_id must be a whole number"),
+        ([{**GOOD, "category_id": 4}], "category_id 4 is no class of the data set (3, 70)"),
+        ([{**GOOD, "score": float("nan")}], "score must be a finite number"),
+        ([{**GOOD, "score": "high"}], "score must be a finite number"),
+        ([{**GOOD, "score": True}], "score must be a finite number"),
+        ([{**GOOD, "score": 10**400}], "score must be a finite number"),
+        ([{**GOOD, "bbox": [1, 2, 3]}], "bbox must be four finite numbers"),
+        ([{**GOOD, "bbox": [1, 2, float("inf"), 3]}], "bbox must be four finite numbers"),
+        ([{**GOOD, "bbox": [10, 10, -5, 4]}], "bbox has a negative size"),
+        ([{"image_id": 100, "category_id": 3, "score": 1}], "has no bbox"),
+    ],
+)
+def test_a_broken_detections_file_is_one_line(tmp_path: Path, content: str | list, complaint: str) -> None:
+    root, file = folder(tmp_path / "data"), tmp_path / "found.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError) as caught:
+        of_detections(file, root, "test")
+    assert complaint in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
+    root, file = folder(tmp_path / "data"), tmp_path / "found.json"
+    file.write_text(json.dumps([GOOD]))
+    words = ["evaluate", str(root), "--detections", str(file), "--out", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    assert "AP50" in shown.output
+    assert "report.html" in shown.output
+    as_json = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(as_json.stdout)["classes"][1]["name"] == HOSTILE
+    assert isinstance(CliRunner().invoke(app, ["evaluate"]).exception, CondetrError)
+    unwritable = CliRunner().invoke(app, [*words[:-1], str(file / "out")])
+    assert "cannot be written" in str(unwritable.exception)
+    assert not unwritable.stdout  # told before the work

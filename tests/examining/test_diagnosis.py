@@ -1,0 +1,375 @@
+"""Every defect by name, with its place and what becomes of it; and no input, however broken, is another exception."""
+
+import copy
+import json
+import os
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from condetr.datasets.defects import DEFECTS
+from condetr.datasets.open import open_dataset
+from condetr.errors import DataError
+from condetr.examining.diagnosis import examine
+from condetr.examining.inspection import decode, header, inspect
+from condetr.examining.orientation import turn
+from condetr.images.decode import UPRIGHT
+from tests.labelled import HEIGHT, WIDTH, coco_content, write_picture
+
+
+def found(diagnosis):
+    return [(f.name, f.split, f.file, f.id) for f in diagnosis.findings]
+
+
+def first(diagnosis, split="train"):
+    return diagnosis.dataset.split(split).samples[0].truth
+
+
+def test_sound_data_have_no_findings(roboflow):
+    diagnosis = examine(open_dataset(roboflow(train=coco_content(1), valid=coco_content(8))))
+    assert diagnosis.findings == ()
+    assert diagnosis.refusal is None
+    assert diagnosis.trainable() is diagnosis.dataset
+    assert diagnosis.class_histogram()["train"].tolist() == [2, 2]
+    assert diagnosis.size_histogram() == {"train": (4, 0, 0), "valid": (4, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("change", "defect", "left"),
+    [
+        ({"bbox": [4, 5, 0, 6]}, "empty_box", 1),
+        ({"bbox": [14, 5, -8, 6]}, "empty_box", 1),
+        ({"bbox": [4, 5, float("nan"), 6]}, "not_finite_box", 1),
+        ({"bbox": [4, 5, float("inf"), 6]}, "not_finite_box", 1),
+        ({"bbox": [1e308, 5, 1e308, 6]}, "not_finite_box", 1),
+        ({"bbox": [64, 5, 8, 6]}, "outside_box", 1),
+        ({"bbox": [-20, 5, 8, 6]}, "outside_box", 1),
+        ({"bbox": [60, 5, 20, 6]}, "clipped_box", 2),
+        ({"bbox": [-0.5, 5, 20, 6]}, "rounded_box", 2),
+        ({"bbox": [4, 5, 2, 6]}, "tiny_box", 2),
+        ({"bbox": [13, 5, 8, 6], "category_id": 2}, "duplicate_box", 1),
+        ({"iscrowd": 1}, "crowd_box", 2),
+        ({"category_id": 77}, "unknown_category", 1),
+        ({"category_id": None}, "malformed_entry", 1),
+        ({"bbox": [1, 2, 3]}, "malformed_entry", 1),
+        ({"bbox": "1 2 3 4"}, "malformed_entry", 1),
+        ({"image_id": 99}, "orphan_annotation", 1),
+    ],
+)
+def test_a_bad_object_is_named_and_dealt_with(roboflow, change, defect, left):
+    content = coco_content(1, boxes=2)
+    content["annotations"][0] |= {"id": 501, **change}
+    diagnosis = examine(open_dataset(roboflow(train=content)))
+    named = [f for f in diagnosis.findings if f.name == defect]
+    assert len(named) == 1
+    assert named[0].id == (2 if defect == "duplicate_box" else 501)
+    assert named[0].file in ("1.png", "_annotations.coco.json")
+    truth = first(diagnosis)
+    assert len(truth) == left
+    assert (truth.boxes[:, :2] >= 0).all()
+    assert (truth.boxes[:, 2:] <= [WIDTH, HEIGHT]).all()
+    assert (truth.boxes[:, 2:] > truth.boxes[:, :2]).all()
+
+
+def test_ids_given_twice_are_named(roboflow):
+    content = coco_content(1)
+    content["annotations"][1]["id"] = 1
+    content["images"].append({**content["images"][0], "file_name": "other.png"})
+    names = found(examine(open_dataset(roboflow(train=content))))
+    assert ("duplicate_annotation_id", "train", "_annotations.coco.json", 1) in names
+    assert ("duplicate_image_id", "train", "_annotations.coco.json", 1) in names
+
+
+def break_missing(path):
+    path.unlink()
+
+
+def break_truncated(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def break_text(path):
+    path.write_text("this is no picture")
+
+
+def break_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def break_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("broken", "defect"),
+    [
+        (break_missing, "missing_picture"),
+        (break_truncated, "truncated_picture"),
+        (break_text, "unreadable_picture"),
+        (break_folder, "unreadable_picture"),
+        (break_pipe, "unreadable_picture"),
+    ],
+)
+def test_a_bad_picture_is_left_out_by_name(roboflow, broken, defect):
+    root = roboflow(train=coco_content(1))
+    broken(root / "train" / "1.png")
+    diagnosis = examine(open_dataset(root))
+    assert (defect, "train", "1.png", 1) in found(diagnosis)
+    assert [sample.path.name for sample in diagnosis.dataset.split("train").samples] == ["2.png"]
+
+
+def test_the_content_decides_what_a_file_is_not_its_name(roboflow):
+    root = roboflow(train=coco_content(1))
+    Image.open(root / "train" / "1.png").save(root / "x.jpg")
+    (root / "x.jpg").rename(root / "train" / "1.png")
+    diagnosis = examine(open_dataset(root))
+    assert found(diagnosis) == [("wrong_extension", "train", "1.png", 1)]
+    assert len(diagnosis.dataset.split("train")) == 2
+
+
+def test_all_pictures_missing_refuses_and_says_where_they_were_sought(roboflow):
+    root = roboflow(train=coco_content(1))
+    for path in (root / "train").glob("*.png"):
+        path.unlink()
+    diagnosis = examine(open_dataset(root))
+    assert "none of its 2 pictures is there (looked in " in diagnosis.refusal
+    with pytest.raises(DataError, match="none of its 2 pictures"):
+        diagnosis.trainable()
+
+
+def test_without_train_there_is_nothing_to_train_but_something_to_judge(roboflow):
+    diagnosis = examine(open_dataset(roboflow(test=coco_content(1))))
+    assert diagnosis.refusal == "there is no training split (splits: test)"
+    assert len(diagnosis.dataset.split("test")) == 2
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_turn_as_their_picture_does(orientation):
+    pixels = np.zeros((48, 64), np.uint8)
+    pixels[5:11, 4:24] = 255
+    picture = Image.fromarray(pixels)
+    upright = np.array(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
+    y, x = np.nonzero(upright)
+    seen = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+    assert turn(np.array([[4.0, 5.0, 24.0, 11.0]]), orientation, (64, 48)).tolist() == [seen]
+
+
+@pytest.mark.parametrize(
+    ("declared", "orientation", "bbox", "defect", "expected"),
+    [
+        ((48, 64), 6, [4, 5, 8, 6], None, [4, 5, 12, 11]),  # drawn on the picture as seen
+        ((64, 48), 6, [4, 5, 8, 6], "turned_boxes", [37, 4, 43, 12]),  # drawn on the picture as stored
+        ((64, 48), 3, [4, 5, 8, 6], "orientation_ambiguous", [4, 5, 12, 11]),
+        ((128, 96), 1, [8, 10, 16, 12], "size_scaled", [4, 5, 12, 11]),
+        ((32, 24), 1, [4, 5, 8, 6], "size_scaled", [8, 10, 24, 22]),
+        ((32, 24), 1, [40, 5, 8, 6], "size_mismatch", [40, 5, 48, 11]),  # fits the real size alone
+        ((48, 64), 1, [4, 5, 8, 6], "size_mismatch", [4, 5, 12, 11]),  # width and height swapped by an exporter
+        ((48, 64), 1, [4, 50, 8, 6], "size_contradiction", None),
+        ((65, 48), 1, [4, 5, 8, 6], "size_mismatch", [4, 5, 12, 11]),
+        ((0, 0), 1, [4, 5, 8, 6], "size_missing", [4, 5, 12, 11]),
+        ((0, 0), 6, [4, 5, 8, 6], "size_missing", [4, 5, 12, 11]),
+        (("?", None), 1, [4, 5, 8, 6], "size_missing", [4, 5, 12, 11]),
+    ],
+)
+def test_the_declared_size_says_which_frame_boxes_are_in(roboflow, declared, orientation, bbox, defect, expected):
+    content = coco_content(1, boxes=1)
+    content["annotations"][0]["bbox"] = bbox
+    content["images"][0] |= {"width": declared[0], "height": declared[1], "file_name": "1.jpg"}
+    root = roboflow(train=content)
+    write_picture(root / "train" / "1.jpg", 5, (64, 48), orientation)
+    for look in (decode, header):
+        diagnosis = examine(open_dataset(root), look=look)
+        assert [f.name for f in diagnosis.findings if f.file == "1.jpg"] == ([defect] if defect else [])
+        samples = {sample.path.name: sample.truth for sample in diagnosis.dataset.split("train").samples}
+        assert ("1.jpg" in samples) == (expected is not None)
+        if expected:
+            assert samples["1.jpg"].boxes.tolist() == [expected]
+            assert samples["1.jpg"].size == ((48, 64) if orientation == 6 else (64, 48))
+
+
+# --- copies ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_leak_leaves_the_training_copy_out(roboflow):
+    root = roboflow(train=coco_content(1, pictures=5), valid=coco_content(10), test=coco_content(20))
+    pixels = Image.open(root / "valid" / "10.png")
+    pixels.save(root / "train" / "2.png", compress_level=1)  # other bytes, the same picture
+    pixels.save(root / "test" / "21.png")
+    diagnosis = examine(open_dataset(root))
+    assert ("leak", "train", "2.png", None) in found(diagnosis)
+    assert ("leak_held_out", "valid", "10.png", None) in found(diagnosis)
+    assert [sample.path.name for sample in diagnosis.dataset.split("train").samples] == [
+        "1.png", "3.png", "4.png", "5.png",
+    ]  # fmt: skip
+    assert len(diagnosis.dataset.split("valid")) == 2
+
+
+def test_train_given_as_valid_is_said_once_and_left(roboflow):
+    root = roboflow(train=coco_content(1), valid=coco_content(1))
+    for i in (1, 2):
+        Image.open(root / "train" / f"{i}.png").save(root / "valid" / f"{i}.png")
+    diagnosis = examine(open_dataset(root))
+    assert found(diagnosis) == [("splits_identical", "train", "", None)]
+    assert len(diagnosis.dataset.split("train")) == 2
+
+
+def test_copies_inside_a_split_and_of_one_source_are_named(roboflow):
+    train, valid = coco_content(1, pictures=3), coco_content(10)
+    train["images"][0]["file_name"], valid["images"][0]["file_name"] = "a_jpg.rf.1.png", "a_jpg.rf.2.png"
+    root = roboflow(train=train, valid=valid)
+    Image.open(root / "train" / "2.png").save(root / "train" / "3.png")
+    assert found(examine(open_dataset(root))) == [
+        ("duplicate_picture", "train", "3.png", None),
+        ("leak_by_source", "valid", "a_jpg.rf.2.png", None),
+    ]
+
+
+def test_counts_against_queries_and_classes_without_objects(roboflow):
+    train, valid = coco_content(1, boxes=4, categories=(1, 2)), coco_content(10, boxes=0, pictures=1)
+    train["categories"].append({"id": 9, "name": "never"})
+    names = found(examine(open_dataset(roboflow(train=train, valid=valid)), queries=3))
+    assert [name for name in names if name[0] == "too_many_objects"] == [
+        ("too_many_objects", "train", f"{i}.png", i) for i in (1, 2)
+    ]
+    assert ("empty_class", "train", "", 9) in names
+    assert ("no_objects", "valid", "10.png", 10) in names
+    assert ("class_missing", "valid", "", 1) in names
+
+
+def test_a_sound_picture_is_opened_once_and_a_changed_one_again(tmp_path):
+    opened = []
+
+    def look(path):
+        opened.append(path.name)
+        return decode(path)
+
+    paths = [write_picture(tmp_path / f"{i}.png", i) for i in range(3)]
+    before = inspect(paths, look, tmp_path / "cache")
+    assert inspect(paths, look, tmp_path / "cache") == before
+    assert sorted(opened) == ["0.png", "1.png", "2.png"]
+    write_picture(paths[1], 9, (20, 20))
+    after = inspect(paths, look, tmp_path / "cache")
+    assert opened[3:] == ["1.png"]
+    assert after[1].upright == (20, 20)
+    for file in (tmp_path / "cache").iterdir():
+        file.write_text('{"0.png": [1, 2], "1.png": null, "2.png": "x"}')
+    assert inspect(paths, look, tmp_path / "cache") == after
+
+
+# --- real data ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bccd", "cards", "deeppcb", "tinycoco"])
+def test_counts_of_real_data(real_data, name):
+    stats = json.loads((real_data / name / "STATS.json").read_text())
+    diagnosis = examine(open_dataset(real_data / name), look=header)
+    got = {
+        c.split: {"images": c.used_pictures, "boxes": c.used_objects, "empty": c.without_objects}
+        for c in diagnosis.counts
+    }
+    assert got == stats["splits"]
+    assert sum(c.crowds for c in diagnosis.counts) == stats["quirks"].get("iscrowd", 0)
+    totals = Counter()
+    for split in diagnosis.dataset.splits.values():
+        for sample in split:
+            totals.update(diagnosis.dataset.categories.name(int(label)) for label in sample.truth.labels)
+    assert totals == stats["classes"]
+    assert {f.name for f in diagnosis.findings} <= {
+        "crowd_box", "tiny_box", "no_objects", "empty_class", "class_missing",
+    }  # fmt: skip
+
+
+def test_the_annotations_of_the_wild(real_data):
+    diagnosis = examine(open_dataset(real_data / "bad_annotations"))
+    assert Counter(f.name for f in diagnosis.findings) == {
+        "size_missing": 12, "tiny_box": 6, "empty_class": 3, "empty_box": 2, "wrong_extension": 2, "no_objects": 2,
+        "truncated_picture": 1,
+    }  # fmt: skip
+    assert ("truncated_picture", "train", "kangaroo_00090.jpg", 17) in found(diagnosis)
+    assert diagnosis.counts[0].used_pictures == 19
+
+
+# --- anything at all ------------------------------------------------------------------------------------------------
+
+junk = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.integers(), st.floats(), st.text(max_size=5),
+    st.lists(st.floats(), max_size=5), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+    st.sampled_from(["../1.png", "1.png", "/dev/null", "a\0b", "x" * 5000, 2**70, 1e400, "nan"]),
+)  # fmt: skip
+
+
+def places(value, path=()):
+    yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(item, (*path, key))
+
+
+PLACES = list(places(coco_content(1)))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    for i in (1, 2):
+        write_picture(folder / f"{i}.png", i)
+    return folder
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.one_of(st.just("remove"), junk)), min_size=1, max_size=4))
+def test_any_mutation_is_a_diagnosis_or_one_line(pictures, mutations):
+    content = copy.deepcopy(coco_content(1))
+    for path, value in mutations:
+        at = content
+        try:
+            for key in path[:-1]:
+                at = at[key]
+            if not path:
+                content = value
+            elif value == "remove":
+                del at[path[-1]]
+            else:
+                at[path[-1]] = value
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue
+    (pictures / "labels.json").write_text(json.dumps(content))
+    judge(pictures / "labels.json")
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_damage_to_the_bytes_is_a_diagnosis_or_one_line(pictures, data):
+    whole = bytearray(json.dumps(coco_content(1)).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1))
+        whole[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    (pictures / "labels.json").write_bytes(bytes(whole))
+    judge(pictures / "labels.json")
+
+
+def judge(path):
+    try:
+        diagnosis = examine(open_dataset(path), queries=1, look=header)
+    except DataError as error:
+        assert "\n" not in str(error)
+        return
+    for finding in diagnosis.findings:
+        assert finding.name in DEFECTS
+    for split in diagnosis.dataset.splits.values():
+        for sample in split:
+            boxes = sample.truth.boxes
+            assert np.isfinite(boxes).all()
+            assert (boxes[:, 2:] > boxes[:, :2]).all()
+            assert (boxes >= 0).all()
+            assert (boxes <= [*sample.truth.size] * 2).all()
+            assert (sample.truth.labels < len(diagnosis.dataset.categories)).all()
+            assert np.isfinite(sample.truth.areas).all()

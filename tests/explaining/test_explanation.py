@@ -1,0 +1,231 @@
+"""What an explanation says agrees with the detections it explains, with the maps, and with itself."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from condetr.boxes import generalized_iou
+from condetr.checkpoint import Weights
+from condetr.config import Config, Data
+from condetr.errors import CondetrError, PictureError
+from condetr.explaining.explanation import Explanation, explain
+from condetr.explaining.extremities import LANDMARKS, coverage
+from condetr.explaining.head_roles import attention_shares, average, object_shares
+from condetr.explaining.scene import look, nothing_found
+from condetr.predicting.predictor import Predictor
+from condetr.types import Categories, Sample, Truth
+from tests.tiny import FORMS, TINY, TINY_DETR, shaken
+
+CATEGORIES = Categories((1, 2, 3, 7), ("cat", None, "dog", "bird"))
+PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+MODELS = {"conditional": TINY, "detr": TINY_DETR}
+
+
+def predictor_of(model) -> Predictor:
+    config = Config(model=model, data=Data(size=64))
+    return Predictor(Weights(shaken(model, len(CATEGORIES)), config, CATEGORIES, thresholds=None))
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def predictor(request) -> Predictor:
+    return predictor_of(MODELS[request.param])
+
+
+def test_a_scene_finds_what_the_predictor_finds(predictor):
+    (found,) = predictor([PICTURE], threshold=0.01)
+    scene = look(predictor, PICTURE, 0.01)
+    assert len(found) > 0
+    np.testing.assert_allclose(scene.detections.boxes, found.boxes, atol=1e-4)
+    np.testing.assert_array_equal(scene.detections.labels, found.labels)
+    np.testing.assert_allclose(scene.boxes[-1][found.queries], found.boxes, atol=1e-4)
+    assert not (scene.labels == 1).any(), "a slot without a class never answers"
+
+
+def test_an_explanation_is_of_the_detection_asked_for(predictor):
+    (found,) = predictor([PICTURE], threshold=0.01)
+    for k in (0, len(found) - 1):
+        one = explain(predictor, PICTURE, detection=k, threshold=0.01)
+        assert (one.query, one.label, one.name) == (found.queries[k], found.labels[k], found.names[k])
+        assert one.score == pytest.approx(found.scores[k])
+        np.testing.assert_allclose(one.box, found.boxes[k], atol=1e-4)
+        np.testing.assert_allclose(one.stage_boxes[-1], one.box)
+        assert len(one.stage_boxes) == len(one.stage_scores) == len(one.stage_labels) == TINY.decoder_layers
+    assert explain(predictor, PICTURE, threshold=0.01).query == found.queries[0]
+
+
+def test_maps_and_measures_agree(predictor):
+    one = explain(predictor, PICTURE, threshold=0.01, layer=1)
+    parts, heads, rows, columns = one.maps.shape
+    assert (one.layer, heads, rows, columns) == (1, TINY.heads, 4, 6)
+    np.testing.assert_allclose(one.maps.sum((-2, -1)), np.ones((parts, heads)), atol=1e-5)
+    box = torch.tensor(one.box / [90, 60, 90, 60], dtype=torch.float32)[None]
+    np.testing.assert_allclose(one.inside, (one.maps * coverage(box, 4, 6).numpy()).sum((-2, -1)), atol=1e-5)
+    row, column = np.unravel_index(one.maps[0, 2].argmax(), (4, 6))
+    np.testing.assert_allclose(one.peaks[0, 2], [(column + 0.5) * 15, (row + 0.5) * 15], atol=1e-3)
+    np.testing.assert_allclose(one.extremities[0], [one.box[0], (one.box[1] + one.box[3]) / 2], atol=1e-4)
+    assert one.encoder.shape == (TINY.encoder_layers, TINY.heads, 4, 6)
+    np.testing.assert_allclose(one.encoder.sum((-2, -1)), 1, atol=1e-5)
+
+
+def test_layers_count_from_both_ends(predictor):
+    first, last = (explain(predictor, PICTURE, threshold=0.01, layer=layer) for layer in (2, -1))
+    np.testing.assert_array_equal(first.maps, last.maps)
+    assert first.layer == last.layer == 2
+
+
+def test_the_nearest_queries_cover_the_point_best_first(predictor):
+    scene = look(predictor, PICTURE, 0.3)
+    candidates = scene.nearest((45, 30), limit=7)
+    assert sorted(c.query for c in candidates) == list(range(7))
+    covering = [c for c in candidates if c.covers]
+    assert candidates[: len(covering)] == tuple(covering)
+    assert [c.score for c in covering] == sorted((c.score for c in covering), reverse=True)
+    for c in candidates:
+        assert c.covers == (c.box[0] <= 45 <= c.box[2] and c.box[1] <= 30 <= c.box[3])
+        assert c.kept == (c.query in scene.detections.queries)
+        assert c.name in ("cat", "dog", "bird")
+
+
+def test_a_point_is_explained_by_its_nearest_query_found_or_not(predictor):
+    one = explain(predictor, PICTURE, at=(80, 55), threshold=0.999)
+    assert one.query == one.nearest[0].query
+    assert one.point == (80, 55)
+    assert not one.nearest[0].kept
+    corner = look(predictor, PICTURE).encoder_maps(1, [(80, 55), (90, 60)])
+    np.testing.assert_allclose(one.encoder[1], corner[0], atol=1e-6)
+    np.testing.assert_allclose(corner[0], corner[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_spatial_query_is_explained(form):
+    model = TINY.model_copy(update={"decoder": TINY.decoder.model_copy(update={"spatial_query": form})})
+    one = explain(predictor_of(model), PICTURE, threshold=0.0)
+    assert one.parts == ("spatial", "content", "combined")
+
+
+def test_a_detector_without_encoder_is_explained():
+    one = explain(predictor_of(TINY.model_copy(update={"encoder_layers": 0})), PICTURE, threshold=0.0)
+    assert len(one.encoder) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"layer": 3}, "layer 3: this decoder has layers 0 to 2; -1 is the last"),
+        ({"layer": -4}, "layer -4: this decoder has layers 0 to 2; -1 is the last"),
+        ({"detection": 9999}, r"detection 9999: there are \d+, counted from 0"),
+        ({"detection": -1}, r"detection -1: there are \d+, counted from 0"),
+        ({"at": (91, 5)}, "at 91,5: outside the picture, which is 90 x 60 pixels"),
+        ({"at": (5, -1)}, "at 5,-1: outside the picture, which is 90 x 60 pixels"),
+        ({"at": (float("nan"), 1)}, "at nan,1: outside the picture, which is 90 x 60 pixels"),
+        ({"at": (5, 5), "detection": 0}, "give a detection or a point, not both"),
+        (
+            {"threshold": 1.0},
+            r"nothing scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .* --at X,Y",
+        ),
+        ({"threshold": 2.0}, "threshold 2.0: must be between 0 and 1"),
+    ],
+)
+def test_mistakes_are_one_line(predictor, asked, answer):
+    with pytest.raises(CondetrError, match=answer):
+        explain(predictor, PICTURE, **{"threshold": 0.01, **asked})
+
+
+def test_a_picture_that_cannot_be_read_says_why(predictor):
+    with pytest.raises(PictureError, match="no such file"):
+        explain(predictor, "nowhere.jpg")
+
+
+def test_nothing_found_names_the_best_answer(predictor):
+    scene = look(predictor, PICTURE, 1.0)
+    assert scene.all_detections.names[0] in nothing_found(scene)
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(0.4, "0.4 or more"), ("best", "what the weights recommend for its")])
+def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, said):
+    scene = look(predictor, PICTURE, 1.0)
+    best = replace(scene.all_detections, scores=np.full_like(scene.all_detections.scores, 0.39996))
+    sentence = nothing_found(replace(scene, all_detections=best, threshold=threshold))
+    assert sentence.startswith(f"nothing scores {said}")
+    assert sentence.endswith("with 0.399")
+
+
+def test_an_explanation_says_whether_it_is_of_a_detection(predictor):
+    found = explain(predictor, PICTURE, threshold=0.01)
+    missed = explain(predictor, PICTURE, at=(80, 55), threshold=0.999)
+    assert (found.kept, found.asked) == (True, False)
+    assert (missed.kept, missed.asked) == (False, True)
+
+
+WRONG = """
+from condetr.errors import CondetrError
+from condetr import explain
+from tests.explaining.test_explanation import MODELS, PICTURE, predictor_of
+predictor = predictor_of(MODELS["conditional"])
+for asked in ({"at": (10,)}, {"at": 5}, {"at": ("a", 1)}, {"layer": 1.0}, {"detection": 0.0}, {"layer": "1"}):
+    try:
+        explain(predictor, PICTURE, **{"threshold": 0.01, **asked})
+    except CondetrError as error:
+        print(error)
+"""
+
+
+def test_arguments_of_another_type_are_one_line():
+    """In a process of its own, where no types are checked, as a user's has none."""
+    run = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "at (10,)", "at 5", "at ('a', 1)", "layer 1.0", "detection 0.0", "layer 1"
+    ]  # fmt: skip
+    assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the picture"
+
+
+def test_shares_of_one_picture_need_no_list(predictor, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    alone, listed = (attention_shares(predictor, one, 0.01) for one in (PICTURE, [PICTURE]))
+    assert alone.roles == listed.roles
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert attention_shares(predictor, path, 0.01).detections == alone.detections
+
+
+def test_shares_are_means_over_detections(predictor):
+    measured = attention_shares(predictor, [PICTURE, PICTURE[:50]], threshold=0.01, layer=0)
+    scenes = [look(predictor, picture, 0.01) for picture in (PICTURE, PICTURE[:50])]
+    seen = [Explanation.of(s, int(q), 0, 0) for s in scenes for q in s.detections.queries.tolist()]
+    assert measured.detections == len(seen) > 2
+    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
+    assert measured.inside_uniform == pytest.approx(np.mean([one.inside_uniform for one in seen]))
+    assert ((measured.agreement > 0) & (measured.agreement <= 1)).all()
+    for part in range(len(measured.parts)):
+        for head, role in enumerate(measured.roles[part]):
+            votes = [LANDMARKS[one.looks_at[part, head]] for one in seen]
+            assert votes.count(role) == max(votes.count(name) for name in LANDMARKS)
+    assert average(seen).roles == measured.roles
+
+
+def test_no_detection_has_no_shares(predictor):
+    with pytest.raises(CondetrError, match="nothing scores 1 or more"):
+        attention_shares(predictor, [PICTURE], threshold=1.0)
+
+
+def test_objects_are_seen_by_the_queries_that_fit_them_best(predictor, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    scene = look(predictor, tmp_path / "a.png", 1.0)
+    chosen = [3, 1]
+    boxes = np.concatenate([scene.boxes[-1, chosen] + 0.01, [[0, 0, 5, 5]]]).astype(np.float32)
+    crowd = np.array([False, False, True])
+    truth = Truth(boxes=boxes, labels=np.zeros(3, np.int64), crowd=crowd, areas=np.ones(3), size=scene.size, image_id=1)
+    measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth)], layer=0)
+    assert measured.detections == 2
+    fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(scene.boxes[-1][None]))
+    seen = [Explanation.of(scene, int(query), 0, 0) for query in fits.argmax(-1)]
+    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
+    bare = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
+    with pytest.raises(CondetrError, match="no object is labelled"):
+        object_shares(predictor, [bare])

@@ -1,0 +1,272 @@
+"""Batches are a function of (seed, epoch, picture): nothing about machines, processes or interruptions enters."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from condetr.config import Data, parse
+from condetr.errors import DataError, PictureError
+from condetr.images.augment import Augment
+from condetr.images.cache import FromFile, FromMemory, reader
+from condetr.images.loader import EvaluationLoader, Loader
+from condetr.images.prepare import Prepare, open_picture
+from condetr.types import Sample, Truth
+
+SIZES = [(40, 30), (30, 40), (64, 32), (33, 47), (50, 50)]
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> list[Sample]:
+    return make(tmp_path_factory.mktemp("pictures"), 23)
+
+
+def make(folder: Path, number: int) -> list[Sample]:
+    random = np.random.default_rng(0)
+    made = []
+    for i in range(number):
+        width, height = SIZES[i % len(SIZES)]
+        path = folder / f"{i}.png"
+        Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+        count = i % 4
+        low = random.uniform(0, 0.7, (count, 2)) * (width, height)
+        boxes = np.concatenate([low, low + random.uniform(2, 8, (count, 2))], axis=1)
+        truth = Truth(
+            100 + i, (width, height), boxes, random.integers(0, 3, count), np.zeros(count, dtype=bool), np.ones(count)
+        )
+        made.append(Sample(path, truth))
+    return made
+
+
+def loader(samples, batch=8, workers=0, read=None, seed=1, **share) -> Loader:
+    data: Data = parse({"data": {"size": 48}}, "test").data
+    return Loader(samples, Augment(data), seed, batch, read=read or FromFile(), workers=workers, **share)
+
+
+def same(a, b) -> bool:
+    return (
+        torch.equal(a.pixels, b.pixels)
+        and a.sizes == b.sizes
+        and [s.path for s in a.samples] == [s.path for s in b.samples]
+        and all(torch.equal(x.boxes, y.boxes) and torch.equal(x.labels, y.labels) for x, y in zip(a.targets, b.targets))
+        and (a.step, a.tally, a.last) == (b.step, b.tally, b.last)
+    )
+
+
+def single(batches) -> dict[str, tuple]:
+    """Each picture on its own, by name: pixels without padding, and target."""
+    found = {}
+    for batch in batches:
+        for i, sample in enumerate(batch.samples):
+            width, height = batch.sizes[i]
+            target = batch.targets[i]
+            pixels = batch.pixels[i, :height, :width].numpy().tobytes()
+            found[sample.path.name] = (pixels, target.boxes.tolist(), target.labels.tolist(), batch.step, batch.tally)
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("read", [FromFile(), FromMemory(10**6), FromMemory(20_000)])
+def test_workers_and_memory_change_no_bit(samples, workers, read):
+    for epoch in (0, 1):
+        expected = list(loader(samples).epoch(epoch))
+        found = list(loader(samples, workers=workers, read=read).epoch(epoch))
+        assert len(expected) == len(found) == 3
+        assert all(same(a, b) for a, b in zip(expected, found))
+
+
+def test_a_resumed_epoch_goes_on_where_it_was(samples):
+    whole = list(loader(samples, workers=2).epoch(4))
+    rest = list(loader(samples, workers=2).epoch(4, first_step=1))
+    assert [batch.step for batch in rest] == [1, 2]
+    assert all(same(a, b) for a, b in zip(whole[1:], rest))
+
+
+def test_neither_the_order_of_the_files_nor_batches_change_what_happens_to_a_picture(samples):
+    reference = single(loader(samples).epoch(2))
+    assert single(loader(samples[::-1]).epoch(2)) == reference
+    alone = single(loader(samples, batch=1).epoch(2))
+    assert {name: value[:3] for name, value in alone.items()} == {name: v[:3] for name, v in reference.items()}
+
+
+@pytest.mark.parametrize(("world", "micro_batches"), [(2, 1), (1, 2), (3, 2), (7, 1)])
+def test_processes_and_micro_batches_share_out_the_same_steps(samples, world, micro_batches):
+    expected = single(loader(samples).epoch(3))
+    parts = [list(loader(samples, rank=r, world=world, micro_batches=micro_batches).epoch(3)) for r in range(world)]
+    assert single(batch for part in parts for batch in part) == expected
+    assert sum(len(batch) for part in parts for batch in part) == len(samples)
+    for part in parts:
+        assert [batch.step for batch in part] == [s for s in range(3) for _ in range(micro_batches)]
+        assert [batch.last for batch in part] == ([False] * (micro_batches - 1) + [True]) * 3
+
+
+def test_an_epoch_takes_every_picture_once_in_even_steps(samples):
+    batches = list(loader(samples, batch=8).epoch(0))
+    assert sorted(s.path.name for b in batches for s in b.samples) == sorted(s.path.name for s in samples)
+    assert sorted(len(batch) for batch in batches) == [7, 8, 8]
+    assert len(loader(samples, batch=8)) == 3
+    assert sorted(len(batch) for batch in loader(samples[:9], batch=8).epoch(0)) == [4, 5]
+
+
+def test_objects_counts_the_whole_step(samples):
+    for rank in range(2):
+        for batch in loader(samples, rank=rank, world=2).epoch(0):
+            whole = [b for b in loader(samples).epoch(0) if b.step == batch.step]
+            assert sorted(batch.tally.counts) == sorted(len(target.labels) for b in whole for target in b.targets)
+
+
+def test_epochs_and_seeds_differ(samples):
+    def order(seed, epoch):
+        return [s.path.name for b in loader(samples, seed=seed).epoch(epoch) for s in b.samples]
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+    first, second = (single(loader(samples).epoch(epoch)) for epoch in (0, 1))
+    assert sum(first[name][0] != second[name][0] for name in first) > 18
+
+
+def test_images_are_what_prepare_makes_of_the_same_pixels(samples):
+    for batch in loader(samples).epoch(0):
+        images = batch.to("cpu").images
+        for i, (width, height) in enumerate(batch.sizes):
+            alone = Prepare(min(width, height), max(width, height) + 1)(
+                [batch.pixels[i, :height, :width].contiguous().numpy()]
+            )
+            assert torch.equal(images.pixels[i, :, :height, :width], alone.pixels[0])
+            assert not images.padding[i, :height, :width].any()
+            assert images.padding[i, height:].all()
+            assert images.padding[i, :, width:].all()
+            assert not images.pixels[i, :, height:].any()
+            assert not images.pixels[i, :, :, width:].any()
+        assert images.ragged == bool(images.padding.any())
+
+
+def test_a_step_is_sorted_by_shape_so_that_little_is_padded(samples):
+    batches = list(loader(samples, batch=12, micro_batches=4).epoch(0))
+    for step in range(2):
+        sizes = [size for batch in batches if batch.step == step for size in batch.sizes]
+        upright = [width <= height for width, height in sizes]
+        assert upright == sorted(upright, reverse=True)
+        areas = [[w * h for w, h in sizes if (w <= h) == kind] for kind in (True, False)]
+        assert areas == [sorted(kind) for kind in areas]
+
+
+def test_too_few_pictures_for_the_processes_is_an_error_before_training(samples):
+    with pytest.raises(DataError, match="3 pictures are too few for 4 processes"):
+        loader(samples[:3], batch=3, world=4)
+    with pytest.raises(DataError, match="no pictures"):
+        loader([])
+
+
+@pytest.mark.parametrize(("pictures", "batch", "world", "micro_batches"), [(10, 4, 1, 4), (11, 4, 4, 1), (9, 8, 2, 4)])
+def test_no_number_of_pictures_leaves_a_part_empty(samples, pictures, batch, world, micro_batches):
+    """Also where an epoch is no multiple of the batch: every process has its share of every step, nobody twice."""
+    seen: list[int] = []
+    for rank in range(world):
+        own = list(
+            loader(samples[:pictures], batch=batch, rank=rank, world=world, micro_batches=micro_batches).epoch(0)
+        )
+        assert all(own_batch.samples for own_batch in own)
+        ends = [own_batch.step for own_batch in own if own_batch.last]
+        assert ends == sorted({own_batch.step for own_batch in own}) == list(range(len(ends)))
+        seen += [sample.truth.image_id for own_batch in own for sample in own_batch.samples]
+    assert sorted(seen) == sorted(sample.truth.image_id for sample in samples[:pictures])
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_picture_that_goes_bad_is_named_and_no_thread_stays(tmp_path, workers):
+    samples = make(tmp_path, 12)
+    samples[7].path.write_bytes(samples[7].path.read_bytes()[:60])
+    before = threading.active_count()
+    with pytest.raises(PictureError, match=r"7\.png: .*condetr doctor"):
+        list(loader(samples, batch=2, workers=workers).epoch(0))
+    assert threading.active_count() == before
+
+
+def test_leaving_the_loop_leaves_no_thread_and_reads_little_ahead(samples):
+    class Counting(FromFile):
+        reads = 0
+
+        def __call__(self, path):
+            self.reads += 1
+            return super().__call__(path)
+
+    read = Counting()
+    before = threading.active_count()
+    batches = loader(samples, batch=2, workers=2, read=read).epoch(0)
+    next(batches)
+    time.sleep(0.2)
+    assert read.reads <= 2 + 2 * 2 + 2
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_the_loop_leaves_no_thread(samples):
+    before = threading.active_count()
+
+    def interrupted():
+        for _ in loader(samples, batch=2, workers=2).epoch(0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_workers_take_one_thread_each_and_leave_torchs_others_alone(samples):
+    seen = set()
+
+    class Watching(FromFile):
+        def __call__(self, path):
+            seen.add(torch.get_num_threads())
+            return super().__call__(path)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        list(loader(samples, workers=2, read=Watching()).epoch(0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}
+
+
+def test_memory_keeps_to_its_budget_and_reads_each_file_once(samples):
+    memory = FromMemory(20_000)
+    for _ in range(2):
+        for sample in samples:
+            np.testing.assert_array_equal(memory(sample.path), open_picture(sample.path))
+    assert 0 < memory.used <= 20_000
+    assert memory.used == sum(picture.nbytes for picture in memory.kept.values())
+    first = samples[0].path
+    assert memory(first) is memory(first)
+
+
+def test_the_setting_chooses_the_reader():
+    assert isinstance(reader("memory", processes=1), FromMemory)
+    assert isinstance(reader("none", processes=1), FromFile)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_takes_every_picture_once_over_all_processes_as_prepare_makes_it(samples, workers):
+    prepare = Prepare(48, 80)
+    names = []
+    for rank in range(3):
+        batches = EvaluationLoader(samples, prepare, 4, read=FromFile(), workers=workers, rank=rank, world=3)
+        for batch in batches:
+            assert len(batch) <= 4
+            expected = prepare([open_picture(sample.path) for sample in batch.samples])
+            assert torch.equal(batch.images.pixels, expected.pixels)
+            assert torch.equal(batch.images.padding, expected.padding)
+            for sample, target in zip(batch.samples, batch.targets):
+                assert target.labels.tolist() == sample.truth.labels.tolist()
+            names += [sample.path.name for sample in batch.samples]
+    assert sorted(names) == sorted(sample.path.name for sample in samples)

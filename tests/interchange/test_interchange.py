@@ -1,0 +1,138 @@
+"""Official .pth files, and the table of names against the lists of the published checkpoints."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from condetr import config, interchange
+from condetr.build import build_detector
+from condetr.checkpoint import load
+from condetr.converting import convert
+from condetr.errors import WeightsError
+from condetr.interchange import published
+from condetr.recipes import recipe
+from condetr.types import Categories, Images
+from tests.tiny import TINY, shaken
+
+
+def official(path: Path, name: str, **args: object) -> torch.nn.Module:
+    """A checkpoint laid out as the official code saves one."""
+    detector = shaken(recipe(name).model, 91)
+    content = {"model": published.write(detector.state_dict(), "official"), "epoch": 49, "lr_scheduler": {"a": 1}}
+    if args:
+        content["args"] = argparse.Namespace(**args)
+    torch.save(content, path)
+    return detector
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "args"),
+    [
+        ("conditional_detr_r50", "ConditionalDETR_r50_epoch50.pth", {"dilation": False, "num_queries": 300}),
+        ("conditional_detr_dc5_r50", "a.pth", {"dilation": True, "num_queries": 300}),
+        ("detr_r101", "detr-r101-2c7b67e5.pth", {}),
+        ("detr_dc5_r50", "detr-r50-dc5-f0fb7ef5.pth", {}),
+    ],
+)
+def test_an_official_file_becomes_a_folder(tmp_path, name, file, args):
+    detector = official(tmp_path / file, name, **args)
+    convert(str(tmp_path / file), tmp_path / "out", "condetr", recipe=None)
+    weights = load(tmp_path / "out")
+    assert weights.config == recipe(name)
+    assert weights.categories.name(17) == "cat"
+    assert len(weights.categories.real) == 80
+    images = Images.pad([torch.randn(3, 64, 64)])
+    with torch.no_grad():
+        torch.testing.assert_close(weights.detector(images).boxes, detector(images).boxes, atol=0, rtol=0)
+
+
+def test_a_file_with_code_in_it_is_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    torch.save({"model": Bomb()}, tmp_path / "bomb.pth")
+    with pytest.raises(WeightsError, match="not readable as weights alone") as error:
+        convert(str(tmp_path / "bomb.pth"), tmp_path / "out", "condetr", recipe=None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("content", [{"model": torch.zeros(2)}, {"model": 3}, [1], torch.zeros(1)])
+def test_tensors_that_are_no_checkpoint_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"x\.pth: not a checkpoint"):
+        convert(str(tmp_path / "x.pth"), tmp_path / "out", "condetr", recipe=None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backbone_config": "x"},
+        {"backbone_kwargs": [1]},
+        {"backbone_config": {"depths": 3}, "num_labels": 2},
+        {"model_type": []},
+    ],
+)
+def test_a_strange_transformers_config_is_refused_in_one_line(tmp_path, settings):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "detr"} | settings))
+    with pytest.raises(WeightsError) as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nonsense" * 100])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"x\.pth"):
+        convert(str(tmp_path / "x.pth"), tmp_path / "out", "condetr", recipe=None)
+
+
+def test_a_full_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(WeightsError, match="not empty"):
+        convert("anything", tmp_path, "condetr", recipe=None)
+
+
+def test_what_transformers_does_not_know_is_not_written(tmp_path):
+    c = config.Config(model=TINY)
+    with pytest.raises(WeightsError, match="transformers has no such model"):
+        interchange.write_transformers(tmp_path, shaken(TINY, 91), c, interchange.coco_categories(), "")
+
+
+def test_how_training_started_is_no_part_of_what_is_written(tmp_path):
+    """`start=local` names the first weights of a training; what it ends with is transformers' model all the same."""
+    model = config.override(recipe("conditional_detr_r18"), {"model.decoder.start": "local"}).model
+    small = model.model_dump() | {"dim": 32, "heads": 2, "hidden": 16, "encoder_layers": 1, "decoder_layers": 1}
+    c = config.parse({"model": small}, "here")
+    interchange.write_transformers(tmp_path, shaken(c.model, 2), c, Categories((1, 2), ("a", "b")), "")
+    assert interchange.read_transformers(tmp_path)[1].model.decoder == config.Conditional()
+    block = config.parse({"model": small | {"decoder": {"kind": "conditional", "spatial_query": "block"}}}, "here")
+    with pytest.raises(WeightsError, match="transformers has no such model"):
+        interchange.write_transformers(tmp_path, shaken(block.model, 2), block, Categories((1, 2), ("a", "b")), "")
+
+
+def test_cocos_slots():
+    coco = interchange.coco_categories()
+    assert (len(coco), len(coco.real)) == (91, 80)
+    assert [i for i, name in enumerate(coco.names) if name is None] == [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
+    assert (coco.name(1), coco.name(44), coco.name(90)) == ("person", "bottle", "toothbrush")
+
+
+@pytest.mark.parametrize("name", ["conditional_detr_r50", "detr_r50"])
+def test_every_published_name_is_known(name):
+    """Against the lists of the published checkpoints, where they are at hand: all names, all shapes, all dialects."""
+    lists = Path(os.environ.get("CONDETR_REAL_DATA", "/nowhere")).parent / "keymaps" / f"{name}.tsv"
+    if not lists.exists():
+        pytest.skip("the lists of published names lie beside the real data, which CONDETR_REAL_DATA names")
+    rows = [line.split("\t") for line in lists.read_text().splitlines()[1:]]
+    with torch.device("meta"):
+        state = build_detector(recipe(name).model, 91).state_dict()
+    for column, dialect in ((0, "official"), (3, "transformers4"), (4, "transformers5")):
+        written = published.write(state, dialect)
+        theirs = {row[column].split("[")[0] for row in rows if len(row) > column and row[column]}
+        assert {n for n in theirs if "num_batches" not in n} == set(written), dialect

@@ -1,0 +1,198 @@
+"""The predictor: alone or in a batch, in order, bounded, and one bad picture harms no other."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from condetr.checkpoint import Weights, save
+from condetr.config import Config, Data
+from condetr.detections import Detections
+from condetr.errors import CondetrError, PictureError
+from condetr.predicting.predictor import Predictor, _Scaled, _similar
+from condetr.types import Categories
+from tests.tiny import TINY, TINY_DETR, shaken
+
+CATEGORIES = Categories((1, 3, 4), ("cat", None, "dog"))
+SHAPES = [(40, 60), (60, 40), (50, 50), (40, 61), (30, 90), (90, 30), (64, 64)]
+PICTURES = [np.random.default_rng(i).integers(0, 256, (*shape, 3), dtype=np.uint8) for i, shape in enumerate(SHAPES)]
+
+
+@pytest.fixture(scope="module", params=[TINY, TINY_DETR], ids=["conditional", "detr"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    config = Config(model=request.param, data=Data(size=64))
+    return Predictor(Weights(shaken(request.param, 3), config, CATEGORIES, (0.2, 0.5, 0.3)))
+
+
+def same(a: Detections, b: Detections) -> None:
+    assert a.size == b.size
+    np.testing.assert_array_equal(a.labels, b.labels)
+    np.testing.assert_array_equal(a.queries, b.queries)
+    np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
+    np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+
+
+def test_the_answer_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> None:
+    together = predictor(PICTURES, threshold=0.0, batch=7)
+    assert [answer.size for answer in together] == [(w, h) for h, w in SHAPES]
+    for picture, answer in zip(PICTURES, together):
+        same(predictor(picture, threshold=0.0)[0], answer)
+
+
+def test_paths_images_and_arrays_are_the_same_picture(predictor: Predictor, tmp_path: Path) -> None:
+    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    sources = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        content,
+        io.BytesIO(content),
+        Image.open(tmp_path / "a.png"),
+    ]
+    answers = predictor(sources, threshold=0.0)
+    for answer in answers + predictor(sources[0], threshold=0.0):
+        same(answer, predictor(PICTURES[0], threshold=0.0)[0])
+
+
+def test_boxes_are_pixels_of_the_picture_and_gaps_never_answer(predictor: Predictor) -> None:
+    (answer,) = predictor(PICTURES[4], threshold=0.0)
+    assert set(answer.names) <= {"cat", "dog"}
+    assert len(answer)
+    images = predictor.prepare([PICTURES[4]])
+    with torch.inference_mode():
+        relative = predictor.detector(images).boxes[-1, 0]
+    centre = relative[answer.queries, :2].numpy() * [90, 30]
+    np.testing.assert_allclose((answer.boxes[:, :2] + answer.boxes[:, 2:]) / 2, centre, atol=1e-3)
+
+
+def test_thresholds(predictor: Predictor) -> None:
+    everything = predictor(PICTURES[0], threshold=0.0)[0]
+    middle = float(np.median(everything.scores))
+    some = predictor(PICTURES[0], threshold=middle)[0]
+    assert 0 < len(some) < len(everything)
+    assert some.scores.min() >= middle
+    same(predictor(PICTURES[0], threshold="best")[0], everything.above((0.2, 0.5, 0.3)))
+    for wrong in (1.5, -0.1, float("nan")):
+        with pytest.raises(CondetrError, match="between 0 and 1"):
+            predictor(PICTURES[0], threshold=wrong)
+
+
+def test_best_needs_weights_that_know_it(predictor: Predictor) -> None:
+    bare = Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None))
+    with pytest.raises(CondetrError, match="carry none"):
+        bare(PICTURES[0], threshold="best")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_a_stream_answers_all_in_order_whatever_is_broken(predictor: Predictor, batch: int) -> None:
+    sources: list = [*PICTURES, b"junk", Path("missing.png"), *PICTURES, b""]
+    answers = list(predictor.stream(sources, 0.0, batch))
+    assert [source is expected for (source, _), expected in zip(answers, sources)] == [True] * len(sources)
+    for source, answer in answers:
+        assert isinstance(answer, PictureError) == (not isinstance(source, np.ndarray))
+        if isinstance(answer, Detections):
+            assert answer.size == (source.shape[1], source.shape[0])
+
+
+@pytest.mark.parametrize(("batch", "ahead"), [(1, 1), (2, 10)])
+def test_a_stream_may_never_end_and_reads_little_ahead(predictor: Predictor, batch: int, ahead: int) -> None:
+    asked = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield PICTURES[asked % len(PICTURES)]
+
+    stream = predictor.stream(endless(), 0.0, batch)
+    for answered in range(1, 12):
+        next(stream)
+        assert asked <= answered - 1 + ahead
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_batches_hold_what_is_similar() -> None:
+    def one(height: int, width: int) -> _Scaled:
+        return _Scaled(np.zeros((height, width, 3), np.uint8), (width, height))
+
+    window = [one(80, 130), one(130, 80), one(80, 120), one(128, 80), one(82, 130), one(80, 300)]
+    assert _similar(window, 4) == [0, 4, 2]
+    assert _similar(window, 2) == [0, 4]
+    assert _similar(window, 1) == [0]
+
+
+def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = predictor([PICTURES[0]] * 4, threshold=0.0)
+    detect, sizes = Predictor.detect, []
+
+    def small_device(self: Predictor, images: object, of: list) -> list[Detections]:
+        sizes.append(len(of))
+        if len(of) > 1:
+            raise torch.OutOfMemoryError
+        return detect(self, images, of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "detect", small_device)
+    for answer, wanted in zip(predictor([PICTURES[0]] * 4, threshold=0.0), expected):
+        same(answer, wanted)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+
+
+def test_the_first_bad_picture_is_named(predictor: Predictor) -> None:
+    with pytest.raises(PictureError, match=r"nowhere\.png: no such file"):
+        predictor([PICTURES[0], "nowhere.png"])
+    with pytest.raises(PictureError, match="picture 1: expected uint8"):
+        predictor([PICTURES[0], PICTURES[0] / 255])
+
+
+def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, tmp_path: Path) -> None:
+    save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, (0.2, 0.5, 0.3)), "a card")
+    loaded = Predictor.load(tmp_path / "w", device="cpu")
+    assert not loaded.detector.training
+    same(loaded(PICTURES[2], threshold=0.0)[0], predictor(PICTURES[2], threshold=0.0)[0])
+    (tmp_path / "old.pth").touch()
+    with pytest.raises(CondetrError, match="condetr convert"):
+        Predictor.load(tmp_path / "old.pth")
+    for device in ("abacus", "cuda:99"):
+        with pytest.raises(CondetrError, match="no such device"):
+            Predictor.load(tmp_path / "w", device=device)
+
+
+def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
+    weights = Weights(predictor.detector, predictor.config, CATEGORIES, None)
+    plain = Predictor(weights, fast=False)
+    for ours, theirs in zip(predictor(PICTURES, threshold=0.0), plain(PICTURES, threshold=0.0)):
+        same(ours, theirs)
+    with pytest.raises(CondetrError, match="fp32"):
+        Predictor(weights, precision="bf16", fast=False)
+    with pytest.raises(CondetrError, match="not to be compiled"):
+        Predictor(weights, compile=True, fast=False)
+
+
+def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("condetr.predicting.predictor.which", lambda name: None)
+    with pytest.raises(CondetrError, match=r"needs a C\+\+ compiler"):
+        Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None), compile=True)
+
+
+@pytest.mark.slow
+def test_the_compiled_detector_answers_the_same(predictor: Predictor, tmp_path: Path) -> None:
+    """In a process of its own: the compiler cannot look through the shape checks that hold in this one."""
+    save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, None), "card")
+    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+    Image.fromarray(PICTURES[1]).save(tmp_path / "b.png")
+    command = [sys.executable, "-m", "condetr.cli", "predict", str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    options = ["--weights", str(tmp_path / "w"), "--device", "cpu", "--threshold", "0", "--format", "jsonl"]
+    subprocess.run([*command, *options, "--compile", "--out", str(tmp_path / "out")], check=True, timeout=900)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    expected = predictor(PICTURES[:2], threshold=0.0)
+    assert len(lines) == 2
+    for line, answer in zip(lines, expected):
+        scores = [found["score"] for found in line["detections"]]
+        np.testing.assert_allclose(scores, answer.scores, atol=1e-3)

@@ -1,0 +1,140 @@
+"""A page is one file that asks the network for nothing and shows hostile text as text."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from condetr.errors import CondetrError
+from condetr.reports.page import Page, chart
+
+HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x00$\\frac"
+
+
+class Reader(HTMLParser):
+    """Collects elements, visible text and everything that a browser would fetch."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.fetched: list[str] = []
+        self.handlers: list[str] = []
+        self.within = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.within = tag
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href") and not (value or "").startswith(("#", "data:")):
+                self.fetched.append(f"{tag} {name}={value}")
+            if name.startswith("on"):
+                self.handlers.append(f"{tag} {name}")
+
+    def handle_data(self, data: str) -> None:
+        if self.within not in ("style", "script"):
+            self.texts.append(data)
+
+
+def everything(text: str) -> Page:
+    page = Page(text, text)
+    page.numbers([(text, text, text), ("AP", 0.5), ("none", None)])
+    page.heading(text)
+    page.heading("second")
+    page.text(text)
+    page.table([text, "AP"], [[text, 0.25], ["b", float("nan")]], caption=text)
+    figure, (plot,) = chart()
+    plot.bar([0, 1], [1, 2], label=text)
+    plot.set_xticks([0, 1], [text, "other"])
+    plot.set_title(text)
+    plot.legend()
+    page.figure(figure, text)
+    page.picture(np.zeros((4, 6, 3), np.uint8), text)
+    page.gallery([(np.full((300, 400, 3), 200, np.uint8), text)])
+    page.data("numbers", {"name": text, "values": [1.0, float("nan")]})
+    page.script("console.log('</script>')")
+    return page
+
+
+def test_hostile_text_is_shown_and_never_becomes_markup() -> None:
+    plain, hostile = Reader(everything("plain").html()), Reader(everything(HOSTILE).html())
+    assert hostile.tags == plain.tags
+    assert hostile.handlers == []
+    assert sum("<script>alert(1)</script>" in text for text in hostile.texts) >= 9
+
+
+def test_the_page_asks_the_network_for_nothing() -> None:
+    page = everything("plain").html()
+    assert Reader(page).fetched == []
+    assert "default-src 'none'" in page
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_data_reads_back_as_json_and_nan_is_null() -> None:
+    content = re.search(r'id="numbers">(.*?)</script>', everything(HOSTILE).html()).group(1)
+    assert json.loads(content) == {"name": HOSTILE, "values": [1.0, None]}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_leaves_the_structure_of_the_page_alone(text: str) -> None:
+    def table(word: str) -> Reader:
+        page = Page(word)
+        page.text(word)
+        page.table([word], [[word]])
+        page.data(word, word)
+        return Reader(page.html())
+
+    assert table(text).tags == table("x").tags
+
+
+def test_numbers_are_aligned_and_missing_ones_are_a_dash() -> None:
+    page = Page("t")
+    page.table(["name", "AP"], [["a", 0.12345], ["b", float("nan")], ["c", None]])
+    html = page.html()
+    assert '<td class="number" data-key="0.12345">0.123</td>' in html
+    assert html.count('<td class="number">–</td>') == 2
+
+
+def test_words_that_begin_with_a_number_are_sorted_by_it_where_all_of_a_column_do():
+    page = Page("sorted")
+    page.table(["epochs", "of", "name"], [["9 (7 … 10)", "10%", "4"], ["24", None, "four"], ["–", "9%", "7"]])
+    html = page.html()
+    for cell in ('data-key="9.0">9 (7', 'data-key="24.0">24<', 'data-key="10.0">10%', 'data-key="9.0">9%'):
+        assert cell in html
+    assert "<td>four</td>" in html
+    assert "<td>4</td>" in html
+
+
+def test_the_same_page_is_the_same_bytes() -> None:
+    assert everything("plain").html() == everything("plain").html()
+
+
+def test_a_figure_with_very_many_points_is_stored_as_pixels() -> None:
+    figure, (plot,) = chart()
+    x = np.random.default_rng(0).random((2, 60_000))
+    plot.scatter(*x, s=1)
+    page = Page("t")
+    page.figure(figure)
+    assert "data:image/png" in page.html()
+    assert len(page.html()) < 1_500_000
+
+
+def test_axes_that_word_their_own_ticks_keep_their_exponents() -> None:
+    figure, (plot,) = chart()
+    plot.loglog([1, 10, 1000], [1, 2, 3])
+    page = Page("t")
+    page.figure(figure)
+    assert "mathdefault" not in page.html()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CondetrError, match="cannot be written"):
+        Page("t").save(tmp_path / "file" / "report.html")

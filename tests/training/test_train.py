@@ -1,0 +1,281 @@
+"""A run is the same however it is cut up, interrupted or shared; and what goes wrong is told in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from condetr import checkpoint
+from condetr.config import override
+from condetr.datasets.open import open_dataset
+from condetr.errors import CondetrError
+from condetr.examining.diagnosis import examine
+from condetr.training.loop import Loop, LossError
+from condetr.training.progress import Epoch, Evaluating, Planned, Stepped, Told
+from condetr.training.run_folder import RunFolder
+from condetr.training.train import Stopped, train
+from tests import generated
+from tests.small_run import settings
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 16, "valid": 4}, empty_every=3)
+
+
+@pytest.fixture(scope="module")
+def dataset(root):
+    return examine(open_dataset(root)).trainable()
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """A run that nothing interrupts, with everything that has a state: dropout, average, two epochs."""
+    out = tmp_path_factory.mktemp("whole")
+    events = []
+    result = train(dataset, out / "run", settings(**EVERYTHING), progress=events.append)
+    return result, events
+
+
+@pytest.fixture(autouse=True)
+def undrawn(whole, monkeypatch):
+    """Curves are drawn in `whole` alone: they take longer than the training."""
+    monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
+
+
+EVERYTHING = {"train__ema": 0.9, "train__groups": 2, "model__dropout": 0.1, "train__warmup_steps": 3}
+
+
+def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / which / "model.safetensors")
+
+
+def same_bits(a: Path, b: Path) -> bool:
+    return all(
+        all(torch.equal(x, y) for x, y in zip(weights(a, which).values(), weights(b, which).values(), strict=True))
+        for which in ("best", "last")
+    )
+
+
+def journal(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+class Halt(Exception):
+    """Stands for a process that is killed: nothing after it runs."""
+
+
+def killed_after(events: int):
+    def progress(event):
+        nonlocal events
+        if isinstance(event, Stepped | Evaluating | Epoch):
+            events -= 1
+            if events == 0:
+                raise Halt
+
+    return progress
+
+
+def test_what_a_run_leaves_and_tells(whole):
+    result, events = whole
+    kinds = [type(event) for event in events if not isinstance(event, Told)]
+    assert kinds[0] is Planned
+    assert kinds.count(Stepped) == 4
+    assert kinds.count(Epoch) == 2
+    plan = events[[isinstance(event, Planned) for event in events].index(True)].plan
+    assert (plan.steps, plan.epochs, plan.parts, plan.classes) == (2, 2, (8, 1, 1), ("square", "bar"))
+    assert plan.memory > 1e6
+    assert plan.seconds > 0
+    assert {path.name for path in result.folder.iterdir()} >= {
+        "config.json", "journal.jsonl", "metrics.csv", "curves.png", "best", "last", "state",
+    }  # fmt: skip
+    best = checkpoint.load(result.folder / "best")
+    assert best.categories.names == ("square", "bar")
+    assert len(best.thresholds) == 2
+    assert "On `valid`" in (result.folder / "best" / "README.md").read_text()
+    assert [epoch.epoch for epoch in result.epochs] == [1, 2]
+    assert result.best_ap == max(epoch.ap for epoch in result.epochs)
+
+
+@pytest.mark.parametrize("moment", [1, 2, 4, 6])
+def test_a_killed_run_ends_in_the_same_bits(whole, dataset, tmp_path, moment, monkeypatch):
+    monkeypatch.setattr(RunFolder, "due", lambda self, epoch_over: True)
+    out = tmp_path / "run"
+    with pytest.raises(Halt):
+        train(dataset, out, settings(**EVERYTHING), progress=killed_after(moment))
+    result = train(dataset, out, None, resume=True)
+    assert same_bits(out, whole[0].folder)
+    assert journal(out) == journal(whole[0].folder)
+    assert [epoch.loss for epoch in result.epochs] == [epoch.loss for epoch in whole[0].epochs]
+
+
+def test_resuming_what_never_began_begins_and_what_is_over_is_over(dataset, tmp_path, whole):
+    result = train(dataset, tmp_path / "run", settings(**EVERYTHING), resume=True)
+    assert same_bits(result.folder, whole[0].folder)
+    again = train(dataset, tmp_path / "run", None, resume=True)
+    assert again.epochs == result.epochs
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_has_its_own_status(whole, dataset, tmp_path, number):
+    out, sent = tmp_path / "run", []
+
+    def progress(event):
+        if isinstance(event, Stepped) and not sent:
+            sent.append(os.kill(os.getpid(), number))
+
+    with pytest.raises(Stopped, match="go on with --resume") as caught:
+        train(dataset, out, settings(**EVERYTHING), progress=progress)
+    assert caught.value.status == 128 + number
+    train(dataset, out, None, resume=True)
+    assert same_bits(out, whole[0].folder)
+
+
+def test_a_run_is_resumed_with_its_own_settings_data_and_state(whole, dataset, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(Halt):
+        train(dataset, out, settings(), progress=killed_after(9))
+    with pytest.raises(CondetrError, match="holds a run already"):
+        train(dataset, out, settings())
+    with pytest.raises(CondetrError, match=r"train.lr was 0.0001, now 0.002"):
+        train(dataset, out, settings(train__lr=2e-3), resume=True)
+    fewer = type(dataset)(
+        dataset.root, dataset.format, dataset.categories, {**dataset.splits, "train": dataset.splits["valid"]}
+    )
+    train(dataset, out, None, resume=True)
+    with pytest.raises(CondetrError, match="the data set has changed"):
+        train(fewer, out, None, resume=True)
+
+
+@pytest.mark.parametrize("scoring", [{}, {"model__scoring": {"kind": "softmax"}, "model__reference": "learned"}])
+def test_accumulating_gives_the_same_weights(dataset, tmp_path, scoring):
+    one = train(dataset, tmp_path / "one", settings(**scoring)).folder
+    two = train(dataset, tmp_path / "two", settings(**scoring), micro_batch=4).folder
+    for a, b in zip(weights(one).values(), weights(two).values()):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def launched(processes: int, root: Path, out: Path, *more: str, timeout: int = 600) -> subprocess.CompletedProcess:
+    script = Path(__file__).parents[1] / "launched.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.run(
+        [*command, str(script), str(root), str(out), *more], capture_output=True, text=True, timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_two_processes_give_the_same_weights_and_scores(root, dataset, tmp_path):
+    done = launched(2, root, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    one = train(dataset, tmp_path / "one", settings())
+    accumulated = train(dataset, tmp_path / "accumulated", settings(), micro_batch=4)
+    for name, expected in weights(one.folder).items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], expected, atol=1e-6, rtol=0)
+        assert torch.equal(weights(tmp_path / "two")[name], weights(accumulated.folder)[name])
+    rows = [(row["epoch"], row["ap"], row["ar100"]) for row in journal(tmp_path / "two") if row["kind"] == "epoch"]
+    assert rows == [(epoch.epoch, pytest.approx(epoch.ap), pytest.approx(epoch.ar100)) for epoch in one.epochs]
+    assert done.stdout.count("Planned") == 1
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_all(root, tmp_path):
+    done = launched(2, root, tmp_path / "run", "--fail-in", "1")
+    assert done.returncode != 0
+    assert "step 2: the classes of stage 1 is no number (pictures train" in done.stderr
+
+
+def test_a_loss_that_is_no_number_names_its_term_and_pictures(dataset, tmp_path, monkeypatch):
+    step, before = Loop.step, {}
+
+    def poisoned(self, parts, rate, number, stop):
+        if number == 2:
+            before.update({name: tensor.clone() for name, tensor in self.detector.state_dict().items()})
+            self.detector.heads.box[-1].register_forward_hook(lambda *_: torch.full_like(_[2], torch.nan))
+        return step(self, parts, rate, number, stop)
+
+    monkeypatch.setattr(Loop, "step", poisoned)
+    with pytest.raises(LossError, match=r"step 3: the l1 of stage 1 is no number \(pictures train\d+.png, ") as caught:
+        train(dataset, tmp_path / "run", settings(train__ema=0.0))
+    assert "\n" not in str(caught.value)
+    for name, tensor in weights(tmp_path / "run").items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):
+    result = train(dataset, tmp_path / "run", settings(train__epochs=9, train__patience=2, train__lr=1e-12))
+    assert len(result.epochs) == 3
+    assert result.best_epoch == 0
+
+
+def test_two_pictures_are_learnt_by_heart(tmp_path):
+    root = generated.write(tmp_path / "two", {"train": 2, "valid": 2})
+    (root / "valid" / "_annotations.coco.json").write_text(
+        (root / "train" / "_annotations.coco.json").read_text().replace("train", "valid")
+    )
+    for i in range(2):
+        (root / "valid" / f"valid{i}.png").write_bytes((root / "train" / f"train{i}.png").read_bytes())
+    data = examine(open_dataset(root))
+    splits = {**data.dataset.splits}
+    learned = settings(
+        train__epochs=150, train__batch=2, train__lr=3e-3, train__evaluate_every=150, data__size=48, data__scales=[1.0],
+        data__crop_chance=0, data__flip_chance=0, train__ema=0.9,
+    )  # fmt: skip
+    if "train" not in splits or len(splits["train"]) < 2:  # the doctor leaves out of train what valid has too
+        splits["train"] = type(splits["valid"])("train", splits["valid"].samples)
+    dataset = type(data.dataset)(root, "coco", data.dataset.categories, splits)
+    assert train(dataset, tmp_path / "run", learned).best_ap > 0.6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_too(dataset, tmp_path, precision):
+    losses = [train(dataset, tmp_path / p, settings(train__precision=p)).epochs[-1].loss for p in ("fp32", precision)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_twenty_times(root, tmp_path):
+    """The real thing: SIGKILL from outside, whatever the process is doing."""
+    import random
+    import time
+
+    command = [sys.executable, str(Path(__file__).parents[1] / "launched.py"), str(root)]
+    begun = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole"), "--long"], check=True, capture_output=True)
+    longest = time.monotonic() - begun
+    draw, kills = random.Random(0), 0
+    while kills < 20:
+        out = tmp_path / f"killed{kills}"
+        while True:
+            process = subprocess.Popen([*command, str(out), "--long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            try:
+                process.communicate(timeout=draw.uniform(0.2, 1.2) * longest if kills < 20 else None)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                continue
+            assert process.returncode == 0
+            break
+        assert same_bits(out, tmp_path / "whole")
+        assert journal(out) == journal(tmp_path / "whole")
+
+
+def test_a_run_whose_size_was_chosen_from_the_data_goes_on_with_the_words_it_began_with(dataset, tmp_path):
+    base = settings(train__epochs=1)
+    asked = override(base, {"data.enlarge": 16.0})
+    told = []
+    train(dataset, tmp_path / "run", asked, progress=told.append)
+    assert any(isinstance(event, Told) and "pictures are taken at" in event.line for event in told)
+    saved = RunFolder(tmp_path / "run").saved_config()
+    assert (saved.data.size, saved.data.enlarge) == (2 * base.data.size, 0.0)  # twice is the most
+    for again in (None, saved, asked, override(saved, {"data.enlarge": 16.0})):
+        assert len(train(dataset, tmp_path / "run", again, resume=True).epochs) == 1
+    with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {base.data.size}"):
+        train(dataset, tmp_path / "run", base, resume=True)
