@@ -1,4 +1,4 @@
-"""The twelve COCO numbers of 500 000 detections (5000 pictures, 80 classes) beside pycocotools: equal and sooner.
+"""The twelve COCO numbers of 500 000 detections (5000 images, 80 classes) beside pycocotools: equal and sooner.
 
     python -m benchmarks.evaluation [--rounds 3] [--quick]
 
@@ -20,11 +20,11 @@ from condetr.types import Categories, Truth
 CATEGORIES = Categories(tuple(range(1, 81)), tuple(f"class {i}" for i in range(80)))
 
 
-def scene(pictures: int) -> tuple[list[Truth], list[Detections]]:
-    """Seven objects and a hundred answers a picture, a third of them near an object."""
+def scene(images: int) -> tuple[list[Truth], list[Detections]]:
+    """Seven objects and a hundred answers an image, a third of them near an object."""
     random = np.random.default_rng(0)
     truths, answers = [], []
-    for number in range(pictures):
+    for number in range(images):
         corner = random.random((7, 2)) * 400
         boxes = np.concatenate([corner, corner + 20 + random.random((7, 2)) * 200], 1)
         labels = random.integers(0, 80, 7)

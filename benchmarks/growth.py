@@ -1,4 +1,4 @@
-"""How time and memory grow with the work: picture size, queries, batch, data; the exponent of each is fitted.
+"""How time and memory grow with the work: image size, queries, batch, data; the exponent of each is fitted.
 
     python -m benchmarks.growth [--rounds 3] [--threads 2] [--quick]
 
@@ -57,7 +57,7 @@ def answering(queries: int, side: int, batch: int, rounds: int) -> tuple[float, 
     detector = build_detector(config.Model(**{**model.model_dump(), "queries": queries}), 91).eval()
     form, images = InferenceForm(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
     before = resident()
-    time = seconds({"": lambda: form.answer(images)}, rounds)[""]
+    time = seconds({"": lambda: form.run(images)}, rounds)[""]
     return time, resident() - before
 
 
@@ -77,7 +77,7 @@ def data_sets(quick: bool, rounds: int) -> None:
     for count in counts:
         truths, answers = scene(count)
         times.append(seconds({"": lambda t=truths, a=answers: evaluated(t, a)}, rounds)[""])
-    table("pictures evaluated, 100 detections each", counts, counts, {"seconds": times})
+    table("images evaluated, 100 detections each", counts, counts, {"seconds": times})
     counts = (24, 48) if quick else (48, 96, 192, 384)
     times, peaks = [], []
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,7 +91,7 @@ def data_sets(quick: bool, rounds: int) -> None:
 
             times.append(seconds({"": epoch}, 1)[""])
             peaks.append(resident())
-    table("pictures loaded, the papers' augmentation", counts, counts, {"seconds": times, "MB, whole process": peaks})
+    table("images loaded, the papers' augmentation", counts, counts, {"seconds": times, "MB, whole process": peaks})
 
 
 def epochs(count: int) -> None:
@@ -125,11 +125,11 @@ def main() -> None:
     given = options(__doc__, rounds=3)
     sides = (320, 640) if given.quick else (320, 480, 640, 800, 960, 1280, 1600)
     points = [elsewhere(given.rounds, side=side) for side in sides]
-    curve("side of a square picture (work: pixels)", sides, [side * side for side in sides], points)
+    curve("side of a square image (work: pixels)", sides, [side * side for side in sides], points)
     counts = (100, 300) if given.quick else (100, 300, 500, 1000)
     curve("queries, at 640 × 640", counts, counts, [elsewhere(given.rounds, queries=n) for n in counts])
     batches = (1, 2) if given.quick else (1, 2, 4, 8)
-    curve("pictures of 640 × 640", batches, batches, [elsewhere(given.rounds, batch=n) for n in batches])
+    curve("images of 640 × 640", batches, batches, [elsewhere(given.rounds, batch=n) for n in batches])
     data_sets(given.quick, given.rounds)
     epochs(3 if given.quick else 50)
 

@@ -1,4 +1,4 @@
-"""Pictures through the detector beside transformers', same weights: one, and four of different shapes in one batch.
+"""Images through the detector beside transformers', same weights: one, and four of different shapes in one batch.
 
     python -m benchmarks.inference [--rounds 7] [--threads 2] [--quick]
 
@@ -14,9 +14,9 @@ from condetr.runtime.forms import InferenceForm
 from condetr.types import Images, Predictions
 
 CASES = {
-    "one picture, 800 × 1066": ([(800, 1066)], 0.60),
-    "one picture, 640 × 640": ([(640, 640)], 0.60),
-    "four pictures of 800 × 1066, 1066 × 800, 800 × 800 and 800 × 1200": (
+    "one image, 800 × 1066": ([(800, 1066)], 0.60),
+    "one image, 640 × 640": ([(640, 640)], 0.60),
+    "four images of 800 × 1066, 1066 × 800, 800 × 800 and 800 × 1200": (
         [(800, 1066), (1066, 800), (800, 800), (800, 1200)], 0.55,
     ),
 }  # fmt: skip
@@ -35,14 +35,14 @@ def main() -> None:
         with torch.inference_mode():
             time = seconds(
                 {
-                    "form": lambda images=images: form.answer(images),
+                    "form": lambda images=images: form.run(images),
                     "transformers": lambda batch=batch: theirs(**batch),
-                    "bf16": lambda images=images: half.answer(images),
-                    "plain": lambda images=images: ours.answer(images),
+                    "bf16": lambda images=images: half.run(images),
+                    "plain": lambda images=images: ours.predict(images),
                 },
                 given.rounds,
             )
-            found, plain = form.answer(images), ours.answer(images)
+            found, plain = form.run(images), ours.predict(images)
             alone = Images.pad([images.pixels[0, :, : sizes[0][0], : sizes[0][1]]])
             expected = theirs(**as_they_take(alone))
         print(row(name, time["form"] * 1e3, time["transformers"] * 1e3, target))
@@ -50,13 +50,13 @@ def main() -> None:
         notes.append(
             f"{name}: the plain path {plain_ratio:.2f}, in bf16 {half_ratio:.2f}. Largest differences "
             f"to the plain path {_gap(found, plain.logits, plain.boxes)}; to transformers' answer for the first "
-            f"picture alone {_gap(found, expected.logits, expected.pred_boxes)}"
+            f"image alone {_gap(found, expected.logits, expected.pred_boxes)}"
         )
     print("\n" + "\n".join(f"- {note}" for note in notes))
 
 
 def _gap(found: Predictions, logits: Tensor, boxes: Tensor) -> str:
-    """Over the pictures that both have, last stage."""
+    """Over the images that both have, last stage."""
     off = [
         (ours[-1, : len(theirs.flatten(0, -3))] - theirs.flatten(0, -3)).abs().max().item()
         for ours, theirs in ((found.logits, logits), (found.boxes, boxes))

@@ -1,6 +1,6 @@
 """From JPEG files to normalised padded batches with targets, on one core, beside transformers' image processor.
 
-    python -m benchmarks.loading [--pictures FOLDER] [--rounds 9] [--quick]
+    python -m benchmarks.loading [--images FOLDER] [--rounds 9] [--quick]
 
 Both decode with Pillow, scale the short side to 800 (the long one to 1333 at most), normalise, pad batches of four and
 give each its mask and its boxes: relative cxcywh. That is "the same work"; ours then also draws the papers' flips,
@@ -24,7 +24,7 @@ from condetr.datasets.digits import PHOTOS
 from condetr.images.augment import Augment
 from condetr.images.cache import FromFile, FromMemory
 from condetr.images.loader import EvaluationLoader, Loader
-from condetr.images.prepare import Prepare, picture_size
+from condetr.images.prepare import Prepare, image_size
 from condetr.types import Sample, Truth
 
 BATCH = 4
@@ -33,7 +33,7 @@ BATCH = 4
 def samples(files: list[Path]) -> list[Sample]:
     made = []
     for number, file in enumerate(files):
-        width, height = picture_size(file)
+        width, height = image_size(file)
         boxes = np.array([[0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 0.9, 0.6]]) * [width, height, width, height]
         truth = Truth(number, (width, height), boxes, np.array([0, 1]), np.zeros(2, dtype=bool), np.ones(2))
         made.append(Sample(file, truth))
@@ -86,8 +86,8 @@ def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
     def work() -> None:
         for start in range(0, len(given), BATCH):
             part = slice(start, start + BATCH)
-            pictures = [Image.open(sample.path).convert("RGB") for sample in given[part]]
-            processor(images=pictures, annotations=notes[part], return_tensors="pt")
+            opened = [Image.open(sample.path).convert("RGB") for sample in given[part]]
+            processor(images=opened, annotations=notes[part], return_tensors="pt")
 
     return work
 
@@ -105,26 +105,26 @@ def evaluation(given: list[Sample]) -> Work:
 
 
 def main() -> None:
-    given = options(__doc__, rounds=9, threads=1, pictures=Path)
+    given = options(__doc__, rounds=9, threads=1, images=Path)
     with tempfile.TemporaryDirectory() as scratch:
-        files = sorted(given.pictures.rglob("*.jpg"))[:16] if given.pictures else embedded(Path(scratch), 12)
-        pictures = samples(files)
+        files = sorted(given.images.rglob("*.jpg"))[:16] if given.images else embedded(Path(scratch), 12)
+        images = samples(files)
         plain = parse({"data": {"flip_chance": 0.0, "crop_chance": 0.0, "scales": [1.0]}}, "benchmark").data
-        theirs = peers(pictures)
+        theirs = peers(images)
         own = {
-            "the same work": ours(pictures, plain, memory=False),
-            "with the papers' augmentation": ours(pictures, Data(), memory=False),
-            "… of decoded pictures in memory": ours(pictures, Data(), memory=True),
-            "for evaluation (Pillow's own resize)": evaluation(pictures),
+            "the same work": ours(images, plain, memory=False),
+            "with the papers' augmentation": ours(images, Data(), memory=False),
+            "… of decoded images in memory": ours(images, Data(), memory=True),
+            "for evaluation (Pillow's own resize)": evaluation(images),
         }
         time = seconds({**theirs, **own}, given.rounds, clock=process_time)
     best = min(theirs, key=lambda name: time[name])
     print(HEADER)
     for name in own:
         target = 1 / 3 if name == "the same work" else None
-        print(row(f"a picture, {name}", time[name] / len(files) * 1e3, time[best] / len(files) * 1e3, target))
+        print(row(f"an image, {name}", time[name] / len(files) * 1e3, time[best] / len(files) * 1e3, target))
     rates = ", ".join(f"{name} {len(files) / time[name]:.0f}" for name in (*theirs, *own))
-    print(f"\n- pictures per second and core: {rates}; {len(files)} pictures")
+    print(f"\n- images per second and core: {rates}; {len(files)} images")
 
 
 if __name__ == "__main__":

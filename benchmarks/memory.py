@@ -33,8 +33,8 @@ def resident() -> float:
 def measure(whose: str, what: str, times: int) -> list[float]:
     """The peak after each time."""
     sizes = {"one": FOUR[:1], "four": FOUR}.get(what, [(640, 640)] * 2)
-    pictures = [torch.randn(3, h, w) for h, w in sizes]
-    work, peaks = (own if whose == "ours" else peer)(what, pictures), []
+    images = [torch.randn(3, h, w) for h, w in sizes]
+    work, peaks = (own if whose == "ours" else peer)(what, images), []
     with torch.inference_mode(mode=what in ("one", "four")):
         for _ in range(times):
             work()
@@ -42,22 +42,22 @@ def measure(whose: str, what: str, times: int) -> list[float]:
     return peaks
 
 
-def own(what: str, pictures: list[Tensor]) -> Work:
+def own(what: str, pixels: list[Tensor]) -> Work:
     model, config = detector("conditional_detr_r50")
     if what == "apart":
-        return step(model, config, [Images.pad([picture]) for picture in pictures], some_targets(2, 7))
-    images = Images.pad(pictures)
+        return step(model, config, [Images.pad([one]) for one in pixels], some_targets(2, 7))
+    images = Images.pad(pixels)
     if what == "together":
         return step(model, config, [images], some_targets(2, 7))
     fold(model)  # as Predictor.load does, which holds both
     form = InferenceForm(model, torch.float32)
-    return lambda: (form.answer(images), model)
+    return lambda: (form.run(images), model)
 
 
-def peer(what: str, pictures: list[Tensor]) -> Work:
+def peer(what: str, pixels: list[Tensor]) -> Work:
     """Our detector, whose weights theirs takes, is gone when this returns."""
     model, config = detector("conditional_detr_r50")
-    images, training = Images.pad(pictures), what in ("apart", "together")
+    images, training = Images.pad(pixels), what in ("apart", "together")
     theirs, batch = transformers_of(model, config, supervised=training), as_they_take(images)
     return their_step(theirs, config, images, some_targets(2, 7)) if training else lambda: theirs(**batch)
 
@@ -71,9 +71,9 @@ def main() -> None:
     given = options(__doc__, rounds=3)
     print(HEADER)
     names = {
-        "one": "one picture, 800 × 1066",
-        "four": "four ragged pictures",
-        "apart": "training step, batch 2 at 640, one picture at a time",
+        "one": "one image, 800 × 1066",
+        "four": "four ragged images",
+        "apart": "training step, batch 2 at 640, one image at a time",
         "together": "training step, batch 2 at 640, both together",
     }
     for what, name in names.items():

@@ -2,10 +2,10 @@
 
     python -m benchmarks.training [--rounds 5] [--threads 2] [--quick]
 
-The step: R50, two pictures of 640 × 640 with 7 objects each; forward, matching, loss at all six stages, backward,
-clipping, AdamW. Ours takes one picture at a time, as `condetr train` does on a CPU, and both together. transformers has
+The step: R50, two images of 640 × 640 with 7 objects each; forward, matching, loss at all six stages, backward,
+clipping, AdamW. Ours takes one image at a time, as `condetr train` does on a CPU, and both together. transformers has
 its deep supervision on, and its stem and first stage frozen as ours are (it freezes nothing by itself).
-Matching + loss: 16 pictures, 300 queries, 6 stages, 20 objects a picture, forward and backward.
+Matching + loss: 16 images, 300 queries, 6 stages, 20 objects an image, forward and backward.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from condetr.build import build_loss
 from condetr.config import Config
 from condetr.engine.optimizer import adamw, clip
 from condetr.model.detector import Detector
-from condetr.types import Images, Predictions, Tally, Target
+from condetr.types import Images, ObjectCounts, Predictions, Target
 
 
-def some_targets(pictures: int, objects: int) -> list[Target]:
-    return [Target(torch.randint(1, 90, (objects,)), torch.rand(objects, 4) * 0.4 + 0.3) for _ in range(pictures)]
+def some_targets(images: int, objects: int) -> list[Target]:
+    return [Target(torch.randint(1, 90, (objects,)), torch.rand(objects, 4) * 0.4 + 0.3) for _ in range(images)]
 
 
 def labels(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
@@ -41,7 +41,7 @@ def step(ours: Detector, config: Config, parts: list[Images], targets: list[Targ
         optimizer.zero_grad(set_to_none=True)
         for start, part in zip(starts, parts):
             own = targets[start : start + len(part)]
-            weights.total(loss(ours(part), own, Tally.of(targets))).backward()
+            weights.total(loss(ours(part), own, ObjectCounts.of(targets))).backward()
         clip(learning, config.train.clip)
         optimizer.step()
 
@@ -66,15 +66,15 @@ def their_step(theirs: nn.Module, config: Config, images: Images, targets: list[
 
 
 def criteria(theirs: nn.Module, config: Config) -> tuple[Work, Work]:
-    stages, pictures, queries = 6, 16, 300
-    logits = torch.randn(stages, pictures, queries, 91, requires_grad=True)
-    boxes = (torch.rand(stages, pictures, queries, 4) * 0.5 + 0.2).requires_grad_()
-    targets = some_targets(pictures, 20)
+    stages, images, queries = 6, 16, 300
+    logits = torch.randn(stages, images, queries, 91, requires_grad=True)
+    boxes = (torch.rand(stages, images, queries, 4) * 0.5 + 0.2).requires_grad_()
+    targets = some_targets(images, 20)
     labelled, (loss, weights) = labels(targets), build_loss(config)
 
     def ours() -> None:
         logits.grad = boxes.grad = None
-        weights.total(loss(Predictions(logits, boxes), targets, Tally.of(targets))).backward()
+        weights.total(loss(Predictions(logits, boxes), targets, ObjectCounts.of(targets))).backward()
 
     def their() -> None:
         logits.grad = boxes.grad = None
@@ -91,8 +91,8 @@ def main() -> None:
     own, their = criteria(theirs, config)
     time = seconds({"ours": own, "theirs": their}, given.rounds * 4)
     print(row("matching + loss, batch 16", time["ours"] * 1e3, time["theirs"] * 1e3, 0.15), flush=True)
-    pictures, targets = [torch.randn(3, 640, 640) for _ in range(2)], some_targets(2, 7)
-    both, apart = Images.pad(pictures), [Images.pad([picture]) for picture in pictures]
+    images, targets = [torch.randn(3, 640, 640) for _ in range(2)], some_targets(2, 7)
+    both, apart = Images.pad(images), [Images.pad([image]) for image in images]
     time = seconds(
         {
             "apart": step(ours, config, apart, targets),
@@ -102,7 +102,7 @@ def main() -> None:
         given.rounds,
     )
     name = "training step, batch 2 at 640"
-    print(row(f"{name}, one picture at a time", time["apart"] * 1e3, time["theirs"] * 1e3, 0.60))
+    print(row(f"{name}, one image at a time", time["apart"] * 1e3, time["theirs"] * 1e3, 0.60))
     print(row(f"{name}, both together", time["together"] * 1e3, time["theirs"] * 1e3, 0.60))
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-from tests.labelled import write_picture
+from tests.labelled import write_image
 
 install_import_hook("condetr", "beartype.beartype").__enter__()
 torch.set_num_threads(1)
@@ -31,13 +31,13 @@ def real_data() -> Path:
 
 @pytest.fixture
 def roboflow(tmp_path: Path) -> Callable[..., Path]:
-    """Write `split=content` as train|valid|test/_annotations.coco.json with the pictures they name."""
+    """Write `split=content` as train|valid|test/_annotations.coco.json with the images they name."""
 
     def write(**splits: dict[str, Any]) -> Path:
         for seed, (name, content) in enumerate(splits.items()):
             folder = tmp_path / "data" / name
             for i, image in enumerate(content["images"]):
-                write_picture(folder / image["file_name"], 1000 * seed + i)
+                write_image(folder / image["file_name"], 1000 * seed + i)
             (folder / "_annotations.coco.json").write_text(json.dumps(content))
         return tmp_path / "data"
 

@@ -9,10 +9,10 @@ from PIL import Image
 NAMES = ("square", "bar")
 
 
-def write(root: Path, pictures: dict[str, int], size: int = 48, empty_every: int = 0, seed: int = 0) -> Path:
-    """Pictures of each split with one to three objects; every so-manieth has none."""
+def write(root: Path, counts: dict[str, int], size: int = 48, empty_every: int = 0, seed: int = 0) -> Path:
+    """Images of each split with one to three objects; every so-manieth has none."""
     random = np.random.default_rng(seed)
-    for split, number in pictures.items():
+    for split, number in counts.items():
         folder = root / split
         folder.mkdir(parents=True)
         images, annotations = [], []

@@ -1,4 +1,4 @@
-"""Small data sets written to disk, each picture different from all others."""
+"""Small data sets written to disk, each image different from all others."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from PIL import Image
 WIDTH, HEIGHT = 64, 48
 
 
-def write_picture(path: Path, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT), orientation: int = 1) -> Path:
+def write_image(path: Path, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT), orientation: int = 1) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     exif = Image.Exif()
@@ -19,9 +19,9 @@ def write_picture(path: Path, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT)
     return path
 
 
-def coco_content(first: int, pictures: int = 2, boxes: int = 2, categories: tuple[int, ...] = (1, 2)) -> dict[str, Any]:
-    """A sound COCO file: `pictures` named by their ids from `first` on, each with `boxes` of alternating category."""
-    ids = range(first, first + pictures)
+def coco_content(first: int, images: int = 2, boxes: int = 2, categories: tuple[int, ...] = (1, 2)) -> dict[str, Any]:
+    """A sound COCO file: `images` named by their ids from `first` on, each with `boxes` of alternating category."""
+    ids = range(first, first + images)
     annotations = [
         {"image_id": id, "category_id": categories[j % len(categories)], "bbox": [4 + 9 * j, 5, 8, 6], "area": 40,
          "iscrowd": 0}

@@ -1,4 +1,4 @@
-"""A training of seconds: a detector of 60 000 weights, pictures of 48 pixels."""
+"""A training of seconds: a detector of 60 000 weights, images of 48 pixels."""
 
 from condetr import config, recipes
 

@@ -15,12 +15,12 @@ def condetr(*words: object, **more) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_leads_to_a_report(tmp_path):
-    done = condetr("demo", "--out", tmp_path / "d", "--pictures", 20, "--epochs", 1)
+    done = condetr("demo", "--out", tmp_path / "d", "--images", 20, "--epochs", 1)
     assert done.returncode == 0, done.stderr
     report = re.search(r"the report: (.+report\.html)", done.stdout)
     assert report is not None
     assert "<html" in Path(report[1]).read_text()[:400]
-    assert len(list((tmp_path / "d" / "predictions" / "pictures").rglob("*.*"))) == 8
+    assert len(list((tmp_path / "d" / "predictions" / "images").rglob("*.*"))) == 8
     again = condetr("demo", "--out", tmp_path / "d")
     assert again.returncode == 1
     assert again.stderr.count("\n") == 1

@@ -17,7 +17,7 @@ def one() -> Detections:
     return best(Predictions(logits, boxes), FocalScoring(0.25, 2.0), [(200, 100)], CATEGORIES, limit=3)[0]
 
 
-def test_boxes_are_pixels_of_the_picture_best_first():
+def test_boxes_are_pixels_of_the_image_best_first():
     found = one()
     assert found.names == ["cell", "dust", "cell"]
     assert found.category_ids == [5, 9, 5]

@@ -1,4 +1,4 @@
-"""The document that explains the model quotes the code as it is, and shows pictures that are there."""
+"""The document that explains the model quotes the code as it is, and shows images that are there."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_a_quote_with_one_changed_word_is_noticed():
 
 
 @pytest.mark.parametrize("document", ["how-it-works.md", "explain.md"])
-def test_links_lead_to_files_and_pictures_are_small(document):
+def test_links_lead_to_files_and_images_are_small(document):
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         path = ROOT / "docs" / link

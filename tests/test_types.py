@@ -5,7 +5,7 @@ from condetr.errors import CondetrError
 from condetr.types import Categories, Images
 
 
-def test_padding_puts_pictures_top_left_and_marks_the_rest():
+def test_padding_puts_images_top_left_and_marks_the_rest():
     wide, tall = torch.full((3, 2, 5), 1.0), torch.full((3, 4, 3), 2.0)
     images = Images.pad([wide, tall])
     assert images.pixels.shape == (2, 3, 4, 5)
@@ -16,7 +16,7 @@ def test_padding_puts_pictures_top_left_and_marks_the_rest():
     assert images.pixels.sum() == 3 * (10 * 1 + 12 * 2)
 
 
-def test_equal_pictures_are_not_ragged():
+def test_equal_images_are_not_ragged():
     assert not Images.pad([torch.zeros(3, 4, 5)] * 2).ragged
 
 

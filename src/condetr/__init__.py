@@ -1,4 +1,4 @@
-"""condetr: Conditional DETR, trained on your pictures, exact to the published weights, and open to see.
+"""condetr: Conditional DETR, trained on your images, exact to the published weights, and open to see.
 
 The public names, nothing else; each is imported when it is first used, so that this import costs nothing.
 """

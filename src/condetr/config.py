@@ -30,8 +30,8 @@ class Backbone(Strict):
     )
     padding: Literal["exact", "published"] = Field(
         "exact",
-        description="exact: a picture gets the same answer alone and in a padded batch. published: the arithmetic of "
-        "the official code, where the padding of a batch leaks into its pictures",
+        description="exact: an image gets the same answer alone and in a padded batch. published: the arithmetic of "
+        "the official code, where the padding of a batch leaks into its images",
     )
 
     @model_validator(mode="after")
@@ -92,11 +92,11 @@ class Model(Strict):
         return self
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
 class Data(Strict):
-    """How pictures reach the model. Sizes are in pixels of the short side at test time; the augmentation's are
+    """How images reach the model. Sizes are in pixels of the short side at test time; the augmentation's are
     fractions of it, so that one number rescales the whole recipe. At size 800 they are the papers' numbers."""
 
     size: int = Field(800, ge=32, le=4096)
@@ -104,7 +104,7 @@ class Data(Strict):
         0.0,
         ge=0,
         le=16,
-        description="where needed, pictures are taken larger, at most twice, until half of the "
+        description="where needed, images are taken larger, at most twice, until half of the "
         "objects are so many strides of the model long; 0: never",
     )
     longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, in multiples of `size`")
@@ -133,7 +133,7 @@ class Loss(Strict):
 class Train(Strict):
     epochs: int = Field(50, ge=1)
     drop_at: float = Field(0.8, gt=0, le=1, description="the part of the epochs after which the rate falls tenfold")
-    batch: int = Field(16, ge=1, description="pictures in one optimizer step, over all processes")
+    batch: int = Field(16, ge=1, description="images in one optimizer step, over all processes")
     lr: float = Field(1e-4, gt=0)
     backbone_lr: float = Field(0.1, ge=0, description="the backbone's rate, as a multiple of lr")
     weight_decay: float = Field(1e-4, ge=0)
@@ -183,7 +183,7 @@ def explain(error: ValidationError) -> str:
 def override(config: Config, settings: dict[str, Any]) -> Config:
     """The config with some values replaced, named by dotted path (`train.lr`), and validated again as a whole.
 
-    A `data.size` that is named is final: pictures are not enlarged beyond it, unless `data.enlarge` is named too.
+    A `data.size` that is named is final: images are not enlarged beyond it, unless `data.enlarge` is named too.
     """
     values = config.model_dump()
     if "data.size" in settings:

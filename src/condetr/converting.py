@@ -43,7 +43,7 @@ def model_card(weights: checkpoint.Weights, origin: str) -> str:
             f"# {name}, {model.backbone.name}",
             "",
             f"{parameters:,} parameters; {model.queries} queries; stride {model.backbone.stride}; "
-            f"pictures with a short side of {weights.config.data.size} pixels.",
+            f"images with a short side of {weights.config.data.size} pixels.",
             "",
             f"Converted from `{Path(origin).name}`. The licence is that of the source.",
             "",
@@ -51,7 +51,7 @@ def model_card(weights: checkpoint.Weights, origin: str) -> str:
             "",
             "```python",
             "from condetr import Predictor",
-            'detections = Predictor.load("this folder")("picture.jpg")',
+            'detections = Predictor.load("this folder")("image.jpg")',
             "```",
             "",
         ]

@@ -1,4 +1,4 @@
-"""The whole way in one go, with no data, no network and no GPU: make pictures, train from nothing, evaluate on digits
+"""The whole way in one go, with no data, no network and no GPU: make images, train from nothing, evaluate on digits
 nobody has seen, predict, and write the report."""
 
 import io
@@ -21,7 +21,7 @@ from .predicting.sources import Found, find
 from .training.progress import Progress
 from .training.train import train
 
-SHOWN = 8  # test pictures that are drawn with their answers
+SHOWN = 8  # test images that are drawn with their answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Demo:
 
     data: Path
     weights: Path
-    pictures: Path
+    images: Path
     report: Path
     evaluation: Evaluation
     seconds: dict[str, float]
 
 
-def demo(out: Path, pictures: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
+def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
     """Run the demo in the folder `out`, new or empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CondetrError(f"{out}: is there already and not empty. Remove it, or name another with --out")
@@ -48,8 +48,8 @@ def demo(out: Path, pictures: int, seed: int, config: Config, progress: Progress
         seconds[part] = time.perf_counter() - started - sum(seconds.values())
 
     data, run = out / "digits", out / "run"
-    say(f"drawing {pictures} pictures of handwritten digits to train on, and others to test with")
-    make_digits(data, pictures, config.data.size, seed)
+    say(f"drawing {images} images of handwritten digits to train on, and others to test with")
+    make_digits(data, images, config.data.size, seed)
     done("data")
     say(f"training {config.recipe} from nothing")
     train(data, run, config, progress=progress)
@@ -61,10 +61,10 @@ def demo(out: Path, pictures: int, seed: int, config: Config, progress: Progress
     done("evaluate")
     predictor = predict.Predictor.load(weights, "cpu")
     words = [str(sample.path) for sample in outcome.split.samples[:SHOWN]]
-    with Outputs.open(out / "predictions", ("pictures", "jsonl"), predictor.categories) as outputs:
+    with Outputs.open(out / "predictions", ("images", "jsonl"), predictor.categories) as outputs:
         found = [one for one in find(words, io.BytesIO(), apart=out / "predictions") if isinstance(one, Found)]
         for one, answer in predictor.stream(found, 0.5, batch=8, read=Found.read):
             assert isinstance(answer, Detections)
-            outputs.answer(one, answer)
+            outputs.write(one, answer)
     done("predict")
     return Demo(data, weights, out / "predictions", report, outcome.evaluation, seconds)

@@ -1,4 +1,4 @@
-"""The answer for one picture, and how a model's predictions become it."""
+"""The answer for one image, and how a model's predictions become it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from .types import Categories, Predictions
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What was found in one picture, best first.
+    """What was found in one image, best first.
 
-    `boxes` are xyxy in pixels of the picture as a person sees it, `scores` in [0, 1], `labels` index `categories`,
-    `queries` say which object query found each (several may come from one), `size` is the picture's (width, height).
+    `boxes` are xyxy in pixels of the image as a person sees it, `scores` in [0, 1], `labels` index `categories`,
+    `queries` say which object query found each (several may come from one), `size` is the image's (width, height).
     """
 
     boxes: Float[np.ndarray, "M 4"]
@@ -95,7 +95,7 @@ def best(
     categories: Categories,
     limit: int = 100,
 ) -> list[Detections]:
-    """The last stage's answers for each image, best first, at most `limit`; sizes are the pictures' (width, height).
+    """The last layer's answers for each image, best first, at most `limit`; sizes are the images' (width, height).
 
     Which (query, class) pairs count is the scoring's business: the best of all pairs for focal (Conditional DETR), the
     best class of each query for softmax (DETR). Slots of `categories` that are no class never answer.

@@ -20,5 +20,5 @@ class DataError(CondetrError):
     """A data set that cannot be read as one."""
 
 
-class PictureError(CondetrError):
-    """One picture that cannot be read. The message is the reason alone, without the path."""
+class ImageError(CondetrError):
+    """One image that cannot be read. The message is the reason alone, without the path."""

@@ -22,9 +22,9 @@ def detr(name: str, backbone: Backbone) -> Config:
 
 
 def small() -> Config:
-    """A few hundred pictures and a CPU: ResNet-18 up to its third stage, stride 16, a small transformer.
+    """A few hundred images and a CPU: ResNet-18 up to its third stage, stride 16, a small transformer.
 
-    What makes few pictures suffice is not in the papers' recipes: attention that starts at the reference points, three
+    What makes few images suffice is not in the papers' recipes: attention that starts at the reference points, three
     groups of queries, and an augmentation that keeps objects near the size they have when the detector is used.
     """
     return Config(
@@ -40,7 +40,7 @@ def small() -> Config:
 
 
 def nano() -> Config:
-    """From nothing, on a CPU, in minutes: under a million parameters, for pictures of about a hundred pixels."""
+    """From nothing, on a CPU, in minutes: under a million parameters, for images of about a hundred pixels."""
     return Config(
         recipe="nano",
         model=Model(

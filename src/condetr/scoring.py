@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .shapes import Float, Int
-from .types import Tally
+from .types import ObjectCounts
 
 Ranked = tuple[Float[Tensor, "B M"], Int[Tensor, "B M"], Int[Tensor, "B M"]]
-Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # stage, image, query of each matched pair
+Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # layer, image, query of each matched pair
 
 
 class Scoring(ABC):
@@ -26,11 +26,11 @@ class Scoring(ABC):
 
     @abstractmethod
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
     ) -> Float[Tensor, " S"]:
-        """The classification loss of each stage: matched queries have a label, all others are background.
+        """The classification loss of each layer: matched queries have a label, all others are background.
 
-        `step` normalises: it counts over the whole optimizer step, of which these pictures may be a part.
+        `object_counts` normalises: it counts over the whole optimizer step, of which these images may be a part.
         """
 
     @abstractmethod
@@ -54,9 +54,9 @@ class SoftmaxScoring(Scoring):
         return -_columns(logits.softmax(-1), labels)
 
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
     ) -> Float[Tensor, " S"]:
-        """Cross-entropy, a weighted mean over the queries of the step's pictures (DETR, eq. 2)."""
+        """Cross-entropy, a weighted mean over the queries of the step's images (DETR, eq. 2)."""
         background = logits.shape[-1] - 1
         truth = torch.full(logits.shape[:-1], background, device=logits.device)
         truth[matched] = labels
@@ -64,8 +64,8 @@ class SoftmaxScoring(Scoring):
         weight[background] = self.background_weight
         entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), weight, reduction="none")
         queries = logits.shape[2]
-        answering = step.matched(queries)
-        background_queries = len(step.counts) * queries - answering
+        answering = object_counts.matched(queries)
+        background_queries = len(object_counts.counts) * queries - answering
         return entropy.view_as(truth).sum((1, 2)) / (answering + self.background_weight * background_queries)
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
@@ -95,7 +95,7 @@ class FocalScoring(Scoring):
         return yes - no
 
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], step: Tally
+        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
     ) -> Float[Tensor, " S"]:
         """Sigmoid focal loss summed over all logits, over the number of objects.
 
@@ -105,7 +105,7 @@ class FocalScoring(Scoring):
         total = no * self._focal(logits).sum((1, 2, 3))
         at = logits[(*matched, labels)]
         exchange = self.alpha * self._focal(-at) - no * self._focal(at)
-        return total.index_add(0, matched[0], exchange) / step.objects
+        return total.index_add(0, matched[0], exchange) / object_counts.objects
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
         return logits.sigmoid()

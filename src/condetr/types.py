@@ -1,4 +1,4 @@
-"""The values that cross module borders. Axes: B images, N queries, C logits, K classes, M objects, S decoder stages."""
+"""The values that cross module borders. Axes: B images, N queries, C logits, K classes, M objects, S decoder layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ class Images:
     ragged: bool = True
 
     @classmethod
-    def pad(cls, pictures: Sequence[Float[Tensor, "3 _h _w"]]) -> "Images":
-        """Put pictures of any sizes into the top left corners of one batch, as large as the largest of each side."""
-        height, width = (max(p.shape[side] for p in pictures) for side in (1, 2))
-        pixels = pictures[0].new_zeros(len(pictures), 3, height, width)
-        padding = torch.ones(len(pictures), height, width, dtype=torch.bool, device=pixels.device)
-        for i, picture in enumerate(pictures):
-            h, w = picture.shape[1:]
-            pixels[i, :, :h, :w] = picture
+    def pad(cls, images: Sequence[Float[Tensor, "3 _h _w"]]) -> "Images":
+        """Put images of any sizes into the top left corners of one batch, as large as the largest of each side."""
+        height, width = (max(p.shape[side] for p in images) for side in (1, 2))
+        pixels = images[0].new_zeros(len(images), 3, height, width)
+        padding = torch.ones(len(images), height, width, dtype=torch.bool, device=pixels.device)
+        for i, image in enumerate(images):
+            h, w = image.shape[1:]
+            pixels[i, :, :h, :w] = image
             padding[i, :h, :w] = False
-        return cls(pixels, padding, ragged=any(p.shape[1:] != (height, width) for p in pictures))
+        return cls(pixels, padding, ragged=any(p.shape[1:] != (height, width) for p in images))
 
     def to(self, device: torch.device | str) -> "Images":
         return Images(
@@ -58,8 +58,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How many objects each picture of one optimizer step has, over all its processes and micro-batches.
+class ObjectCounts:
+    """How many objects each image of one optimizer step has, over all its processes and micro-batches.
 
     The losses are divided by what is counted here, so that no way of cutting up a step changes its gradient.
     """
@@ -67,7 +67,7 @@ class Tally:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, targets: Sequence[Target]) -> "Tally":
+    def of(cls, targets: Sequence[Target]) -> "ObjectCounts":
         """Of a step that is one batch in one process."""
         return cls(tuple(len(target.labels) for target in targets))
 
@@ -77,13 +77,13 @@ class Tally:
         return max(1, sum(self.counts))
 
     def matched(self, queries: int) -> int:
-        """How many queries have an object to answer for, when each picture is given so many queries."""
+        """How many queries have an object to answer for, when each image is given so many queries."""
         return sum(min(count, queries) for count in self.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the model says at each decoder stage; the last stage is the answer, the others are supervised too.
+    """What the model says at each decoder layer; the last layer is the answer, the others are supervised too.
 
     Boxes are cxcywh, relative to each unpadded image.
     """
@@ -129,7 +129,7 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a data set says of one picture, as a person sees it (EXIF orientation applied).
+    """What a data set says of one image, as a person sees it (EXIF orientation applied).
 
     `boxes` are xyxy in pixels, `size` is (width, height). A `crowd` region is one box around many objects: training
     leaves it out and evaluation neither rewards nor punishes answers inside it. `areas` are the data set's own, in
@@ -149,7 +149,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture and its ground truth."""
+    """One image and its ground truth."""
 
     path: Path
     truth: Truth

@@ -10,19 +10,19 @@ import time
 import pytest
 
 from condetr import cli
-from tests.labelled import coco_content, write_picture
+from tests.labelled import coco_content, write_image
 
 
 @pytest.fixture
 def data(tmp_path):
-    content = coco_content(1, pictures=3)
+    content = coco_content(1, images=3)
     content["annotations"][0]["bbox"] = [4, 5, 0, 6]
     content["annotations"][2]["bbox"] = [50, 5, 40, 6]
     content["categories"][0]["name"] = "[bold]cat[/bold] </script><b>"
     (tmp_path / "data" / "train").mkdir(parents=True)
     for i in (1, 2):
-        write_picture(tmp_path / "data" / "train" / f"{i}.png", i)
-    (tmp_path / "data" / "train" / "3.png").write_text("no picture")
+        write_image(tmp_path / "data" / "train" / f"{i}.png", i)
+    (tmp_path / "data" / "train" / "3.png").write_text("no image")
     (tmp_path / "data" / "train" / "_annotations.coco.json").write_text(json.dumps(content))
     return tmp_path / "data"
 
@@ -49,7 +49,7 @@ def condetr(tmp_path, monkeypatch, capsys):
 def test_tables_name_every_defect_and_the_status_says_that_training_can_start(condetr, data, tmp_path):
     status, out, errors = condetr(data, "--out", tmp_path / "out")
     assert (status, errors) == (0, "")
-    for word in ("empty_box", "clipped_box", "unreadable_picture", "train/1.png #1", "[bold]cat[/bold]", "ready to"):
+    for word in ("empty_box", "clipped_box", "unreadable_image", "train/1.png #1", "[bold]cat[/bold]", "ready to"):
         assert word in out, word
     page = (tmp_path / "out" / "doctor.html").read_text()
     assert "</script><b>" not in page
@@ -58,7 +58,7 @@ def test_tables_name_every_defect_and_the_status_says_that_training_can_start(co
     written = json.loads((tmp_path / "out" / "doctor.json").read_text())
     assert written["trainable"] is True
     assert {defect["name"]: defect["count"] for defect in written["defects"]} == {
-        "empty_box": 1, "clipped_box": 1, "unreadable_picture": 1,
+        "empty_box": 1, "clipped_box": 1, "unreadable_image": 1,
     }  # fmt: skip
     assert written["defects"][0]["found"][0].keys() == {"split", "file", "id", "detail"}
 
@@ -66,7 +66,7 @@ def test_tables_name_every_defect_and_the_status_says_that_training_can_start(co
 def test_json_on_standard_output_is_json_alone(condetr, data):
     _, out, _ = condetr(data, "--json", "--fast")
     content = json.loads(out)
-    assert content["splits"][0]["pictures"] == 3
+    assert content["splits"][0]["images"] == 3
     assert content["classes"][1] == {"label": 1, "category_id": 2, "name": "class 2", "objects": {"train": 2}}
 
 
@@ -88,10 +88,10 @@ def test_a_wrong_path_is_one_line_on_standard_error(condetr, data, tmp_path, pat
 
 @pytest.mark.slow
 def test_ctrl_c_ends_at_once_without_a_traceback(data, tmp_path):
-    content = coco_content(1, pictures=3000, boxes=1)
+    content = coco_content(1, images=3000, boxes=1)
     for image in content["images"]:
         image["file_name"] = "1.png" if image["id"] == 1 else f"../train/{'./' * (image['id'] % 900)}{image['id']}.png"
-    write_picture(data / "train" / "big.png", 1, (3000, 3000))
+    write_image(data / "train" / "big.png", 1, (3000, 3000))
     for i in range(4, 60):
         os.link(data / "train" / "big.png", data / "train" / f"{i}.png")
     (data / "train" / "_annotations.coco.json").write_text(json.dumps(content))

@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def picture(path: str, size: tuple[int, int] = (60, 40), seed: int = 0) -> None:
+def image(path: str, size: tuple[int, int] = (60, 40), seed: int = 0) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
@@ -49,34 +49,34 @@ def predict(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_single_picture_is_drawn_and_tabled(here: Path, weights: str) -> None:
-    picture("my cat #1.jpg")
+def test_a_single_image_is_drawn_and_tabled(here: Path, weights: str) -> None:
+    image("my cat #1.jpg")
     status, said, complaints = predict("my cat #1.jpg", "--weights", weights, "--threshold", "0")
     assert (status, complaints) == (0, "")
     assert "score" in said
     assert "dog" in said
-    assert "1 picture, " in said
-    assert Image.open("predictions/pictures/my cat #1.jpg").size == (60, 40)
+    assert "1 image, " in said
+    assert Image.open("predictions/images/my cat #1.jpg").size == (60, 40)
     line = json.loads(Path("predictions/predictions.jsonl").read_text())
     assert line["file"] == "my cat #1.jpg"
     assert {one["category"] for one in line["detections"]} <= {"cat", "dog"}
 
 
-def test_bad_pictures_are_named_and_the_others_done(here: Path, weights: str) -> None:
-    picture("in/a.png")
-    picture("in/sub/b.jpg", (30, 90))
-    picture("in/sub/über größe.webp", (50, 50))
+def test_bad_images_are_named_and_the_others_done(here: Path, weights: str) -> None:
+    image("in/a.png")
+    image("in/sub/b.jpg", (30, 90))
+    image("in/sub/über größe.webp", (50, 50))
     Path("in/broken.jpg").write_bytes(b"junk")
     Path("in/empty.png").touch()
-    status, said, complaints = predict("in", "nowhere.jpg", "--weights", weights, "--format", "pictures,coco,jsonl,csv")
+    status, said, complaints = predict("in", "nowhere.jpg", "--weights", weights, "--format", "images,coco,jsonl,csv")
     assert status == 1
-    assert "3 pictures, " in said
+    assert "3 images, " in said
     assert sorted(complaints.splitlines()) == [
-        "condetr: in/broken.jpg: not a picture of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)",
+        "condetr: in/broken.jpg: not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)",
         "condetr: in/empty.png: an empty file (0 bytes)",
         "condetr: nowhere.jpg: no such file or folder",
     ]
-    drawn = sorted(str(p.relative_to("predictions/pictures")) for p in Path("predictions/pictures").rglob("*.*"))
+    drawn = sorted(str(p.relative_to("predictions/images")) for p in Path("predictions/images").rglob("*.*"))
     assert drawn == ["in/a.png", "in/sub/b.jpg", "in/sub/über größe.webp.jpg"]
     lines = [json.loads(line) for line in Path("predictions/predictions.jsonl").read_text().splitlines()]
     assert sum("error" in line for line in lines) == 3
@@ -87,25 +87,25 @@ def test_bad_pictures_are_named_and_the_others_done(here: Path, weights: str) ->
     assert len(rows) == sum(len(line.get("detections", ())) for line in lines)
 
 
-def test_a_second_run_does_not_find_the_first_ones_pictures(here: Path, weights: str) -> None:
-    picture("a.png")
+def test_a_second_run_does_not_find_the_first_ones_images(here: Path, weights: str) -> None:
+    image("a.png")
     for _ in range(2):
         status, said, _ = predict(".", "--weights", weights)
         assert status == 0
-        assert "1 picture, " in said
+        assert "1 image, " in said
 
 
 def test_standard_input(here: Path, weights: str) -> None:
-    picture("a.png")
-    picture("b c.png")
+    image("a.png")
+    image("b c.png")
     status, said, _ = predict("-", "--weights", weights, stdin=Path("a.png").read_bytes())
-    assert (status, "1 picture, " in said) == (0, True)
+    assert (status, "1 image, " in said) == (0, True)
     status, said, _ = predict("-", "--weights", weights, stdin=b"a.png\nb c.png\n")
-    assert (status, "2 pictures, " in said) == (0, True)
+    assert (status, "2 images, " in said) == (0, True)
 
 
 def test_thresholds(here: Path, weights: str) -> None:
-    picture("a.png")
+    image("a.png")
     counts = {}
     for threshold in ("0", "best", "1"):
         _, said, _ = predict("a.png", "--weights", weights, "--threshold", threshold)
@@ -127,7 +127,7 @@ def test_thresholds(here: Path, weights: str) -> None:
     ],
 )
 def test_mistakes_are_one_line(here: Path, weights: str, words: list[str], message: str) -> None:
-    picture("a.png")
+    image("a.png")
     words = words if "--weights" in words else [*words, "--weights", weights]
     with pytest.raises(errors.CondetrError, match=message) as error:
         predict(*words)
@@ -138,7 +138,7 @@ def test_nothing_found_is_told_before_any_weights_are_loaded(here: Path) -> None
     Path("empty").mkdir()
     status, _, complaints = predict("empty", "nowhere.jpg", "--weights", "neither/there")
     assert status == 1
-    assert complaints == "condetr: empty: a folder without pictures\ncondetr: nowhere.jpg: no such file or folder\n"
+    assert complaints == "condetr: empty: a folder without images\ncondetr: nowhere.jpg: no such file or folder\n"
 
 
 def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> None:
@@ -154,7 +154,7 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> Non
         process.stdin.write(b"a.png\na.png\n")
         process.stdin.flush()
         until = time.monotonic() + 60
-        while not (tmp_path / "predictions/pictures/a.png").exists() and time.monotonic() < until:
+        while not (tmp_path / "predictions/images/a.png").exists() and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         said, complaints = process.communicate(timeout=30)

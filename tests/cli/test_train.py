@@ -30,8 +30,8 @@ def test_data_is_enough_and_a_run_finds_its_folder(root):
     done = CliRunner().invoke(app, ["train", str(root), "--recipe", "nano", *FLAGS], catch_exceptions=False)
     assert done.exit_code == 0
     told = done.stdout
-    assert "of the training pictures are held out for it" in told
-    for line in ("recipe", "pictures", "steps", "memory", "writes to   runs/shapes", "epoch 2: loss", "last weights"):
+    assert "of the training images are held out for it" in told
+    for line in ("recipe", "images", "steps", "memory", "writes to   runs/shapes", "epoch 2: loss", "last weights"):
         assert line in told
     again = CliRunner().invoke(app, ["train", str(root), "--resume"], catch_exceptions=False)
     assert again.exit_code == 0
@@ -58,15 +58,15 @@ def test_mistakes_are_one_line(root, words, said):
     assert "\n" not in str(done.exception)
 
 
-def test_a_single_picture_can_be_learnt_by_heart(tmp_path, monkeypatch):
-    """Whether a model can learn one picture is the first thing that many people try."""
+def test_a_single_image_can_be_learnt_by_heart(tmp_path, monkeypatch):
+    """Whether a model can learn one image is the first thing that many people try."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = generated.write(tmp_path / "one", {"train": 1})
     words = ["train", str(root), "--recipe", "nano", *FLAGS]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0
-    assert "no split 'valid': and too few training pictures to hold any out for it" in done.stdout
+    assert "no split 'valid': and too few training images to hold any out for it" in done.stdout
     assert "no object in 'valid': nothing is evaluated" in done.stdout
     assert "last weights: runs/one/last" in done.stdout
     assert Path("runs/one/last/model.safetensors").is_file()

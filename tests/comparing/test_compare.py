@@ -1,4 +1,4 @@
-"""A comparison from a folder of pictures to a page: whole, stopped and taken up again, refused, and recomputed."""
+"""A comparison from a folder of images to a page: whole, stopped and taken up again, refused, and recomputed."""
 
 import json
 import os
@@ -52,13 +52,13 @@ def record(compared) -> dict:
 def test_each_model_has_a_whole_schedule_of_its_own(compared):
     assert [(c.model, c.epochs, len(c.points)) for c in compared.curves] == [(m, EPOCHS, EPOCHS) for m in MODELS]
     for curve in compared.curves:
-        assert [point.pictures for point in curve.points] == [8, 16, 24, 32]
+        assert [point.images for point in curve.points] == [8, 16, 24, 32]
         assert all(a.seconds < b.seconds for a, b in zip(curve.points, curve.points[1:]))
     assert compared.unfinished == ()
     assert compared.problems == ()
 
 
-def test_a_single_seed_has_the_interval_over_pictures(compared):
+def test_a_single_seed_has_the_interval_over_images(compared):
     for curve in compared.curves:
         assert curve.interval is not None
         low, high = curve.interval
@@ -74,7 +74,7 @@ def test_every_number_of_the_report_is_recomputed_from_the_json(compared, record
 def test_the_json_holds_what_was_measured_and_asked(compared, record):
     assert record["asked"]["models"]["detr"]["train"]["lr"] == 2e-3
     assert record["asked"]["models"]["conditional_detr"]["train"]["lr"] == 1e-3
-    assert record["data"]["pictures"] == {"train": 8, "valid": 4}
+    assert record["data"]["images"] == {"train": 8, "valid": 4}
     rows = (compared.planned.runs[0].folder / "journal.jsonl").read_text().splitlines()
     aps = [row["ap"] for row in map(json.loads, rows) if row["kind"] == "epoch"]
     assert [point["ap"] for point in record["runs"][0]["points"]] == aps

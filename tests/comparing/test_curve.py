@@ -12,7 +12,7 @@ def test_one_lucky_evaluation_reaches_nothing():
 def test_reached_is_the_first_evaluation_whose_running_median_is_there():
     point = curve("m", [0.1, 0.3, 0.6, 0.2, 0.5, 0.5]).reached(0.5)
     assert point is not None
-    assert (point.epoch, point.pictures, point.seconds) == (5, 500, 10.0)
+    assert (point.epoch, point.images, point.seconds) == (5, 500, 10.0)
 
 
 def test_reached_counts_epochs_not_evaluations():

@@ -23,7 +23,7 @@ def test_a_model_four_times_as_fast_is_found_to_be(share):
     assert own.epochs.median == pytest.approx(1 + share * 39, abs=1.01)
     assert target.epochs.median == pytest.approx(1 + share * 39 / 4, abs=1.01)
     assert target.ratio_epochs.median == pytest.approx(own.epochs.median / target.epochs.median)
-    assert target.pictures.median == 100 * target.epochs.median
+    assert target.images.median == 100 * target.epochs.median
     assert target.seconds.median == 2 * target.epochs.median
 
 

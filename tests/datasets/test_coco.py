@@ -9,7 +9,7 @@ import pytest
 from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
 from condetr.examining.diagnosis import examine
-from tests.labelled import HEIGHT, WIDTH, coco_content, write_picture
+from tests.labelled import HEIGHT, WIDTH, coco_content, write_image
 
 
 def labels(root, split="train"):
@@ -88,7 +88,7 @@ def test_boxes_are_xyxy_pixels_and_areas_are_the_data_sets_own(roboflow):
 
 
 @pytest.mark.parametrize(
-    ("labels_at", "pictures_at"),
+    ("labels_at", "images_at"),
     [
         ("annotations/instances_train2017.json", "train2017"),
         ("annotations/instances_train2017.json", "images/train2017"),
@@ -98,16 +98,16 @@ def test_boxes_are_xyxy_pixels_and_areas_are_the_data_sets_own(roboflow):
         ("instances_default.json", "."),
     ],
 )
-def test_the_layouts_that_people_use(tmp_path, labels_at, pictures_at):
+def test_the_layouts_that_people_use(tmp_path, labels_at, images_at):
     content = coco_content(1)
     for i in (1, 2):
-        write_picture(tmp_path / pictures_at / f"{i}.png", i)
+        write_image(tmp_path / images_at / f"{i}.png", i)
     (tmp_path / labels_at).parent.mkdir(exist_ok=True)
     (tmp_path / labels_at).write_text(json.dumps(content))
     for given in (tmp_path, tmp_path / labels_at):
         raw = open_dataset(given)
         assert (raw.format, [split.name for split in raw.splits]) == ("coco", ["train"])
-        assert all(path.is_file() for path in raw.splits[0].pictures.paths)
+        assert all(path.is_file() for path in raw.splits[0].images.paths)
 
 
 def test_captions_and_keypoints_beside_the_instances_are_left_alone(tmp_path):
@@ -123,21 +123,21 @@ def test_captions_and_keypoints_beside_the_instances_are_left_alone(tmp_path):
 def test_paths_of_another_machine_are_found_by_their_names(roboflow):
     content = coco_content(1)
     root = roboflow(train=content)
-    content["images"][0]["file_name"] = "C:\\Users\\me\\pictures\\1.png"
-    content["images"][1]["file_name"] = "C:\\Users\\me\\pictures\\2.png"
+    content["images"][0]["file_name"] = "C:\\Users\\me\\images\\1.png"
+    content["images"][1]["file_name"] = "C:\\Users\\me\\images\\2.png"
     (root / "train" / "_annotations.coco.json").write_text(json.dumps(content))
-    assert all(path.is_file() for path in open_dataset(root).splits[0].pictures.paths)
+    assert all(path.is_file() for path in open_dataset(root).splits[0].images.paths)
 
 
 def test_ids_that_are_words_are_numbered(roboflow):
     content = coco_content(1)
     for image in content["images"]:
-        image["id"] = f"picture {image['id']}"
+        image["id"] = f"image {image['id']}"
     for annotation in content["annotations"]:
-        annotation["image_id"] = f"picture {annotation['image_id']}"
+        annotation["image_id"] = f"image {annotation['image_id']}"
     split = open_dataset(roboflow(train=content)).splits[0]
-    assert split.pictures.ids.tolist() == [1, 2]
-    assert split.objects.picture.tolist() == [0, 0, 1, 1]
+    assert split.images.ids.tolist() == [1, 2]
+    assert split.objects.image.tolist() == [0, 0, 1, 1]
 
 
 def test_missing_area_and_crowd_are_filled_in(roboflow):
@@ -173,9 +173,9 @@ def test_what_is_no_coco_json_is_one_line(tmp_path, text, says):
 def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
     """Windows takes A.JPG for a.jpg, and a Mac writes an accent as a sign of its own."""
     written = unicodedata.normalize("NFD", disk.lower().replace("caf", "Caf"))
-    content = coco_content(1, pictures=1)
+    content = coco_content(1, images=1)
     content["images"][0]["file_name"] = written
-    write_picture(tmp_path / where / disk, 1)
+    write_image(tmp_path / where / disk, 1)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "train.json").write_text(json.dumps(content))
     diagnosis = examine(open_dataset(tmp_path))
@@ -186,4 +186,4 @@ def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
 def test_a_name_that_is_there_exactly_is_not_taken_for_another(roboflow):
     content = coco_content(1)
     content["images"][0]["file_name"], content["images"][1]["file_name"] = "a.png", "A.png"
-    assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].pictures.paths] == ["a.png", "A.png"]
+    assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].images.paths] == ["a.png", "A.png"]

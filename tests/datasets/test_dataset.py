@@ -65,7 +65,7 @@ def names(split):
 
 
 def test_what_is_held_out_depends_on_the_seed_and_each_name_alone(roboflow):
-    data = examine(open_dataset(roboflow(train=coco_content(1, pictures=60)))).dataset
+    data = examine(open_dataset(roboflow(train=coco_content(1, images=60)))).dataset
     parted = data.with_held_out(0.2, seed=3)
     train, valid = names(parted.split("train")), names(parted.split("valid"))
     assert train | valid == names(data.split("train"))
@@ -77,7 +77,7 @@ def test_what_is_held_out_depends_on_the_seed_and_each_name_alone(roboflow):
 
 
 def test_copies_of_one_source_stay_on_one_side(roboflow):
-    content = coco_content(1, pictures=30)
+    content = coco_content(1, images=30)
     for i, image in enumerate(content["images"]):
         image["file_name"] = f"{i // 3}_png.rf.{i}.png"
     parted = examine(open_dataset(roboflow(train=content))).dataset.with_held_out(0.3, seed=0)
@@ -85,8 +85,8 @@ def test_copies_of_one_source_stay_on_one_side(roboflow):
     assert not sources[0] & sources[1]
 
 
-def test_both_sides_get_a_picture_however_few_there_are(roboflow):
-    data = examine(open_dataset(roboflow(train=coco_content(1, pictures=2)))).dataset
+def test_both_sides_get_an_image_however_few_there_are(roboflow):
+    data = examine(open_dataset(roboflow(train=coco_content(1, images=2)))).dataset
     for seed in range(5):
         parted = data.with_held_out(0.01 if seed % 2 else 0.99, seed)
         assert len(parted.split("train")) == len(parted.split("valid")) == 1

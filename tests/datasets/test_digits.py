@@ -49,11 +49,11 @@ def test_the_layout_is_roboflows_coco(folder):
             "_annotations.coco.json"
         }
         assert [a["id"] for a in whole["annotations"]] == list(range(1, len(whole["annotations"]) + 1))
-        per_picture = np.bincount([a["image_id"] for a in whole["annotations"]], minlength=count + 1)[1:]
-        assert set(per_picture) <= {1, 2, 3, 4}
+        per_image = np.bincount([a["image_id"] for a in whole["annotations"]], minlength=count + 1)[1:]
+        assert set(per_image) <= {1, 2, 3, 4}
         for image in whole["images"]:
-            with Image.open(folder / split / image["file_name"]) as picture:
-                assert picture.size == (96, 96) == (image["width"], image["height"])
+            with Image.open(folder / split / image["file_name"]) as opened:
+                assert opened.size == (96, 96) == (image["width"], image["height"])
         for note in whole["annotations"]:
             x, y, w, h = note["bbox"]
             assert 0 <= x < x + w <= 96
@@ -70,13 +70,13 @@ def test_sizes_span_a_factor_of_three_and_all_digits_occur():
     assert len(digits) / 150 > 1.8
 
 
-def test_pictures_depend_on_seed_split_and_number_alone():
+def test_images_depend_on_seed_split_and_number_alone():
     few, many = list(draw_digits("train", 3, 64, 1)), list(draw_digits("train", 6, 64, 1))
     for a, b in zip(few, many):
-        np.testing.assert_array_equal(a.picture, b.picture)
+        np.testing.assert_array_equal(a.image, b.image)
         np.testing.assert_array_equal(a.boxes, b.boxes)
     others = [next(iter(draw_digits("train", 1, 64, 2))), next(iter(draw_digits("test", 1, 64, 1)))]
-    assert all(not np.array_equal(few[0].picture, other.picture) for other in others)
+    assert all(not np.array_equal(few[0].image, other.image) for other in others)
 
 
 def test_boxes_are_tight_around_the_ink():
@@ -100,10 +100,10 @@ def test_letters_are_as_coarse_as_digits_and_none_is_empty():
 
 
 def test_the_same_again_does_nothing_and_another_folder_is_left_alone(folder, tmp_path):
-    picture = folder / "train" / "00001.jpg"
-    before = picture.stat().st_mtime_ns
+    image = folder / "train" / "00001.jpg"
+    before = image.stat().st_mtime_ns
     make_digits(folder, 30, 96, 5)
-    assert picture.stat().st_mtime_ns == before
+    assert image.stat().st_mtime_ns == before
     with pytest.raises(DataError, match="not empty"):
         make_digits(folder, 31, 96, 5)
     (tmp_path / "thesis.txt").write_text("mine")
@@ -120,5 +120,5 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="No space left"):
         make_digits(tmp_path / "new", 5, 96, 0)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(DataError, match="at least 1 picture"):
+    with pytest.raises(DataError, match="at least 1 image"):
         make_digits(tmp_path / "new", 0, 96, 0)

@@ -5,7 +5,7 @@ import pytest
 from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
 from condetr.examining.diagnosis import examine
-from tests.labelled import write_picture
+from tests.labelled import write_image
 
 
 def xml(name="a.jpg", things=(("dog", 5, 6, 20, 30),), size=(64, 48), database="Unknown", difficult=0):
@@ -22,7 +22,7 @@ def xml(name="a.jpg", things=(("dog", 5, 6, 20, 30),), size=(64, 48), database="
 
 def devkit(root, labels, lists):
     for seed, (stem, text) in enumerate(labels.items()):
-        write_picture(root / "JPEGImages" / f"{stem}.jpg", seed)
+        write_image(root / "JPEGImages" / f"{stem}.jpg", seed)
         (root / "Annotations").mkdir(parents=True, exist_ok=True)
         (root / "Annotations" / f"{stem}.xml").write_text(text)
     for name, stems in lists.items():
@@ -37,7 +37,7 @@ def test_the_devkit_and_its_lists(tmp_path, below):
     raw = open_dataset(tmp_path)
     assert raw.format == "voc"
     assert (raw.categories.ids, raw.categories.names) == ((0, 1), ("cat", "dog"))
-    assert [(split.name, [p.name for p in split.pictures.paths]) for split in raw.splits] == [
+    assert [(split.name, [p.name for p in split.images.paths]) for split in raw.splits] == [
         ("train", ["a.jpg"]),
         ("valid", ["b.jpg"]),
     ]
@@ -46,7 +46,7 @@ def test_the_devkit_and_its_lists(tmp_path, below):
 @pytest.mark.parametrize(
     "line", ["my cat", "my cat.jpg", "my cat.JPG", "my cat  1"], ids=["plain", "suffix", "capitals", "number"]
 )
-def test_a_list_names_pictures_in_several_ways(tmp_path, line):
+def test_a_list_names_images_in_several_ways(tmp_path, line):
     stem = "my" if line.endswith("1") else "my cat"
     devkit(tmp_path, {stem: xml()}, {"train": [line]})
     diagnosis = examine(open_dataset(tmp_path))
@@ -66,9 +66,9 @@ def test_litter_of_a_mac_is_no_label_file(tmp_path):
     assert open_dataset(tmp_path).findings == ()
 
 
-def test_split_folders_with_xml_beside_the_pictures(tmp_path):
+def test_split_folders_with_xml_beside_the_images(tmp_path):
     for seed, split in enumerate(("train", "valid")):
-        write_picture(tmp_path / split / "a.jpg", seed)
+        write_image(tmp_path / split / "a.jpg", seed)
         (tmp_path / split / "a.xml").write_text(xml())
     diagnosis = examine(open_dataset(tmp_path))
     assert diagnosis.findings == ()
@@ -98,11 +98,11 @@ def test_difficult_objects_are_neither_learnt_nor_counted(tmp_path):
     ["<annotation><object>", "", '<!DOCTYPE x [<!ENTITY e "x">]><annotation>&e;</annotation>', "\x00\xff"],
     ids=["cut short", "empty", "entities", "binary"],
 )
-def test_a_broken_xml_leaves_its_picture_out_and_is_named(tmp_path, text):
+def test_a_broken_xml_leaves_its_image_out_and_is_named(tmp_path, text):
     devkit(tmp_path, {"a": xml(), "b": text}, {})
     raw = open_dataset(tmp_path)
     assert [(f.name, f.file) for f in raw.findings] == [("malformed_file", "b.xml")]
-    assert [path.name for path in raw.splits[0].pictures.paths] == ["a.jpg"]
+    assert [path.name for path in raw.splits[0].images.paths] == ["a.jpg"]
 
 
 def test_an_object_without_a_box_is_named(tmp_path):

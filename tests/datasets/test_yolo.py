@@ -1,4 +1,4 @@
-"""YOLO: names as list or mapping, splits as folders or lists, boxes and polygons in fractions of the picture."""
+"""YOLO: names as list or mapping, splits as folders or lists, boxes and polygons in fractions of the image."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
 from condetr.examining.diagnosis import examine
-from tests.labelled import write_picture
+from tests.labelled import write_image
 
 
-def write(root, yaml, lines="1 0.5 0.5 0.25 0.5\n", pictures="train/images", labels="train/labels", orientation=1):
-    write_picture(root / pictures / "a.jpg", 1, (80, 40), orientation)
+def write(root, yaml, lines="1 0.5 0.5 0.25 0.5\n", images="train/images", labels="train/labels", orientation=1):
+    write_image(root / images / "a.jpg", 1, (80, 40), orientation)
     (root / labels).mkdir(parents=True, exist_ok=True)
     (root / labels / "a.txt").write_text(lines)
     (root / "data.yaml").write_text(yaml)
@@ -28,7 +28,7 @@ def test_names_are_a_list_or_a_mapping(tmp_path, names):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "labels", "entry"),
+    ("images", "labels", "entry"),
     [
         ("train/images", "train/labels", "train/images"),
         ("train/images", "train/labels", "../train/images"),
@@ -37,14 +37,14 @@ def test_names_are_a_list_or_a_mapping(tmp_path, names):
         ("all", "all", "all"),
     ],
 )
-def test_the_layouts_that_people_use(tmp_path, pictures, labels, entry):
-    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+def test_the_layouts_that_people_use(tmp_path, images, labels, entry):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", images=images, labels=labels)
     assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
     assert truth(root).labels.tolist() == [1]
 
 
 def test_a_path_and_a_list_of_files(tmp_path):
-    write(tmp_path / "set", "", pictures="images/x", labels="labels/x")
+    write(tmp_path / "set", "", images="images/x", labels="labels/x")
     (tmp_path / "set" / "train.txt").write_text("./images/x/a.jpg\n")
     (tmp_path / "set" / "data.yaml").unlink()
     (tmp_path / "data.yaml").write_text("path: set\ntrain: train.txt\nnames: [cat, dog]\n")
@@ -52,7 +52,7 @@ def test_a_path_and_a_list_of_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entry", "pictures", "labels"),
+    ("entry", "images", "labels"),
     [
         ("/content/birds/train/images", "train/images", "train/labels"),
         ("C:\\birds\\train\\images", "train/images", "train/labels"),
@@ -60,8 +60,8 @@ def test_a_path_and_a_list_of_files(tmp_path):
         ("list.txt", "images/x", "labels/x"),
     ],
 )
-def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry, pictures, labels):
-    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", pictures=pictures, labels=labels)
+def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry, images, labels):
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", images=images, labels=labels)
     for text in (
         "images\\x\\a.jpg",
         "/content/birds/images/x/a.jpg",
@@ -73,8 +73,8 @@ def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry,
 
 
 def test_one_last_word_is_not_enough(tmp_path):
-    """Else `/content/a/val/images` would be the training pictures in `images`."""
-    write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", pictures="images", labels="labels")
+    """Else `/content/a/val/images` would be the training images in `images`."""
+    write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", images="images", labels="labels")
     raw = open_dataset(tmp_path)
     assert [split.name for split in raw.splits] == ["train"]
     assert [finding.detail for finding in raw.findings] == ["valid: /content/a/val/images is not there"]
@@ -86,7 +86,7 @@ def test_keypoints_are_left_aside(tmp_path):
     assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
 
 
-def test_litter_of_a_mac_is_no_picture(tmp_path):
+def test_litter_of_a_mac_is_no_image(tmp_path):
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
     for litter in ("train/images/._a.jpg", "train/labels/._a.txt", "train/images/.DS_Store"):
         (root / litter).write_bytes(b"\0\5\x16\7")
@@ -99,15 +99,15 @@ def test_a_polygon_becomes_the_box_around_it(tmp_path):
     assert truth(root).boxes.tolist() == [[20, 10, 60, 30]]
 
 
-def test_fractions_are_of_the_picture_that_a_person_sees(tmp_path):
+def test_fractions_are_of_the_image_that_a_person_sees(tmp_path):
     found = truth(write(tmp_path, "names: [cat, dog]\ntrain: train/images\n", orientation=6))
     assert found.size == (40, 80)
     assert np.allclose(found.boxes, [[15, 20, 25, 60]])
 
 
-def test_no_label_file_is_a_picture_without_objects(tmp_path):
+def test_no_label_file_is_an_image_without_objects(tmp_path):
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
-    write_picture(root / "train/images/b.jpg", 2)
+    write_image(root / "train/images/b.jpg", 2)
     diagnosis = examine(open_dataset(root))
     assert [len(sample.truth) for sample in diagnosis.dataset.split("train").samples] == [1, 0]
     assert [(f.name, f.file) for f in diagnosis.findings if f.name == "no_objects"] == [("no_objects", "b.jpg")]
@@ -163,7 +163,7 @@ def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "labels", "names", "split"),
+    ("images", "labels", "names", "split"),
     [
         (".", ".", "classes.txt", "train"),  # labelImg
         ("images", "labels", "classes.txt", "train"),  # Label Studio
@@ -173,8 +173,8 @@ def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
         ("train", "train", "obj.names", "train"),  # Darknet
     ],
 )
-def test_a_file_of_names_will_do_for_a_yaml(tmp_path, pictures, labels, names, split):
-    root = write(tmp_path, "", pictures=pictures, labels=labels)
+def test_a_file_of_names_will_do_for_a_yaml(tmp_path, images, labels, names, split):
+    root = write(tmp_path, "", images=images, labels=labels)
     (root / "data.yaml").unlink()
     (root / names).write_text("cat\n dog \n\n")
     raw = open_dataset(root)
@@ -186,10 +186,10 @@ def test_a_file_of_names_will_do_for_a_yaml(tmp_path, pictures, labels, names, s
 
 def test_splits_beside_each_other_are_found_without_a_yaml(tmp_path):
     for place in ("images/train", "images/val2017", "images/test"):
-        write(tmp_path, "", pictures=place, labels=place.replace("images", "labels"))
+        write(tmp_path, "", images=place, labels=place.replace("images", "labels"))
     (tmp_path / "data.yaml").unlink()
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    assert {s.name: len(s.pictures.paths) for s in open_dataset(tmp_path).splits} == {"train": 1, "valid": 1, "test": 1}
+    assert {s.name: len(s.images.paths) for s in open_dataset(tmp_path).splits} == {"train": 1, "valid": 1, "test": 1}
 
 
 def bare(root, names="cat\ndog\n", **places):
@@ -201,28 +201,28 @@ def bare(root, names="cat\ndog\n", **places):
 
 
 def test_a_flat_folder_is_what_lies_in_it_and_not_below(tmp_path):
-    root = bare(tmp_path, pictures=".", labels=".")
-    write_picture(root / "runs" / "mine" / "curves.png", 1, (80, 40))
+    root = bare(tmp_path, images=".", labels=".")
+    write_image(root / "runs" / "mine" / "curves.png", 1, (80, 40))
     (split,) = open_dataset(root).splits
-    assert [path.name for path in split.pictures.paths] == ["a.jpg"]
+    assert [path.name for path in split.images.paths] == ["a.jpg"]
 
 
 def test_only_a_whole_name_is_a_split(tmp_path):
-    root = bare(tmp_path, pictures="images/train", labels="labels/train")
-    write(root, "", pictures="images/old_train", labels="labels/old_train")
+    root = bare(tmp_path, images="images/train", labels="labels/train")
+    write(root, "", images="images/old_train", labels="labels/old_train")
     (root / "data.yaml").unlink()
     (root / "test").mkdir()
     assert [split.labels for split in open_dataset(root).splits] == [root / "images" / "train", root / "test"]
 
 
 def test_a_folder_test_without_train_takes_nothing_away(tmp_path):
-    root = bare(tmp_path, pictures="images", labels="labels")
+    root = bare(tmp_path, images="images", labels="labels")
     (root / "test").mkdir()
     assert "train" in [split.name for split in open_dataset(root).splits]
 
 
 def test_two_folders_for_one_split_are_refused(tmp_path):
-    root = bare(tmp_path, pictures="images/train", labels="labels/train")
+    root = bare(tmp_path, images="images/train", labels="labels/train")
     (root / "images" / "train2017").mkdir()
     with pytest.raises(DataError, match="is a 'train' split too"):
         open_dataset(root)
@@ -232,7 +232,7 @@ def test_two_folders_for_one_split_are_refused(tmp_path):
     ("names", "says"), [("", "holds no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "no text")]
 )
 def test_a_file_of_names_that_is_none_is_one_line(tmp_path, names, says):
-    root = bare(tmp_path, pictures="images", labels="labels")
+    root = bare(tmp_path, images="images", labels="labels")
     (root / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
     with pytest.raises(DataError, match=says) as caught:
         open_dataset(root)
@@ -240,7 +240,7 @@ def test_a_file_of_names_that_is_none_is_one_line(tmp_path, names, says):
 
 
 def test_xml_beside_a_stray_label_is_voc(tmp_path):
-    root = bare(tmp_path, pictures=".", labels=".")
+    root = bare(tmp_path, images=".", labels=".")
     box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
     (root / "a.xml").write_text(
         f"<annotation><filename>a.jpg</filename><object><name>dog</name>{box}</object></annotation>"
@@ -249,14 +249,14 @@ def test_xml_beside_a_stray_label_is_voc(tmp_path):
 
 
 def test_captions_are_no_labels(tmp_path):
-    root = bare(tmp_path, pictures=".", labels=".")
+    root = bare(tmp_path, images=".", labels=".")
     (root / "a.txt").write_text("a cat on a mat\n")
     with pytest.raises(DataError, match="no data set recognised"):
         open_dataset(root)
 
 
-def test_a_file_of_names_beside_unlabelled_pictures_is_no_data_set(tmp_path):
-    write_picture(tmp_path / "a.jpg", 1, (80, 40))
+def test_a_file_of_names_beside_unlabelled_images_is_no_data_set(tmp_path):
+    write_image(tmp_path / "a.jpg", 1, (80, 40))
     (tmp_path / "classes.txt").write_text("cat\n")
     with pytest.raises(DataError, match="no data set recognised"):
         open_dataset(tmp_path)

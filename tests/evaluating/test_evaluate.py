@@ -1,4 +1,4 @@
-"""Evaluating from a folder of pictures: the same numbers from weights, from a file, and from several processes."""
+"""Evaluating from a folder of images: the same numbers from weights, from a file, and from several processes."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from condetr.datasets.dataset import DataSet
 from condetr.datasets.open import open_dataset
 from condetr.detections import Detections
 from condetr.engine.distributed import Processes
-from condetr.errors import CondetrError, DataError, PictureError
+from condetr.errors import CondetrError, DataError, ImageError
 from condetr.evaluating.evaluate import called, evaluate, keep_thresholds, of_detections, of_weights, score, write
 from condetr.examining.diagnosis import examine
 from condetr.types import Categories, Sample
@@ -28,12 +28,12 @@ HOSTILE = "<img src=x onerror=alert(1)> $\\frac"
 CLASSES = [{"id": 3, "name": "cat"}, {"id": 70, "name": HOSTILE}]
 
 
-def folder(root: Path, pictures: int = 6, split: str = "test") -> Path:
-    """Grey pictures with a few bright rectangles, as COCO in Roboflow's layout."""
+def folder(root: Path, count: int = 6, split: str = "test") -> Path:
+    """Grey images with a few bright rectangles, as COCO in Roboflow's layout."""
     random = np.random.default_rng(0)
     (root / split).mkdir(parents=True)
     images, annotations = [], []
-    for number in range(pictures):
+    for number in range(count):
         canvas = np.full((64, 80, 3), 90, np.uint8)
         for _ in range(int(random.integers(0, 4)) if number else 2):
             x, y, w, h = (int(v) for v in (*random.integers(0, 40, 2), *random.integers(8, 24, 2)))
@@ -61,20 +61,20 @@ def weights(path: Path, categories: Categories) -> Path:
 
 
 class Guesser:
-    """Answers by a random number of the picture's name: the truth, moved; nothing for a picture called broken."""
+    """Answers by a random number of the image's name: the truth, moved; nothing for an image called broken."""
 
     def __init__(self, categories: Categories) -> None:
         self.categories = categories
 
     def stream(
         self, sources: Iterable[Sample], threshold: float, batch: int, read: Callable[[Sample], Any]
-    ) -> Iterator[tuple[Sample, Detections | PictureError]]:
+    ) -> Iterator[tuple[Sample, Detections | ImageError]]:
         assert threshold == 0
         for sample in sources:
             truth = sample.truth
             random = np.random.default_rng(truth.image_id)
             if "broken" in sample.path.name:
-                yield sample, PictureError("cut short")
+                yield sample, ImageError("cut short")
                 continue
             boxes = truth.boxes + random.normal(0, 2, truth.boxes.shape)
             scores = np.sort(random.random(len(truth)))[::-1]
@@ -85,7 +85,7 @@ def dataset(root: Path) -> DataSet:
     return examine(open_dataset(root)).dataset
 
 
-def test_several_processes_count_each_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_count_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = dataset(folder(tmp_path, 7))
     samples, guesser = data.split("test").samples, Guesser(data.categories)
     alone = evaluate(guesser, samples, data.categories, resamples=20)
@@ -100,18 +100,18 @@ def test_several_processes_count_each_picture_once(tmp_path: Path, monkeypatch: 
         scorer = score(guesser, samples, data.categories, processes=Processes(rank, 3, rank))
     assert len(said) == 3
     assert scorer.result(20).to_json() == alone.to_json()
-    assert alone.pictures == 7
+    assert alone.images == 7
     assert alone.summary.ap50 > 0.3
 
 
-def test_a_picture_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
     data = dataset(folder(tmp_path, 4))
     first, *others = data.split("test").samples
     unread: list[str] = []
     samples = [replace(first, path=Path("broken.png")), *others]
     scorer = score(Guesser(data.categories), samples, data.categories, unread=unread)
     assert unread == ["broken.png: cut short"]
-    assert scorer.result(20).pictures == 3
+    assert scorer.result(20).images == 3
 
 
 def test_from_weights_to_a_page_and_back_from_its_detections(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_from_weights_to_a_page_and_back_from_its_detections(tmp_path: Path) -> 
     assert outcome.evaluation.detections == 6 * 40
     html = report.read_text()
     assert "<h1>How good is tmp on data?</h1>".replace("tmp", tmp_path.name) in html
-    assert "Conditional DETR, recipe tiny · 6 pictures of the split &#x27;test&#x27;" in html
+    assert "Conditional DETR, recipe tiny · 6 images of the split &#x27;test&#x27;" in html
     assert "<img src=x" not in html
     assert "<b>.png" not in html
     assert "&lt;img src=x" in html
@@ -196,7 +196,7 @@ def test_a_class_without_objects_is_no_defect_of_the_labels(tmp_path: Path) -> N
     root, empty = folder(tmp_path / "data", split="train"), tmp_path / "none.json"
     empty.write_text("[]")
     (before,) = of_detections(empty, root, "train").warnings
-    assert before.startswith("1 defect in the labels of 'train'")  # two pictures without objects are the same
+    assert before.startswith("1 defect in the labels of 'train'")  # two images without objects are the same
     labels = root / "train" / "_annotations.coco.json"
     content = json.loads(labels.read_text())
     labels.write_text(json.dumps({**content, "categories": [*CLASSES, {"id": 71, "name": "fox"}]}))
@@ -220,7 +220,7 @@ GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
         ("{", "is no JSON"),
         ('{"annotations": []}', "must be a JSON list"),
         ("[1]", "detection 0: must be an object"),
-        ([{**GOOD, "image_id": 5000}], "detection 0: image_id 5000 is none of the 6 pictures of this split"),
+        ([{**GOOD, "image_id": 5000}], "detection 0: image_id 5000 is none of the 6 images of this split"),
         ([GOOD, {**GOOD, "image_id": "100"}], "detection 1: image_id must be a whole number"),
         ([{**GOOD, "category_id": 4}], "category_id 4 is no class of the data set (3, 70)"),
         ([{**GOOD, "score": float("nan")}], "score must be a finite number"),

@@ -18,7 +18,7 @@ from condetr.examining.diagnosis import examine
 from condetr.examining.inspection import decode, header, inspect
 from condetr.examining.orientation import turn
 from condetr.images.decode import UPRIGHT
-from tests.labelled import HEIGHT, WIDTH, coco_content, write_picture
+from tests.labelled import HEIGHT, WIDTH, coco_content, write_image
 
 
 def found(diagnosis):
@@ -93,7 +93,7 @@ def break_truncated(path):
 
 
 def break_text(path):
-    path.write_text("this is no picture")
+    path.write_text("this is no image")
 
 
 def break_folder(path):
@@ -109,14 +109,14 @@ def break_pipe(path):
 @pytest.mark.parametrize(
     ("broken", "defect"),
     [
-        (break_missing, "missing_picture"),
-        (break_truncated, "truncated_picture"),
-        (break_text, "unreadable_picture"),
-        (break_folder, "unreadable_picture"),
-        (break_pipe, "unreadable_picture"),
+        (break_missing, "missing_image"),
+        (break_truncated, "truncated_image"),
+        (break_text, "unreadable_image"),
+        (break_folder, "unreadable_image"),
+        (break_pipe, "unreadable_image"),
     ],
 )
-def test_a_bad_picture_is_left_out_by_name(roboflow, broken, defect):
+def test_a_bad_image_is_left_out_by_name(roboflow, broken, defect):
     root = roboflow(train=coco_content(1))
     broken(root / "train" / "1.png")
     diagnosis = examine(open_dataset(root))
@@ -133,13 +133,13 @@ def test_the_content_decides_what_a_file_is_not_its_name(roboflow):
     assert len(diagnosis.dataset.split("train")) == 2
 
 
-def test_all_pictures_missing_refuses_and_says_where_they_were_sought(roboflow):
+def test_all_images_missing_refuses_and_says_where_they_were_sought(roboflow):
     root = roboflow(train=coco_content(1))
     for path in (root / "train").glob("*.png"):
         path.unlink()
     diagnosis = examine(open_dataset(root))
-    assert "none of its 2 pictures is there (looked in " in diagnosis.refusal
-    with pytest.raises(DataError, match="none of its 2 pictures"):
+    assert "none of its 2 images is there (looked in " in diagnosis.refusal
+    with pytest.raises(DataError, match="none of its 2 images"):
         diagnosis.trainable()
 
 
@@ -153,11 +153,11 @@ def test_without_train_there_is_nothing_to_train_but_something_to_judge(roboflow
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_turn_as_their_picture_does(orientation):
+def test_boxes_turn_as_their_image_does(orientation):
     pixels = np.zeros((48, 64), np.uint8)
     pixels[5:11, 4:24] = 255
-    picture = Image.fromarray(pixels)
-    upright = np.array(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture)
+    image = Image.fromarray(pixels)
+    upright = np.array(image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image)
     y, x = np.nonzero(upright)
     seen = [x.min(), y.min(), x.max() + 1, y.max() + 1]
     assert turn(np.array([[4.0, 5.0, 24.0, 11.0]]), orientation, (64, 48)).tolist() == [seen]
@@ -166,8 +166,8 @@ def test_boxes_turn_as_their_picture_does(orientation):
 @pytest.mark.parametrize(
     ("declared", "orientation", "bbox", "defect", "expected"),
     [
-        ((48, 64), 6, [4, 5, 8, 6], None, [4, 5, 12, 11]),  # drawn on the picture as seen
-        ((64, 48), 6, [4, 5, 8, 6], "turned_boxes", [37, 4, 43, 12]),  # drawn on the picture as stored
+        ((48, 64), 6, [4, 5, 8, 6], None, [4, 5, 12, 11]),  # drawn on the image as seen
+        ((64, 48), 6, [4, 5, 8, 6], "turned_boxes", [37, 4, 43, 12]),  # drawn on the image as stored
         ((64, 48), 3, [4, 5, 8, 6], "orientation_ambiguous", [4, 5, 12, 11]),
         ((128, 96), 1, [8, 10, 16, 12], "size_scaled", [4, 5, 12, 11]),
         ((32, 24), 1, [4, 5, 8, 6], "size_scaled", [8, 10, 24, 22]),
@@ -185,7 +185,7 @@ def test_the_declared_size_says_which_frame_boxes_are_in(roboflow, declared, ori
     content["annotations"][0]["bbox"] = bbox
     content["images"][0] |= {"width": declared[0], "height": declared[1], "file_name": "1.jpg"}
     root = roboflow(train=content)
-    write_picture(root / "train" / "1.jpg", 5, (64, 48), orientation)
+    write_image(root / "train" / "1.jpg", 5, (64, 48), orientation)
     for look in (decode, header):
         diagnosis = examine(open_dataset(root), look=look)
         assert [f.name for f in diagnosis.findings if f.file == "1.jpg"] == ([defect] if defect else [])
@@ -200,9 +200,9 @@ def test_the_declared_size_says_which_frame_boxes_are_in(roboflow, declared, ori
 
 
 def test_a_leak_leaves_the_training_copy_out(roboflow):
-    root = roboflow(train=coco_content(1, pictures=5), valid=coco_content(10), test=coco_content(20))
+    root = roboflow(train=coco_content(1, images=5), valid=coco_content(10), test=coco_content(20))
     pixels = Image.open(root / "valid" / "10.png")
-    pixels.save(root / "train" / "2.png", compress_level=1)  # other bytes, the same picture
+    pixels.save(root / "train" / "2.png", compress_level=1)  # other bytes, the same image
     pixels.save(root / "test" / "21.png")
     diagnosis = examine(open_dataset(root))
     assert ("leak", "train", "2.png", None) in found(diagnosis)
@@ -223,18 +223,18 @@ def test_train_given_as_valid_is_said_once_and_left(roboflow):
 
 
 def test_copies_inside_a_split_and_of_one_source_are_named(roboflow):
-    train, valid = coco_content(1, pictures=3), coco_content(10)
+    train, valid = coco_content(1, images=3), coco_content(10)
     train["images"][0]["file_name"], valid["images"][0]["file_name"] = "a_jpg.rf.1.png", "a_jpg.rf.2.png"
     root = roboflow(train=train, valid=valid)
     Image.open(root / "train" / "2.png").save(root / "train" / "3.png")
     assert found(examine(open_dataset(root))) == [
-        ("duplicate_picture", "train", "3.png", None),
+        ("duplicate_image", "train", "3.png", None),
         ("leak_by_source", "valid", "a_jpg.rf.2.png", None),
     ]
 
 
 def test_counts_against_queries_and_classes_without_objects(roboflow):
-    train, valid = coco_content(1, boxes=4, categories=(1, 2)), coco_content(10, boxes=0, pictures=1)
+    train, valid = coco_content(1, boxes=4, categories=(1, 2)), coco_content(10, boxes=0, images=1)
     train["categories"].append({"id": 9, "name": "never"})
     names = found(examine(open_dataset(roboflow(train=train, valid=valid)), queries=3))
     assert [name for name in names if name[0] == "too_many_objects"] == [
@@ -245,18 +245,18 @@ def test_counts_against_queries_and_classes_without_objects(roboflow):
     assert ("class_missing", "valid", "", 1) in names
 
 
-def test_a_sound_picture_is_opened_once_and_a_changed_one_again(tmp_path):
+def test_a_sound_image_is_opened_once_and_a_changed_one_again(tmp_path):
     opened = []
 
     def look(path):
         opened.append(path.name)
         return decode(path)
 
-    paths = [write_picture(tmp_path / f"{i}.png", i) for i in range(3)]
+    paths = [write_image(tmp_path / f"{i}.png", i) for i in range(3)]
     before = inspect(paths, look, tmp_path / "cache")
     assert inspect(paths, look, tmp_path / "cache") == before
     assert sorted(opened) == ["0.png", "1.png", "2.png"]
-    write_picture(paths[1], 9, (20, 20))
+    write_image(paths[1], 9, (20, 20))
     after = inspect(paths, look, tmp_path / "cache")
     assert opened[3:] == ["1.png"]
     assert after[1].upright == (20, 20)
@@ -273,7 +273,7 @@ def test_counts_of_real_data(real_data, name):
     stats = json.loads((real_data / name / "STATS.json").read_text())
     diagnosis = examine(open_dataset(real_data / name), look=header)
     got = {
-        c.split: {"images": c.used_pictures, "boxes": c.used_objects, "empty": c.without_objects}
+        c.split: {"images": c.used_images, "boxes": c.used_objects, "empty": c.without_objects}
         for c in diagnosis.counts
     }
     assert got == stats["splits"]
@@ -292,10 +292,10 @@ def test_the_annotations_of_the_wild(real_data):
     diagnosis = examine(open_dataset(real_data / "bad_annotations"))
     assert Counter(f.name for f in diagnosis.findings) == {
         "size_missing": 12, "tiny_box": 6, "empty_class": 3, "empty_box": 2, "wrong_extension": 2, "no_objects": 2,
-        "truncated_picture": 1,
+        "truncated_image": 1,
     }  # fmt: skip
-    assert ("truncated_picture", "train", "kangaroo_00090.jpg", 17) in found(diagnosis)
-    assert diagnosis.counts[0].used_pictures == 19
+    assert ("truncated_image", "train", "kangaroo_00090.jpg", 17) in found(diagnosis)
+    assert diagnosis.counts[0].used_images == 19
 
 
 # --- anything at all ------------------------------------------------------------------------------------------------
@@ -317,16 +317,16 @@ PLACES = list(places(coco_content(1)))
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzz")
     for i in (1, 2):
-        write_picture(folder / f"{i}.png", i)
+        write_image(folder / f"{i}.png", i)
     return folder
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.one_of(st.just("remove"), junk)), min_size=1, max_size=4))
-def test_any_mutation_is_a_diagnosis_or_one_line(pictures, mutations):
+def test_any_mutation_is_a_diagnosis_or_one_line(images, mutations):
     content = copy.deepcopy(coco_content(1))
     for path, value in mutations:
         at = content
@@ -341,19 +341,19 @@ def test_any_mutation_is_a_diagnosis_or_one_line(pictures, mutations):
                 at[path[-1]] = value
         except (KeyError, IndexError, TypeError, ValueError):
             continue
-    (pictures / "labels.json").write_text(json.dumps(content))
-    judge(pictures / "labels.json")
+    (images / "labels.json").write_text(json.dumps(content))
+    judge(images / "labels.json")
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_any_damage_to_the_bytes_is_a_diagnosis_or_one_line(pictures, data):
+def test_any_damage_to_the_bytes_is_a_diagnosis_or_one_line(images, data):
     whole = bytearray(json.dumps(coco_content(1)).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(whole) - 1))
         whole[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    (pictures / "labels.json").write_bytes(bytes(whole))
-    judge(pictures / "labels.json")
+    (images / "labels.json").write_bytes(bytes(whole))
+    judge(images / "labels.json")
 
 
 def judge(path):

@@ -107,8 +107,8 @@ def test_scores_add_so_maps_multiply(form):
 
 
 @torch.no_grad()
-def test_the_spatial_part_is_blind_to_the_picture_in_the_first_layer():
-    """There p_q is the reference point alone; what lies in the picture moves the content part only."""
+def test_the_spatial_part_is_blind_to_the_image_in_the_first_layer():
+    """There p_q is the reference point alone; what lies in the image moves the content part only."""
     detector, other = shaken(TINY, 4), Images.pad([torch.randn(3, 64, 96), torch.randn(3, 112, 50)])
     one, two = (witness(detector, images).gaze(0, QUERIES) for images in (ragged(), other))
     torch.testing.assert_close(one.part("spatial"), two.part("spatial"))
@@ -140,7 +140,7 @@ def test_boxes_start_at_the_reference_point():
     torch.testing.assert_close(witnessed.predictions.boxes[0, ..., :2], witnessed.reference)
 
 
-def test_a_picture_has_the_same_maps_alone_and_in_a_batch():
+def test_an_image_has_the_same_maps_alone_and_in_a_batch():
     detector, images = shaken(TINY, 4), ragged()
     alone = witness(detector, Images(images.pixels[:1, :, :64, :96], images.padding[:1, :64, :96], ragged=False))
     maps = witness(detector, images).gaze(-1, QUERIES).maps[:, :1, ..., :4, :6]

@@ -19,10 +19,10 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from condetr.checkpoint import Weights, save
-from condetr.cli.pictures import explain as explain_command
+from condetr.cli.images import explain as explain_command
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
-from condetr.explaining.explain import Asked, explain_pictures, point_of
+from condetr.explaining.explain import Asked, explain_images, point_of
 from condetr.explaining.explanation import Explanation, explain
 from condetr.explaining.extremities import LANDMARKS
 from condetr.explaining.figures import figure, heated, png
@@ -30,11 +30,11 @@ from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
 from condetr.explaining.scene import look, nothing_found
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found
-from tests.explaining.test_explanation import CATEGORIES, PICTURE, predictor_of
+from tests.explaining.test_explanation import CATEGORIES, IMAGE, predictor_of
 from tests.tiny import TINY, TINY_DETR, shaken
 
 EVERYTHING = Asked(None, None, -1, 0.0)
-BETWEEN = -1.0  # stands for a threshold between the best scores of two pictures
+BETWEEN = -1.0  # stands for a threshold between the best scores of two images
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Two pictures whose names differ only by what files do not distinguish everywhere."""
+def images(tmp_path):
+    """Two images whose names differ only by what files do not distinguish everywhere."""
     found = []
     for name, size in (("a</script>.png", (90, 60)), ("Script_.png", (40, 70))):
         path = tmp_path / name.replace("/", "_")
-        Image.fromarray(PICTURE).resize(size).save(path)
+        Image.fromarray(IMAGE).resize(size).save(path)
         found.append(Found(name, path, PurePosixPath(name)))
     return found
 
@@ -68,73 +68,73 @@ def unpacked(packed: str, *shape: int) -> np.ndarray:
     return np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(shape)
 
 
-def test_the_page_holds_every_map_to_8_bits(predictor, pictures, tmp_path, quick):
-    written = explain_pictures(predictor, pictures[:1], EVERYTHING, tmp_path / "out")
-    (picture,) = content(written.page)["pictures"]
-    scene = look(predictor, pictures[0].read(), 0.0)
+def test_the_page_holds_every_map_to_8_bits(predictor, images, tmp_path, quick):
+    written = explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out")
+    (image,) = content(written.page)["images"]
+    scene = look(predictor, images[0].read(), 0.0)
     queries = list(dict.fromkeys(scene.detections[:MOST_DETECTIONS].queries.tolist()))
-    maps = unpacked(picture["maps"], len(queries), 3, 3, TINY.heads, *scene.grid)
+    maps = unpacked(image["maps"], len(queries), 3, 3, TINY.heads, *scene.grid)
     for layer in range(3):
         for i, query in enumerate(queries):
             expected = scene.maps([query], layer)[:, :, 0].numpy()
             peaks = expected.max(axis=(-2, -1), keepdims=True)
             np.testing.assert_allclose(maps[i, layer] / 255, expected / peaks, atol=0.5 / 255 + 1e-4)
             one = Explanation.of(scene, query, int(scene.labels[-1, query]), layer)
-            measured = np.array(picture["measured"][i][layer])
+            measured = np.array(image["measured"][i][layer])
             np.testing.assert_array_equal(measured[..., 0], one.looks_at)
             np.testing.assert_allclose(measured[..., 1], 100 * one.inside, atol=0.51)
-    encoder = unpacked(picture["encoder"], 2, 6 * 4, *scene.grid)
-    np.testing.assert_array_equal(picture["points"], [6, 4])
+    encoder = unpacked(image["encoder"], 2, 6 * 4, *scene.grid)
+    np.testing.assert_array_equal(image["points"], [6, 4])
     first = scene.encoder_maps(1, [(7.5, 7.5)])[0].mean(0)
     np.testing.assert_allclose(encoder[1, 0] / 255, first / first.max(), atol=0.5 / 255 + 1e-4)
 
 
-def test_the_page_lists_the_detections_of_the_figures(predictor, pictures, tmp_path, quick):
-    written = explain_pictures(predictor, pictures[:1], EVERYTHING, tmp_path / "out")
-    (picture,) = content(written.page)["pictures"]
-    found = look(predictor, pictures[0].read(), 0.0).detections[:MOST_DETECTIONS]
+def test_the_page_lists_the_detections_of_the_figures(predictor, images, tmp_path, quick):
+    written = explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out")
+    (image,) = content(written.page)["images"]
+    found = look(predictor, images[0].read(), 0.0).detections[:MOST_DETECTIONS]
     assert len(set(found.queries.tolist())) < len(found), "several answers of one query"
-    shown = picture["shown"]
+    shown = image["shown"]
     assert [(one["query"], one["name"]) for one in shown] == list(zip(found.queries.tolist(), found.names))
     assert [one["score"] for one in shown] == pytest.approx(found.scores.tolist())
     assert [one["number"] for one in shown] == list(range(len(written.figures)))
     queries = list(dict.fromkeys(found.queries.tolist()))
     assert [queries[one["maps"]] for one in shown] == found.queries.tolist()
-    chosen = explain_pictures(predictor, pictures[:1], Asked(3, None, -1, 0.0), tmp_path / "three")
-    first = content(chosen.page)["pictures"][0]["shown"][0]
+    chosen = explain_images(predictor, images[:1], Asked(3, None, -1, 0.0), tmp_path / "three")
+    first = content(chosen.page)["images"][0]["shown"][0]
     assert (first["number"], first["query"], first["name"]) == (3, found.queries[3], found.names[3])
 
 
-def test_the_page_says_that_nothing_was_found(predictor, pictures, tmp_path, quick):
-    data = content(explain_pictures(predictor, pictures[:1], Asked(None, None, -1, 1.0), tmp_path / "none").page)
-    assert data["pictures"][0]["nothing"] == nothing_found(look(predictor, pictures[0].read(), 1.0))
-    data = content(explain_pictures(predictor, pictures[:1], EVERYTHING, tmp_path / "some").page)
-    assert data["pictures"][0]["nothing"] == ""
+def test_the_page_says_that_nothing_was_found(predictor, images, tmp_path, quick):
+    data = content(explain_images(predictor, images[:1], Asked(None, None, -1, 1.0), tmp_path / "none").page)
+    assert data["images"][0]["nothing"] == nothing_found(look(predictor, images[0].read(), 1.0))
+    data = content(explain_images(predictor, images[:1], EVERYTHING, tmp_path / "some").page)
+    assert data["images"][0]["nothing"] == ""
 
 
-def test_the_page_says_what_a_detection_scores(predictor, pictures, tmp_path, quick):
-    page = explain_pictures(predictor, pictures[:1], Asked(0, None, -1, 0.01), tmp_path / "one").page.read_text()
+def test_the_page_says_what_a_detection_scores(predictor, images, tmp_path, quick):
+    page = explain_images(predictor, images[:1], Asked(0, None, -1, 0.01), tmp_path / "one").page.read_text()
     assert "a detection scores 0.01 or more" in page
     assert "Of one detection, decoder layer 2" in page
     weights = Weights(shaken(TINY, 4), Config(model=TINY, data=Data(size=64)), CATEGORIES, (0.1,) * 4)
-    best = explain_pictures(Predictor(weights), pictures[:1], Asked(None, None, -1, "best"), tmp_path / "best")
+    best = explain_images(Predictor(weights), images[:1], Asked(None, None, -1, "best"), tmp_path / "best")
     assert "a detection scores what the weights recommend for its class, or more" in best.page.read_text()
 
 
-def test_the_page_holds_every_querys_answers(predictor, pictures, tmp_path):
-    written = explain_pictures(predictor, pictures, Asked(None, None, -1, 1.0), tmp_path / "out")
+def test_the_page_holds_every_querys_answers(predictor, images, tmp_path):
+    written = explain_images(predictor, images, Asked(None, None, -1, 1.0), tmp_path / "out")
     data = content(written.page)
     assert written.figures == ()
-    assert [one["shown"] for one in data["pictures"]] == [[], []]
-    scene = look(predictor, pictures[1].read(), 1.0)
-    np.testing.assert_allclose(data["pictures"][1]["boxes"], scene.boxes, atol=0.051)
-    np.testing.assert_allclose(data["pictures"][1]["scores"], scene.scores, atol=6e-5)
+    assert [one["shown"] for one in data["images"]] == [[], []]
+    scene = look(predictor, images[1].read(), 1.0)
+    np.testing.assert_allclose(data["images"][1]["boxes"], scene.boxes, atol=0.051)
+    np.testing.assert_allclose(data["images"][1]["scores"], scene.scores, atol=6e-5)
     assert len(written.remarks) == 2
     assert all("--at X,Y" in remark and "the best is" in remark for remark in written.remarks)
 
 
-def test_the_page_asks_for_nothing_and_cannot_be_broken_by_a_name(predictor, pictures, tmp_path, quick):
-    page = explain_pictures(predictor, pictures, EVERYTHING, tmp_path / "out").page.read_text()
+def test_the_page_asks_for_nothing_and_cannot_be_broken_by_a_name(predictor, images, tmp_path, quick):
+    page = explain_images(predictor, images, EVERYTHING, tmp_path / "out").page.read_text()
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
     assert "default-src 'none'" in page
     assert "a</script>" not in page
@@ -142,30 +142,30 @@ def test_the_page_asks_for_nothing_and_cannot_be_broken_by_a_name(predictor, pic
     assert len(scripts) == page.count("</script>") == 3
 
 
-def test_each_detection_has_its_figure(predictor, pictures, tmp_path, quick):
-    written = explain_pictures(predictor, pictures, EVERYTHING, tmp_path / "out")
+def test_each_detection_has_its_figure(predictor, images, tmp_path, quick):
+    written = explain_images(predictor, images, EVERYTHING, tmp_path / "out")
     names = [figure.name for figure in written.figures]
     assert len({name.casefold() for name in names}) == len(names)
     assert set(written.figures) | {written.page} == set((tmp_path / "out").iterdir())
-    scene = look(predictor, pictures[0].read(), 0.0)
+    scene = look(predictor, images[0].read(), 0.0)
     assert sum(name.startswith("script_-") for name in names) == min(len(scene.detections), MOST_DETECTIONS)
 
 
-def test_one_detection_or_one_point_has_one_figure(predictor, pictures, tmp_path, quick):
-    one = explain_pictures(predictor, pictures[:1], Asked(1, None, 0, 0.0), tmp_path / "one")
+def test_one_detection_or_one_point_has_one_figure(predictor, images, tmp_path, quick):
+    one = explain_images(predictor, images[:1], Asked(1, None, 0, 0.0), tmp_path / "one")
     assert [figure.name for figure in one.figures] == ["script_-detection1-layer0.png"]
-    point = explain_pictures(predictor, pictures[:1], Asked(None, (3.0, 4.0), -1, 0.9), tmp_path / "point")
+    point = explain_images(predictor, images[:1], Asked(None, (3.0, 4.0), -1, 0.9), tmp_path / "point")
     assert [figure.name for figure in point.figures] == ["script_-at-3-4-layer2.png"]
     data = content(point.page)
     assert data["start"] == {"p": 0, "d": 0, "l": 2, "m": "why", "x": 3, "y": 4}
-    nearest = look(predictor, pictures[0].read(), 0.9).nearest((3.0, 4.0), 3)
-    assert [one["query"] for one in data["pictures"][0]["shown"]] == [one.query for one in nearest]
-    assert all(one["number"] is None for one in data["pictures"][0]["shown"])
+    nearest = look(predictor, images[0].read(), 0.9).nearest((3.0, 4.0), 3)
+    assert [one["query"] for one in data["images"][0]["shown"]] == [one.query for one in nearest]
+    assert all(one["number"] is None for one in data["images"][0]["shown"])
 
 
 def test_detr_has_the_combined_row_alone(tmp_path):
-    one = explain(predictor_of(TINY_DETR), PICTURE, threshold=0.0)
-    three = explain(predictor_of(TINY), PICTURE, threshold=0.0)
+    one = explain(predictor_of(TINY_DETR), IMAGE, threshold=0.0)
+    three = explain(predictor_of(TINY), IMAGE, threshold=0.0)
     pixels = [np.asarray(Image.open(io.BytesIO(png(each)))) for each in (one, three)]
     assert pixels[0].shape[1] == pixels[1].shape[1] > 1000
     words = [[text.get_text() for text in figure(each).axes[0].texts] for each in (one, three)]
@@ -180,8 +180,8 @@ SHAPES = [(90, 160), (120, 160), (160, 160), (160, 120), (160, 90), (10, 1500), 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("at", [None, (5, 5)])
 def test_no_words_of_a_figure_meet_and_none_leave_it(predictor, shape, at):
-    picture = np.asarray(Image.fromarray(PICTURE).resize(shape))
-    one = explain(predictor, picture, at=at, layer=0, threshold=0.999 if at else 0.0)
+    image = np.asarray(Image.fromarray(IMAGE).resize(shape))
+    one = explain(predictor, image, at=at, layer=0, threshold=0.999 if at else 0.0)
     one = replace(one, inside=np.ones_like(one.inside), looks_at=np.full_like(one.looks_at, len(LANDMARKS) - 1))
     drawing = figure(replace(one, name="$a name of more letters than anyone would write, and \\frac{"))
     canvas = FigureCanvasAgg(drawing)
@@ -196,7 +196,7 @@ def test_no_words_of_a_figure_meet_and_none_leave_it(predictor, shape, at):
 
 
 def test_a_figure_marks_the_point_asked_about_and_says_what_was_no_detection(predictor):
-    missed, found = (explain(predictor, PICTURE, at=(80, 55), threshold=bar) for bar in (0.999, 0.0))
+    missed, found = (explain(predictor, IMAGE, at=(80, 55), threshold=bar) for bar in (0.999, 0.0))
     words = [" ".join(text.get_text() for text in figure(one).axes[0].texts) for one in (missed, found)]
     assert all("× the point asked about" in each and "nearest to 80, 55" in each for each in words)
     assert ["below the threshold" in each for each in words] == [True, False]
@@ -207,7 +207,7 @@ def test_a_figure_marks_the_point_asked_about_and_says_what_was_no_detection(pre
 def test_the_first_layers_content_is_said_to_hold_positions(predictor):
     words = [
         " ".join(
-            text.get_text() for text in figure(explain(predictor, PICTURE, layer=layer, threshold=0.0)).axes[0].texts
+            text.get_text() for text in figure(explain(predictor, IMAGE, layer=layer, threshold=0.0)).axes[0].texts
         )
         for layer in (0, 1)
     ]
@@ -224,65 +224,63 @@ def test_the_most_attended_place_burns_brightest():
 
 
 def test_a_large_page_leaves_out_the_last_detections(predictor):
-    scene = look(predictor, PICTURE, 0.0)
+    scene = look(predictor, IMAGE, 0.0)
     page = ExplanationPage(1, CATEGORIES, "")
     page.room = 3 * 3 * 3 * TINY.heads * 4 * 6
     page.add("a", scene, asked=[])
     found = list(dict.fromkeys(scene.detections.queries.tolist()))
-    shown = [one["query"] for one in page._pictures[0]["shown"]]
+    shown = [one["query"] for one in page._images[0]["shown"]]
     assert shown == scene.detections.queries[: len(shown)].tolist()
     assert list(dict.fromkeys(shown)) == found[:3]
-    assert page._pictures[0]["left_out"] == len(scene.detections) - len(shown)
+    assert page._images[0]["left_out"] == len(scene.detections) - len(shown)
 
 
-def test_a_page_of_everything_keeps_to_its_room(predictor, pictures, tmp_path, quick, monkeypatch):
+def test_a_page_of_everything_keeps_to_its_room(predictor, images, tmp_path, quick, monkeypatch):
     monkeypatch.setattr("condetr.explaining.page.BUDGET", 2 * 3 * 3 * TINY.heads * 4 * 6)
-    (picture,) = content(explain_pictures(predictor, pictures[:1], EVERYTHING, tmp_path / "out").page)["pictures"]
-    assert len({one["query"] for one in picture["shown"]}) == 2
-    assert picture["left_out"] > 0
+    (image,) = content(explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out").page)["images"]
+    assert len({one["query"] for one in image["shown"]}) == 2
+    assert image["left_out"] > 0
 
 
-def test_pictures_that_cannot_be_read_do_not_stop_the_others(predictor, pictures, tmp_path, quick):
+def test_images_that_cannot_be_read_do_not_stop_the_others(predictor, images, tmp_path, quick):
     broken = Found("no.jpg", tmp_path / "no.jpg", PurePosixPath("no.jpg"))
-    written = explain_pictures(predictor, [broken, pictures[0]], EVERYTHING, tmp_path / "out")
+    written = explain_images(predictor, [broken, images[0]], EVERYTHING, tmp_path / "out")
     assert written.refused == (("no.jpg", "no such file"),)
-    assert [one["name"] for one in content(written.page)["pictures"]] == ["a</script>.png"]
-    assert explain_pictures(predictor, [broken], EVERYTHING, tmp_path / "none").page is None
+    assert [one["name"] for one in content(written.page)["images"]] == ["a</script>.png"]
+    assert explain_images(predictor, [broken], EVERYTHING, tmp_path / "none").page is None
 
 
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        (Asked(None, (60.0, 1.0), -1, 0.0), r"at 60,1: outside the picture, which is 40 x 70"),
+        (Asked(None, (60.0, 1.0), -1, 0.0), r"at 60,1: outside the image, which is 40 x 70"),
         (Asked(0, None, -1, BETWEEN), r"detection 0: nothing scores .* or more; the best is \w+ with 0\.\d{3}\. Lower"),
     ],
 )
-def test_a_picture_without_what_was_asked_for_does_not_stop_the_others(
-    predictor, pictures, tmp_path, quick, asked, reason
-):
+def test_an_image_without_what_was_asked_for_stops_no_others(predictor, images, tmp_path, quick, asked, reason):
     if asked.threshold is BETWEEN:
-        scores = [look(predictor, picture.read(), 1.0).all_detections.scores[0] for picture in pictures]
+        scores = [look(predictor, image.read(), 1.0).all_detections.scores[0] for image in images]
         asked = replace(asked, threshold=float(np.mean(scores)))
-        pictures = [pictures[i] for i in np.argsort(scores)[::-1]]
-    written = explain_pictures(predictor, [pictures[1], pictures[0]], asked, tmp_path / "out")
+        images = [images[i] for i in np.argsort(scores)[::-1]]
+    written = explain_images(predictor, [images[1], images[0]], asked, tmp_path / "out")
     ((name, why),) = written.refused
-    assert name == pictures[1].name
+    assert name == images[1].name
     assert re.match(reason, why)
     assert set((tmp_path / "out").iterdir()) == {written.page, *written.figures}
     assert len(written.figures) == 1
-    assert [one["name"] for one in content(written.page)["pictures"]] == [pictures[0].name]
-    alone = explain_pictures(predictor, [pictures[1]], asked, tmp_path / "alone")
+    assert [one["name"] for one in content(written.page)["images"]] == [images[0].name]
+    alone = explain_images(predictor, [images[1]], asked, tmp_path / "alone")
     assert (alone.page, alone.refused) == (None, written.refused)
     assert not (tmp_path / "alone").exists()
 
 
-def test_a_detection_that_does_not_exist_refuses_its_picture(predictor, pictures, tmp_path):
-    written = explain_pictures(predictor, pictures[:1], Asked(50, None, -1, 0.0), tmp_path / "out")
+def test_a_detection_that_does_not_exist_refuses_its_image(predictor, images, tmp_path):
+    written = explain_images(predictor, images[:1], Asked(50, None, -1, 0.0), tmp_path / "out")
     ((_, why),) = written.refused
     assert re.fullmatch(r"detection 50: there are \d+, counted from 0", why)
 
 
-def test_an_interrupted_explanation_says_what_it_kept(predictor, pictures, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_explanation_says_what_it_kept(predictor, images, tmp_path, monkeypatch, capsys):
     drawn = []
 
     def interrupted(explanation):
@@ -295,7 +293,7 @@ def test_an_interrupted_explanation_says_what_it_kept(predictor, pictures, tmp_p
     monkeypatch.setattr("condetr.predicting.predictor.Predictor.load", lambda weights, device: predictor)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(typer.Exit) as ended:
-        explain_command([str(pictures[0].place)], threshold="0", out=tmp_path / "out")
+        explain_command([str(images[0].place)], threshold="0", out=tmp_path / "out")
     assert ended.value.exit_code == 130
     told = capsys.readouterr()
     assert told.err == f"condetr: interrupted; kept: 2 figures in {tmp_path / 'out'}, without a page\n"
@@ -303,9 +301,9 @@ def test_an_interrupted_explanation_says_what_it_kept(predictor, pictures, tmp_p
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_too_many_pictures_are_refused_before_any_weights_are_loaded(pictures, tmp_path):
-    with pytest.raises(CondetrError, match="25 pictures; a page holds at most 24"):
-        explain_command([str(pictures[0].place)] * 25, weights=str(tmp_path / "nowhere"), out=tmp_path / "out")
+def test_too_many_images_are_refused_before_any_weights_are_loaded(images, tmp_path):
+    with pytest.raises(CondetrError, match="25 images; a page holds at most 24"):
+        explain_command([str(images[0].place)] * 25, weights=str(tmp_path / "nowhere"), out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -317,15 +315,15 @@ def test_too_many_pictures_are_refused_before_any_weights_are_loaded(pictures, t
         (Asked(None, None, -1, "best"), "threshold best: these weights carry none"),
     ],
 )
-def test_mistakes_are_one_line(predictor, pictures, tmp_path, asked, answer):
+def test_mistakes_are_one_line(predictor, images, tmp_path, asked, answer):
     with pytest.raises(CondetrError, match=answer):
-        explain_pictures(predictor, pictures[:1], asked, tmp_path / "out")
+        explain_images(predictor, images[:1], asked, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_page_has_its_limit(predictor, pictures, tmp_path):
-    with pytest.raises(CondetrError, match="25 pictures; a page holds at most 24"):
-        explain_pictures(predictor, [pictures[0]] * 25, EVERYTHING, tmp_path / "out")
+def test_a_page_has_its_limit(predictor, images, tmp_path):
+    with pytest.raises(CondetrError, match="25 images; a page holds at most 24"):
+        explain_images(predictor, [images[0]] * 25, EVERYTHING, tmp_path / "out")
 
 
 @pytest.mark.parametrize("word", ["3", "3,x", "1,2,3", ""])
@@ -335,10 +333,10 @@ def test_a_point_is_two_numbers(word):
     assert point_of("3, 4.5") == (3.0, 4.5)
 
 
-def test_the_command_line_explains(pictures, tmp_path):
+def test_the_command_line_explains(images, tmp_path):
     config = Config(model=TINY, data=Data(size=64))
     save(tmp_path / "w", Weights(shaken(TINY, 4), config, CATEGORIES, None), card="")
-    command = [sys.executable, "-m", "condetr.cli", "explain", str(pictures[0].place), str(tmp_path / "no.png")]
+    command = [sys.executable, "-m", "condetr.cli", "explain", str(images[0].place), str(tmp_path / "no.png")]
     options = ["--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out"), "--at", "10,10"]
     run = subprocess.run([*command, *options], capture_output=True, text=True)
     assert run.returncode == 1, run.stderr

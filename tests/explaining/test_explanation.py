@@ -12,7 +12,7 @@ from PIL import Image
 from condetr.boxes import generalized_iou
 from condetr.checkpoint import Weights
 from condetr.config import Config, Data
-from condetr.errors import CondetrError, PictureError
+from condetr.errors import CondetrError, ImageError
 from condetr.explaining.explanation import Explanation, explain
 from condetr.explaining.extremities import LANDMARKS, coverage
 from condetr.explaining.head_roles import attention_shares, average, object_shares
@@ -22,7 +22,7 @@ from condetr.types import Categories, Sample, Truth
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
 
 CATEGORIES = Categories((1, 2, 3, 7), ("cat", None, "dog", "bird"))
-PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 MODELS = {"conditional": TINY, "detr": TINY_DETR}
 
 
@@ -37,8 +37,8 @@ def predictor(request) -> Predictor:
 
 
 def test_a_scene_finds_what_the_predictor_finds(predictor):
-    (found,) = predictor([PICTURE], threshold=0.01)
-    scene = look(predictor, PICTURE, 0.01)
+    (found,) = predictor([IMAGE], threshold=0.01)
+    scene = look(predictor, IMAGE, 0.01)
     assert len(found) > 0
     np.testing.assert_allclose(scene.detections.boxes, found.boxes, atol=1e-4)
     np.testing.assert_array_equal(scene.detections.labels, found.labels)
@@ -47,19 +47,19 @@ def test_a_scene_finds_what_the_predictor_finds(predictor):
 
 
 def test_an_explanation_is_of_the_detection_asked_for(predictor):
-    (found,) = predictor([PICTURE], threshold=0.01)
+    (found,) = predictor([IMAGE], threshold=0.01)
     for k in (0, len(found) - 1):
-        one = explain(predictor, PICTURE, detection=k, threshold=0.01)
+        one = explain(predictor, IMAGE, detection=k, threshold=0.01)
         assert (one.query, one.label, one.name) == (found.queries[k], found.labels[k], found.names[k])
         assert one.score == pytest.approx(found.scores[k])
         np.testing.assert_allclose(one.box, found.boxes[k], atol=1e-4)
-        np.testing.assert_allclose(one.stage_boxes[-1], one.box)
-        assert len(one.stage_boxes) == len(one.stage_scores) == len(one.stage_labels) == TINY.decoder_layers
-    assert explain(predictor, PICTURE, threshold=0.01).query == found.queries[0]
+        np.testing.assert_allclose(one.layer_boxes[-1], one.box)
+        assert len(one.layer_boxes) == len(one.layer_scores) == len(one.layer_labels) == TINY.decoder_layers
+    assert explain(predictor, IMAGE, threshold=0.01).query == found.queries[0]
 
 
 def test_maps_and_measures_agree(predictor):
-    one = explain(predictor, PICTURE, threshold=0.01, layer=1)
+    one = explain(predictor, IMAGE, threshold=0.01, layer=1)
     parts, heads, rows, columns = one.maps.shape
     assert (one.layer, heads, rows, columns) == (1, TINY.heads, 4, 6)
     np.testing.assert_allclose(one.maps.sum((-2, -1)), np.ones((parts, heads)), atol=1e-5)
@@ -73,13 +73,13 @@ def test_maps_and_measures_agree(predictor):
 
 
 def test_layers_count_from_both_ends(predictor):
-    first, last = (explain(predictor, PICTURE, threshold=0.01, layer=layer) for layer in (2, -1))
+    first, last = (explain(predictor, IMAGE, threshold=0.01, layer=layer) for layer in (2, -1))
     np.testing.assert_array_equal(first.maps, last.maps)
     assert first.layer == last.layer == 2
 
 
 def test_the_nearest_queries_cover_the_point_best_first(predictor):
-    scene = look(predictor, PICTURE, 0.3)
+    scene = look(predictor, IMAGE, 0.3)
     candidates = scene.nearest((45, 30), limit=7)
     assert sorted(c.query for c in candidates) == list(range(7))
     covering = [c for c in candidates if c.covers]
@@ -92,11 +92,11 @@ def test_the_nearest_queries_cover_the_point_best_first(predictor):
 
 
 def test_a_point_is_explained_by_its_nearest_query_found_or_not(predictor):
-    one = explain(predictor, PICTURE, at=(80, 55), threshold=0.999)
+    one = explain(predictor, IMAGE, at=(80, 55), threshold=0.999)
     assert one.query == one.nearest[0].query
     assert one.point == (80, 55)
     assert not one.nearest[0].kept
-    corner = look(predictor, PICTURE).encoder_maps(1, [(80, 55), (90, 60)])
+    corner = look(predictor, IMAGE).encoder_maps(1, [(80, 55), (90, 60)])
     np.testing.assert_allclose(one.encoder[1], corner[0], atol=1e-6)
     np.testing.assert_allclose(corner[0], corner[1], atol=1e-6)
 
@@ -104,12 +104,12 @@ def test_a_point_is_explained_by_its_nearest_query_found_or_not(predictor):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_spatial_query_is_explained(form):
     model = TINY.model_copy(update={"decoder": TINY.decoder.model_copy(update={"spatial_query": form})})
-    one = explain(predictor_of(model), PICTURE, threshold=0.0)
+    one = explain(predictor_of(model), IMAGE, threshold=0.0)
     assert one.parts == ("spatial", "content", "combined")
 
 
 def test_a_detector_without_encoder_is_explained():
-    one = explain(predictor_of(TINY.model_copy(update={"encoder_layers": 0})), PICTURE, threshold=0.0)
+    one = explain(predictor_of(TINY.model_copy(update={"encoder_layers": 0})), IMAGE, threshold=0.0)
     assert len(one.encoder) == 0
 
 
@@ -120,9 +120,9 @@ def test_a_detector_without_encoder_is_explained():
         ({"layer": -4}, "layer -4: this decoder has layers 0 to 2; -1 is the last"),
         ({"detection": 9999}, r"detection 9999: there are \d+, counted from 0"),
         ({"detection": -1}, r"detection -1: there are \d+, counted from 0"),
-        ({"at": (91, 5)}, "at 91,5: outside the picture, which is 90 x 60 pixels"),
-        ({"at": (5, -1)}, "at 5,-1: outside the picture, which is 90 x 60 pixels"),
-        ({"at": (float("nan"), 1)}, "at nan,1: outside the picture, which is 90 x 60 pixels"),
+        ({"at": (91, 5)}, "at 91,5: outside the image, which is 90 x 60 pixels"),
+        ({"at": (5, -1)}, "at 5,-1: outside the image, which is 90 x 60 pixels"),
+        ({"at": (float("nan"), 1)}, "at nan,1: outside the image, which is 90 x 60 pixels"),
         ({"at": (5, 5), "detection": 0}, "give a detection or a point, not both"),
         (
             {"threshold": 1.0},
@@ -133,22 +133,22 @@ def test_a_detector_without_encoder_is_explained():
 )
 def test_mistakes_are_one_line(predictor, asked, answer):
     with pytest.raises(CondetrError, match=answer):
-        explain(predictor, PICTURE, **{"threshold": 0.01, **asked})
+        explain(predictor, IMAGE, **{"threshold": 0.01, **asked})
 
 
-def test_a_picture_that_cannot_be_read_says_why(predictor):
-    with pytest.raises(PictureError, match="no such file"):
+def test_an_image_that_cannot_be_read_says_why(predictor):
+    with pytest.raises(ImageError, match="no such file"):
         explain(predictor, "nowhere.jpg")
 
 
 def test_nothing_found_names_the_best_answer(predictor):
-    scene = look(predictor, PICTURE, 1.0)
+    scene = look(predictor, IMAGE, 1.0)
     assert scene.all_detections.names[0] in nothing_found(scene)
 
 
 @pytest.mark.parametrize(("threshold", "said"), [(0.4, "0.4 or more"), ("best", "what the weights recommend for its")])
 def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, said):
-    scene = look(predictor, PICTURE, 1.0)
+    scene = look(predictor, IMAGE, 1.0)
     best = replace(scene.all_detections, scores=np.full_like(scene.all_detections.scores, 0.39996))
     sentence = nothing_found(replace(scene, all_detections=best, threshold=threshold))
     assert sentence.startswith(f"nothing scores {said}")
@@ -156,8 +156,8 @@ def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold,
 
 
 def test_an_explanation_says_whether_it_is_of_a_detection(predictor):
-    found = explain(predictor, PICTURE, threshold=0.01)
-    missed = explain(predictor, PICTURE, at=(80, 55), threshold=0.999)
+    found = explain(predictor, IMAGE, threshold=0.01)
+    missed = explain(predictor, IMAGE, at=(80, 55), threshold=0.999)
     assert (found.kept, found.asked) == (True, False)
     assert (missed.kept, missed.asked) == (False, True)
 
@@ -165,11 +165,11 @@ def test_an_explanation_says_whether_it_is_of_a_detection(predictor):
 WRONG = """
 from condetr.errors import CondetrError
 from condetr import explain
-from tests.explaining.test_explanation import MODELS, PICTURE, predictor_of
+from tests.explaining.test_explanation import MODELS, IMAGE, predictor_of
 predictor = predictor_of(MODELS["conditional"])
 for asked in ({"at": (10,)}, {"at": 5}, {"at": ("a", 1)}, {"layer": 1.0}, {"detection": 0.0}, {"layer": "1"}):
     try:
-        explain(predictor, PICTURE, **{"threshold": 0.01, **asked})
+        explain(predictor, IMAGE, **{"threshold": 0.01, **asked})
     except CondetrError as error:
         print(error)
 """
@@ -183,20 +183,20 @@ def test_arguments_of_another_type_are_one_line():
     assert [line.split(":")[0] for line in lines] == [
         "at (10,)", "at 5", "at ('a', 1)", "layer 1.0", "detection 0.0", "layer 1"
     ]  # fmt: skip
-    assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the picture"
+    assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the image"
 
 
-def test_shares_of_one_picture_need_no_list(predictor, tmp_path):
-    Image.fromarray(PICTURE).save(tmp_path / "a.png")
-    alone, listed = (attention_shares(predictor, one, 0.01) for one in (PICTURE, [PICTURE]))
+def test_shares_of_one_image_need_no_list(predictor, tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
+    alone, listed = (attention_shares(predictor, one, 0.01) for one in (IMAGE, [IMAGE]))
     assert alone.roles == listed.roles
     for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
         assert attention_shares(predictor, path, 0.01).detections == alone.detections
 
 
 def test_shares_are_means_over_detections(predictor):
-    measured = attention_shares(predictor, [PICTURE, PICTURE[:50]], threshold=0.01, layer=0)
-    scenes = [look(predictor, picture, 0.01) for picture in (PICTURE, PICTURE[:50])]
+    measured = attention_shares(predictor, [IMAGE, IMAGE[:50]], threshold=0.01, layer=0)
+    scenes = [look(predictor, image, 0.01) for image in (IMAGE, IMAGE[:50])]
     seen = [Explanation.of(s, int(q), 0, 0) for s in scenes for q in s.detections.queries.tolist()]
     assert measured.detections == len(seen) > 2
     np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
@@ -211,11 +211,11 @@ def test_shares_are_means_over_detections(predictor):
 
 def test_no_detection_has_no_shares(predictor):
     with pytest.raises(CondetrError, match="nothing scores 1 or more"):
-        attention_shares(predictor, [PICTURE], threshold=1.0)
+        attention_shares(predictor, [IMAGE], threshold=1.0)
 
 
 def test_objects_are_seen_by_the_queries_that_fit_them_best(predictor, tmp_path):
-    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
     scene = look(predictor, tmp_path / "a.png", 1.0)
     chosen = [3, 1]
     boxes = np.concatenate([scene.boxes[-1, chosen] + 0.01, [[0, 0, 5, 5]]]).astype(np.float32)

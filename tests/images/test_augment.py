@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from condetr.config import Data, override, parse
-from condetr.errors import PictureError
+from condetr.errors import ImageError
 from condetr.images.augment import Augment, Plan, resample
 from condetr.types import Truth
 
@@ -28,7 +28,7 @@ def truth_of(size, boxes, labels=None, crowd=None) -> Truth:
     return Truth(1, size, boxes, labels, crowd, (boxes[:, 2:] - boxes[:, :2]).prod(1))
 
 
-def colours(width, height, seed=0):
+def colors(width, height, seed=0):
     coarse = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -42,9 +42,9 @@ def paper_size(width, height, short, longest):
     return int(short * width / height), short
 
 
-def slow(picture, truth, flip, crop_scale, window, scale, longest):
+def slow(pixels, truth, flip, crop_scale, window, scale, longest):
     """Step by step, a box at a time, with Pillow: the oracle."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     things = [(list(box), int(label)) for box, label, crowd in zip(truth.boxes, truth.labels, truth.crowd) if not crowd]
 
     def resized(image, things, size):
@@ -88,15 +88,15 @@ def test_plans_agree_with_a_slow_version():
         truth = truth_of(size, boxes, labels=random.integers(0, 9, 6), crowd=random.random(6) < 0.2)
         augment = Augment(data(size=200))
         plan = augment.plan(size, np.random.default_rng([7, trial]))
-        picture, target = augment(colours(*size), truth, np.random.default_rng([7, trial]))
-        assert picture.shape[1::-1] == plan.size
+        image, target = augment(colors(*size), truth, np.random.default_rng([7, trial]))
+        assert image.shape[1::-1] == plan.size
 
         left, top, right, bottom = plan.crop
         cropped = plan.enlarged != size or plan.crop != (0, 0, *size)
         crops += cropped
         found = [
             slow(
-                colours(*size), truth, plan.flip, crop_scale, (left, top, right - left, bottom - top), scale,
+                colors(*size), truth, plan.flip, crop_scale, (left, top, right - left, bottom - top), scale,
                 augment.longest,
             )
             for crop_scale in (augment.crop_scales if cropped else [None])
@@ -105,10 +105,10 @@ def test_plans_agree_with_a_slow_version():
             if paper_size(right - left, bottom - top, scale, augment.longest) == plan.size
         ]  # fmt: skip
         assert found, "no draw of the paper's gives these sizes"
-        expected_picture, expected_boxes, expected_labels = found[0]
+        expected_image, expected_boxes, expected_labels = found[0]
         assert target.labels.tolist() == expected_labels
         np.testing.assert_allclose(target.boxes.numpy(), expected_boxes, atol=1e-6)
-        difference = np.abs(picture.astype(int) - expected_picture.astype(int))
+        difference = np.abs(image.astype(int) - expected_image.astype(int))
         assert difference.max() <= 3, "two resizes, each at most a level off"
         assert difference.mean() < 0.2
     assert 15 < crops < 45
@@ -118,15 +118,15 @@ def test_resampling_is_pillows_to_one_grey_level():
     import torch
 
     for size in [(97, 61), (300, 200), (640, 427), (33, 500)]:
-        for picture in (colours(240, 160), np.random.default_rng(1).integers(0, 256, (160, 240, 3), dtype=np.uint8)):
-            ours = resample(torch.from_numpy(picture), size).numpy().astype(int)
-            pillows = np.array(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)).astype(int)
+        for image in (colors(240, 160), np.random.default_rng(1).integers(0, 256, (160, 240, 3), dtype=np.uint8)):
+            ours = resample(torch.from_numpy(image), size).numpy().astype(int)
+            pillows = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)).astype(int)
             assert np.abs(ours - pillows).max() <= 1
             assert (ours != pillows).mean() < 0.08
 
 
 def test_chances_are_the_papers():
-    """10 000 draws for one picture: each share within five standard deviations."""
+    """10 000 draws for one image: each share within five standard deviations."""
     plans = [PAPER.plan((640, 480), np.random.default_rng([3, i])) for i in range(10_000)]
 
     def near(share, expected, of):
@@ -203,13 +203,13 @@ def test_an_object_outside_the_crop_goes_and_one_across_its_edge_is_clipped():
 
 def test_pixels_and_boxes_move_together():
     """A red block on black: wherever the plan takes it, the box is around the red."""
-    picture = np.zeros((120, 160, 3), dtype=np.uint8)
-    picture[30:70, 50:110, 0] = 255
+    image = np.zeros((120, 160, 3), dtype=np.uint8)
+    image[30:70, 50:110, 0] = 255
     truth = truth_of((160, 120), [[50, 30, 110, 70]])
     augment = Augment(data(size=120))
     seen = 0
     for seed in range(40):
-        moved, target = augment(picture, truth, np.random.default_rng(seed))
+        moved, target = augment(image, truth, np.random.default_rng(seed))
         red = np.argwhere(moved[..., 0] > 127)
         if not len(target.labels):
             assert len(red) == 0
@@ -221,16 +221,16 @@ def test_pixels_and_boxes_move_together():
     assert seen > 30
 
 
-def test_a_picture_of_another_size_than_its_labels_is_refused():
-    with pytest.raises(PictureError, match="is 20×10 pixels, but its labels were made for 10×20"):
+def test_an_image_of_another_size_than_its_labels_is_refused():
+    with pytest.raises(ImageError, match="is 20×10 pixels, but its labels were made for 10×20"):
         PAPER(np.zeros((10, 20, 3), dtype=np.uint8), truth_of((10, 20), []), np.random.default_rng(0))
 
 
 def test_nothing_is_done_when_all_chances_are_zero_and_the_size_fits():
     quiet = Augment(data(size=96, flip_chance=0.0, crop_chance=0.0, scales=[1.0]))
-    picture = colours(96, 96)
-    moved, target = quiet(picture, truth_of((96, 96), [[0, 0, 48, 96]]), np.random.default_rng(0))
-    np.testing.assert_array_equal(moved, picture)
+    image = colors(96, 96)
+    moved, target = quiet(image, truth_of((96, 96), [[0, 0, 48, 96]]), np.random.default_rng(0))
+    np.testing.assert_array_equal(moved, image)
     np.testing.assert_array_equal(target.boxes.numpy(), [[0.25, 0.5, 0.5, 1.0]])
 
 

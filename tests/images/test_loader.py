@@ -1,4 +1,4 @@
-"""Batches are a function of (seed, epoch, picture): nothing about machines, processes or interruptions enters."""
+"""Batches are a function of (seed, epoch, image): nothing about machines, processes or interruptions enters."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from condetr.config import Data, parse
-from condetr.errors import DataError, PictureError
+from condetr.errors import DataError, ImageError
 from condetr.images.augment import Augment
 from condetr.images.cache import FromFile, FromMemory, reader
 from condetr.images.loader import EvaluationLoader, Loader
-from condetr.images.prepare import Prepare, open_picture
+from condetr.images.prepare import Prepare, open_image
 from condetr.types import Sample, Truth
 
 SIZES = [(40, 30), (30, 40), (64, 32), (33, 47), (50, 50)]
@@ -22,7 +22,7 @@ SIZES = [(40, 30), (30, 40), (64, 32), (33, 47), (50, 50)]
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory) -> list[Sample]:
-    return make(tmp_path_factory.mktemp("pictures"), 23)
+    return make(tmp_path_factory.mktemp("images"), 23)
 
 
 def make(folder: Path, number: int) -> list[Sample]:
@@ -53,19 +53,25 @@ def same(a, b) -> bool:
         and a.sizes == b.sizes
         and [s.path for s in a.samples] == [s.path for s in b.samples]
         and all(torch.equal(x.boxes, y.boxes) and torch.equal(x.labels, y.labels) for x, y in zip(a.targets, b.targets))
-        and (a.step, a.tally, a.last) == (b.step, b.tally, b.last)
+        and (a.step, a.object_counts, a.last) == (b.step, b.object_counts, b.last)
     )
 
 
 def single(batches) -> dict[str, tuple]:
-    """Each picture on its own, by name: pixels without padding, and target."""
+    """Each image on its own, by name: pixels without padding, and target."""
     found = {}
     for batch in batches:
         for i, sample in enumerate(batch.samples):
             width, height = batch.sizes[i]
             target = batch.targets[i]
             pixels = batch.pixels[i, :height, :width].numpy().tobytes()
-            found[sample.path.name] = (pixels, target.boxes.tolist(), target.labels.tolist(), batch.step, batch.tally)
+            found[sample.path.name] = (
+                pixels,
+                target.boxes.tolist(),
+                target.labels.tolist(),
+                batch.step,
+                batch.object_counts,
+            )
     return found
 
 
@@ -86,7 +92,7 @@ def test_a_resumed_epoch_goes_on_where_it_was(samples):
     assert all(same(a, b) for a, b in zip(whole[1:], rest))
 
 
-def test_neither_the_order_of_the_files_nor_batches_change_what_happens_to_a_picture(samples):
+def test_neither_the_order_of_the_files_nor_batches_change_what_happens_to_an_image(samples):
     reference = single(loader(samples).epoch(2))
     assert single(loader(samples[::-1]).epoch(2)) == reference
     alone = single(loader(samples, batch=1).epoch(2))
@@ -104,7 +110,7 @@ def test_processes_and_micro_batches_share_out_the_same_steps(samples, world, mi
         assert [batch.last for batch in part] == ([False] * (micro_batches - 1) + [True]) * 3
 
 
-def test_an_epoch_takes_every_picture_once_in_even_steps(samples):
+def test_an_epoch_takes_every_image_once_in_even_steps(samples):
     batches = list(loader(samples, batch=8).epoch(0))
     assert sorted(s.path.name for b in batches for s in b.samples) == sorted(s.path.name for s in samples)
     assert sorted(len(batch) for batch in batches) == [7, 8, 8]
@@ -116,7 +122,9 @@ def test_objects_counts_the_whole_step(samples):
     for rank in range(2):
         for batch in loader(samples, rank=rank, world=2).epoch(0):
             whole = [b for b in loader(samples).epoch(0) if b.step == batch.step]
-            assert sorted(batch.tally.counts) == sorted(len(target.labels) for b in whole for target in b.targets)
+            assert sorted(batch.object_counts.counts) == sorted(
+                len(target.labels) for b in whole for target in b.targets
+            )
 
 
 def test_epochs_and_seeds_differ(samples):
@@ -156,34 +164,32 @@ def test_a_step_is_sorted_by_shape_so_that_little_is_padded(samples):
         assert areas == [sorted(kind) for kind in areas]
 
 
-def test_too_few_pictures_for_the_processes_is_an_error_before_training(samples):
-    with pytest.raises(DataError, match="3 pictures are too few for 4 processes"):
+def test_too_few_images_for_the_processes_is_an_error_before_training(samples):
+    with pytest.raises(DataError, match="3 images are too few for 4 processes"):
         loader(samples[:3], batch=3, world=4)
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         loader([])
 
 
-@pytest.mark.parametrize(("pictures", "batch", "world", "micro_batches"), [(10, 4, 1, 4), (11, 4, 4, 1), (9, 8, 2, 4)])
-def test_no_number_of_pictures_leaves_a_part_empty(samples, pictures, batch, world, micro_batches):
+@pytest.mark.parametrize(("images", "batch", "world", "micro_batches"), [(10, 4, 1, 4), (11, 4, 4, 1), (9, 8, 2, 4)])
+def test_no_number_of_images_leaves_a_part_empty(samples, images, batch, world, micro_batches):
     """Also where an epoch is no multiple of the batch: every process has its share of every step, nobody twice."""
     seen: list[int] = []
     for rank in range(world):
-        own = list(
-            loader(samples[:pictures], batch=batch, rank=rank, world=world, micro_batches=micro_batches).epoch(0)
-        )
+        own = list(loader(samples[:images], batch=batch, rank=rank, world=world, micro_batches=micro_batches).epoch(0))
         assert all(own_batch.samples for own_batch in own)
         ends = [own_batch.step for own_batch in own if own_batch.last]
         assert ends == sorted({own_batch.step for own_batch in own}) == list(range(len(ends)))
         seen += [sample.truth.image_id for own_batch in own for sample in own_batch.samples]
-    assert sorted(seen) == sorted(sample.truth.image_id for sample in samples[:pictures])
+    assert sorted(seen) == sorted(sample.truth.image_id for sample in samples[:images])
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_a_picture_that_goes_bad_is_named_and_no_thread_stays(tmp_path, workers):
+def test_an_image_that_goes_bad_is_named_and_no_thread_stays(tmp_path, workers):
     samples = make(tmp_path, 12)
     samples[7].path.write_bytes(samples[7].path.read_bytes()[:60])
     before = threading.active_count()
-    with pytest.raises(PictureError, match=r"7\.png: .*condetr doctor"):
+    with pytest.raises(ImageError, match=r"7\.png: .*condetr doctor"):
         list(loader(samples, batch=2, workers=workers).epoch(0))
     assert threading.active_count() == before
 
@@ -243,9 +249,9 @@ def test_memory_keeps_to_its_budget_and_reads_each_file_once(samples):
     memory = FromMemory(20_000)
     for _ in range(2):
         for sample in samples:
-            np.testing.assert_array_equal(memory(sample.path), open_picture(sample.path))
+            np.testing.assert_array_equal(memory(sample.path), open_image(sample.path))
     assert 0 < memory.used <= 20_000
-    assert memory.used == sum(picture.nbytes for picture in memory.kept.values())
+    assert memory.used == sum(image.nbytes for image in memory.kept.values())
     first = samples[0].path
     assert memory(first) is memory(first)
 
@@ -256,14 +262,14 @@ def test_the_setting_chooses_the_reader():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_takes_every_picture_once_over_all_processes_as_prepare_makes_it(samples, workers):
+def test_evaluation_takes_every_image_once_over_all_processes_as_prepare_makes_it(samples, workers):
     prepare = Prepare(48, 80)
     names = []
     for rank in range(3):
         batches = EvaluationLoader(samples, prepare, 4, read=FromFile(), workers=workers, rank=rank, world=3)
         for batch in batches:
             assert len(batch) <= 4
-            expected = prepare([open_picture(sample.path) for sample in batch.samples])
+            expected = prepare([open_image(sample.path) for sample in batch.samples])
             assert torch.equal(batch.images.pixels, expected.pixels)
             assert torch.equal(batch.images.padding, expected.padding)
             for sample, target in zip(batch.samples, batch.targets):

@@ -1,4 +1,4 @@
-"""Pictures: every common file becomes upright RGB or one reason; the resize rule is the papers'."""
+"""Images: every common file becomes upright RGB or one reason; the resize rule is the papers'."""
 
 import io
 import struct
@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from condetr.config import Data
-from condetr.errors import PictureError
-from condetr.images import decode as pictures
-from condetr.images.prepare import MEAN, STD, Prepare, fit, normalise, open_picture, picture_size, resize
+from condetr.errors import ImageError
+from condetr.images import decode as images
+from condetr.images.prepare import MEAN, STD, Prepare, fit, image_size, normalise, open_image, resize
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
 
 # EXIF 2.32: which stored corner and direction the first row and column are, as numpy turns them upright
 UPRIGHT = {
@@ -53,43 +53,43 @@ def turned(orientation: int) -> Image.Exif:
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
 def test_every_orientation_stands_upright(format: str, orientation: int) -> None:
     options = {"lossless": True} if format == "WEBP" else {}
-    content = encoded(Image.fromarray(PICTURE), format, exif=turned(orientation), **options)
-    expected = UPRIGHT[orientation](PICTURE)
-    np.testing.assert_array_equal(open_picture(content), expected)
-    assert picture_size(content) == (expected.shape[1], expected.shape[0])
+    content = encoded(Image.fromarray(IMAGE), format, exif=turned(orientation), **options)
+    expected = UPRIGHT[orientation](IMAGE)
+    np.testing.assert_array_equal(open_image(content), expected)
+    assert image_size(content) == (expected.shape[1], expected.shape[0])
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_jpeg_and_opened_pictures_stand_upright_too(orientation: int) -> None:
-    content = encoded(Image.fromarray(PICTURE), "JPEG", exif=turned(orientation))
-    expected = UPRIGHT[orientation](open_picture(encoded(Image.fromarray(PICTURE), "JPEG")))
-    np.testing.assert_array_equal(open_picture(content), expected)
-    np.testing.assert_array_equal(open_picture(Image.open(io.BytesIO(content))), expected)
-    assert picture_size(content) == (expected.shape[1], expected.shape[0])
+def test_jpeg_and_opened_images_stand_upright_too(orientation: int) -> None:
+    content = encoded(Image.fromarray(IMAGE), "JPEG", exif=turned(orientation))
+    expected = UPRIGHT[orientation](open_image(encoded(Image.fromarray(IMAGE), "JPEG")))
+    np.testing.assert_array_equal(open_image(content), expected)
+    np.testing.assert_array_equal(open_image(Image.open(io.BytesIO(content))), expected)
+    assert image_size(content) == (expected.shape[1], expected.shape[0])
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_illegal_orientations_are_ignored(orientation: int) -> None:
-    content = encoded(Image.fromarray(PICTURE), "PNG", exif=turned(orientation))
-    np.testing.assert_array_equal(open_picture(content), PICTURE)
+    content = encoded(Image.fromarray(IMAGE), "PNG", exif=turned(orientation))
+    np.testing.assert_array_equal(open_image(content), IMAGE)
 
 
 def test_orientation_behind_the_pixels_of_a_png_counts() -> None:
-    content = encoded(Image.fromarray(PICTURE), "PNG")
+    content = encoded(Image.fromarray(IMAGE), "PNG")
     data = turned(6).tobytes().removeprefix(b"Exif\0\0")
     chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
     content = content[:-12] + chunk + content[-12:]
-    np.testing.assert_array_equal(open_picture(content), UPRIGHT[6](PICTURE))
-    assert picture_size(content) == (5, 8)
+    np.testing.assert_array_equal(open_image(content), UPRIGHT[6](IMAGE))
+    assert image_size(content) == (5, 8)
 
 
 def test_the_size_of_a_png_needs_no_pixels() -> None:
-    content = encoded(Image.fromarray(PICTURE), "PNG", exif=turned(6))
+    content = encoded(Image.fromarray(IMAGE), "PNG", exif=turned(6))
     pixels = content.index(b"IDAT")
     broken = content[: pixels + 6] + b"\xff" * (len(content) - pixels - 6)
-    assert picture_size(broken) == (5, 8)
-    with pytest.raises(PictureError):
-        open_picture(broken)
+    assert image_size(broken) == (5, 8)
+    with pytest.raises(ImageError):
+        open_image(broken)
 
 
 # --- modes ----------------------------------------------------------------------------------------------------------
@@ -97,18 +97,18 @@ def test_the_size_of_a_png_needs_no_pixels() -> None:
 
 def test_sixteen_bits_are_scaled_by_the_range_of_the_type() -> None:
     values = np.array([[0, 128, 257, 32768, 65535]], dtype=np.uint16)
-    grey = open_picture(encoded(Image.fromarray(values), "PNG"))
+    grey = open_image(encoded(Image.fromarray(values), "PNG"))
     assert grey[0, :, 0].tolist() == [0, 0, 1, 128, 255]
     assert (grey == grey[..., :1]).all()
 
 
 def test_integers_and_floats_beyond_are_scaled_by_their_own_range() -> None:
-    assert open_picture(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
-    assert open_picture(Image.fromarray(np.array([[-1.0, 0, 1]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
-    assert open_picture(Image.fromarray(np.array([[-5, 95]], np.int32)))[0, :, 0].tolist() == [0, 255]
+    assert open_image(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
+    assert open_image(Image.fromarray(np.array([[-1.0, 0, 1]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
+    assert open_image(Image.fromarray(np.array([[-5, 95]], np.int32)))[0, :, 0].tolist() == [0, 255]
     odd = np.array([[np.nan, 3, np.inf, -np.inf, 5]], np.float32)
-    assert open_picture(Image.fromarray(odd))[0, :, 0].tolist() == [0, 0, 255, 0, 255]
-    assert not open_picture(Image.fromarray(odd[:, :1])).any()
+    assert open_image(Image.fromarray(odd))[0, :, 0].tolist() == [0, 0, 255, 0, 255]
+    assert not open_image(Image.fromarray(odd[:, :1])).any()
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
@@ -122,8 +122,8 @@ def test_deep_grey_in_bands_is_what_it_is_as_a_whole(mode: str, band: int, monke
         image = Image.fromarray(deep if mode == "I;16" else values.astype(np.int32 if mode == "I" else np.float32))
     assert image.mode == mode
     low, high = (0.0, 65535.0) if mode.startswith("I;16") else (values.min(), values.max())
-    monkeypatch.setattr(pictures, "BAND", band)
-    assert (open_picture(image)[..., 0] == np.rint((values - low) * (255 / (high - low)))).all()
+    monkeypatch.setattr(images, "BAND", band)
+    assert (open_image(image)[..., 0] == np.rint((values - low) * (255 / (high - low)))).all()
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
@@ -132,81 +132,81 @@ def test_deep_grey_takes_little_memory(mode: str) -> None:
     image = Image.new(mode, (6000, 4000), 3)
     tracemalloc.start()
     try:
-        grey = pictures._eight_bits(image)
+        grey = images._eight_bits(image)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert grey.nbytes == 24e6
-    assert peak < 24e6 + 40 * pictures.BAND
+    assert peak < 24e6 + 40 * images.BAND
 
 
 def test_transparent_pixels_show_white_paper() -> None:
     rgba = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 0, 0, 51]]], dtype=np.uint8)
     expected = [[255, 255, 255], [10, 20, 30], [204, 204, 204]]
-    assert open_picture(encoded(Image.fromarray(rgba), "PNG"))[0].tolist() == expected
-    assert open_picture(rgba)[0].tolist() == expected
+    assert open_image(encoded(Image.fromarray(rgba), "PNG"))[0].tolist() == expected
+    assert open_image(rgba)[0].tolist() == expected
     palette = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
     palette.putpalette([9, 9, 9, 200, 0, 0])
-    assert open_picture(encoded(palette, "PNG", transparency=0))[0].tolist() == [[255, 255, 255], [200, 0, 0]]
+    assert open_image(encoded(palette, "PNG", transparency=0))[0].tolist() == [[255, 255, 255], [200, 0, 0]]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16"])
 def test_every_mode_becomes_rgb(mode: str) -> None:
-    picture = open_picture(Image.new(mode, (3, 2)))
-    assert (picture.shape, picture.dtype) == ((2, 3, 3), np.uint8)
+    image = open_image(Image.new(mode, (3, 2)))
+    assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
 
 
-def test_cmyk_jpegs_come_out_in_their_colours() -> None:
+def test_cmyk_jpegs_come_out_in_their_colors() -> None:
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    assert np.abs(open_picture(encoded(red, "JPEG")).astype(int) - [255, 0, 0]).max() < 5
+    assert np.abs(open_image(encoded(red, "JPEG")).astype(int) - [255, 0, 0]).max() < 5
 
 
 def test_of_an_animation_the_first_frame_counts() -> None:
     first, second = Image.new("RGB", (4, 4), (255, 0, 0)), Image.new("RGB", (4, 4), (0, 255, 0))
     content = encoded(first, "GIF", save_all=True, append_images=[second])
-    assert open_picture(content)[0, 0].tolist() == [255, 0, 0]
+    assert open_image(content)[0, 0].tolist() == [255, 0, 0]
 
 
 # --- arrays and refusals --------------------------------------------------------------------------------------------
 
 
 def test_arrays_are_rgb_or_grey() -> None:
-    np.testing.assert_array_equal(open_picture(PICTURE), PICTURE)
-    np.testing.assert_array_equal(open_picture(PICTURE[..., 0]), np.repeat(PICTURE[..., :1], 3, axis=2))
-    for wrong in (PICTURE.astype(np.float32), PICTURE.transpose(2, 0, 1), PICTURE[..., :2], PICTURE[0, 0]):
-        with pytest.raises(PictureError, match="expected uint8 RGB"):
-            open_picture(wrong)
-    with pytest.raises(PictureError, match="no pixels"):
-        open_picture(PICTURE[:0])
+    np.testing.assert_array_equal(open_image(IMAGE), IMAGE)
+    np.testing.assert_array_equal(open_image(IMAGE[..., 0]), np.repeat(IMAGE[..., :1], 3, axis=2))
+    for wrong in (IMAGE.astype(np.float32), IMAGE.transpose(2, 0, 1), IMAGE[..., :2], IMAGE[0, 0]):
+        with pytest.raises(ImageError, match="expected uint8 RGB"):
+            open_image(wrong)
+    with pytest.raises(ImageError, match="no pixels"):
+        open_image(IMAGE[:0])
 
 
 def test_refusals_name_the_reason(tmp_path: Path) -> None:
-    whole = encoded(Image.fromarray(PICTURE.repeat(40, 0).repeat(40, 1)), "JPEG")
+    whole = encoded(Image.fromarray(IMAGE.repeat(40, 0).repeat(40, 1)), "JPEG")
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.jpg").touch()
     reasons = {
         tmp_path / "missing.jpg": "no such file",
         tmp_path: "a folder",
-        tmp_path / "text.jpg": "not a picture",
+        tmp_path / "text.jpg": "not an image",
         tmp_path / "empty.jpg": "0 bytes",
         whole[: len(whole) // 2]: "cut short",
-        b"\x89PNG\r\n\x1a\n": "not a picture",
+        b"\x89PNG\r\n\x1a\n": "not an image",
         "a\0b": "null",
     }
     for source, reason in reasons.items():
-        with pytest.raises(PictureError, match=reason) as error:
-            open_picture(source)
+        with pytest.raises(ImageError, match=reason) as error:
+            open_image(source)
         assert "\n" not in str(error.value)
 
 
 def test_a_decompression_bomb_is_refused_even_where_the_process_lifted_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 39)
+    monkeypatch.setattr(images, "MOST_PIXELS", 39)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    content = encoded(Image.fromarray(PICTURE), "PNG")
-    for refuse in (open_picture, picture_size):
-        with pytest.raises(PictureError, match="39 pixels"):
+    content = encoded(Image.fromarray(IMAGE), "PNG")
+    for refuse in (open_image, image_size):
+        with pytest.raises(ImageError, match="39 pixels"):
             refuse(content)
 
 
@@ -214,7 +214,7 @@ def test_remarks_on_readable_files_are_not_shown() -> None:
     info = PngImagePlugin.PngInfo()
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        open_picture(encoded(Image.new("P", (2, 2)), "PNG", transparency=b"\0" * 256, pnginfo=info))
+        open_image(encoded(Image.new("P", (2, 2)), "PNG", transparency=b"\0" * 256, pnginfo=info))
     assert not shown
 
 
@@ -223,11 +223,11 @@ def test_genuine_odd_files_are_answered_or_refused(real_data: Path) -> None:
     refused = set()
     for file in files:
         try:
-            picture = open_picture(file)
-        except PictureError:
+            image = open_image(file)
+        except ImageError:
             refused.add(file.name)
         else:
-            assert picture_size(file) == (picture.shape[1], picture.shape[0])
+            assert image_size(file) == (image.shape[1], image.shape[0])
     assert "decompression_bomb.gif" in refused
     assert len(files) - len(refused) >= 70
 
@@ -262,20 +262,20 @@ def test_a_strip_keeps_one_pixel() -> None:
 
 
 def test_resize_is_pillows_antialiased_bilinear() -> None:
-    picture = np.zeros((4, 8, 3), np.uint8)
-    picture[:, ::2] = 255
-    assert resize(picture, (8, 4)) is picture
-    small = resize(picture, (2, 1))
+    image = np.zeros((4, 8, 3), np.uint8)
+    image[:, ::2] = 255
+    assert resize(image, (8, 4)) is image
+    small = resize(image, (2, 1))
     assert small.shape == (1, 2, 3)
     assert small.min() > 100
     assert small.max() < 155
 
 
 def test_normalise_and_pad() -> None:
-    picture = np.array([[[255, 0, 51]]], np.uint8)
+    image = np.array([[[255, 0, 51]]], np.uint8)
     expected = (torch.tensor([1, 0, 0.2]) - torch.tensor(MEAN)) / torch.tensor(STD)
-    torch.testing.assert_close(normalise(picture)[:, 0, 0], expected)
-    images = Prepare.of(Data(size=64, longest=2))([PICTURE, PICTURE.transpose(1, 0, 2)])
+    torch.testing.assert_close(normalise(image)[:, 0, 0], expected)
+    images = Prepare.of(Data(size=64, longest=2))([IMAGE, IMAGE.transpose(1, 0, 2)])
     assert images.pixels.shape == (2, 3, 102, 102)
     assert (~images.padding).sum((1, 2)).tolist() == [64 * 102] * 2
     assert images.pixels[0, :, 64:].abs().sum() == 0

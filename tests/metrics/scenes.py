@@ -1,4 +1,4 @@
-"""Random pictures full of what trips evaluators: ties, crowds, empty pictures, annotated areas, crowded classes; and
+"""Random images full of what trips evaluators: ties, crowds, empty images, annotated areas, crowded classes; and
 pycocotools as the judge."""
 
 import contextlib
@@ -15,13 +15,13 @@ Scene = tuple[list[Truth], list[Detections], Categories]
 
 
 def scene(
-    seed: int, pictures: int = 12, classes: int = 4, objects: int = 7, answers: int = 20, tied: bool = True
+    seed: int, images: int = 12, classes: int = 4, objects: int = 7, answers: int = 20, tied: bool = True
 ) -> Scene:
     """`tied` rounds boxes to whole pixels and scores to tenths, so that IoUs and scores are often equal."""
     random = np.random.default_rng(seed)
     categories = Categories(tuple(int(i) for i in random.permutation(90)[:classes]), tuple("abcdefghij"[:classes]))
     truths, detections = [], []
-    for image_id in random.permutation(1000)[:pictures].tolist():
+    for image_id in random.permutation(1000)[:images].tolist():
         m = int(random.integers(0, objects + 1)) * int(random.random() > 0.2)
         boxes = _boxes(random, m, tied)
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) * random.choice([1.0, 0.6], m)
@@ -60,7 +60,7 @@ def _boxes(random: np.random.Generator, number: int, tied: bool) -> np.ndarray:
 
 
 def judged(truths: list[Truth], detections: list[Detections], categories: Categories) -> COCOeval:
-    """pycocotools' evaluation of the same pictures."""
+    """pycocotools' evaluation of the same images."""
     annotations = [
         {
             "id": 0, "image_id": truth.image_id, "category_id": categories.ids[label], "area": area,

@@ -1,4 +1,4 @@
-"""Pictures as the columns that measuring works on."""
+"""Images as the columns that measuring works on."""
 
 import numpy as np
 
@@ -19,10 +19,8 @@ def columns_of(truths: list[Truth], detections: list[Detections], categories: Ca
     return scorer.part()
 
 
-def picture(
-    image_id: int, things: Things, answers: Answers, categories: Categories = THREE
-) -> tuple[Truth, Detections]:
-    """One picture written down by hand: (name, xyxy) for objects, (name, xyxy, score) for answers."""
+def image(image_id: int, things: Things, answers: Answers, categories: Categories = THREE) -> tuple[Truth, Detections]:
+    """One image written down by hand: (name, xyxy) for objects, (name, xyxy, score) for answers."""
     truth = Truth(
         image_id,
         (200, 200),

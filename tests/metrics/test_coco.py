@@ -23,16 +23,16 @@ def ours(truths: list[Truth], detections: list[Detections], categories: Categori
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("seed", range(12))
-def test_equal_to_pycocotools_with_ties_crowds_and_empty_pictures(seed: int, tied: bool) -> None:
-    pictures = scene(seed, tied=tied)
-    np.testing.assert_allclose(ours(*pictures), judged(*pictures).stats, rtol=0, atol=1e-12)
+def test_equal_to_pycocotools_with_ties_crowds_and_empty_images(seed: int, tied: bool) -> None:
+    images = scene(seed, tied=tied)
+    np.testing.assert_allclose(ours(*images), judged(*images).stats, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_to_pycocotools_with_more_than_a_hundred_detections_of_a_class(seed: int) -> None:
-    pictures = scene(seed, pictures=4, classes=1, objects=60, answers=400)
-    assert max(len(found) for found in pictures[1]) > 150
-    np.testing.assert_allclose(ours(*pictures), judged(*pictures).stats, rtol=0, atol=1e-12)
+    images = scene(seed, images=4, classes=1, objects=60, answers=400)
+    assert max(len(found) for found in images[1]) > 150
+    np.testing.assert_allclose(ours(*images), judged(*images).stats, rtol=0, atol=1e-12)
 
 
 def test_equal_to_pycocotools_where_nothing_was_detected_and_where_classes_have_no_object() -> None:
@@ -61,27 +61,27 @@ def test_slots_that_are_no_class_change_nothing() -> None:
     np.testing.assert_array_equal(ours(moved, detections, gaps), ours(truths, detections, categories))
 
 
-def test_pictures_without_a_single_object_are_refused() -> None:
+def test_images_without_a_single_object_are_refused() -> None:
     truths, detections, categories = scene(1)
     empty = [Truth(t.image_id, t.size, t.boxes[:0], t.labels[:0], t.crowd[:0], t.areas[:0]) for t in truths]
     with pytest.raises(DataError, match="not one labelled object"):
         ours(empty, detections, categories)
 
 
-def test_real_detections_on_real_pictures_score_what_pycocotools_says(real_data: Path) -> None:
+def test_real_detections_on_real_images_score_what_pycocotools_says(real_data: Path) -> None:
     folder = real_data / "tinycoco" / "reference_detections"
     labels = json.loads((folder / "gt_all.coco.json").read_text())
     answers = json.loads((folder / "yolox_nano_results.json").read_text())
     reference = json.loads((folder / "pycocotools_stats.json").read_text())
     categories = Categories(*(tuple(c[key] for c in labels["categories"]) for key in ("id", "name")))
     truths, detections = [], []
-    for picture in labels["images"]:
-        mine = [a for a in labels["annotations"] if a["image_id"] == picture["id"]]
-        found = [a for a in answers if a["image_id"] == picture["id"]]
-        size = (picture["width"], picture["height"])
+    for image in labels["images"]:
+        mine = [a for a in labels["annotations"] if a["image_id"] == image["id"]]
+        found = [a for a in answers if a["image_id"] == image["id"]]
+        size = (image["width"], image["height"])
         truths.append(
             Truth(
-                picture["id"],
+                image["id"],
                 size,
                 xyxy(mine),
                 label(mine, categories),

@@ -1,4 +1,4 @@
-"""Pictures come one by one, from several processes, in any order, and with weights that know other classes."""
+"""Images come one by one, from several processes, in any order, and with weights that know other classes."""
 
 import json
 import tracemalloc
@@ -13,7 +13,7 @@ from condetr.metrics import Columns, Scorer, labels_of, measure
 from condetr.types import Categories
 
 from .scenes import scene
-from .tables import THREE, columns_of, picture
+from .tables import THREE, columns_of, image
 
 
 def same(a: Columns, b: Columns) -> None:
@@ -24,11 +24,11 @@ def same(a: Columns, b: Columns) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 50), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_parts_of_several_processes_are_one_table_whoever_saw_what(seed: int, world: int, shuffle: Random) -> None:
-    truths, detections, categories = scene(seed, pictures=9)
+    truths, detections, categories = scene(seed, images=9)
     whole = columns_of(truths, detections, categories)
     order = list(range(9))
     shuffle.shuffle(order)
-    order += order[: -len(order) % world]  # a sampler that repeats pictures until every process has as many
+    order += order[: -len(order) % world]  # a sampler that repeats images until every process has as many
     parts = []
     for rank in range(world):
         mine = order[rank::world]
@@ -45,7 +45,7 @@ def test_a_part_survives_being_one_array() -> None:
     same(Columns.unflat(empty.flat()), empty)
 
 
-def test_counting_a_picture_twice_is_a_bug() -> None:
+def test_counting_an_image_twice_is_a_bug() -> None:
     truths, detections, categories = scene(1)
     scorer = Scorer(categories)
     scorer.add(truths[0], detections[0])
@@ -53,9 +53,9 @@ def test_counting_a_picture_twice_is_a_bug() -> None:
         scorer.add(truths[0], detections[0])
 
 
-def test_two_thousand_pictures_are_counted_like_twenty() -> None:
+def test_two_thousand_images_are_counted_like_twenty() -> None:
     """The scorer compacts what it holds along the way."""
-    truths, detections, categories = scene(2, pictures=20, objects=2, answers=3)
+    truths, detections, categories = scene(2, images=20, objects=2, answers=3)
     numbers = []
     for copies in (1, 100):
         scorer = Scorer(categories)
@@ -81,8 +81,8 @@ def test_classes_are_matched_by_name_whatever_their_numbers() -> None:
 
 def test_answers_of_a_class_that_the_data_lacks_are_left_out_and_unknown_classes_are_missed() -> None:
     fox = Categories((1, 2), ("cat", "fox"))
-    one = picture(1, [("cat", (0, 0, 9, 9)), ("dog", (50, 50, 99, 99))], [("cat", (0, 0, 9, 9), 0.9)], fox)
-    other = picture(2, [("cat", (0, 0, 9, 9))], [("cat", (0, 0, 9, 9), 0.8), ("fox", (30, 30, 60, 60), 0.99)], fox)
+    one = image(1, [("cat", (0, 0, 9, 9)), ("dog", (50, 50, 99, 99))], [("cat", (0, 0, 9, 9), 0.9)], fox)
+    other = image(2, [("cat", (0, 0, 9, 9))], [("cat", (0, 0, 9, 9), 0.8), ("fox", (30, 30, 60, 60), 0.99)], fox)
     evaluation = measure(*map(list, zip(one, other)), THREE, 50)
     by_name = {result.name: result for result in evaluation.classes}
     assert by_name["cat"].ap == pytest.approx(1.0)
@@ -109,29 +109,29 @@ def test_everything_is_in_the_json_and_undefined_numbers_are_null() -> None:
     assert values["classes"][5]["ap"] is None
     assert len(values["classes"][0]["precision50"]) == 101
     assert set(values["errors"]) == {"localisation", "class", "both", "duplicate", "background", "missed"}
-    assert len(values["by_picture"]) == len(truths) == values["pictures"]
+    assert len(values["by_image"]) == len(truths) == values["images"]
 
 
-def test_per_class_numbers_average_to_the_summary_and_pictures_add_up() -> None:
-    evaluation = measure(*scene(8, pictures=30), 50)
+def test_per_class_numbers_average_to_the_summary_and_images_add_up() -> None:
+    evaluation = measure(*scene(8, images=30), 50)
     for name in ("ap", "ap50", "ap75"):
         mean = np.nanmean([getattr(result, name) for result in evaluation.classes])
         assert mean == pytest.approx(getattr(evaluation.summary, name), abs=1e-12)
     assert np.nanmean([r.ar for r in evaluation.classes]) == pytest.approx(evaluation.summary.ar100, abs=1e-12)
-    assert sum(p.found + p.missed for p in evaluation.by_picture) == evaluation.objects
+    assert sum(p.found + p.missed for p in evaluation.by_image) == evaluation.objects
     found = sum(r.best.recall * r.objects for r in evaluation.classes)
-    assert sum(p.found for p in evaluation.by_picture) == pytest.approx(found)
+    assert sum(p.found for p in evaluation.by_image) == pytest.approx(found)
 
 
 @pytest.mark.slow
 def test_what_a_scorer_holds_grows_with_the_numbers_it_needs_and_no_faster() -> None:
-    """Neither pictures nor predictions are kept: twice the pictures, twice the few kilobytes each."""
-    truths, detections, categories = scene(0, pictures=10, answers=30)
+    """Neither images nor predictions are kept: twice the images, twice the few kilobytes each."""
+    truths, detections, categories = scene(0, images=10, answers=30)
     held = []
-    for pictures in (2000, 4000):
+    for images in (2000, 4000):
         tracemalloc.start()
         scorer = Scorer(categories)
-        for number in range(pictures):
+        for number in range(images):
             t, d = truths[number % 10], detections[number % 10]
             scorer.add(type(t)(number, t.size, t.boxes, t.labels, t.crowd, t.areas), d)
         held.append(tracemalloc.get_traced_memory()[0])

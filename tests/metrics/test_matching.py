@@ -1,4 +1,4 @@
-"""Matching all pictures at once is COCO's loop over each of them."""
+"""Matching all images at once is COCO's loop over each of them."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from condetr.metrics.matching import match, overlap
 from condetr.types import Categories, Truth
 
 from .scenes import judged, scene
-from .tables import THREE, Answers, Things, columns_of, picture
+from .tables import THREE, Answers, Things, columns_of, image
 
 
 @pytest.mark.parametrize("cells", [4_000_000, 50])
@@ -27,13 +27,13 @@ def test_of_two_objects_equally_near_the_last_is_taken_as_in_pycocotools() -> No
     """The first answer lies between two objects; the second fits only the one that the first took."""
     things: Things = [("cat", (0, 0, 20, 10)), ("cat", (10, 0, 30, 10))]
     answers: Answers = [("cat", (5, 0, 25, 10), 0.9), ("cat", (10, 0, 30, 10), 0.8)]
-    pictures = [[one] for one in picture(1, things, answers)]
-    agrees_with_pycocotools(*pictures, THREE)
-    assert match(columns_of(*pictures, THREE), 3).hit[0].tolist() == [True, False]
+    images = [[one] for one in image(1, things, answers)]
+    agrees_with_pycocotools(*images, THREE)
+    assert match(columns_of(*images, THREE), 3).hit[0].tolist() == [True, False]
 
 
 def test_a_hundred_answers_of_a_class_count_as_in_pycocotools() -> None:
-    agrees_with_pycocotools(*scene(2, pictures=4, classes=1, objects=40, answers=400))
+    agrees_with_pycocotools(*scene(2, images=4, classes=1, objects=40, answers=400))
 
 
 def agrees_with_pycocotools(truths: list[Truth], detections: list[Detections], categories: Categories) -> None:
@@ -55,7 +55,7 @@ def agrees_with_pycocotools(truths: list[Truth], detections: list[Detections], c
 
 
 def test_the_partner_is_the_object_found_and_no_object_is_found_twice() -> None:
-    columns = columns_of(*scene(11, pictures=30))
+    columns = columns_of(*scene(11, images=30))
     matches = match(columns, 4)
     hit = matches.hit[0]
     assert ((matches.partner >= 0) == hit).all()

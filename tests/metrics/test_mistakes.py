@@ -9,14 +9,14 @@ from condetr.metrics.matching import match
 from condetr.metrics.mistakes import KINDS, errors
 
 from .scenes import scene
-from .tables import THREE, Answers, Things, columns_of, picture
+from .tables import THREE, Answers, Things, columns_of, image
 
 A, B, FAR = (0, 0, 20, 20), (100, 100, 140, 140), (160, 0, 190, 30)
 HALF_A = (0, 0, 20, 9)  # IoU 0.45 with A
 
 
 def told(things: Things, answers: Answers) -> tuple[dict[str, int], dict[str, float]]:
-    columns = columns_of(*map(list, zip(picture(1, things, answers))), THREE)
+    columns = columns_of(*map(list, zip(image(1, things, answers))), THREE)
     found = errors(columns, match(columns, 3))
     counts = {kind: int(n) for kind, n in zip(KINDS, found.counts) if n}
     return counts, dict(zip(KINDS, found.gains.tolist()))
@@ -68,7 +68,7 @@ def test_mending_what_was_missed_asks_for_less() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_wrong_answer_has_one_kind_and_no_gain_hurts(seed: int) -> None:
-    columns = columns_of(*scene(seed, pictures=30))
+    columns = columns_of(*scene(seed, images=30))
     matches = match(columns, 4)
     found = errors(columns, matches)
     assert found.counts[:5].sum() == (~matches.hit[0] & ~matches.ignored[0]).sum()
@@ -82,7 +82,7 @@ def test_confusion_by_hand() -> None:
     answers: Answers = [
         ("cat", A, 0.9), ("cat", B, 0.8), ("dog", B, 0.7), ("owl", (0, 100, 30, 130), 0.6), ("owl", FAR, 0.2)
     ]  # fmt: skip
-    columns = columns_of(*map(list, zip(picture(1, things, answers))), THREE)
+    columns = columns_of(*map(list, zip(image(1, things, answers))), THREE)
     counts = confusion(columns, match(columns, 3), np.full(3, 0.5)).counts
     expected = np.zeros((4, 4), int)
     expected[0, 0] = 1  # the cat
@@ -95,7 +95,7 @@ def test_confusion_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_confusion_counts_each_object_and_each_answer_once(seed: int) -> None:
-    columns = columns_of(*scene(seed, pictures=30))
+    columns = columns_of(*scene(seed, images=30))
     matches = match(columns, 4)
     bars = np.array([0.2, 0.4, 0.6, 0.8])
     counts = confusion(columns, matches, bars).counts

@@ -10,7 +10,7 @@ from condetr.metrics.matching import match
 from condetr.metrics.precision import average_precision, best_threshold, bootstrap, calibrate, reweighted
 
 from .scenes import scene
-from .tables import THREE, columns_of, picture
+from .tables import THREE, columns_of, image
 
 
 def slow_average_precision(hits: list[bool], objects: int) -> float:
@@ -42,8 +42,8 @@ def test_our_matches_give_cocos_ap(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_resample_weighed_is_the_resample_evaluated_anew(seed: int) -> None:
-    """Scores differ here: among equal scores inside one picture, copies of it come in another order."""
-    columns = columns_of(*scene(seed, pictures=20, tied=False))
+    """Scores differ here: among equal scores inside one image, copies of it come in another order."""
+    columns = columns_of(*scene(seed, images=20, tied=False))
     drawn = np.random.default_rng(seed).integers(0, 20, (3, 20))
     weights = np.stack([np.bincount(row, minlength=20) for row in drawn])
     ap, ap50 = reweighted(columns, match(columns, 4), weights)
@@ -54,7 +54,7 @@ def test_a_resample_weighed_is_the_resample_evaluated_anew(seed: int) -> None:
 
 
 def test_intervals_hold_the_estimate_and_repeat_themselves() -> None:
-    columns = columns_of(*scene(4, pictures=60, classes=2))
+    columns = columns_of(*scene(4, images=60, classes=2))
     matches = match(columns, 2)
     first, again = (bootstrap(columns, matches, 400) for _ in range(2))
     assert first == again
@@ -68,7 +68,7 @@ def test_intervals_hold_the_estimate_and_repeat_themselves() -> None:
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     """Many small test sets drawn from one large one: 90 % intervals should hold the large set's AP50 most times."""
-    everything = columns_of(*scene(9, pictures=400, classes=2, answers=8))
+    everything = columns_of(*scene(9, images=400, classes=2, answers=8))
     truth = summarise(accumulate(everything, 2)).ap50
     random = np.random.default_rng(0)
     covered = 0
@@ -102,7 +102,7 @@ def test_no_other_threshold_has_a_better_f1(seed: int) -> None:
 
 
 def test_a_class_that_is_never_found_has_no_best_threshold() -> None:
-    columns = columns_of(*map(list, zip(picture(1, [("cat", (0, 0, 9, 9))], [("dog", (0, 0, 9, 9), 0.5)]))), THREE)
+    columns = columns_of(*map(list, zip(image(1, [("cat", (0, 0, 9, 9))], [("dog", (0, 0, 9, 9), 0.5)]))), THREE)
     matches = match(columns, 3)
     assert all(np.isnan(best_threshold(matches, label).threshold) for label in range(3))
 
@@ -112,7 +112,7 @@ def test_calibration_of_three_answers_by_hand() -> None:
     answers = [
         ("cat", (0, 0, 10, 10), 0.92), ("cat", (50, 50, 70, 70), 0.62), ("cat", (100, 100, 120, 120), 0.64)
     ]  # fmt: skip
-    columns = columns_of(*map(list, zip(picture(1, things, answers))), THREE)
+    columns = columns_of(*map(list, zip(image(1, things, answers))), THREE)
     calibration = calibrate(match(columns, 3), bins=10)
     assert calibration.count.tolist() == [0, 0, 0, 0, 0, 0, 2, 0, 0, 1]
     assert calibration.precision[[6, 9]] == pytest.approx([0.5, 1.0])

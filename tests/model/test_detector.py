@@ -146,8 +146,8 @@ def test_the_last_stage_alone_is_the_same():
     detector = shaken(TINY, 3)
     images = Images.pad([torch.randn(3, 48, 80)])
     with torch.no_grad():
-        torch.testing.assert_close(detector.answer(images).logits[0], detector(images).logits[-1])
-        torch.testing.assert_close(detector.answer(images).boxes[0], detector(images).boxes[-1])
+        torch.testing.assert_close(detector.predict(images).logits[0], detector(images).logits[-1])
+        torch.testing.assert_close(detector.predict(images).boxes[0], detector(images).boxes[-1])
 
 
 def test_keys_lie_where_queries_point():
@@ -172,32 +172,32 @@ backbones = st.sampled_from(
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(sides, sides), min_size=2, max_size=3), backbones, st.sampled_from([TINY, TINY_DETR]))
-def test_a_picture_gets_the_same_answer_alone_and_in_a_batch(sizes, backbone, model):
+def test_an_image_gets_the_same_answer_alone_and_in_a_batch(sizes, backbone, model):
     """Equal, up to rounding: to the digits of float64, and within what is promised of float32."""
     detector = shaken(config.Model(**{**model.model_dump(), "backbone": backbone.model_dump()}), 3)
     for dtype, logit in ((torch.float32, 1e-4), (torch.float64, 1e-10)):  # boxes are float32 in both
         detector.to(dtype)
-        pictures = [torch.randn(3, h, w, dtype=dtype) for h, w in sizes]
+        images = [torch.randn(3, h, w, dtype=dtype) for h, w in sizes]
         with torch.no_grad():
-            together = detector(Images.pad(pictures))
-            for i, picture in enumerate(pictures):
-                alone = detector(Images.pad([picture]))
+            together = detector(Images.pad(images))
+            for i, image in enumerate(images):
+                alone = detector(Images.pad([image]))
                 assert (together.logits[:, i] - alone.logits[:, 0]).abs().max() <= logit
                 torch.testing.assert_close(together.boxes[:, i], alone.boxes[:, 0], atol=1e-6, rtol=1e-5)
 
 
 def test_the_published_padding_leaks():
-    """The reason for our own: with the official arithmetic a picture's answer depends on the batch it is in."""
+    """The reason for our own: with the official arithmetic an image's answer depends on the batch it is in."""
     exact = shaken(TINY, 3)
     backbone = {**TINY.backbone.model_dump(), "padding": "published"}
     published = shaken(config.Model(**{**TINY.model_dump(), "backbone": backbone}), 3)
     published.load_state_dict(exact.state_dict())
-    pictures = [torch.randn(3, 64, 64), torch.randn(3, 96, 120)]
+    images = [torch.randn(3, 64, 64), torch.randn(3, 96, 120)]
     with torch.no_grad():
-        alone = exact(Images.pad(pictures[:1])).logits
-        torch.testing.assert_close(published(Images.pad(pictures[:1])).logits, alone)
-        torch.testing.assert_close(exact(Images.pad(pictures)).logits[:, :1], alone, atol=1e-5, rtol=1e-4)
-        assert (published(Images.pad(pictures)).logits[:, :1] - alone).abs().max() > 1e-3
+        alone = exact(Images.pad(images[:1])).logits
+        torch.testing.assert_close(published(Images.pad(images[:1])).logits, alone)
+        torch.testing.assert_close(exact(Images.pad(images)).logits[:, :1], alone, atol=1e-5, rtol=1e-4)
+        assert (published(Images.pad(images)).logits[:, :1] - alone).abs().max() > 1e-3
 
 
 def test_padding_is_never_seen():

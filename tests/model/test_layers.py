@@ -31,7 +31,7 @@ def test_a_cell_is_the_point_at_its_far_corner():
     torch.testing.assert_close(embed_grid(GRID, 256)[0], corners, atol=2e-6, rtol=0)
 
 
-def test_a_padded_picture_is_embedded_as_alone():
+def test_a_padded_image_is_embedded_as_alone():
     padding = torch.ones(1, 5, 7, dtype=torch.bool)
     padding[:, :3, :4] = False
     torch.testing.assert_close(embed_grid(padding, 256)[:, :3, :4], embed_grid(GRID, 256), atol=0, rtol=0)

@@ -1,11 +1,11 @@
-"""Every model and every ablation trains: two pictures are learnt by heart."""
+"""Every model and every ablation trains: two images are learnt by heart."""
 
 import pytest
 import torch
 
 from condetr import config
 from condetr.build import build_detector, build_loss
-from condetr.types import Images, Tally, Target
+from condetr.types import Images, ObjectCounts, Target
 from tests.tiny import FORMS, TINY, TINY_DETR
 
 NANO = config.Backbone(name="nano", last_stage=2, stride=8, norm="channel", trains_from="stem")
@@ -24,7 +24,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("model", VARIANTS.values(), ids=VARIANTS)
-def test_two_pictures_are_learnt(model):
+def test_two_images_are_learnt(model):
     torch.manual_seed(0)
     detector = build_detector(model, classes=5)
     loss, weights = build_loss(config.Config(model=model))
@@ -36,7 +36,7 @@ def test_two_pictures_are_learnt(model):
     optimizer = torch.optim.AdamW(detector.parameters(), 3e-3)
     history = []
     for _ in range(60):
-        total = weights.total(loss(detector(images), targets, Tally.of(targets)))
+        total = weights.total(loss(detector(images), targets, ObjectCounts.of(targets)))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

@@ -65,14 +65,14 @@ def assign(kind, logits, boxes, labels, truth):
     return min(ways, key=lambda way: sum(table[q][o] for q, o in way))
 
 
-def loss(kind, stages, targets):
-    """Lists of (classes, l1, giou), one for each stage. `stages` is [stage][picture] → (logits, boxes) as lists,
-    `targets` [picture] → (labels, boxes)."""
+def loss(kind, layers, targets):
+    """Lists of (classes, l1, giou), one for each layer. `layers` is [layer][image] → (logits, boxes) as lists,
+    `targets` [image] → (labels, boxes)."""
     objects = max(1, sum(len(labels) for labels, _ in targets))
     answers = []
-    for pictures in stages:
+    for images in layers:
         classes = weights = place = overlap = 0.0
-        for (logits, boxes), (labels, truth) in zip(pictures, targets):
+        for (logits, boxes), (labels, truth) in zip(images, targets):
             pairs = dict(assign(kind, logits, boxes, labels, truth)) if labels else {}
             for query, row in enumerate(logits):
                 thing = pairs.get(query)

@@ -6,7 +6,7 @@ import torch
 from condetr import config
 from condetr.build import build_detector, build_learner, build_loss
 from condetr.engine.optimizer import adamw
-from condetr.types import Images, Predictions, Tally, Target
+from condetr.types import Images, ObjectCounts, Predictions, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
 GROUPS = 3
@@ -44,10 +44,10 @@ def test_the_loss_is_the_mean_of_the_groups_own(scoring, images):
         Target(torch.tensor([1, 3]), torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.7, 0.6, 0.3, 0.4]])),
         Target(torch.tensor([0]), torch.tensor([[0.5, 0.5, 0.4, 0.2]])),
     ]
-    found, tally = learner(images), Tally.of(targets)
-    together = weights.total(loss(found, targets, tally).mean_of(GROUPS))
+    found, object_counts = learner(images), ObjectCounts.of(targets)
+    together = weights.total(loss(found, targets, object_counts).mean_of(GROUPS))
     parts = [Predictions(found.logits[g::GROUPS], found.boxes[g::GROUPS]) for g in range(GROUPS)]
-    apart = [weights.total(loss(part, targets, tally)) for part in parts]
+    apart = [weights.total(loss(part, targets, object_counts)) for part in parts]
     torch.testing.assert_close(together, torch.stack(apart).mean())
     assert len({round(part.item(), 4) for part in apart}) == GROUPS
 

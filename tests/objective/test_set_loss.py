@@ -1,11 +1,11 @@
-"""Matching and loss agree with the obvious computation, empty pictures included, and with the official digits."""
+"""Matching and loss agree with the obvious computation, empty images included, and with the official digits."""
 
 import pytest
 import torch
 
 from condetr import config, recipes
 from condetr.build import build_loss
-from condetr.types import Predictions, Tally, Target
+from condetr.types import ObjectCounts, Predictions, Target
 
 from .obvious import loss as obvious
 
@@ -13,10 +13,10 @@ CONFIGS = {"focal": recipes.recipe("conditional_detr_r50"), "softmax": recipes.r
 COUNTS = [(2, 0, 3), (0, 0, 0), (1, 4, 0), (5, 2, 1)]  # the last has more objects than queries
 
 
-def scene(kind: str, counts, seed: int, stages: int = 2, queries: int = 4, classes: int = 3):
+def scene(kind: str, counts, seed: int, layers: int = 2, queries: int = 4, classes: int = 3):
     random = torch.Generator().manual_seed(seed)
     width = classes + (kind == "softmax")
-    shape = (stages, len(counts), queries)
+    shape = (layers, len(counts), queries)
     predictions = Predictions(
         torch.randn(*shape, width, generator=random) * 2, torch.rand(*shape, 4, generator=random) * 0.4 + 0.2
     )
@@ -33,12 +33,12 @@ def scene(kind: str, counts, seed: int, stages: int = 2, queries: int = 4, class
 def test_the_loss_is_the_obvious_one(kind, counts, seed):
     predictions, targets = scene(kind, counts, seed)
     loss, weights = build_loss(CONFIGS[kind])
-    terms = loss(predictions, targets, Tally.of(targets))
-    stages = [
+    terms = loss(predictions, targets, ObjectCounts.of(targets))
+    layers = [
         [(predictions.logits[s, b].tolist(), predictions.boxes[s, b].tolist()) for b in range(len(counts))]
         for s in range(2)
     ]
-    expected = obvious(kind, stages, [(t.labels.tolist(), t.boxes.tolist()) for t in targets])
+    expected = obvious(kind, layers, [(t.labels.tolist(), t.boxes.tolist()) for t in targets])
     found = torch.stack([terms.classes, terms.l1, terms.giou], dim=1)
     torch.testing.assert_close(found, torch.tensor(expected), atol=1e-6, rtol=1e-6)
     c = CONFIGS[kind].loss
@@ -51,21 +51,21 @@ def test_the_loss_is_the_obvious_one(kind, counts, seed):
 def test_the_parts_of_a_step_add_up_to_its_loss(kind, counts):
     predictions, targets = scene(kind, counts, seed=5)
     loss, weights = build_loss(CONFIGS[kind])
-    tally = Tally.of(targets)
-    whole = weights.total(loss(predictions, targets, tally))
+    object_counts = ObjectCounts.of(targets)
+    whole = weights.total(loss(predictions, targets, object_counts))
     parts = [
-        weights.total(loss(Predictions(predictions.logits[:, i], predictions.boxes[:, i]), targets[i], tally))
+        weights.total(loss(Predictions(predictions.logits[:, i], predictions.boxes[:, i]), targets[i], object_counts))
         for i in (slice(0, 1), slice(1, 3))
     ]
     torch.testing.assert_close(sum(parts), whole)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_pictures_without_objects_have_finite_gradients(kind):
+def test_images_without_objects_have_finite_gradients(kind):
     predictions, targets = scene(kind, (0, 0), seed=1)
     logits, boxes = predictions.logits.requires_grad_(), predictions.boxes.requires_grad_()
     loss, weights = build_loss(CONFIGS[kind])
-    weights.total(loss(Predictions(logits, boxes), targets, Tally.of(targets))).backward()
+    weights.total(loss(Predictions(logits, boxes), targets, ObjectCounts.of(targets))).backward()
     assert logits.grad.isfinite().all()
     assert logits.grad.abs().sum() > 0
     assert boxes.grad is not None
@@ -80,17 +80,17 @@ def test_official_numbers_of_loss_and_class_cost():
     no_place = config.override(CONFIGS["focal"], {"loss.l1": 0.0, "loss.giou": 0.0})
     loss, _ = build_loss(no_place)
     # of the two queries the second is cheaper, so the first, whose loss is the published number, is made the only one
-    terms = loss(Predictions(logits[:, :, :1], predictions.boxes[:, :, :1]), [target], Tally((1,)))
+    terms = loss(Predictions(logits[:, :, :1], predictions.boxes[:, :, :1]), [target], ObjectCounts((1,)))
     background = loss(Predictions(logits[:, :, 1:], predictions.boxes[:, :, 1:]), [Target(
-        torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))], Tally((1,)))  # fmt: skip
+        torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))], ObjectCounts((1,)))  # fmt: skip
     torch.testing.assert_close(terms.classes + background.classes, torch.tensor([1.2732378]), atol=1e-6, rtol=0)
 
 
 def test_deep_supervision_counts_every_stage():
-    predictions, targets = scene("focal", (2, 1), seed=3, stages=3)
+    predictions, targets = scene("focal", (2, 1), seed=3, layers=3)
     logits = predictions.logits.requires_grad_()
     loss, weights = build_loss(CONFIGS["focal"])
-    terms = loss(Predictions(logits, predictions.boxes), targets, Tally.of(targets))
+    terms = loss(Predictions(logits, predictions.boxes), targets, ObjectCounts.of(targets))
     assert terms.classes.shape == (3,)
     weights.total(terms).backward()
     assert (logits.grad.abs().sum((1, 2, 3)) > 0).all()

@@ -1,6 +1,6 @@
 """The two hub checkpoints on COCO val 000000039769, to the digits of transformers' own integration tests (facts §6).
 
-Needs the checkpoints in the hub's cache or a network, and the picture: CONDETR_COCO_39769 names the JPEG.
+Needs the checkpoints in the hub's cache or a network, and the image: CONDETR_COCO_39769 names the JPEG.
 """
 
 import os
@@ -12,7 +12,7 @@ from condetr import checkpoint
 from condetr.build import build_scoring
 from condetr.detections import best
 from condetr.errors import WeightsError
-from condetr.images.prepare import Prepare, open_picture
+from condetr.images.prepare import Prepare, open_image
 
 BOUND = 2e-4  # as in those tests
 
@@ -36,18 +36,18 @@ GOLDENS = {
 
 @pytest.mark.parametrize("name", GOLDENS)
 def test_published_weights_see_the_two_cats(name, monkeypatch):
-    picture = os.environ.get("CONDETR_COCO_39769")
-    if picture is None:
-        pytest.skip("CONDETR_COCO_39769 does not name the picture 000000039769.jpg of COCO val2017")
+    image = os.environ.get("CONDETR_COCO_39769")
+    if image is None:
+        pytest.skip("CONDETR_COCO_39769 does not name the image 000000039769.jpg of COCO val2017")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     try:
         weights = checkpoint.load(name)
     except WeightsError as error:
         pytest.skip(f"no published weights here: {error}")
     logits, boxes, scores, category_ids, first = GOLDENS[name]
-    pixels = open_picture(picture)
+    pixels = open_image(image)
     with torch.no_grad():
-        predictions = weights.detector.answer(Prepare.of(weights.config.data)([pixels]))
+        predictions = weights.detector.predict(Prepare.of(weights.config.data)([pixels]))
     torch.testing.assert_close(predictions.logits[0, 0, :3, :3], torch.tensor(logits), atol=BOUND, rtol=BOUND)
     torch.testing.assert_close(predictions.boxes[0, 0, :3, :3], torch.tensor(boxes), atol=BOUND, rtol=BOUND)
     size = (pixels.shape[1], pixels.shape[0])

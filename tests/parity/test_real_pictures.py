@@ -1,5 +1,5 @@
 """From a file to detections: `Predictor`, fast form and ragged batches included, beside transformers' model with the
-same weights and pictures prepared here by hand, one at a time."""
+same weights and images prepared here by hand, one at a time."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def paths(real_data) -> list[Path]:
 def weights(paths, tmp_path_factory) -> tuple[Path, Path]:
     """A folder of ours and one of theirs with the same weights, which are untrained but answer as trained ones do:
     tokens differ from place to place, queries look at their reference points and answer differently, and in the first
-    picture 39 scores are above the bar."""
+    image 39 scores are above the bar."""
     config = override(recipe("conditional_detr_r50"), {"data.size": SIZE, "model.decoder.start": "local"})
     detector = shaken(config.model, 91)
     unused = [label for label in range(91) if label not in interchange.coco_categories().real]
@@ -52,8 +52,8 @@ def weights(paths, tmp_path_factory) -> tuple[Path, Path]:
 
 
 def prepared(path: Path) -> torch.Tensor:
-    with Image.open(path) as picture:
-        rgb = picture.convert("RGB")
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
     scale = min(SIZE / min(rgb.size), SIZE * 1333 / 800 / max(rgb.size))
     width, height = (SIZE if side == min(rgb.size) else int(side * scale) for side in rgb.size)
     values = torch.from_numpy(np.array(rgb.resize((width, height), Image.Resampling.BILINEAR))).float() / 255
@@ -62,13 +62,13 @@ def prepared(path: Path) -> torch.Tensor:
 
 @torch.no_grad()
 @pytest.mark.parametrize("batch", [1, 4])
-def test_the_same_detections_in_real_pictures(paths, weights, batch):
+def test_the_same_detections_in_real_images(paths, weights, batch):
     theirs = AutoModelForObjectDetection.from_pretrained(weights[1]).eval()
     found = Predictor.load(weights[0], "cpu")(paths, threshold=BAR, batch=batch)
     counts = []
     for path, ours in zip(paths, found):
-        with Image.open(path) as picture:
-            size = torch.tensor([*picture.size, *picture.size])
+        with Image.open(path) as image:
+            size = torch.tensor([*image.size, *image.size])
         answer = theirs(pixel_values=prepared(path))
         scores, places = answer.logits[0].sigmoid().flatten().topk(100)
         places = places[scores > BAR]

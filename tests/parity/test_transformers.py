@@ -1,8 +1,8 @@
 """Same weights, same answers as transformers' models, and the way back: what we write, transformers loads whole.
 
-The stock models let the padding of a batch leak into its pictures. So a padded batch is compared twice: with
-`padding: published`, the same arithmetic, on the whole batch; and with our exact padding, picture by picture, against
-the stock model on each picture alone.
+The stock models let the padding of a batch leak into its images. So a padded batch is compared twice: with
+`padding: published`, the same arithmetic, on the whole batch; and with our exact padding, image by image, against
+the stock model on each image alone.
 """
 
 from pathlib import Path
@@ -48,13 +48,13 @@ def agree(ours, theirs) -> None:
 @torch.no_grad()
 def test_the_same_answers(both):
     c, detector, model, folder = both
-    pictures = [torch.randn(3, 96, 128), torch.randn(3, 75, 101)]
-    images = Images.pad(pictures)
+    pixels = [torch.randn(3, 96, 128), torch.randn(3, 75, 101)]
+    images = Images.pad(pixels)
     theirs = model(pixel_values=images.pixels, pixel_mask=(~images.padding).long())
     agree(published_padding(c, folder)(images), theirs)
     together = detector(images)
-    for i, picture in enumerate(pictures):
-        alone = Images.pad([picture])
+    for i, one in enumerate(pixels):
+        alone = Images.pad([one])
         theirs = model(pixel_values=alone.pixels, pixel_mask=(~alone.padding).long())
         assert (together.logits[-1, i] - theirs.logits[0]).abs().max() <= 1e-4
         assert (together.boxes[-1, i] - theirs.pred_boxes[0]).abs().max() <= 1e-5

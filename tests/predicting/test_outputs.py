@@ -15,7 +15,7 @@ from condetr.detections import Detections
 from condetr.errors import CondetrError
 from condetr.predicting.outputs import Outputs, formats_of, plain, table
 from condetr.predicting.sources import Found
-from condetr.predicting.writers import FIRST_NUMBER, Coco, Csv, JsonLines, Pictures
+from condetr.predicting.writers import FIRST_NUMBER, Coco, Csv, DrawnImages, JsonLines
 from condetr.types import Categories
 
 CATEGORIES = Categories((1, 5, 9), ("cat", None, "=dog"))
@@ -55,7 +55,7 @@ def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detect
     with Coco.open(results, images, CATEGORIES) as coco:
         for name, answer in run:
             for writer in (*writers, coco):
-                writer.answer(found(name, "x"), answer)
+                writer.write(found(name, "x"), answer)
 
     read = [json.loads(line) for line in lines.getvalue().splitlines()]
     rows = list(csv.DictReader(io.StringIO(cells.getvalue(), newline="")))
@@ -84,7 +84,7 @@ def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detect
 
 def test_a_spreadsheet_gets_no_formula() -> None:
     cells = io.StringIO()
-    Csv(cells).answer(found('=HYPERLINK("http://x")', "a"), TWO)
+    Csv(cells).write(found('=HYPERLINK("http://x")', "a"), TWO)
     for row in csv.reader(io.StringIO(cells.getvalue())):
         assert not any(cell.startswith(("=", "+", "@")) for cell in row)
     assert "'=dog" in cells.getvalue()
@@ -94,41 +94,41 @@ def test_coco_image_ids_are_the_numbers_of_the_files_else_running() -> None:
     images = io.StringIO()
     with Coco.open(io.StringIO(), images, CATEGORIES) as coco:
         for name in ("a/000000039769.jpg", "garden.jpg", "b/39769.jpg", "7.png", str(FIRST_NUMBER) + ".jpg", "²٣.jpg"):
-            coco.answer(found(name), TWO)
+            coco.write(found(name), TWO)
     ids = [image["id"] for image in json.loads(images.getvalue())["images"]]
     assert ids == [39769, FIRST_NUMBER, FIRST_NUMBER + 1, 7, FIRST_NUMBER + 2, FIRST_NUMBER + 3]
 
 
-def test_pictures_keep_their_names_apart_and_inside(tmp_path: Path) -> None:
-    writer = Pictures(tmp_path / "pictures")
+def test_images_keep_their_names_apart_and_inside(tmp_path: Path) -> None:
+    writer = DrawnImages(tmp_path / "images")
     below = ["a/x.jpg", "b/x.jpg", "x.jpg", "X.JPG", "x.jpg", "x.tif", "x.tif", "../../evil.jpg", "c:\\d?.png",
              ".hidden.png", "a" * 300 + ".jpg", "ä ß#.jpg", "line\nbreak.jpg", "\udcff.jpg"]  # fmt: skip
     for name in below:
-        writer.answer(found(name), TWO)
+        writer.write(found(name), TWO)
     written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert len(written) == len(below)
     expected = {"x.jpg", "a/x.jpg", "b/x.jpg", "X-2.JPG", "x-3.jpg", "x.tif.jpg", "x.tif-2.jpg", "ä ß#.jpg"}
-    assert {f"pictures/{name}" for name in expected} <= set(written)
-    assert all(name.startswith("pictures/") for name in written)
+    assert {f"images/{name}" for name in expected} <= set(written)
+    assert all(name.startswith("images/") for name in written)
     assert len({name.casefold() for name in written}) == len(below)
     for name in written:
         assert Image.open(tmp_path / name).size == (8, 6)
 
 
-def test_a_picture_is_never_drawn_over_itself(tmp_path: Path) -> None:
-    own = tmp_path / "pictures" / "x.png"
+def test_an_image_is_never_drawn_over_itself(tmp_path: Path) -> None:
+    own = tmp_path / "images" / "x.png"
     own.parent.mkdir()
     own.write_bytes(PNG.getvalue())
-    Pictures(tmp_path / "pictures").answer(Found("x.png", own, PurePosixPath("x.png")), TWO)
+    DrawnImages(tmp_path / "images").write(Found("x.png", own, PurePosixPath("x.png")), TWO)
     assert own.read_bytes() == PNG.getvalue()
-    assert (tmp_path / "pictures" / "x-2.png").exists()
+    assert (tmp_path / "images" / "x-2.png").exists()
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, CondetrError])
 def test_what_was_written_is_kept_however_a_run_ends(tmp_path: Path, end: type[BaseException]) -> None:
     def run() -> None:
-        with Outputs.open(tmp_path, ("pictures", "coco", "jsonl", "csv"), CATEGORIES) as outputs:
-            outputs.answer(found("a.png"), TWO)
+        with Outputs.open(tmp_path, ("images", "coco", "jsonl", "csv"), CATEGORIES) as outputs:
+            outputs.write(found("a.png"), TWO)
             outputs.refuse("b.png", "no such file")
             raise end
 
@@ -139,7 +139,7 @@ def test_what_was_written_is_kept_however_a_run_ends(tmp_path: Path, end: type[B
     lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert lines[1] == {"file": "b.png", "error": "no such file"}
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 3
-    assert (tmp_path / "pictures/a.png").exists()
+    assert (tmp_path / "images/a.png").exists()
     assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".")]
 
 
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with (
         pytest.raises(CondetrError, match="cannot be written"),
-        Outputs.open(tmp_path / "file" / "out", ("pictures",), CATEGORIES),
+        Outputs.open(tmp_path / "file" / "out", ("images",), CATEGORIES),
     ):
         pass
 
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None
 def test_formats() -> None:
     assert formats_of("coco, CSV") == ("coco", "csv")
     for wrong in ("xml", "", "coco,xml"):
-        with pytest.raises(CondetrError, match=r"no such format\. There are pictures, coco, jsonl, csv"):
+        with pytest.raises(CondetrError, match=r"no such format\. There are images, coco, jsonl, csv"):
             formats_of(wrong)
 
 

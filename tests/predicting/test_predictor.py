@@ -1,4 +1,4 @@
-"""The predictor: alone or in a batch, in order, bounded, and one bad picture harms no other."""
+"""The predictor: alone or in a batch, in order, bounded, and one bad image harms no other."""
 
 import io
 import json
@@ -15,14 +15,14 @@ from PIL import Image
 from condetr.checkpoint import Weights, save
 from condetr.config import Config, Data
 from condetr.detections import Detections
-from condetr.errors import CondetrError, PictureError
+from condetr.errors import CondetrError, ImageError
 from condetr.predicting.predictor import Predictor, _Scaled, _similar
 from condetr.types import Categories
 from tests.tiny import TINY, TINY_DETR, shaken
 
 CATEGORIES = Categories((1, 3, 4), ("cat", None, "dog"))
 SHAPES = [(40, 60), (60, 40), (50, 50), (40, 61), (30, 90), (90, 30), (64, 64)]
-PICTURES = [np.random.default_rng(i).integers(0, 256, (*shape, 3), dtype=np.uint8) for i, shape in enumerate(SHAPES)]
+IMAGES = [np.random.default_rng(i).integers(0, 256, (*shape, 3), dtype=np.uint8) for i, shape in enumerate(SHAPES)]
 
 
 @pytest.fixture(scope="module", params=[TINY, TINY_DETR], ids=["conditional", "detr"])
@@ -40,14 +40,14 @@ def same(a: Detections, b: Detections) -> None:
 
 
 def test_the_answer_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> None:
-    together = predictor(PICTURES, threshold=0.0, batch=7)
+    together = predictor(IMAGES, threshold=0.0, batch=7)
     assert [answer.size for answer in together] == [(w, h) for h, w in SHAPES]
-    for picture, answer in zip(PICTURES, together):
-        same(predictor(picture, threshold=0.0)[0], answer)
+    for image, answer in zip(IMAGES, together):
+        same(predictor(image, threshold=0.0)[0], answer)
 
 
-def test_paths_images_and_arrays_are_the_same_picture(predictor: Predictor, tmp_path: Path) -> None:
-    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     sources = [
         tmp_path / "a.png",
@@ -58,14 +58,14 @@ def test_paths_images_and_arrays_are_the_same_picture(predictor: Predictor, tmp_
     ]
     answers = predictor(sources, threshold=0.0)
     for answer in answers + predictor(sources[0], threshold=0.0):
-        same(answer, predictor(PICTURES[0], threshold=0.0)[0])
+        same(answer, predictor(IMAGES[0], threshold=0.0)[0])
 
 
-def test_boxes_are_pixels_of_the_picture_and_gaps_never_answer(predictor: Predictor) -> None:
-    (answer,) = predictor(PICTURES[4], threshold=0.0)
+def test_boxes_are_pixels_of_the_image_and_gaps_never_answer(predictor: Predictor) -> None:
+    (answer,) = predictor(IMAGES[4], threshold=0.0)
     assert set(answer.names) <= {"cat", "dog"}
     assert len(answer)
-    images = predictor.prepare([PICTURES[4]])
+    images = predictor.prepare([IMAGES[4]])
     with torch.inference_mode():
         relative = predictor.detector(images).boxes[-1, 0]
     centre = relative[answer.queries, :2].numpy() * [90, 30]
@@ -73,30 +73,30 @@ def test_boxes_are_pixels_of_the_picture_and_gaps_never_answer(predictor: Predic
 
 
 def test_thresholds(predictor: Predictor) -> None:
-    everything = predictor(PICTURES[0], threshold=0.0)[0]
+    everything = predictor(IMAGES[0], threshold=0.0)[0]
     middle = float(np.median(everything.scores))
-    some = predictor(PICTURES[0], threshold=middle)[0]
+    some = predictor(IMAGES[0], threshold=middle)[0]
     assert 0 < len(some) < len(everything)
     assert some.scores.min() >= middle
-    same(predictor(PICTURES[0], threshold="best")[0], everything.above((0.2, 0.5, 0.3)))
+    same(predictor(IMAGES[0], threshold="best")[0], everything.above((0.2, 0.5, 0.3)))
     for wrong in (1.5, -0.1, float("nan")):
         with pytest.raises(CondetrError, match="between 0 and 1"):
-            predictor(PICTURES[0], threshold=wrong)
+            predictor(IMAGES[0], threshold=wrong)
 
 
 def test_best_needs_weights_that_know_it(predictor: Predictor) -> None:
     bare = Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None))
     with pytest.raises(CondetrError, match="carry none"):
-        bare(PICTURES[0], threshold="best")
+        bare(IMAGES[0], threshold="best")
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_stream_answers_all_in_order_whatever_is_broken(predictor: Predictor, batch: int) -> None:
-    sources: list = [*PICTURES, b"junk", Path("missing.png"), *PICTURES, b""]
+    sources: list = [*IMAGES, b"junk", Path("missing.png"), *IMAGES, b""]
     answers = list(predictor.stream(sources, 0.0, batch))
     assert [source is expected for (source, _), expected in zip(answers, sources)] == [True] * len(sources)
     for source, answer in answers:
-        assert isinstance(answer, PictureError) == (not isinstance(source, np.ndarray))
+        assert isinstance(answer, ImageError) == (not isinstance(source, np.ndarray))
         if isinstance(answer, Detections):
             assert answer.size == (source.shape[1], source.shape[0])
 
@@ -109,7 +109,7 @@ def test_a_stream_may_never_end_and_reads_little_ahead(predictor: Predictor, bat
         nonlocal asked
         while True:
             asked += 1
-            yield PICTURES[asked % len(PICTURES)]
+            yield IMAGES[asked % len(IMAGES)]
 
     stream = predictor.stream(endless(), 0.0, batch)
     for answered in range(1, 12):
@@ -129,7 +129,7 @@ def test_batches_hold_what_is_similar() -> None:
 
 
 def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = predictor([PICTURES[0]] * 4, threshold=0.0)
+    expected = predictor([IMAGES[0]] * 4, threshold=0.0)
     detect, sizes = Predictor.detect, []
 
     def small_device(self: Predictor, images: object, of: list) -> list[Detections]:
@@ -139,23 +139,23 @@ def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytes
         return detect(self, images, of)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "detect", small_device)
-    for answer, wanted in zip(predictor([PICTURES[0]] * 4, threshold=0.0), expected):
+    for answer, wanted in zip(predictor([IMAGES[0]] * 4, threshold=0.0), expected):
         same(answer, wanted)
     assert sizes == [4, 2, 1, 1, 2, 1, 1]
 
 
-def test_the_first_bad_picture_is_named(predictor: Predictor) -> None:
-    with pytest.raises(PictureError, match=r"nowhere\.png: no such file"):
-        predictor([PICTURES[0], "nowhere.png"])
-    with pytest.raises(PictureError, match="picture 1: expected uint8"):
-        predictor([PICTURES[0], PICTURES[0] / 255])
+def test_the_first_bad_image_is_named(predictor: Predictor) -> None:
+    with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+        predictor([IMAGES[0], "nowhere.png"])
+    with pytest.raises(ImageError, match="image 1: expected uint8"):
+        predictor([IMAGES[0], IMAGES[0] / 255])
 
 
 def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, tmp_path: Path) -> None:
     save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, (0.2, 0.5, 0.3)), "a card")
     loaded = Predictor.load(tmp_path / "w", device="cpu")
     assert not loaded.detector.training
-    same(loaded(PICTURES[2], threshold=0.0)[0], predictor(PICTURES[2], threshold=0.0)[0])
+    same(loaded(IMAGES[2], threshold=0.0)[0], predictor(IMAGES[2], threshold=0.0)[0])
     (tmp_path / "old.pth").touch()
     with pytest.raises(CondetrError, match="condetr convert"):
         Predictor.load(tmp_path / "old.pth")
@@ -167,7 +167,7 @@ def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, t
 def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
     weights = Weights(predictor.detector, predictor.config, CATEGORIES, None)
     plain = Predictor(weights, fast=False)
-    for ours, theirs in zip(predictor(PICTURES, threshold=0.0), plain(PICTURES, threshold=0.0)):
+    for ours, theirs in zip(predictor(IMAGES, threshold=0.0), plain(IMAGES, threshold=0.0)):
         same(ours, theirs)
     with pytest.raises(CondetrError, match="fp32"):
         Predictor(weights, precision="bf16", fast=False)
@@ -185,13 +185,13 @@ def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch:
 def test_the_compiled_detector_answers_the_same(predictor: Predictor, tmp_path: Path) -> None:
     """In a process of its own: the compiler cannot look through the shape checks that hold in this one."""
     save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, None), "card")
-    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
-    Image.fromarray(PICTURES[1]).save(tmp_path / "b.png")
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    Image.fromarray(IMAGES[1]).save(tmp_path / "b.png")
     command = [sys.executable, "-m", "condetr.cli", "predict", str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     options = ["--weights", str(tmp_path / "w"), "--device", "cpu", "--threshold", "0", "--format", "jsonl"]
     subprocess.run([*command, *options, "--compile", "--out", str(tmp_path / "out")], check=True, timeout=900)
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
-    expected = predictor(PICTURES[:2], threshold=0.0)
+    expected = predictor(IMAGES[:2], threshold=0.0)
     assert len(lines) == 2
     for line, answer in zip(lines, expected):
         scores = [found["score"] for found in line["detections"]]

@@ -1,4 +1,4 @@
-"""What a user points at becomes single pictures, in order, or a line that says why not."""
+"""What a user points at becomes single images, in order, or a line that says why not."""
 
 import io
 import os
@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from condetr.errors import PictureError
+from condetr.errors import ImageError
 from condetr.predicting import sources
 from condetr.predicting.sources import Found, Missed, find
 
 
-def png(colour: int = 0) -> bytes:
+def png(color: int = 0) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (4, 3), (colour, 0, 0)).save(file, "PNG")
+    Image.new("RGB", (4, 3), (color, 0, 0)).save(file, "PNG")
     return file.getvalue()
 
 
@@ -47,13 +47,13 @@ def tree(tmp_path: Path) -> Path:
 
 def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path) -> None:
     found = list(find([str(tree)], io.BytesIO(), apart=tree / "out"))
-    pictures = [one for one in found if isinstance(one, Found)]
-    assert [one.name for one in pictures] == [
+    images = [one for one in found if isinstance(one, Found)]
+    assert [one.name for one in images] == [
         str(tree / name) for name in ("a.JPG", "b.png", "x.heic", "sub/c.webp", "sub/no suffix")
     ]
-    assert [str(one.below) for one in pictures][-2:] == [f"{tree.name}/sub/c.webp", f"{tree.name}/sub/no suffix"]
+    assert [str(one.below) for one in images][-2:] == [f"{tree.name}/sub/c.webp", f"{tree.name}/sub/no suffix"]
     (missed,) = (one for one in found if isinstance(one, Missed))
-    assert (missed.reason, missed.refused) == ("passed over what is no picture: notes.txt", False)
+    assert (missed.reason, missed.refused) == ("passed over what is no image: notes.txt", False)
 
 
 def test_files_are_taken_by_their_word_whatever_their_name(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_words_that_lead_nowhere(word: str, reason: str) -> None:
     assert missed.reason.startswith(reason)
 
 
-def test_folders_without_pictures_and_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert listed(str(tmp_path)) == [(str(tmp_path), "a folder without pictures")]
+def test_folders_without_images_and_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listed(str(tmp_path)) == [(str(tmp_path), "a folder without images")]
 
     def locked(path: Path, onerror: object) -> Iterator[tuple]:
         onerror(PermissionError(13, "Permission denied", str(path)))  # type: ignore[operator]
@@ -97,7 +97,7 @@ def test_folders_without_pictures_and_without_permission(tmp_path: Path, monkeyp
     assert listed(str(tmp_path)) == [(str(tmp_path), "cannot be listed (Permission denied)")]
 
 
-def test_standard_input_is_a_picture_or_a_list(tree: Path) -> None:
+def test_standard_input_is_an_image_or_a_list(tree: Path) -> None:
     (found,) = find(["-"], io.BytesIO(png(7)), Path("out"))
     assert isinstance(found, Found)
     assert found.read()[0, 0, 0] == 7
@@ -124,7 +124,7 @@ class Web(BaseHTTPRequestHandler):
             "/page": (200, {}, b"<html>"),
             "/to-file": (302, {"Location": "file:///etc/passwd"}, b""),
             "/to-ftp": (302, {"Location": "ftp://127.0.0.1/a.png"}, b""),
-            "/to-picture": (302, {"Location": "/a%20b.png"}, b""),
+            "/to-image": (302, {"Location": "/a%20b.png"}, b""),
             "/short": (200, {"Content-Length": "1000"}, png()[:20]),
             "/huge": (200, {}, b"\xff\xd8\xff" + b"0" * 5000),
         }.get(self.path, (404, {}, b""))
@@ -148,7 +148,7 @@ def web() -> Iterator[str]:
 
 
 def test_addresses_are_fetched(web: str) -> None:
-    for address in (f"{web}/a%20b.png", f"{web}/a b.png", f"{web}/to-picture"):
+    for address in (f"{web}/a%20b.png", f"{web}/a b.png", f"{web}/to-image"):
         (found,) = find([address], io.BytesIO(), Path("out"))
         assert isinstance(found, Found)
         assert found.read()[0, 0, 0] == 9
@@ -160,7 +160,7 @@ def test_addresses_are_fetched(web: str) -> None:
     ("path", "reason"),
     [
         ("/missing", "404"),
-        ("/page", "not a picture"),
+        ("/page", "not an image"),
         ("/to-file", "not allowed"),
         ("/to-ftp", "redirects to ftp"),
         ("/short", "cut short|IncompleteRead"),
@@ -171,7 +171,7 @@ def test_addresses_that_fail(web: str, path: str, reason: str, monkeypatch: pyte
     monkeypatch.setattr(sources, "MOST_BYTES", 4000)
     (found,) = find([web + path], io.BytesIO(), Path("out"))
     assert isinstance(found, Found)
-    with pytest.raises(PictureError, match=reason) as error:
+    with pytest.raises(ImageError, match=reason) as error:
         found.read()
     assert "\n" not in str(error.value)
 
@@ -182,11 +182,11 @@ def test_addresses_that_fail(web: str, path: str, reason: str, monkeypatch: pyte
 def test_addresses_of_nobody(address: str) -> None:
     for found in find([address], io.BytesIO(), Path("out")):
         if isinstance(found, Found):
-            with pytest.raises(PictureError, match="cannot be fetched"):
+            with pytest.raises(ImageError, match="cannot be fetched"):
                 found.read()
 
 
-def test_a_picture_reads_as_an_array(tree: Path) -> None:
+def test_an_image_reads_as_an_array(tree: Path) -> None:
     (found,) = find([str(tree / "b.png")], io.BytesIO(), Path("out"))
     assert isinstance(found, Found)
     np.testing.assert_array_equal(found.read(), np.zeros((3, 4, 3), np.uint8))

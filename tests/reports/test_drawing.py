@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from condetr.detections import Detections
 from condetr.reports import drawing as drawing
-from condetr.reports.colors import COLOURS, colour_of, ink_on
+from condetr.reports.colors import COLORS, color_of, ink_on
 from condetr.reports.drawing import draw, draw_boxes
 from condetr.types import Categories
 
@@ -15,9 +15,9 @@ GREY = np.full((240, 320, 3), 128, np.uint8)
 BOX = np.array([[40.0, 60, 200, 180]])
 
 
-def test_a_box_is_drawn_in_its_colour_and_nothing_else_is_touched() -> None:
+def test_a_box_is_drawn_in_its_color_and_nothing_else_is_touched() -> None:
     drawn = draw_boxes(GREY, BOX, [""], np.array([3]))
-    assert drawn[120, 40].tolist() == list(colour_of(3))
+    assert drawn[120, 40].tolist() == list(color_of(3))
     assert (drawn[80:160, 60:180] == 128).all()
     assert (drawn[:50] == 128).all()
     assert (GREY == 128).all()
@@ -32,9 +32,9 @@ def test_a_caption_makes_a_tab_above_its_box() -> None:
 
 def test_dashes_leave_gaps() -> None:
     whole, dashed = (draw_boxes(GREY, BOX, [""], np.array([0]), dashed=d) for d in (False, True))
-    coloured = [(d[120 - 50 : 120 + 50, 40] == colour_of(0)).all(-1) for d in (whole, dashed)]
-    assert coloured[0].all()
-    assert 0.3 < coloured[1].mean() < 0.9
+    colored = [(d[120 - 50 : 120 + 50, 40] == color_of(0)).all(-1) for d in (whole, dashed)]
+    assert colored[0].all()
+    assert 0.3 < colored[1].mean() < 0.9
 
 
 def test_names_do_not_hide_each_other_where_there_is_room() -> None:
@@ -53,14 +53,14 @@ boxes_anywhere = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(boxes_anywhere, st.integers(1, 200), st.integers(1, 200), st.text(max_size=30), st.booleans())
-def test_any_boxes_on_any_picture(
+def test_any_boxes_on_any_image(
     boxes: list[tuple[float, ...]], width: int, height: int, caption: str, dashed: bool
 ) -> None:
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     labels = np.arange(len(boxes)) * 50
     array = np.array(boxes, np.float32).reshape(-1, 4)
-    drawn = draw_boxes(picture, array, [caption] * len(boxes), labels, dashed)
-    assert (drawn.shape, drawn.dtype) == (picture.shape, np.uint8)
+    drawn = draw_boxes(image, array, [caption] * len(boxes), labels, dashed)
+    assert (drawn.shape, drawn.dtype) == (image.shape, np.uint8)
     for tab, *_ in drawing._place(
         [(i, box) for i, one in enumerate(array.tolist()) if (box := drawing._visible(one, width, height))],
         ["class 0.50"] * len(boxes),
@@ -76,10 +76,10 @@ def test_any_boxes_on_any_picture(
 @pytest.mark.parametrize("size", [(16, 16), (640, 480), (8000, 6000)])
 def test_from_icons_to_posters(size: tuple[int, int]) -> None:
     width, height = size
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     box = np.array([[0.2 * width, 0.2 * height, 0.7 * width, 0.7 * height]])
-    drawn = draw_boxes(picture, box, ["cat 0.5"], np.array([0]))
-    line = (drawn[height // 2, : width // 4] == colour_of(0)).all(-1).sum()
+    drawn = draw_boxes(image, box, ["cat 0.5"], np.array([0]))
+    line = (drawn[height // 2, : width // 4] == color_of(0)).all(-1).sum()
     assert abs(line - max(1, 0.0044 * (width + height) / 2)) <= 2
 
 
@@ -90,7 +90,7 @@ def test_boxes_that_are_no_numbers_or_outside_are_left_out() -> None:
 
 def test_draw_names_and_scores_every_detection(monkeypatch: pytest.MonkeyPatch) -> None:
     captions = []
-    monkeypatch.setattr(drawing, "_tab", lambda canvas, tab, caption, colour, size: captions.append(caption))
+    monkeypatch.setattr(drawing, "_tab", lambda canvas, tab, caption, color, size: captions.append(caption))
     detections = Detections(
         boxes=np.array([[10, 90, 90, 200], [150, 90, 260, 200]], np.float32),
         scores=np.array([0.912, 0.5], np.float32),
@@ -103,17 +103,17 @@ def test_draw_names_and_scores_every_detection(monkeypatch: pytest.MonkeyPatch) 
     assert sorted(captions) == ["cat 0.50", "dog 0.91"]
 
 
-def test_colours_are_apart_and_their_ink_is_readable() -> None:
-    colours = np.array([colour_of(label) for label in range(COLOURS)], float)
-    distance = np.linalg.norm(colours[:, None] - colours[None], axis=-1) + 1e9 * np.eye(COLOURS)
+def test_colors_are_apart_and_their_ink_is_readable() -> None:
+    colors = np.array([color_of(label) for label in range(COLORS)], float)
+    distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1) + 1e9 * np.eye(COLORS)
     assert distance[:20, :20].min() > 40
     assert distance.min() > 8
-    assert colour_of(COLOURS + 5) == colour_of(5)
+    assert color_of(COLORS + 5) == color_of(5)
 
-    def luminance(colour: tuple[int, int, int]) -> float:
-        c = np.array(colour) / 255
+    def luminance(color: tuple[int, int, int]) -> float:
+        c = np.array(color) / 255
         return float(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
 
-    for label in range(COLOURS):
-        low, high = sorted((luminance(colour_of(label)), luminance(ink_on(colour_of(label)))))
+    for label in range(COLORS):
+        low, high = sorted((luminance(color_of(label)), luminance(ink_on(color_of(label)))))
         assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2.2, level AA

@@ -55,7 +55,7 @@ def everything(text: str) -> Page:
     plot.set_title(text)
     plot.legend()
     page.figure(figure, text)
-    page.picture(np.zeros((4, 6, 3), np.uint8), text)
+    page.image(np.zeros((4, 6, 3), np.uint8), text)
     page.gallery([(np.full((300, 400, 3), 200, np.uint8), text)])
     page.data("numbers", {"name": text, "values": [1.0, float("nan")]})
     page.script("console.log('</script>')")

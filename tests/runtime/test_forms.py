@@ -58,7 +58,7 @@ def test_the_inference_form_answers_as_the_detector(name: str):
     form = InferenceForm(detector, torch.float32)
     for images in (some_images((70, 101)), some_images((70, 101), (96, 40), (33, 90))):
         with torch.inference_mode():
-            assert_same(form.answer(images), detector.answer(images))
+            assert_same(form.run(images), detector.predict(images))
 
 
 def test_the_inference_form_leaves_the_detector_alone():
@@ -76,12 +76,12 @@ def test_the_inference_form_leaves_the_detector_alone():
 def test_folded_for_good_it_answers_the_same_and_its_form_has_no_convolution_of_its_own(name: str):
     detector, images = shaken(VARIANTS[name], classes=5), some_images((70, 101), (33, 90))
     with torch.inference_mode():
-        before = detector.answer(images)
+        before = detector.predict(images)
     fold(detector)
     form = InferenceForm(detector, torch.float32)
     with torch.inference_mode():
-        assert_same(detector.answer(images), before)
-        assert_same(form.answer(images), before)
+        assert_same(detector.predict(images), before)
+        assert_same(form.run(images), before)
     own = {tensor.data_ptr() for tensor in detector.state_dict().values()}
     convolutions = [part for part in form.modules() if isinstance(part, Convolution)]
     assert all(part.weight.data_ptr() in own for part in convolutions)
@@ -91,10 +91,10 @@ def test_folded_for_good_it_answers_the_same_and_its_form_has_no_convolution_of_
             assert (norm.affine()[0] == 1).all()
 
 
-def test_the_pictures_it_was_given_are_as_they_were():
+def test_the_images_it_was_given_are_as_they_were():
     images = some_images((64, 64), (40, 64))
     before = images.pixels.clone()
-    InferenceForm(shaken(TINY, classes=5), torch.float32).answer(images)
+    InferenceForm(shaken(TINY, classes=5), torch.float32).run(images)
     torch.testing.assert_close(images.pixels, before, rtol=0, atol=0)
 
 
@@ -102,12 +102,12 @@ def test_without_fused_kernels_the_answer_is_the_same(monkeypatch: pytest.Monkey
     detector, images = shaken(VARIANTS["DC5"], classes=5), some_images((70, 101), (96, 40))
     monkeypatch.setattr("condetr.cpu.kernels.FUSED", False)
     with torch.inference_mode():
-        assert_same(InferenceForm(detector, torch.float32).answer(images), detector.answer(images))
+        assert_same(InferenceForm(detector, torch.float32).run(images), detector.predict(images))
 
 
 def test_bfloat16_is_near():
     detector, images = shaken(TINY, classes=5), some_images((70, 101))
-    found, exact = InferenceForm(detector, torch.bfloat16).answer(images), detector.answer(images)
+    found, exact = InferenceForm(detector, torch.bfloat16).run(images), detector.predict(images)
     assert found.logits.dtype == found.boxes.dtype == torch.float32
     assert 0 < (found.boxes - exact.boxes).abs().max() < 0.05
     assert 0 < (found.logits - exact.logits).abs().max() < 0.3

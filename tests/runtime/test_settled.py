@@ -19,13 +19,13 @@ def some_images(*sizes: tuple[int, int]) -> Images:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("sizes", [((70, 101),), ((70, 101), (70, 101)), ((70, 101), (96, 40), (33, 90))])
 def test_it_answers_as_the_plain_one(form: str, sizes: tuple[tuple[int, int], ...]):
-    """One picture, a batch without padding, and a ragged one, which the inference form looks at whole on a GPU."""
+    """One image, a batch without padding, and a ragged one, which the inference form looks at whole on a GPU."""
     model = config.Model(**(TINY.model_dump() | {"decoder": {"kind": "conditional", "spatial_query": form}}))
     detector, images = shaken(model, classes=5).double(), some_images(*sizes)
     images = Images(images.pixels.double(), images.padding, images.ragged)
     assert isinstance(detector.decoder, ConditionalDecoder)
     with torch.no_grad():
-        found, expected = settle(detector).answer(images), detector.answer(images)
+        found, expected = settle(detector).predict(images), detector.predict(images)
     # the embedding of points is float32 in both; all else is not
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-6, rtol=0)
     torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-6, rtol=0)
@@ -36,8 +36,8 @@ def test_what_is_settled_does_not_depend_on_dropout():
     detector = shaken(config.Model(**(TINY.model_dump() | {"dropout": 0.5})), classes=5)
     images = some_images((70, 101))
     with torch.no_grad():
-        expected = detector.answer(images)
-        found = settle(detector.train()).eval().answer(images)
+        expected = detector.predict(images)
+        found = settle(detector.train()).eval().predict(images)
     torch.testing.assert_close(found.boxes, expected.boxes, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=0)
 

@@ -1,4 +1,4 @@
-"""Pictures are taken as large as the model needs to see what is in them, unless somebody says how large."""
+"""Images are taken as large as the model needs to see what is in them, unless somebody says how large."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def near(tmp_path_factory) -> DataSet:
 
 
 def seen_from(dataset: DataSet, side: int) -> DataSet:
-    """The same objects in pictures of so many pixels."""
+    """The same objects in images of so many pixels."""
     samples = [replace(s, truth=replace(s.truth, size=(side, side))) for s in dataset.split("train")]
     return replace(dataset, splits={**dataset.splits, "train": Split("train", tuple(samples))})
 
@@ -33,7 +33,7 @@ def config(size: int, enlarge: float) -> Config:
     return override(made, {"data.size": size, "data.enlarge": enlarge})
 
 
-def test_pictures_are_enlarged_until_half_of_the_objects_are_as_long_as_asked(near):
+def test_images_are_enlarged_until_half_of_the_objects_are_as_long_as_asked(near):
     objects = typical_side(near, config(48, 0.0).data)  # in their own pixels
     side = round(64 * objects / 6)  # where objects are 6 pixels at size 64
     far = seen_from(near, side)
@@ -41,7 +41,7 @@ def test_pictures_are_enlarged_until_half_of_the_objects_are_as_long_as_asked(ne
     assert grown == override(grown, {"data.size": 128})  # 64 · 10 / 6 = 107, in steps of 32; and nothing is left to do
     assert typical_side(far, config(128, 0.0).data) > 1.25 * STRIDE > typical_side(far, config(64, 0.0).data)
     (note,) = notes(config(64, 1.25), grown, far)
-    assert "pictures are taken at 128, about 4.0 times the work; --size 64" in note
+    assert "images are taken at 128, about 4.0 times the work; --size 64" in note
 
 
 def test_never_more_than_twice_and_then_a_person_is_told_what_would_do(near):
@@ -49,7 +49,7 @@ def test_never_more_than_twice_and_then_a_person_is_told_what_would_do(near):
     grown = sized(config(64, 1.25), far)
     assert grown.data.size == 128
     chosen, missing = notes(config(64, 1.25), grown, far)
-    assert "pictures are taken at 128" in chosen
+    assert "images are taken at 128" in chosen
     assert f"the model sees {STRIDE} at a time: --size" in missing
 
 

@@ -188,10 +188,10 @@ def test_two_processes_give_the_same_weights_and_scores(root, dataset, tmp_path)
 def test_an_error_in_one_process_ends_all(root, tmp_path):
     done = launched(2, root, tmp_path / "run", "--fail-in", "1")
     assert done.returncode != 0
-    assert "step 2: the classes of stage 1 is no number (pictures train" in done.stderr
+    assert "step 2: the classes of layer 1 is no number (images train" in done.stderr
 
 
-def test_a_loss_that_is_no_number_names_its_term_and_pictures(dataset, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_names_its_term_and_images(dataset, tmp_path, monkeypatch):
     step, before = Loop.step, {}
 
     def poisoned(self, parts, rate, number, stop):
@@ -201,7 +201,7 @@ def test_a_loss_that_is_no_number_names_its_term_and_pictures(dataset, tmp_path,
         return step(self, parts, rate, number, stop)
 
     monkeypatch.setattr(Loop, "step", poisoned)
-    with pytest.raises(LossError, match=r"step 3: the l1 of stage 1 is no number \(pictures train\d+.png, ") as caught:
+    with pytest.raises(LossError, match=r"step 3: the l1 of layer 1 is no number \(images train\d+.png, ") as caught:
         train(dataset, tmp_path / "run", settings(train__ema=0.0))
     assert "\n" not in str(caught.value)
     for name, tensor in weights(tmp_path / "run").items():
@@ -214,7 +214,7 @@ def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):
     assert result.best_epoch == 0
 
 
-def test_two_pictures_are_learnt_by_heart(tmp_path):
+def test_two_images_are_learnt_by_heart(tmp_path):
     root = generated.write(tmp_path / "two", {"train": 2, "valid": 2})
     (root / "valid" / "_annotations.coco.json").write_text(
         (root / "train" / "_annotations.coco.json").read_text().replace("train", "valid")
@@ -272,7 +272,7 @@ def test_a_run_whose_size_was_chosen_from_the_data_goes_on_with_the_words_it_beg
     asked = override(base, {"data.enlarge": 16.0})
     told = []
     train(dataset, tmp_path / "run", asked, progress=told.append)
-    assert any(isinstance(event, Told) and "pictures are taken at" in event.line for event in told)
+    assert any(isinstance(event, Told) and "images are taken at" in event.line for event in told)
     saved = RunFolder(tmp_path / "run").saved_config()
     assert (saved.data.size, saved.data.enlarge) == (2 * base.data.size, 0.0)  # twice is the most
     for again in (None, saved, asked, override(saved, {"data.enlarge": 16.0})):

@@ -9,14 +9,14 @@ from typing import Any
 import typer
 
 from ..errors import CondetrError
+from .images import explain, predict
 from .judging import doctor, evaluate
 from .learning import compare, train
 from .making import convert, demo, digits, recipes
-from .pictures import explain, predict
 
 app = typer.Typer(
     name="condetr",
-    help="Conditional DETR: train it on your pictures, run it, and see what it looks at.",
+    help="Conditional DETR: train it on your images, run it, and see what it looks at.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

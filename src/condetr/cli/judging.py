@@ -20,7 +20,7 @@ def evaluate(
         "evaluation"
     ),
     device: Device = None,
-    batch: Annotated[int, typer.Option(min=1, help="pictures at a time")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="images at a time")] = 8,
     json_: Annotated[bool, typer.Option("--json", help="print all numbers as JSON")] = False,
     detections: Annotated[Path | None, typer.Option(help="evaluate a COCO results file in place of weights")] = None,
     save_thresholds: Annotated[
@@ -70,7 +70,7 @@ def doctor(
     out: Annotated[Path | None, typer.Option(help="a folder for doctor.html and doctor.json")] = None,
     json_: Annotated[bool, typer.Option("--json", help="print JSON for machines instead of tables")] = False,
     queries: Annotated[int | None, typer.Option(min=1, help="how many objects the model can answer")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="read the pictures' headers only")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="read the images' headers only")] = False,
 ) -> None:
     """Look a data set over: counts, and every defect with its place and what training does about it.
 
@@ -84,7 +84,7 @@ def doctor(
 
     if out is not None:
         check_writable(out)
-    with bar("looking at the pictures", Console(stderr=True)) as count:
+    with bar("looking at the images", Console(stderr=True)) as count:
         raw, diagnosis = verb.doctor(data, queries or Model().queries, verb.header if fast else verb.decode, count)
     if json_:
         print(json.dumps(verb.as_json(diagnosis)))
@@ -93,6 +93,6 @@ def doctor(
     if out is not None:
         print(f"page: {verb.write(out, raw, diagnosis)}", file=sys.stderr if json_ else sys.stdout)
     elif not json_:
-        print("--out DIR writes a page with the worst pictures drawn, and all of it as JSON")
+        print("--out DIR writes a page with the worst images drawn, and all of it as JSON")
     if diagnosis.refusal is not None:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`condetr train` and `condetr compare`: one model on your pictures, or several side by side."""
+"""`condetr train` and `condetr compare`: one model on your images, or several side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,20 +17,20 @@ def train(
         str | None, typer.Option("--init", "--weights", help="imagenet, none, a backbone's file, a folder, a hub id")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="train.epochs")] = None,
-    batch: Annotated[int | None, typer.Option(help="train.batch: pictures in a step, over all processes")] = None,
+    batch: Annotated[int | None, typer.Option(help="train.batch: images in a step, over all processes")] = None,
     lr: Annotated[float | None, typer.Option(help="train.lr: the rate; the backbone's is a multiple of it")] = None,
     size: Annotated[int | None, typer.Option(help="data.size: the short side, in pixels")] = None,
-    queries: Annotated[int | None, typer.Option(help="model.queries: how many objects a picture may have")] = None,
+    queries: Annotated[int | None, typer.Option(help="model.queries: how many objects an image may have")] = None,
     seed: Annotated[int | None, typer.Option(help="train.seed")] = None,
     precision: Annotated[str | None, typer.Option(help="train.precision: fp32, bf16 or fp16")] = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where the run stands, or start it")] = False,
     device: Device = None,
-    workers: Annotated[int | None, typer.Option(help="threads that read pictures ahead", min=0)] = None,
-    micro_batch: Annotated[int | None, typer.Option(help="pictures at a time, where memory is short", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="threads that read images ahead", min=0)] = None,
+    micro_batch: Annotated[int | None, typer.Option(help="images at a time, where memory is short", min=1)] = None,
     track: Annotated[list[str] | None, typer.Option(help="tensorboard, wandb, mlflow, trackio; repeatable")] = None,
 ) -> None:
-    """Train on your pictures. Under torchrun all processes train together."""
+    """Train on your images. Under torchrun all processes train together."""
     from rich.console import Console
 
     from ..training.live import following
@@ -74,7 +74,7 @@ def compare(
         list[str] | None, typer.Option("--set", help="path=value for all models, MODEL:path=value for one; repeatable")
     ] = None,
     hold_out: Annotated[
-        float | None, typer.Option(help="measure on this part of the training pictures, where there is no valid")
+        float | None, typer.Option(help="measure on this part of the training images, where there is no valid")
     ] = None,
     out: Annotated[Path, typer.Option(help="the folder of the study; again the same: it goes on")] = Path("comparison"),
     runs: Annotated[Path | None, typer.Option(help="a folder of runs to share with other studies")] = None,

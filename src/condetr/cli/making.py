@@ -1,4 +1,4 @@
-"""`condetr convert`, `recipes`, `digits` and `demo`: what is made without any picture of yours."""
+"""`condetr convert`, `recipes`, `digits` and `demo`: what is made without any image of yours."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from .options import Set, one_of, settings
 
-DEMO_PICTURES = 3500
+DEMO_IMAGES = 3500
 
 
 def convert(
@@ -42,24 +42,24 @@ def recipes(
 
 def digits(
     folder: Annotated[Path, typer.Argument(help="the folder to write; new or empty")],
-    pictures: Annotated[int, typer.Option(help="for training; a tenth as many for valid, a fifth for test")] = 2000,
-    size: Annotated[int, typer.Option(help="side of each picture, in pixels")] = 96,
+    images: Annotated[int, typer.Option(help="for training; a tenth as many for valid, a fifth for test")] = 2000,
+    size: Annotated[int, typer.Option(help="side of each image, in pixels")] = 96,
     seed: Annotated[int, typer.Option(help="another seed is another data set")] = 0,
 ) -> None:
     """Write a small data set to try things on: real handwritten digits on photographs."""
     from ..datasets.digits import make_digits
 
-    make_digits(folder, pictures, size, seed)
-    print(f"{folder}: {pictures} pictures to train on, with valid and test. Next: condetr train {folder}")
+    make_digits(folder, images, size, seed)
+    print(f"{folder}: {images} images to train on, with valid and test. Next: condetr train {folder}")
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="the folder to write; new or empty")] = Path("demo"),
-    pictures: Annotated[int, typer.Option(min=10, help="to train on")] = DEMO_PICTURES,
+    images: Annotated[int, typer.Option(min=10, help="to train on")] = DEMO_IMAGES,
     epochs: Annotated[int | None, typer.Option(help="train.epochs")] = None,
-    seed: Annotated[int, typer.Option(help="of the pictures and of the training")] = 0,
+    seed: Annotated[int, typer.Option(help="of the images and of the training")] = 0,
 ) -> None:
-    """The whole way in minutes: make pictures, train from nothing, evaluate, predict, and a report to open."""
+    """The whole way in minutes: make images, train from nothing, evaluate, predict, and a report to open."""
     from rich.console import Console
 
     from ..demo import demo as run
@@ -75,9 +75,9 @@ def demo(
     }  # a digit has one side to read
     config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
     with following(console) as progress:
-        done = run(out, pictures, seed, config, progress, lambda line: console.print(line, highlight=False))
+        done = run(out, images, seed, config, progress, lambda line: console.print(line, highlight=False))
     summary = done.evaluation.summary
     print(f"on digits nobody has seen: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
     print(", ".join(f"{part} {duration(seconds)}" for part, seconds in done.seconds.items()))
-    print(f"pictures with boxes: {done.pictures}")
+    print(f"images with boxes: {done.images}")
     print(f"the report: {done.report.resolve()}")

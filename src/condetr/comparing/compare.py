@@ -92,7 +92,7 @@ def _opened(path: Path, hold_out: float | None) -> DataSet:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:
         raise DataError(
-            f"{path}: no split 'valid' to compare on. Add one, or set a part of the training pictures aside "
+            f"{path}: no split 'valid' to compare on. Add one, or set a part of the training images aside "
             "with --hold-out 0.15"
         )
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):

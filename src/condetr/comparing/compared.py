@@ -10,7 +10,7 @@ import torch
 
 from ..datasets.dataset import DataSet
 from ..files import write_text
-from ..training.plan import pictures
+from ..training.plan import images
 from .curve import Curve, Point
 from .page import page
 from .runner import Advanced, Ended
@@ -65,7 +65,7 @@ def as_json(compared: Compared) -> dict[str, Any]:
     """Everything as plain values: `runs` are the measurements, `results` is what `recomputed` makes of them."""
     planned = compared.planned
     return {
-        "data": {"name": planned.data.name, "pictures": pictures(planned.data)},
+        "data": {"name": planned.data.name, "images": images(planned.data)},
         "asked": planned.asked.plain(),
         "planned": asdict(planned.fitted),
         "machine": {"device": planned.device, "jobs": planned.jobs, "torch": torch.__version__},

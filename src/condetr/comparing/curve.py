@@ -9,10 +9,10 @@ WINDOW = 3  # evaluations in the running median that decides what has been reach
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One evaluation: after how many epochs, pictures and seconds of training, and COCO's AP and AP50 on `valid`."""
+    """One evaluation: after how many epochs, images and seconds of training, and COCO's AP and AP50 on `valid`."""
 
     epoch: int
-    pictures: int
+    images: int
     seconds: float
     ap: float
     ap50: float
@@ -22,7 +22,7 @@ class Point:
 class Curve:
     """A finished run, a complete schedule of `epochs`: its evaluations in order, the last one after the last epoch.
 
-    `interval` is where AP would lie on other pictures (bootstrap), where that was computed.
+    `interval` is where AP would lie on other images (bootstrap), where that was computed.
     """
 
     model: str

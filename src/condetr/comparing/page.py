@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..datasets.dataset import DataSet
 from ..reports.page import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
-from ..training.plan import counted, pictures
+from ..training.plan import counted, images
 from .curve import WINDOW, Curve
 from .spread import FEWEST
 from .statistics import Comparison, Final
@@ -30,7 +30,7 @@ from .words import (
     too_few,
 )
 
-COLOURS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
+COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 MARKS = "osD^vP*X"
 _ONE_LINE = (
     "<style>td { white-space: nowrap } td:not(.number) { min-width: 0 } "
@@ -44,11 +44,11 @@ def page(
     parameters: Mapping[str, int], unfinished: Sequence[str], machine: tuple[str, int],
 ) -> Page:  # fmt: skip
     models = [model for model in asked.models if any(curve.model == model for curve in curves)]
-    sizes = pictures(data)
+    sizes = images(data)
     seeds = max(sum(c.model == m and c.epochs == comparison.longest for c in curves) for m in models)
     page = Page(
         f"How soon does it learn? {', '.join(models)}",
-        f"{data.name}: {sizes['train']:,} pictures to learn from, {sizes['valid']:,} to measure on · "
+        f"{data.name}: {sizes['train']:,} images to learn from, {sizes['valid']:,} to measure on · "
         f"schedules of {', '.join(map(str, fitted.epochs))} epochs · {counted(seeds, 'seed')}",
     )
     page.raw(_ONE_LINE)
@@ -89,7 +89,7 @@ def _curves(page: Page, comparison: Comparison, curves: Sequence[Curve], models:
     longest = [curve for curve in curves if curve.epochs == comparison.longest]
     axes = (
         ("epochs", lambda p: p.epoch, "ap", "AP"),
-        ("pictures seen, thousands", lambda p: p.pictures / 1000, "ap", "AP"),
+        ("images seen, thousands", lambda p: p.images / 1000, "ap", "AP"),
         ("minutes of training", lambda p: p.seconds / 60, "ap", "AP"),
         ("epochs", lambda p: p.epoch, "ap50", "AP50"),
     )
@@ -111,16 +111,16 @@ def _curves(page: Page, comparison: Comparison, curves: Sequence[Curve], models:
 def _line(plot: Axes, curves: Sequence[Curve], place: object, field: str, model: str, number: int) -> None:
     if not curves:
         return
-    colour = COLOURS[number % len(COLOURS)]
+    color = COLORS[number % len(COLORS)]
     assert callable(place)
     xs = [[place(point) for point in curve.points] for curve in curves]
     ys = [[getattr(point, field) for point in curve.points] for curve in curves]
-    style = "-" if number < len(COLOURS) else "--"
+    style = "-" if number < len(COLORS) else "--"
     at = sorted({x for own in xs for x in own if x <= min(map(max, xs))})
     seeds = np.array([np.interp(at, [0.0, *x], [0.0, *y]) for x, y in zip(xs, ys)])
     if len(curves) > 1:
-        plot.fill_between(at, seeds.min(0), seeds.max(0), color=colour, alpha=0.15, lw=0)
-    plot.plot(at, np.median(seeds, 0), color=colour, linestyle=style, linewidth=2, label=model)
+        plot.fill_between(at, seeds.min(0), seeds.max(0), color=color, alpha=0.15, lw=0)
+    plot.plot(at, np.median(seeds, 0), color=color, linestyle=style, linewidth=2, label=model)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
     rows = [
         [
             model, f"{t.share:.0%}", t.ap.median, range_words(t.epochs, 0),
-            t.pictures.median and int(t.pictures.median), t.seconds.median and int(t.seconds.median),
+            t.images.median and int(t.images.median), t.seconds.median and int(t.seconds.median),
             f"{t.epochs.reached} of {t.epochs.seeds}", times(t.ratio_epochs), times(t.ratio_seconds),
         ]
         for model in models
@@ -139,7 +139,7 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         if t.model == model
     ]  # fmt: skip
     page.table(
-        ["model", "share", "AP to reach", "epochs", "pictures", "seconds", "seeds", "× in epochs", "× in seconds"],
+        ["model", "share", "AP to reach", "epochs", "images", "seconds", "seeds", "× in epochs", "× in seconds"],
         rows,
         f"Median over the seeds, range in brackets. Reached: the running median of {WINDOW} evaluations is at least "
         f"the share of the best such median of {comparison.reference} in the same seed. ×: {comparison.reference}'s "
@@ -156,17 +156,17 @@ def _targets(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
 def _finals(page: Page, comparison: Comparison) -> None:
     page.heading("After complete schedules")
     page.table(
-        ["model", "epochs", "AP", "95 % over seeds", "AP50", "mean AP on the way", "95 % over pictures"],
+        ["model", "epochs", "AP", "95 % over seeds", "AP50", "mean AP on the way", "95 % over images"],
         [
             [
                 f.model, f.epochs, f.ap.mean, interval_words(f.ap), f.ap50.mean, f.mean.mean,
-                "–" if f.pictures is None else between(*f.pictures),
+                "–" if f.images is None else between(*f.images),
             ]
             for f in comparison.finals
         ],
         "Each row is a training of its own, with its own drop of the rate, measured after its last epoch. Intervals "
         "over seeds are Student's. The mean AP on the way is over the epochs of the schedule: early learning counts. "
-        "With one seed the last column has the bootstrap's interval over the pictures, which says nothing about "
+        "With one seed the last column has the bootstrap's interval over the images, which says nothing about "
         "another training.",
     )  # fmt: skip
     reference = comparison.reference
@@ -187,12 +187,12 @@ def _schedules(page: Page, comparison: Comparison, curves: Sequence[Curve], mode
     plot, schedules = plots[0], sorted({curve.epochs for curve in curves})
     for number, model in enumerate(models):
         finals = [f for f in comparison.finals if f.model == model]
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         shift = (number - (len(models) - 1) / 2) * 0.4 / len(models)
         at = [schedules.index(final.epochs) + shift for final in finals]
-        plot.plot(at, [f.ap.mean for f in finals], MARKS[number % len(MARKS)], color=colour, markersize=8, label=model)
+        plot.plot(at, [f.ap.mean for f in finals], MARKS[number % len(MARKS)], color=color, markersize=8, label=model)
         for x, final in zip(at, finals):
-            plot.plot([x] * len(final.values), final.values, "_", color=colour, markersize=11, alpha=0.8)
+            plot.plot([x] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
     plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
     plot.yaxis.set_major_locator(MaxNLocator(6))
     plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))
@@ -231,8 +231,8 @@ def _method(page: Page, comparison: Comparison, machine: tuple[str, int], seeds:
     device, jobs = machine
     together = f", {jobs} trainings at a time, which slows each" if jobs > 1 else ""
     page.text(
-        "A seed decides the order of the pictures, their augmentation and the fresh weights of the backbone; for one "
-        "seed they are the same in all models. AP is COCO's, on the pictures of 'valid', which no model learns from; "
+        "A seed decides the order of the images, their augmentation and the fresh weights of the backbone; for one "
+        "seed they are the same in all models. AP is COCO's, on the images of 'valid', which no model learns from; "
         "it is the validation AP of single evaluations and no choice of a best epoch enters the final numbers. "
         f"Measured on {device}{together}; times are the wall clock's, and other work on the machine is in them."
     )

@@ -1,4 +1,4 @@
-"""How long an epoch of a model takes on this machine, from one real step of a few of its pictures."""
+"""How long an epoch of a model takes on this machine, from one real step of a few of its images."""
 
 import time
 from contextlib import closing
@@ -15,8 +15,8 @@ from ..images.loader import Loader
 from ..training.loop import Loop
 from ..training.start import start
 
-PICTURES = 4
-ANSWERING = 1 / 3  # what answering for a picture costs, in parts of learning from it
+IMAGES = 4
+ANSWERING = 1 / 3  # what answering for an image costs, in parts of learning from it
 
 
 def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
@@ -31,7 +31,7 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
             read=reader("none", 1), workers=0,
         )  # fmt: skip
         with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
-            few = next(batches).few(PICTURES)
+            few = next(batches).few(IMAGES)
         loop.rehearse(few.few(1))  # the first time loads kernels
         started = time.monotonic()
         loop.rehearse(few)

@@ -143,9 +143,9 @@ def _conclude(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) 
     parameters = count(weights.detector)
     predictor = Predictor(weights, torch.device(device))
     found = evaluate(predictor, dataset.split("valid"), dataset.categories).bootstrap.ap
-    pictures, clock = len(dataset.split("train")), accumulate(epoch.seconds for epoch in epochs)
+    images, clock = len(dataset.split("train")), accumulate(epoch.seconds for epoch in epochs)
     points = tuple(
-        Point(epoch.epoch, epoch.epoch * pictures, round(seconds, 3), epoch.ap, epoch.ap50 or 0.0)
+        Point(epoch.epoch, epoch.epoch * images, round(seconds, 3), epoch.ap, epoch.ap50 or 0.0)
         for epoch, seconds in zip(epochs, clock)
         if epoch.ap is not None
     )

@@ -1,6 +1,6 @@
 """The numbers that a claim about convergence needs, from the curves of the runs alone.
 
-Runs of one `seed` in different models are pairs: they saw the same pictures in the same order, augmented alike, and
+Runs of one `seed` in different models are pairs: they saw the same images in the same order, augmented alike, and
 started from the same backbone. Ratios and differences are therefore taken within a seed first and then summed up.
 """
 
@@ -27,7 +27,7 @@ class Target:
     share: float
     ap: Spread
     epochs: Spread
-    pictures: Spread
+    images: Spread
     seconds: Spread
     ratio_epochs: Spread
     ratio_seconds: Spread
@@ -37,7 +37,7 @@ class Target:
 class Final:
     """A model at the end of a complete schedule: AP, AP50 and mean AP over the epochs, and AP against the reference.
 
-    `pictures` is the bootstrap's interval, where one seed has no other; `difference` is None for the reference.
+    `images` is the bootstrap's interval, where one seed has no other; `difference` is None for the reference.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Final:
     ap: Interval
     ap50: Interval
     mean: Interval
-    pictures: tuple[float, float] | None
+    images: tuple[float, float] | None
     difference: Difference | None
     mean_difference: Difference | None
 
@@ -122,7 +122,7 @@ def _target(
     return Target(
         model, share, spread(aims),
         spread([float(point.epoch) if point else None for point in own]),
-        spread([float(point.pictures) if point else None for point in own]),
+        spread([float(point.images) if point else None for point in own]),
         spread([point.seconds if point else None for point in own]),
         _ratios([(float(b.epoch), float(a.epoch)) if a and b else None for a, b in both]),
         _ratios([(b.seconds, a.seconds) if a and b else None for a, b in both]),

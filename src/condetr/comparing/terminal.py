@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..training.plan import counted, duration, pictures
+from ..training.plan import counted, duration, images
 from . import study
 from .compared import Event
 from .runner import Advanced, Ended
@@ -45,7 +45,7 @@ def lines(event: Event) -> list[str]:
         how = "failed: " + event.problem if event.problem else f"done in {duration(event.seconds)}"
         return [f"{event.run.name}: {how}{_final_ap(event)}"]
     asked, fitted = event.asked, event.fitted
-    sizes = ", ".join(f"{number:,} {name}" for name, number in pictures(event.data).items())
+    sizes = ", ".join(f"{number:,} {name}" for name, number in images(event.data).items())
     sides = sorted({config.data.size for config in asked.models.values()})
     schedules = ", ".join(map(str, fitted.epochs))
     done = len(event.runs) - len(event.left)

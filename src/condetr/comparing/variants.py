@@ -9,7 +9,7 @@ from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe
 
-SMALL_PICTURES = 160  # pixels of the middle picture's long side, up to which `nano` is the base on any machine
+SMALL_IMAGES = 160  # pixels of the middle image's long side, up to which `nano` is the base on any machine
 
 _CONDITIONAL = {
     "model.decoder.kind": "conditional",
@@ -71,7 +71,7 @@ VARIANTS: dict[str, Variant] = {
         "attention starts at the reference point instead of everywhere (not in the paper)",
         {**_CONDITIONAL, "model.decoder.start": "local"},
     ),
-    "centre": _reference("centre", "reference points at the middle of the picture"),
+    "centre": _reference("centre", "reference points at the middle of the image"),
     "learned": _reference("learned", "a learned reference point for each query"),
     "predicted": _reference("predicted", "reference points predicted from the object queries: conditional_detr"),
 }
@@ -127,7 +127,7 @@ def _model(name: str, base: str) -> Config:
 def default_base(dataset: DataSet, device: str) -> str:
     """The recipe that variants start from when none is named: one that this data and machine can train in time."""
     sides = sorted(max(sample.truth.size) for sample in dataset.split("train"))
-    return "nano" if device == "cpu" or sides[len(sides) // 2] <= SMALL_PICTURES else "small"
+    return "nano" if device == "cpu" or sides[len(sides) // 2] <= SMALL_IMAGES else "small"
 
 
 def setting_table(models: Mapping[str, Config], ignore: Callable[[str], bool]) -> list[tuple[str, dict[str, Any]]]:

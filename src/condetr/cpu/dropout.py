@@ -134,16 +134,16 @@ class _Attention(torch.autograd.Function):
 
 
 def _parts(q: Tensor) -> Iterator[tuple[int, slice]]:
-    """A few heads of one picture, and so on."""
-    for picture in range(q.shape[0]):
+    """A few heads of one image, and so on."""
+    for image in range(q.shape[0]):
         for head in range(0, q.shape[1], HEADS):
-            yield picture, slice(head, head + HEADS)
+            yield image, slice(head, head + HEADS)
 
 
-def _probabilities(q: Tensor, k: Tensor, visible: Tensor | None, picture: int) -> Tensor:
+def _probabilities(q: Tensor, k: Tensor, visible: Tensor | None, image: int) -> Tensor:
     score = q @ k.mT
     if visible is not None:
-        score += torch.zeros(visible.shape[-1]).masked_fill_(~visible[picture, 0, 0], -torch.inf)
+        score += torch.zeros(visible.shape[-1]).masked_fill_(~visible[image, 0, 0], -torch.inf)
     return score.softmax(-1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import DataError
 from ..types import Categories
 from .defects import Finding
-from .raw import RawDataSet, RawSplit, objects, pictures
+from .raw import RawDataSet, RawSplit, images, objects
 
 
 def read(files: dict[str, Path], root: Path) -> RawDataSet:
@@ -58,7 +58,7 @@ class _Reading:
         self.used = {row[1] for row in self.objects}
 
     def split(self) -> RawSplit:
-        return RawSplit(self.name, self.file, pictures(self.rows), objects(self.objects, relative=False))
+        return RawSplit(self.name, self.file, images(self.rows), objects(self.objects, relative=False))
 
     def _images(self, entries: list[Any]) -> dict[int | str, int]:
         row_of: dict[int | str, int] = {}
@@ -204,7 +204,7 @@ def _merge(lists: dict[str, list[_Category]], used: set[int], root: Path) -> tup
 
 
 class _finder:
-    """The path of a picture from its file_name: in the folder, of the usual ones, that has the most of them."""
+    """The path of an image from its file_name: in the folder, of the usual ones, that has the most of them."""
 
     def __init__(self, names: list[str], file: Path, root: Path, split: str) -> None:
         here, word = file.parent, file.stem.split("_")[-1]

@@ -1,4 +1,4 @@
-"""A clean data set: pictures and what is in them, in named splits. Training and evaluation see nothing else."""
+"""A clean data set: images and what is in them, in named splits. Training and evaluation see nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..types import Categories, Sample
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The pictures of one purpose; `name` is "train", "valid" or "test"."""
+    """The images of one purpose; `name` is "train", "valid" or "test"."""
 
     name: str
     samples: tuple[Sample, ...]
@@ -25,7 +25,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What `examining.diagnosis.examine` leaves: every picture decodes, every box is finite, inside and not empty."""
+    """What `examining.diagnosis.examine` leaves: every image decodes, every box is finite, inside and not empty."""
 
     root: Path
     format: str
@@ -47,9 +47,9 @@ class DataSet:
     def with_held_out(self, fraction: float, seed: int) -> "DataSet":
         """The same data with about `fraction` of `train` moved to `valid`, for a folder that has no `valid`.
 
-        Who is moved is a function of the seed and the picture's file name alone, so it is the same on every machine
-        and for every order of the files, and adding pictures moves no other. Copies that Roboflow made of one source
-        (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training picture says nothing about new ones.
+        Who is moved is a function of the seed and the image's file name alone, so it is the same on every machine
+        and for every order of the files, and adding images moves no other. Copies that Roboflow made of one source
+        (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training image says nothing about new ones.
         Raises DataError when there is a `valid` already or `train` has fewer than two sources.
         """
         if not 0 < fraction < 1:
@@ -59,7 +59,7 @@ class DataSet:
         train = self.split("train").samples
         rank = {source(sample.path): _uniform(source(sample.path), seed) for sample in train}
         if len(rank) < 2:
-            raise DataError(f"{self.root}: too few training pictures to hold any out. Add pictures or a split 'valid'")
+            raise DataError(f"{self.root}: too few training images to hold any out. Add images or a split 'valid'")
         ordered = sorted(rank, key=lambda name: rank[name])
         chosen = {name for name in ordered if rank[name] < fraction} or {ordered[0]}
         if len(chosen) == len(ordered):
@@ -71,7 +71,7 @@ class DataSet:
 
 
 def source(path: Path) -> str:
-    """The name of the picture a file comes from: Roboflow writes copies of `a.jpg` as `a_jpg.rf.<hash>.jpg`."""
+    """The name of the image a file comes from: Roboflow writes copies of `a.jpg` as `a_jpg.rf.<hash>.jpg`."""
     return path.name.split(".rf.")[0]
 
 

@@ -13,7 +13,7 @@ class Defect:
     """`error`: the data say something impossible; `warning`: probably a mistake; `note`: worth knowing.
 
     Actions: `keep` changes nothing; `drop` leaves one object (or one line) out; `clip`, `turn` and `scale` mend the
-    box; `quarantine` leaves the whole picture out; `refuse` starts no training.
+    box; `quarantine` leaves the whole image out; `refuse` starts no training.
     """
 
     name: str
@@ -27,47 +27,47 @@ _ALL = (
     # what stops a training
     Defect("no_train", "error", "refuse", "there is no training split", "name a folder or file 'train'"),
     Defect("nothing_to_learn", "error", "refuse", "no object is left to learn from", "mend the errors listed here"),
-    # pictures
-    Defect("missing_picture", "error", "quarantine", "the labels name a picture that is not there", "add the file"),
-    Defect("unreadable_picture", "error", "quarantine", "the file is no picture that can be read", "replace the file"),
-    Defect("truncated_picture", "error", "quarantine", "the file is cut short", "copy or download it again"),
+    # images
+    Defect("missing_image", "error", "quarantine", "the labels name an image that is not there", "add the file"),
+    Defect("unreadable_image", "error", "quarantine", "the file is no image that can be read", "replace the file"),
+    Defect("truncated_image", "error", "quarantine", "the file is cut short", "copy or download it again"),
     Defect("wrong_extension", "note", "keep", "the content is of another type than the suffix says", "rename the file"),
     Defect("size_missing", "note", "keep", "the labels declare no size, or 0", "write the real size"),
     Defect(
-        "size_mismatch", "warning", "keep", "the declared size is not the picture's; the boxes fit the picture",
+        "size_mismatch", "warning", "keep", "the declared size is not the image's; the boxes fit the image",
         "write the real size",
     ),
     Defect(
-        "size_scaled", "warning", "scale", "the picture was resized after labelling", "write the boxes for the new size"
+        "size_scaled", "warning", "scale", "the image was resized after labelling", "write the boxes for the new size"
     ),
     Defect(
         "size_contradiction", "error", "quarantine",
-        "the declared size is not the picture's, and the boxes do not fit the picture", "label the picture again",
+        "the declared size is not the image's, and the boxes do not fit the image", "label the image again",
     ),
     Defect(
         "turned_boxes", "warning", "turn", "the boxes were drawn before the EXIF orientation was applied",
-        "nothing: picture and boxes are turned together",
+        "nothing: image and boxes are turned together",
     ),
     Defect(
         "orientation_ambiguous", "note", "keep",
-        "EXIF turns the picture but not its size; the boxes are taken to be in the frame a person sees",
-        "check one such picture in the report",
+        "EXIF turns the image but not its size; the boxes are taken to be in the frame a person sees",
+        "check one such image in the report",
     ),
-    Defect("duplicate_picture", "warning", "keep", "the same picture twice in one split", "remove one of them"),
+    Defect("duplicate_image", "warning", "keep", "the same image twice in one split", "remove one of them"),
     Defect(
-        "leak", "error", "quarantine", "a training picture is also held out for judging",
+        "leak", "error", "quarantine", "a training image is also held out for judging",
         "nothing: the training copy is left out, or remove one of them",
     ),
     Defect(
-        "splits_identical", "error", "keep", "most training pictures are also held out: every score will flatter",
-        "give pictures that training does not see",
+        "splits_identical", "error", "keep", "most training images are also held out: every score will flatter",
+        "give images that training does not see",
     ),
-    Defect("leak_held_out", "warning", "keep", "the same picture in valid and in test", "remove one of them"),
+    Defect("leak_held_out", "warning", "keep", "the same image in valid and in test", "remove one of them"),
     Defect(
-        "leak_by_source", "warning", "keep", "an augmented copy of a training picture is held out",
+        "leak_by_source", "warning", "keep", "an augmented copy of a training image is held out",
         "split before augmenting",
     ),
-    Defect("no_objects", "note", "keep", "nothing is labelled in the picture; it teaches background", "nothing"),
+    Defect("no_objects", "note", "keep", "nothing is labelled in the image; it teaches background", "nothing"),
     Defect(
         "too_many_objects", "warning", "keep", "more objects than the model has queries",
         "raise model.queries (--queries N)",
@@ -75,11 +75,11 @@ _ALL = (
     # boxes
     Defect("not_finite_box", "error", "drop", "the box holds NaN or infinity", "draw the box again"),
     Defect("empty_box", "error", "drop", "the box has no width or no height, or a negative one", "draw the box again"),
-    Defect("outside_box", "error", "drop", "the box lies wholly outside the picture", "draw the box again"),
-    Defect("clipped_box", "warning", "clip", "the box reaches out of the picture by more than a pixel", "clip the box"),
-    Defect("rounded_box", "note", "clip", "the box reaches out of the picture by a pixel at most", "nothing"),
+    Defect("outside_box", "error", "drop", "the box lies wholly outside the image", "draw the box again"),
+    Defect("clipped_box", "warning", "clip", "the box reaches out of the image by more than a pixel", "clip the box"),
+    Defect("rounded_box", "note", "clip", "the box reaches out of the image by a pixel at most", "nothing"),
     Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it was no slip of the mouse"),
-    Defect("duplicate_box", "warning", "drop", "the same box and class twice in one picture", "remove one of them"),
+    Defect("duplicate_box", "warning", "drop", "the same box and class twice in one image", "remove one of them"),
     Defect("crowd_box", "note", "keep", "a crowd region: not learnt, and ignored when judging", "nothing"),
     # classes
     Defect("unknown_category", "error", "drop", "the object's category is in no list of classes", "add the class"),
@@ -87,10 +87,10 @@ _ALL = (
     Defect("class_missing", "note", "keep", "a class that this split has no object of", "nothing"),
     Defect("same_name", "warning", "keep", "two category ids have the same class name", "merge the two classes"),
     # label files
-    Defect("orphan_annotation", "error", "drop", "the object's picture is not in the list", "add the picture"),
-    Defect("orphan_labels", "warning", "drop", "a label file without a picture", "add the picture"),
+    Defect("orphan_annotation", "error", "drop", "the object's image is not in the list", "add the image"),
+    Defect("orphan_labels", "warning", "drop", "a label file without an image", "add the image"),
     Defect("duplicate_annotation_id", "warning", "keep", "two objects have the same id", "number them anew"),
-    Defect("duplicate_image_id", "error", "drop", "two pictures have the same id; the first stays", "number them anew"),
+    Defect("duplicate_image_id", "error", "drop", "two images have the same id; the first stays", "number them anew"),
     Defect("malformed_entry", "error", "drop", "an entry or line that cannot be understood", "write it again"),
     Defect("malformed_file", "error", "quarantine", "a label file that cannot be read", "write it again"),
 )  # fmt: skip
@@ -101,7 +101,7 @@ DEFECTS = {defect.name: defect for defect in _ALL}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect in one place. `file` is the picture's or label file's name; `id` the object's or picture's, if any."""
+    """One defect in one place. `file` is the image's or label file's name; `id` the object's or image's, if any."""
 
     name: str
     split: str

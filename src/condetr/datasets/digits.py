@@ -27,41 +27,41 @@ CLASSES = tuple("0123456789")
 SHARES = {"train": (0.0, 0.7), "valid": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits, in their order
 STRIPS = {"test": (0.0, 0.35), "train": (0.35, 0.85), "valid": (0.85, 1.0)}  # of each photograph's width
 PHOTOS = ("china.jpg", "flower.jpg", "hopper.jpg")
-HEIGHTS = (20 / 96, 60 / 96)  # of a digit, in parts of the picture's side
+HEIGHTS = (20 / 96, 60 / 96)  # of a digit, in parts of the image's side
 LIGHT = 0.55  # how much of a photograph's light is left behind the chalk
 RECORD = "digits.json"
 
 Box = tuple[float, float, float, float]
 Range = tuple[float, float]
 
-DIGITS_CHALK: Range = (0.7, 1.0)  # brightness of each colour channel
+DIGITS_CHALK: Range = (0.7, 1.0)  # brightness of each color channel
 LETTERS_CHALK: Range = (0.35, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A finished picture and what is in it: xyxy boxes in pixels and the digits themselves."""
+    """A finished image and what is in it: xyxy boxes in pixels and the digits themselves."""
 
-    picture: UInt8[np.ndarray, "S S 3"]
+    image: UInt8[np.ndarray, "S S 3"]
     boxes: Float[np.ndarray, "M 4"]
     digits: Int[np.ndarray, " M"]
 
 
-def make_digits(folder: Path, pictures: int, size: int, seed: int) -> None:
-    """Write the data set: `pictures` for training, a tenth as many for `valid`, a fifth for `test` (at least 20 each),
+def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
+    """Write the data set: `images` for training, a tenth as many for `valid`, a fifth for `test` (at least 20 each),
     `size` pixels square, in Roboflow's layout (`train/_annotations.coco.json`).
 
-    Every picture depends on (seed, split, its number) alone: a larger set begins with the smaller one. A folder that
+    Every image depends on (seed, split, its number) alone: a larger set begins with the smaller one. A folder that
     holds this very data set is left as it is. Raises DataError for any other folder that is not empty.
     """
-    if pictures < 1 or size < 32:
-        raise DataError(f"{folder}: cannot make {pictures} pictures of {size} pixels; at least 1 picture, 32 pixels")
-    settings = {"pictures": pictures, "size": size, "seed": seed, "version": 2}
+    if images < 1 or size < 32:
+        raise DataError(f"{folder}: cannot make {images} images of {size} pixels; at least 1 image, 32 pixels")
+    settings = {"images": images, "size": size, "seed": seed, "version": 2}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if _record(folder) == settings:
             return
         raise DataError(f"{folder}: not empty, and not this data set. Name a new folder")
-    counts = {"train": pictures, "valid": max(20, pictures // 10), "test": max(20, pictures // 5)}
+    counts = {"train": images, "valid": max(20, images // 10), "test": max(20, images // 5)}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -82,7 +82,7 @@ def make_digits(folder: Path, pictures: int, size: int, seed: int) -> None:
 
 
 def draw_digits(split: str, count: int, size: int, seed: int) -> Iterator[Drawn]:
-    """The first `count` pictures of a split."""
+    """The first `count` images of a split."""
     tiles, digits = _share(split)
     strips = _strips(split)
     for number in range(count):
@@ -91,7 +91,7 @@ def draw_digits(split: str, count: int, size: int, seed: int) -> Iterator[Drawn]
 
 
 def _draw(random: np.random.Generator, size: int, tiles: np.ndarray, digits: np.ndarray, strips: list) -> Drawn:
-    picture = _background(random, size, strips[random.integers(len(strips))])
+    image = _background(random, size, strips[random.integers(len(strips))])
     taken: list[Box] = []
     chosen: list[int] = []
     stamps: list[tuple[Stamp, tuple[int, int], tuple[float, float]]] = []
@@ -106,9 +106,9 @@ def _draw(random: np.random.Generator, size: int, tiles: np.ndarray, digits: np.
         if (placed := _place(random, size, letter, taken, 0.15)) is not None:
             stamps.insert(0, (*placed, LETTERS_CHALK))  # beneath the digits
     for printed, corner, chalk in stamps:
-        _print(random, picture, printed, corner, chalk)
-    picture += random.normal(0, random.uniform(0, 0.04), picture.shape)
-    return Drawn((picture.clip(0, 1) * 255).round().astype(np.uint8), boxes, digits[chosen])
+        _print(random, image, printed, corner, chalk)
+    image += random.normal(0, random.uniform(0, 0.04), image.shape)
+    return Drawn((image.clip(0, 1) * 255).round().astype(np.uint8), boxes, digits[chosen])
 
 
 def _place(
@@ -129,11 +129,11 @@ def _place(
 
 
 def _print(
-    random: np.random.Generator, picture: np.ndarray, printed: Stamp, corner: tuple[int, int], chalk: Range
+    random: np.random.Generator, image: np.ndarray, printed: Stamp, corner: tuple[int, int], chalk: Range
 ) -> None:
-    """Chalk of one tint onto the picture."""
+    """Chalk of one tint onto the image."""
     (x, y), (h, w) = corner, printed.ink.shape
-    patch = picture[y : y + h, x : x + w]
+    patch = image[y : y + h, x : x + w]
     ink = printed.ink[..., None] * random.uniform(0.85, 1)
     patch[:] = patch * (1 - ink) + random.uniform(*chalk, 3) * ink
 
@@ -155,8 +155,8 @@ def _write_split(folder: Path, drawn: Iterator[Drawn]) -> None:
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
     for number, one in enumerate(drawn, 1):
-        name, side = f"{number:05d}.jpg", len(one.picture)
-        Image.fromarray(one.picture).save(folder / name, quality=92)
+        name, side = f"{number:05d}.jpg", len(one.image)
+        Image.fromarray(one.image).save(folder / name, quality=92)
         images.append({"id": number, "file_name": name, "width": side, "height": side})
         for (x1, y1, x2, y2), digit in zip(one.boxes.round(2).tolist(), one.digits.tolist()):
             w, h = round(x2 - x1, 2), round(y2 - y1, 2)

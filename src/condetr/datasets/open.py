@@ -1,16 +1,16 @@
-"""A folder or file of labelled pictures, recognised without a flag: COCO JSON (Roboflow's too), YOLO, Pascal VOC."""
+"""A folder or file of labelled images, recognised without a flag: COCO JSON (Roboflow's too), YOLO, Pascal VOC."""
 
 from pathlib import Path
 
 from ..errors import DataError
 from . import coco, voc, yolo
-from .raw import RawDataSet, RawObjects, RawPictures, RawSplit, folder_split, split_name
+from .raw import RawDataSet, RawImages, RawObjects, RawSplit, folder_split, split_name
 
-__all__ = ["RawDataSet", "RawObjects", "RawPictures", "RawSplit", "open_dataset"]
+__all__ = ["RawDataSet", "RawImages", "RawObjects", "RawSplit", "open_dataset"]
 
 
 def open_dataset(path: Path | str) -> RawDataSet:
-    """Read the labels of a data set without judging them, nor opening a picture.
+    """Read the labels of a data set without judging them, nor opening an image.
 
     `path` is a folder, a COCO JSON file or a YOLO YAML file. Raises DataError, in one line, when nothing is
     recognised (it says what was looked for) or when the labels contradict themselves. `examine` judges what was read.

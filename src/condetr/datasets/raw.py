@@ -12,8 +12,8 @@ from .defects import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class RawPictures:
-    """One row a picture. `declared` is the (width, height) the labels claim, 0 where they claim none."""
+class RawImages:
+    """One row an image. `declared` is the (width, height) the labels claim, 0 where they claim none."""
 
     ids: Int[np.ndarray, " N"]
     paths: tuple[Path, ...]
@@ -22,14 +22,14 @@ class RawPictures:
 
 @dataclass(frozen=True, slots=True)
 class RawObjects:
-    """One row an object. `picture` is a row of RawPictures; `category` the data set's own number, known or not.
+    """One row an object. `image` is a row of RawImages; `category` the data set's own number, known or not.
 
-    `boxes` are xyxy, in pixels of the declared frame, or in fractions of the picture a person sees when `relative`;
+    `boxes` are xyxy, in pixels of the declared frame, or in fractions of the image a person sees when `relative`;
     not a number where the file says so. `areas` are in square pixels, NaN where the file gives none.
     `places` are what a person looks for in the label file: the annotation's id, or the line or object's number.
     """
 
-    picture: Int[np.ndarray, " M"]
+    image: Int[np.ndarray, " M"]
     category: Int[np.ndarray, " M"]
     boxes: Float[np.ndarray, "M 4"]
     crowd: Bool[np.ndarray, " M"]
@@ -44,7 +44,7 @@ class RawSplit:
 
     name: str
     labels: Path
-    pictures: RawPictures
+    images: RawImages
     objects: RawObjects
 
 
@@ -81,10 +81,10 @@ def folder_split(folder: Path) -> str | None:
 
 
 def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, int]], *, relative: bool) -> RawObjects:
-    """From rows of (picture, category, x1, y1, x2, y2, crowd, area, place)."""
+    """From rows of (image, category, x1, y1, x2, y2, crowd, area, place)."""
     table = np.array([row[2:6] for row in rows], dtype=np.float64).reshape(-1, 4)
     return RawObjects(
-        picture=np.array([row[0] for row in rows], dtype=np.int64),
+        image=np.array([row[0] for row in rows], dtype=np.int64),
         category=np.array([row[1] for row in rows], dtype=np.int64),
         boxes=table,
         crowd=np.array([row[6] for row in rows], dtype=bool),
@@ -94,9 +94,9 @@ def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, 
     )
 
 
-def pictures(rows: list[tuple[int, Path, int, int]]) -> RawPictures:
+def images(rows: list[tuple[int, Path, int, int]]) -> RawImages:
     """From rows of (id, path, declared width, declared height)."""
-    return RawPictures(
+    return RawImages(
         ids=np.array([row[0] for row in rows], dtype=np.int64),
         paths=tuple(row[1] for row in rows),
         declared=np.array([row[2:4] for row in rows], dtype=np.int64).reshape(-1, 2),

@@ -1,4 +1,4 @@
-"""Pascal VOC to raw labels: one XML file a picture, in the devkit's folders or beside the pictures of each split."""
+"""Pascal VOC to raw labels: one XML file an image, in the devkit's folders or beside the images of each split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,15 @@ from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..types import Categories
 from .defects import Finding
-from .raw import RawDataSet, RawSplit, folder_split, objects, pictures, split_name
+from .raw import RawDataSet, RawSplit, folder_split, images, objects, split_name
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Label files of one split, and where their pictures may lie."""
+    """Label files of one split, and where their images may lie."""
 
     labels: tuple[Path, ...]
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
 
 
 def find(root: Path) -> dict[str, Folders]:
@@ -45,7 +45,7 @@ def find(root: Path) -> dict[str, Folders]:
     return {
         name: Folders(
             tuple(file for folders in found[name] for file in folders.labels),
-            tuple(folder for folders in found[name] for folder in folders.pictures),
+            tuple(folder for folders in found[name] for folder in folders.images),
         )
         for name in order
     }
@@ -63,16 +63,16 @@ def read(splits: dict[str, Folders], root: Path) -> RawDataSet:
         raise DataError(f"{root}: Pascal VOC XML without a single named object")
     category = {name: i for i, name in enumerate(names)}
     raw = []
-    for name, (picture_rows, rows) in readings.items():
+    for name, (image_rows, rows) in readings.items():
         known = []
         for row, word, *rest in rows:
             if word not in category:
-                file = picture_rows[row][1].name
+                file = image_rows[row][1].name
                 findings.append(Finding("unknown_category", name, file, rest[-1], f"'{word}' is not in the class file"))
             else:
                 known.append((row, category[word], *rest))
         labels = splits[name].labels[0].parent
-        raw.append(RawSplit(name, labels, pictures(picture_rows), objects(known, relative=False)))
+        raw.append(RawSplit(name, labels, images(image_rows), objects(known, relative=False)))
     return RawDataSet(root, "voc", Categories(tuple(range(len(names))), tuple(names)), tuple(raw), tuple(findings))
 
 
@@ -96,7 +96,7 @@ def _devkit(base: Path) -> dict[str, Folders]:
 
 
 def _listed(line: str, annotations: Path) -> Path:
-    """The label file of a line in ImageSets/Main: a stem, with or without a picture's suffix, also with spaces in it;
+    """The label file of a line in ImageSets/Main: a stem, with or without an image's suffix, also with spaces in it;
     in the lists of one class a number follows."""
     files = [annotations / f"{stem}.xml" for stem in (line, line.rsplit(".", 1)[0], line.split()[0])]
     return next((file for file in files if file.is_file()), files[-1])
@@ -116,12 +116,12 @@ def _class_file(root: Path) -> list[str]:
 
 
 def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[Any], list[Any]]:
-    """Rows of pictures, and rows of objects with the class's name in the category's place."""
+    """Rows of images, and rows of objects with the class's name in the category's place."""
     by_stem: dict[str, Path] = {}
-    for folder in reversed(folders.pictures):  # the first folder has the last word
+    for folder in reversed(folders.images):  # the first folder has the last word
         if folder.is_dir():
             by_stem |= {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
-    picture_rows: list[Any] = []
+    image_rows: list[Any] = []
     object_rows: list[Any] = []
     for file in folders.labels:
         try:
@@ -133,14 +133,14 @@ def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[A
             findings.append(Finding("malformed_file", name, file.name, None, " ".join(str(error).split())[:100]))
             continue
         written = Path((tree.findtext("filename") or "").strip().replace("\\", "/").replace("\0", "")).name
-        picture = by_stem.get(file.stem) or by_stem.get(Path(written).stem) or by_stem.get(written)
-        if picture is None:
-            picture = folders.pictures[0] / (written or f"{file.stem}.jpg")
+        image = by_stem.get(file.stem) or by_stem.get(Path(written).stem) or by_stem.get(written)
+        if image is None:
+            image = folders.images[0] / (written or f"{file.stem}.jpg")
         size = [_length(tree.findtext(f"size/{side}")) for side in ("width", "height")]
         # the devkit counts pixels from 1 and includes the last one; everyone else's tools write corners from 0
         first = 1 if (tree.findtext("source/database") or "").strip().startswith("The VOC") else 0
-        row = len(picture_rows)
-        picture_rows.append((row + 1, picture, *size))
+        row = len(image_rows)
+        image_rows.append((row + 1, image, *size))
         for number, thing in enumerate(tree.findall("object"), start=1):
             word = (thing.findtext("name") or "").strip()
             try:
@@ -155,7 +155,7 @@ def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[A
             difficult = (thing.findtext("difficult") or "").strip() == "1"
             box = (x1 - first, y1 - first, x2, y2)
             object_rows.append((row, word, *box, difficult, float("nan"), number))
-    return picture_rows, object_rows
+    return image_rows, object_rows
 
 
 def _length(text: str | None) -> int:

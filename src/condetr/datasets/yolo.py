@@ -9,7 +9,7 @@ from ..errors import DataError
 from ..types import Categories
 from .defects import Finding
 from .raw import RawDataSet, folder_split
-from .yolo_labels import CLASS_FILES, is_labelled, located, pictures_of, split
+from .yolo_labels import CLASS_FILES, images_of, is_labelled, located, split
 
 _KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -83,10 +83,10 @@ def read(file: Path) -> RawDataSet:
 
 
 def _folders(root: Path) -> dict[str, Path]:
-    """The pictures' folder of each split, where no file names them: images/train, train/images or train, and its like.
+    """The images' folder of each split, where no file names them: images/train, train/images or train, and its like.
 
     Without one for `train` the folder `images`, or the root itself without what lies below, is that split. Empty where
-    no picture has a label.
+    no image has a label.
     """
     found: dict[str, Path] = {}
     for above in (root / "images", root):
@@ -102,8 +102,8 @@ def _folders(root: Path) -> dict[str, Path]:
     if "train" not in found:
         found = {"train": root / "images" if (root / "images").is_dir() else root}
     found = {name: found[name] for name in _KEYS if name in found}
-    pictures = (path for folder in found.values() for path in pictures_of(folder, root, deep=folder != root))
-    return found if any(is_labelled(path) for path in pictures) else {}
+    images = (path for folder in found.values() for path in images_of(folder, root, deep=folder != root))
+    return found if any(is_labelled(path) for path in images) else {}
 
 
 def _listed(file: Path) -> Categories:

@@ -1,11 +1,11 @@
-"""YOLO's label files: which text belongs to which picture, and what its lines say."""
+"""YOLO's label files: which text belongs to which image, and what its lines say."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ..images.decode import SUFFIXES
 from .defects import Finding
-from .raw import RawSplit, objects, pictures
+from .raw import RawSplit, images, objects
 
 CLASS_FILES = ("classes.txt", "labels.txt", "obj.names")  # as labelImg, Label Studio and Darknet write them
 
@@ -33,10 +33,10 @@ def split(
     name: str, places: list[Path], base: Path, keypoints: bool, findings: list[Finding], *, deep: bool = True
 ) -> RawSplit:
     """With `keypoints` (a pose data set) a line is class, box and points, else class and box or class and polygon."""
-    paths = list(dict.fromkeys(path for place in places for path in pictures_of(place, base, deep=deep)))
-    picture_rows, object_rows, used = [], [], set()
+    paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, deep=deep)))
+    image_rows, object_rows, used = [], [], set()
     for row, path in enumerate(paths):
-        picture_rows.append((row + 1, path, 0, 0))
+        image_rows.append((row + 1, path, 0, 0))
         labels = labels_of(path)
         used.add(labels)
         for line, numbers in _lines(labels, name, findings):
@@ -46,12 +46,12 @@ def split(
     for folder in sorted(folders):
         for stray in sorted(set(folder.glob("*.txt")) - used):
             if stray.name not in CLASS_FILES and not stray.name.startswith("."):
-                findings.append(Finding("orphan_labels", name, stray.name, None, "no picture has this name"))
-    return RawSplit(name, places[0], pictures(picture_rows), objects(object_rows, relative=True))
+                findings.append(Finding("orphan_labels", name, stray.name, None, "no image has this name"))
+    return RawSplit(name, places[0], images(image_rows), objects(object_rows, relative=True))
 
 
-def pictures_of(place: Path, base: Path, *, deep: bool = True) -> Iterator[Path]:
-    """The pictures of a folder (and below, if `deep`), or those a text file lists, one a line."""
+def images_of(place: Path, base: Path, *, deep: bool = True) -> Iterator[Path]:
+    """The images of a folder (and below, if `deep`), or those a text file lists, one a line."""
     if place.is_dir():
         # beside `labels` there may be `images`, given or not
         there = place.rglob("*") if deep else place.iterdir()
@@ -64,24 +64,24 @@ def pictures_of(place: Path, base: Path, *, deep: bool = True) -> Iterator[Path]
             yield located(text, (place.parent, base)) or base / text
 
 
-def labels_of(picture: Path) -> Path:
-    """`…/images/…/a.jpg` → `…/labels/…/a.txt`, else the text beside the picture."""
-    parts = list(picture.parts)
+def labels_of(image: Path) -> Path:
+    """`…/images/…/a.jpg` → `…/labels/…/a.txt`, else the text beside the image."""
+    parts = list(image.parts)
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":
             alike = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
             swapped = [Path(*parts[:i], word, *parts[i + 1 :]).with_suffix(".txt") for word in (alike, "labels")]
             if there := [file for file in swapped if file.is_file()]:
                 return there[0]
-            if not picture.with_suffix(".txt").is_file():
+            if not image.with_suffix(".txt").is_file():
                 return swapped[0]
             break
-    return picture.with_suffix(".txt")
+    return image.with_suffix(".txt")
 
 
-def is_labelled(picture: Path) -> bool:
-    """Whether a sound line of a label file is about this picture."""
-    return next(_lines(labels_of(picture), "", []), None) is not None
+def is_labelled(image: Path) -> bool:
+    """Whether a sound line of a label file is about this image."""
+    return next(_lines(labels_of(image), "", []), None) is not None
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
@@ -89,7 +89,7 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return  # YOLO's way to say that nothing is in the picture
+        return  # YOLO's way to say that nothing is in the image
     except (OSError, UnicodeDecodeError):
         findings.append(Finding("malformed_entry", split, file.name, None, "a label file that is no text"))
         return

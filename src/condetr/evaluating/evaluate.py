@@ -19,11 +19,11 @@ from ..datasets.dataset import DataSet, Split
 from ..datasets.open import open_dataset
 from ..detections import Detections
 from ..engine.distributed import ALONE, Processes
-from ..errors import CondetrError, DataError, PictureError
+from ..errors import CondetrError, DataError, ImageError
 from ..examining.diagnosis import examine
 from ..examining.inspection import header
 from ..files import write_text
-from ..images.decode import Picture, open_picture
+from ..images.decode import Pixels, open_image
 from ..metrics import Columns, Evaluation, Scorer, labels_of
 from ..metrics.evaluation import FALLBACK
 from ..metrics.results import read_results, results
@@ -38,13 +38,13 @@ Progress = Callable[[int, int], None]
 
 @runtime_checkable
 class Answering(Protocol):
-    """What can be evaluated: `condetr.predict.Predictor`, or anything that answers for pictures as it does."""
+    """What can be evaluated: `condetr.predict.Predictor`, or anything that answers for images as it does."""
 
     categories: Categories
 
     def stream(
         self, sources: Iterable[Sample], threshold: float, batch: int, read: Callable[[Sample], Any]
-    ) -> Iterator[tuple[Sample, Detections | PictureError]]: ...
+    ) -> Iterator[tuple[Sample, Detections | ImageError]]: ...
 
 
 def score(
@@ -56,18 +56,18 @@ def score(
     device: torch.device = torch.device("cpu"),  # noqa: B008
     progress: Progress | None = None,
     unread: list[str] | None = None,
-    read: Callable[[Path], Picture] = open_picture,
+    read: Callable[[Path], Pixels] = open_image,
 ) -> Scorer:
-    """Predict all pictures, each in one of the processes, and count them: `.summary()` is quick, `.result()` is all.
+    """Predict all images, each in one of the processes, and count them: `.summary()` is quick, `.result()` is all.
 
     `categories` are the data set's; `device` is where the processes talk. In every process the scorer holds the
-    pictures of all. A picture that cannot be read is left out, and named in `unread`.
+    images of all. An image that cannot be read is left out, and named in `unread`.
     """
     scorer = Scorer(categories)
     mine = list(samples)[processes.rank :: processes.world]
     answers = predictor.stream(mine, 0.0, batch, lambda sample: read(sample.path))
     for number, (sample, answer) in enumerate(answers, start=1):
-        if isinstance(answer, PictureError):
+        if isinstance(answer, ImageError):
             if unread is not None:
                 unread.append(f"{sample.path.name}: {answer}")
         else:
@@ -87,7 +87,7 @@ def evaluate(
     device: torch.device = torch.device("cpu"),  # noqa: B008
     resamples: int = 1000,
 ) -> Evaluation:
-    """All numbers of a detector on some pictures. Raises DataError when no picture has an object."""
+    """All numbers of a detector on some images. Raises DataError when no image has an object."""
     return score(predictor, samples, categories, batch, processes, device).result(resamples)
 
 
@@ -180,7 +180,7 @@ def shown(outcome: Outcome) -> RenderableType:
         numbers = (r.ap, r.ap50, r.ap75, r.ar, r.best.threshold, r.best.precision, r.best.recall)
         classes.add_row(Text(r.name), f"{r.objects:,}", *map(_number, numbers))
     low, high = evaluation.bootstrap.ap.low, evaluation.bootstrap.ap.high
-    title = f"{outcome.name} on {outcome.data.name} {outcome.split.name}: {evaluation.pictures:,} pictures, "
+    title = f"{outcome.name} on {outcome.data.name} {outcome.split.name}: {evaluation.images:,} images, "
     title += f"{evaluation.objects:,} objects; AP {evaluation.summary.ap:.3f} ({low:.3f} – {high:.3f})"
     warnings = [Text(f"warning: {warning}", style="yellow") for warning in outcome.warnings]
     return Group(*warnings, Text(title, style="bold"), *twelve, classes)
@@ -214,7 +214,7 @@ def keep_thresholds(source: str, outcome: Outcome) -> tuple[float, ...]:
 
 
 def _open(data: Path, name: str | None) -> tuple[DataSet, Split, list[str], set[int]]:
-    """The split with the defects dealt with as before training, what to warn of, and the ids of dropped pictures."""
+    """The split with the defects dealt with as before training, what to warn of, and the ids of dropped images."""
     raw = open_dataset(data)
     there = [split.name for split in raw.splits]
     name = name or next((one for one in ("test", "valid") if one in there), "test")
@@ -224,18 +224,18 @@ def _open(data: Path, name: str | None) -> tuple[DataSet, Split, list[str], set[
     diagnosis = examine(replace(raw, splits=chosen), look=header)
     dataset = diagnosis.dataset
     if name not in dataset.splits:
-        raise DataError(f"{data}: no picture of '{name}' can be used. `condetr doctor {data}` says why")
+        raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {data}` says why")
     split = dataset.split(name)
     if not any((~sample.truth.crowd).any() for sample in split):
         raise DataError(
-            f"{data}: the {len(split)} pictures of '{name}' have not one labelled object: nothing to evaluate against. "
+            f"{data}: the {len(split)} images of '{name}' have not one labelled object: nothing to evaluate against. "
             f"There are: {', '.join(there)}"
         )
     grave = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
     defects = sum(f.split == name for f in grave)
     some = f"{defects} defect{'s' * (defects != 1)}"
     warnings = [f"{some} in the labels of '{name}': `condetr doctor {data}` shows where"] if defects else []
-    left_out = set(chosen[0].pictures.ids.tolist()) - {sample.truth.image_id for sample in split}
+    left_out = set(chosen[0].images.ids.tolist()) - {sample.truth.image_id for sample in split}
     return dataset, split, warnings, left_out
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..datasets.dataset import DataSet, Split
-from ..errors import PictureError
-from ..images.decode import Picture, open_picture
-from ..metrics import NAMES, ClassResult, Columns, Evaluation, PictureResult
+from ..errors import ImageError
+from ..images.decode import Pixels, open_image
+from ..metrics import NAMES, ClassResult, Columns, Evaluation, ImageResult
 from ..metrics.coco import RECALLS
 from ..metrics.mistakes import KINDS
 from ..metrics.precision import Interval
@@ -19,11 +19,11 @@ from ..types import Categories, Sample
 
 MOST_CURVES = 8  # classes drawn one by one; of more, the mean and a shade
 LARGEST_MATRIX = 25  # classes shown in the confusion table
-WORST, BEST = 9, 6  # pictures
+WORST, BEST = 9, 6  # images
 
 _MEANINGS = (
     "mean over IoU 0.50 … 0.95", "at IoU 0.50", "at IoU 0.75", "objects under 32² pixels", "32² to 96² pixels",
-    "96² pixels and more", "recall with 1 detection a picture", "with 10", "with 100", "small, with 100",
+    "96² pixels and more", "recall with 1 detection an image", "with 10", "with 100", "small, with 100",
     "medium, with 100", "large, with 100",
 )  # fmt: skip
 _KIND_MEANINGS = {
@@ -48,7 +48,7 @@ class Evaluated:
 def page(
     of: Evaluated, data: DataSet, split: Split, columns: Columns, evaluation: Evaluation, warnings: Sequence[str]
 ) -> Page:
-    number = f"{evaluation.pictures:,} picture{'s' * (evaluation.pictures != 1)}"
+    number = f"{evaluation.images:,} image{'s' * (evaluation.images != 1)}"
     page = Page(f"How good is {of.name} on {data.name}?", f"{of.model} · {number} of the split '{split.name}'")
     _headline(page, evaluation)
     if warnings:
@@ -59,7 +59,7 @@ def page(
     _errors(page, evaluation)
     _confusion(page, evaluation, data.categories)
     _calibration(page, evaluation)
-    _pictures(page, split, data.categories, columns, evaluation)
+    _images(page, split, data.categories, columns, evaluation)
     _twelve(page, evaluation)
     _method(page, evaluation, of, data)
     return page
@@ -73,16 +73,16 @@ def _headline(page: Page, evaluation: Evaluation) -> None:
             ("AP50", summary.ap50, _between(bootstrap.ap50)),
             ("AP75", summary.ap75),
             ("AR100", summary.ar100),
-            ("pictures", evaluation.pictures),
+            ("images", evaluation.images),
             ("objects", evaluation.objects, f"{evaluation.crowds} crowd regions" if evaluation.crowds else ""),
         ]
     )
-    found, wrong = (sum(getattr(p, key) for p in evaluation.by_picture) for key in ("found", "wrong"))
+    found, wrong = (sum(getattr(p, key) for p in evaluation.by_image) for key in ("found", "wrong"))
     right = f", and {found / (found + wrong):.0%} of its answers are right" if found + wrong else ""
     page.text(
         f"Each class at its best threshold, the detector finds {found:,} of {evaluation.objects:,} objects "
         f"({found / evaluation.objects:.0%}){right}. A found object overlaps its box by half or more (IoU 0.5). "
-        f"The ranges are 95 % intervals over the choice of pictures."
+        f"The ranges are 95 % intervals over the choice of images."
     )
 
 
@@ -187,8 +187,8 @@ def _matrix(counts: np.ndarray, shown: list[int], names: dict[int, str]) -> str:
         cells = []
         for answer in shown:
             n, part = int(counts[truth, answer]), float(counts[truth, answer] / total)
-            colour = "42,157,111" if truth == answer else "209,73,91"
-            shade = f"background:rgba({colour},{0.08 + 0.6 * part:.2f})" if n else "color:var(--soft)"
+            color = "42,157,111" if truth == answer else "209,73,91"
+            shade = f"background:rgba({color},{0.08 + 0.6 * part:.2f})" if n else "color:var(--soft)"
             cells.append(f'<td class="number" style="{shade}" title="{part:.0%}">{n:,}</td>')
         rows.append(f"<tr><th>{html.escape(_short(names[truth]))}</th>{''.join(cells)}</tr>")
     top = f"<tr><th>there is ↓ &nbsp; it says →</th>{head}</tr>"
@@ -216,13 +216,13 @@ def _calibration(page: Page, evaluation: Evaluation) -> None:
     )
 
 
-def _pictures(page: Page, split: Split, categories: Categories, columns: Columns, evaluation: Evaluation) -> None:
+def _images(page: Page, split: Split, categories: Categories, columns: Columns, evaluation: Evaluation) -> None:
     samples = {sample.truth.image_id: sample for sample in split}
-    ranked = sorted(evaluation.by_picture, key=lambda p: (p.f1, -(p.wrong + p.missed), p.image_id))
+    ranked = sorted(evaluation.by_image, key=lambda p: (p.f1, -(p.wrong + p.missed), p.image_id))
     worst = [p for p in ranked if p.wrong + p.missed][:WORST]
     best = [p for p in sorted(ranked, key=lambda p: (-p.f1, -p.found, p.image_id)) if p.found and p not in worst][:BEST]
     legend = "Dashed: what is there. Solid: what the detector says, with its score, at each class's best threshold."
-    for heading, results in (("The worst pictures", worst), ("The best pictures", best)):
+    for heading, results in (("The worst images", worst), ("The best images", best)):
         if results:
             page.heading(heading)
             page.text(legend)
@@ -230,13 +230,13 @@ def _pictures(page: Page, split: Split, categories: Categories, columns: Columns
 
 
 def _drawn(
-    chosen: Iterable[tuple[Sample, PictureResult]], categories: Categories, columns: Columns, evaluation: Evaluation
-) -> list[tuple[Picture, str]]:
+    chosen: Iterable[tuple[Sample, ImageResult]], categories: Categories, columns: Columns, evaluation: Evaluation
+) -> list[tuple[Pixels, str]]:
     bars, drawn = np.array(evaluation.thresholds), []
     for sample, result in chosen:
         try:
-            picture = open_picture(sample.path)
-        except PictureError:
+            pixels = open_image(sample.path)
+        except ImageError:
             continue
         image = int(np.searchsorted(columns.image_ids, result.image_id))
         rows = np.flatnonzero(columns.found_image == image)
@@ -247,11 +247,11 @@ def _drawn(
             f"{categories.name(k)} {s:.2f}" for k, s in zip(labels.tolist(), columns.found_score[rows].tolist())
         ]
         truth = sample.truth
-        picture = draw_boxes(picture, truth.boxes, [""] * len(truth), truth.labels, dashed=True)
+        pixels = draw_boxes(pixels, truth.boxes, [""] * len(truth), truth.labels, dashed=True)
         corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-        picture = draw_boxes(picture, corners, captions, labels)
+        pixels = draw_boxes(pixels, corners, captions, labels)
         says = f"{sample.path.name}: {result.found} found, {result.missed} missed, {result.wrong} wrong"
-        drawn.append((picture, says))
+        drawn.append((pixels, says))
     return drawn
 
 
@@ -273,12 +273,12 @@ def _method(page: Page, evaluation: Evaluation, of: Evaluated, data: DataSet) ->
     bootstrap = evaluation.bootstrap
     page.text(
         "The twelve numbers follow the COCO protocol and equal pycocotools' to the last digits: at most 100 detections "
-        "a picture and class, ten IoU thresholds, 101 recalls; crowd regions neither reward nor punish."
+        "an image and class, ten IoU thresholds, 101 recalls; crowd regions neither reward nor punish."
     )
     page.text(
-        f"Intervals: bias-corrected bootstrap over pictures, {bootstrap.resamples:,} resamples, "
-        f"{bootstrap.level:.0%}. They say how much the numbers depend on which pictures were chosen, not how much "
-        "another training would change. Thresholds that were chosen on these pictures look a little better here than "
+        f"Intervals: bias-corrected bootstrap over images, {bootstrap.resamples:,} resamples, "
+        f"{bootstrap.level:.0%}. They say how much the numbers depend on which images were chosen, not how much "
+        "another training would change. Thresholds that were chosen on these images look a little better here than "
         "they will elsewhere."
     )
 

@@ -1,4 +1,4 @@
-"""The doctor: judges raw labels and pictures, names every defect, and leaves the clean data set that training uses."""
+"""The doctor: judges raw labels and images, names every defect, and leaves the clean data set that training uses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ class Count:
     """How much of a split the labels name, and how much of it is used."""
 
     split: str
-    pictures: int
-    used_pictures: int
+    images: int
+    used_images: int
     without_objects: int
     objects: int
     used_objects: int
@@ -86,29 +86,29 @@ def examine(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """Look at every picture and judge every box. Never raises for what is wrong with the data: that is a finding.
+    """Look at every image and judge every box. Never raises for what is wrong with the data: that is a finding.
 
     `queries` is how many objects the model can answer, None to not care. `look` is `inspection.decode`, or
-    `inspection.header` to trust the pictures' pixels. `cache` remembers sound pictures between runs in that folder.
+    `inspection.header` to trust the images' pixels. `cache` remembers sound images between runs in that folder.
     """
-    paths = [path for split in raw.splits for path in split.pictures.paths]
+    paths = [path for split in raw.splits for path in split.images.paths]
     seen = iter(inspect(paths, look, cache, progress))
-    facts = {split.name: [next(seen) for _ in split.pictures.paths] for split in raw.splits}
+    facts = {split.name: [next(seen) for _ in split.images.paths] for split in raw.splits}
     findings = list(raw.findings)
     judged = {split.name: judge(split, facts[split.name], raw.categories, queries, findings) for split in raw.splits}
-    leaked = copies({split.name: list(zip(split.pictures.paths, facts[split.name])) for split in raw.splits}, findings)
+    leaked = copies({split.name: list(zip(split.images.paths, facts[split.name])) for split in raw.splits}, findings)
     splits, counts = {}, []
     for split in raw.splits:
         one = judged[split.name]
         left_out = leaked if split.name == "train" else set()
         samples = tuple(
             Sample(path, truth)
-            for row, (path, truth) in enumerate(zip(split.pictures.paths, one.truths))
+            for row, (path, truth) in enumerate(zip(split.images.paths, one.truths))
             if truth is not None and row not in left_out
         )
         if samples:
             splits[split.name] = Split(split.name, samples)
-        counts.append(_count(split.name, one, samples, len(split.objects.picture)))
+        counts.append(_count(split.name, one, samples, len(split.objects.image)))
     dataset = DataSet(raw.root, raw.format, raw.categories, splits)
     findings += _refusals(dataset, raw, facts) + _classes(dataset)
     return Diagnosis(dataset, tuple(findings), tuple(counts))
@@ -131,11 +131,11 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[Facts]]) 
     train = next(one for one in raw.splits if one.name == "train")
     reason = "no object is left to learn from"
     missing = sum(one.problem == "missing" for one in facts["train"])
-    if not train.pictures.paths:
-        reason += ": the labels list no picture"
-    elif missing == len(train.pictures.paths):
-        reason += f": none of its {missing} pictures is there (looked in {train.pictures.paths[0].parent})"
-    elif not len(train.objects.picture):
+    if not train.images.paths:
+        reason += ": the labels list no image"
+    elif missing == len(train.images.paths):
+        reason += f": none of its {missing} images is there (looked in {train.images.paths[0].parent})"
+    elif not len(train.objects.image):
         reason += ": nothing is labelled"
     return [Finding("nothing_to_learn", "train", train.labels.name, None, reason)]
 

@@ -1,4 +1,4 @@
-"""The same picture more than once: a nuisance inside a split, and across splits a score that flatters."""
+"""The same image more than once: a nuisance inside a split, and across splits a score that flatters."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from ..datasets.defects import Finding
 from .inspection import Facts
 
 
-def copies(pictures: dict[str, list[tuple[Path, Facts]]], findings: list[Finding]) -> set[int]:
+def copies(images: dict[str, list[tuple[Path, Facts]]], findings: list[Finding]) -> set[int]:
     """Report copies over all splits; the answer is the rows of train to leave out, because they are also held out.
 
     Where more than half of train is held out, as when somebody names one folder for both, nothing is left out: the
-    wish to learn those pictures is plain, and the finding says what the scores are then worth.
+    wish to learn those images is plain, and the finding says what the scores are then worth.
     """
     groups: dict[str, list[tuple[str, int, Path]]] = {}
-    for name, rows in pictures.items():
+    for name, rows in images.items():
         for row, (path, facts) in enumerate(rows):
             if not facts.problem:
                 groups.setdefault(facts.digest, []).append((name, row, path))
@@ -23,7 +23,7 @@ def copies(pictures: dict[str, list[tuple[Path, Facts]]], findings: list[Finding
         first: dict[str, Path] = {}
         for name, _, path in group:
             if name in first:
-                findings.append(Finding("duplicate_picture", name, path.name, None, f"as {first[name].name}"))
+                findings.append(Finding("duplicate_image", name, path.name, None, f"as {first[name].name}"))
             first.setdefault(name, path)
         held = next((name for name in ("valid", "test") if name in first), None)
         if held is not None:
@@ -35,21 +35,21 @@ def copies(pictures: dict[str, list[tuple[Path, Facts]]], findings: list[Finding
         if "valid" in first and "test" in first:
             detail = f"is {first['test'].name} of test"
             findings.append(Finding("leak_held_out", "valid", first["valid"].name, None, detail))
-    _by_source(pictures, {path for rows in pictures.values() for path, facts in rows if facts.problem}, findings)
-    sound = sum(not facts.problem for _, facts in pictures.get("train", []))
+    _by_source(images, {path for rows in images.values() for path, facts in rows if facts.problem}, findings)
+    sound = sum(not facts.problem for _, facts in images.get("train", []))
     if 2 * len(leaks) > sound:
-        detail = f"{len(leaks)} of {sound} training pictures are also in valid or test"
+        detail = f"{len(leaks)} of {sound} training images are also in valid or test"
         findings.append(Finding("splits_identical", "train", "", None, detail))
         return set()
     findings += [finding for _, finding in leaks]
     return {row for row, _ in leaks}
 
 
-def _by_source(pictures: dict[str, list[tuple[Path, Facts]]], broken: set[Path], findings: list[Finding]) -> None:
+def _by_source(images: dict[str, list[tuple[Path, Facts]]], broken: set[Path], findings: list[Finding]) -> None:
     """Roboflow's augmented copies carry their source's name; none may be on both sides."""
-    train = {source(path) for path, _ in pictures.get("train", []) if ".rf." in path.name}
-    digests = {facts.digest for path, facts in pictures.get("train", []) if path not in broken}
+    train = {source(path) for path, _ in images.get("train", []) if ".rf." in path.name}
+    digests = {facts.digest for path, facts in images.get("train", []) if path not in broken}
     for name in ("valid", "test"):
-        for path, facts in pictures.get(name, []):
+        for path, facts in images.get(name, []):
             if ".rf." in path.name and source(path) in train and facts.digest not in digests:
                 findings.append(Finding("leak_by_source", name, path.name, None, f"train has a copy of {source(path)}"))

@@ -1,5 +1,5 @@
 """The doctor as a verb: looks a data set over and tells it three ways, to a person at a terminal, to a machine, and as
-a page with the worst pictures drawn."""
+a page with the worst images drawn."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def doctor(
     data: Path, queries: int, look: Look = decode, progress: Progress | None = None
 ) -> tuple[RawDataSet, Diagnosis]:
-    """Read and examine a data set; `look` is `decode`, or `header` to trust the pictures' pixels. Raises DataError."""
+    """Read and examine a data set; `look` is `decode`, or `header` to trust the images' pixels. Raises DataError."""
     raw = open_dataset(data)
     return raw, examine(raw, queries, look, cache_folder(), progress)
 
@@ -44,9 +44,9 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "splits": [
             {
                 "name": count.split,
-                "pictures": count.pictures,
-                "used_pictures": count.used_pictures,
-                "pictures_without_objects": count.without_objects,
+                "images": count.images,
+                "used_images": count.used_images,
+                "images_without_objects": count.without_objects,
                 "objects": count.objects,
                 "used_objects": count.used_objects,
                 "crowds": count.crowds,
@@ -82,10 +82,10 @@ def shown(diagnosis: Diagnosis) -> RenderableType:
     """What a terminal shows. File and class names are shown as they are, never as markup."""
     data = diagnosis.dataset
     parts: list[RenderableType] = [Text(f"{data.root}: {data.format}, {len(data.categories.real)} classes"), Text()]
-    splits = _table("split", "pictures", "used", "empty", "objects", "used", "small", "medium", "large")
+    splits = _table("split", "images", "used", "empty", "objects", "used", "small", "medium", "large")
     sizes = diagnosis.size_histogram()
     for count in diagnosis.counts:
-        numbers = (count.pictures, count.used_pictures, count.without_objects, count.objects, count.used_objects)
+        numbers = (count.images, count.used_images, count.without_objects, count.objects, count.used_objects)
         splits.add_row(count.split, *(f"{n:,}" for n in (*numbers, *sizes.get(count.split, (0, 0, 0)))))
     parts += [splits, Text()]
     histogram = diagnosis.class_histogram()

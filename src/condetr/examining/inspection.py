@@ -1,4 +1,4 @@
-"""What every picture file really is: size, orientation, type, a digest of its content; seen once and remembered."""
+"""What every image file really is: size, orientation, type, a digest of its content; seen once and remembered."""
 
 import io
 import json
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import CondetrError, PictureError
+from ..errors import CondetrError, ImageError
 from ..files import write_text
-from ..images.decode import FORMATS, open_picture, picture_size
+from ..images.decode import FORMATS, image_size, open_image
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`upright` and `stored` are (width, height) after and before EXIF orientation (1 to 8). `problem` is empty for a
-    sound picture, "missing", or the reason why it cannot be read; the other fields then mean nothing."""
+    sound image, "missing", or the reason why it cannot be read; the other fields then mean nothing."""
 
     upright: tuple[int, int]
     stored: tuple[int, int]
@@ -41,19 +41,19 @@ def decode(path: Path) -> Facts:
     """Facts after decoding every pixel; the digest is of the pixels, so that copies saved anew are found too."""
     try:
         content = _content(path)
-        picture = open_picture(content)
+        pixels = open_image(content)
         stored, orientation, kind = _header(io.BytesIO(content))
-    except PictureError as error:
+    except ImageError as error:
         return Facts.of_problem(str(error))
-    height, width = picture.shape[:2]
-    digest = blake2b(picture.tobytes(), digest_size=12, key=f"{width}x{height}".encode()).hexdigest()
+    height, width = pixels.shape[:2]
+    digest = blake2b(pixels.tobytes(), digest_size=12, key=f"{width}x{height}".encode()).hexdigest()
     return Facts((width, height), stored, orientation, kind, digest, "")
 
 
 def header(path: Path) -> Facts:
     """Facts from the header alone: fast, but a file cut short passes. The digest is of the file's ends and length."""
     try:
-        upright = picture_size(path)
+        upright = image_size(path)
         with path.open("rb") as file:
             stored, orientation, kind = _header(file)
             length = file.seek(0, os.SEEK_END)
@@ -61,7 +61,7 @@ def header(path: Path) -> Facts:
             digest = blake2b(file.read(65536), digest_size=12, key=str(length).encode())
             file.seek(max(0, length - 65536))
             digest.update(file.read())
-    except PictureError as error:
+    except ImageError as error:
         return Facts.of_problem("missing" if not path.is_file() else str(error))
     except (OSError, ValueError) as error:
         return Facts.of_problem(f"cannot be read ({error})")
@@ -86,20 +86,20 @@ def inspect(
             if progress is not None:
                 progress(done, len(wanted))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # an interrupted user does not wait for the other pictures
+        pool.shutdown(wait=False, cancel_futures=True)  # an interrupted user does not wait for the other images
     if unknown:
         memory.keep(known)
     return [known[path] for path in paths]
 
 
 def cache_folder() -> Path:
-    """Where what was seen of pictures is remembered between runs."""
+    """Where what was seen of images is remembered between runs."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "condetr" / "pictures"
+    return (Path(base) if base else Path.home() / ".cache") / "condetr" / "images"
 
 
 class _Memory:
-    """One JSON file for a set of pictures, named by their folder. Losing it costs time, nothing else."""
+    """One JSON file for a set of images, named by their folder. Losing it costs time, nothing else."""
 
     def __init__(self, folder: Path | None, look: Look) -> None:
         self.folder = folder
@@ -155,8 +155,8 @@ def _content(path: Path) -> bytes:
         if path.is_file():
             return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise PictureError(f"cannot be read ({error})") from None
-    raise PictureError("not an ordinary file" if path.exists() else "missing")
+        raise ImageError(f"cannot be read ({error})") from None
+    raise ImageError("not an ordinary file" if path.exists() else "missing")
 
 
 def _header(file: io.BytesIO | io.BufferedReader) -> tuple[tuple[int, int], int, str]:
@@ -166,7 +166,7 @@ def _header(file: io.BytesIO | io.BufferedReader) -> tuple[tuple[int, int], int,
             return stored, 1, kind
         try:
             orientation = image.getexif().get(0x0112, 1)
-        except Exception:  # broken metadata of a picture that is whole: it stands as stored
+        except Exception:  # broken metadata of an image that is whole: it stands as stored
             orientation = 1
     return stored, orientation if orientation in range(1, 9) else 1, kind
 

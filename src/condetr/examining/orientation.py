@@ -10,7 +10,7 @@ from .inspection import Facts
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """Boxes in pixels of the upright picture; `finding` names the defect, if any; `area` is what areas grew by."""
+    """Boxes in pixels of the upright image; `finding` names the defect, if any; `area` is what areas grew by."""
 
     boxes: Float[np.ndarray, "M 4"]
     finding: str
@@ -19,17 +19,17 @@ class Framed:
 
 
 def into_upright(boxes: Float[np.ndarray, "M 4"], declared: tuple[int, int], facts: Facts) -> Framed:
-    """Boxes in pixels of the declared frame, brought into the upright picture.
+    """Boxes in pixels of the declared frame, brought into the upright image.
 
     The declared size says which frame it is. Equal to the upright size: that one. Equal to the stored size only: the
-    labeller saw the picture before EXIF orientation, so the boxes are turned with it. A multiple of one of the two:
-    the picture was resized after labelling, so the boxes are scaled (unless they reach out of the declared frame).
+    labeller saw the image before EXIF orientation, so the boxes are turned with it. A multiple of one of the two:
+    the image was resized after labelling, so the boxes are scaled (unless they reach out of the declared frame).
     Otherwise the boxes decide: when they all fit, only the declared size is wrong; when they do not, nobody can tell
     what they mean ("size_contradiction").
     """
     upright, stored = facts.upright, facts.stored
     if not all(declared):
-        return Framed(boxes, "size_missing", f"the picture is {_text(upright)}", 1.0)
+        return Framed(boxes, "size_missing", f"the image is {_text(upright)}", 1.0)
     if declared == upright:
         if facts.orientation in (2, 3, 4) or (facts.orientation > 4 and stored == upright):
             return Framed(boxes, "orientation_ambiguous", f"EXIF orientation {facts.orientation}", 1.0)
@@ -53,7 +53,7 @@ def into_upright(boxes: Float[np.ndarray, "M 4"], declared: tuple[int, int], fac
 
 
 def turn(boxes: Float[np.ndarray, "M 4"], orientation: int, stored: tuple[int, int]) -> Float[np.ndarray, "M 4"]:
-    """xyxy boxes of a stored picture (width, height) as its EXIF orientation shows them (EXIF 2.32, tag 0x0112)."""
+    """xyxy boxes of a stored image (width, height) as its EXIF orientation shows them (EXIF 2.32, tag 0x0112)."""
     w, h = stored
     x1, y1, x2, y2 = boxes.T
     corners = {

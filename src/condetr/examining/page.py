@@ -1,4 +1,4 @@
-"""The doctor's page: counts, charts, every defect in its place, and the worst pictures drawn."""
+"""The doctor's page: counts, charts, every defect in its place, and the worst images drawn."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,15 +7,15 @@ import numpy as np
 
 from ..datasets.defects import DEFECTS, Finding, grouped
 from ..datasets.open import RawDataSet, RawObjects
-from ..errors import PictureError
-from ..images.decode import Picture, open_picture
+from ..errors import ImageError
+from ..images.decode import Pixels, open_image
 from ..reports.drawing import draw_boxes
 from ..reports.page import BLUE, GREY, ORANGE, Cell, Page, chart
 from ..shapes import Float
 from .diagnosis import Count, Diagnosis
 
 MOST_ROWS = 500  # of single findings; the JSON has them all
-MOST_PICTURES = 24
+MOST_IMAGES = 24
 MOST_CLASSES = 30  # in the chart
 _RANK = {"error": 0, "warning": 1, "note": 2}
 _UNSEEN = {"no_objects", "crowd_box", "size_missing", "class_missing", "empty_class"}  # nothing to look at
@@ -28,7 +28,7 @@ def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
     counts = diagnosis.counts
     page.numbers(
         [
-            ("pictures used", sum(c.used_pictures for c in counts), _of(c.pictures for c in counts)),
+            ("images used", sum(c.used_images for c in counts), _of(c.images for c in counts)),
             ("objects used", sum(c.used_objects for c in counts), _of(c.objects for c in counts)),
             ("classes", len(data.categories.real), data.format),
             ("errors", grave["error"], f"{grave['warning']:,} warnings, {grave['note']:,} notes"),
@@ -37,7 +37,7 @@ def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
     page.heading("Splits")
     sizes = diagnosis.size_histogram()
     page.table(
-        ["split", "pictures", "used", "without objects", "objects", "used", "crowds", "small", "medium", "large"],
+        ["split", "images", "used", "without objects", "objects", "used", "crowds", "small", "medium", "large"],
         [_row(c, sizes.get(c.split, (0, 0, 0))) for c in counts],
         "Small, medium and large as COCO means them: under 32² and 96² pixels of area, and more.",
     )
@@ -56,14 +56,14 @@ def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
             for one in (DEFECTS[name],)
         ],
     )
-    pictures = list(_worst(raw, diagnosis))
-    if pictures:
-        page.heading("The worst pictures")
+    images = list(_worst(raw, diagnosis))
+    if images:
+        page.heading("The worst images")
         page.text(
             "Full lines: objects that are used. Dashed: those with a defect, each named; "
-            "and every object of a picture that is left out."
+            "and every object of an image that is left out."
         )
-        page.gallery(pictures)
+        page.gallery(images)
     page.heading("Every place")
     places = [(f, name) for name, found in grouped(diagnosis.findings) for f in found]
     if len(places) > MOST_ROWS:
@@ -81,8 +81,8 @@ def _charts(page: Page, diagnosis: Diagnosis) -> None:
     order = sorted(categories.real, key=lambda label: -total[label])[:MOST_CLASSES]
     figure, (plot,) = chart(size=(8.0, 1.2 + 0.24 * len(order)))
     left = np.zeros(len(order))
-    for (name, counts), colour in zip(histogram.items(), (BLUE, ORANGE, GREY)):
-        plot.barh(range(len(order)), counts[order], left=left, label=name, color=colour)
+    for (name, counts), color in zip(histogram.items(), (BLUE, ORANGE, GREY)):
+        plot.barh(range(len(order)), counts[order], left=left, label=name, color=color)
         left += counts[order]
     plot.set_yticks(range(len(order)), [categories.name(label)[:40] for label in order])
     plot.invert_yaxis()
@@ -95,58 +95,58 @@ def _charts(page: Page, diagnosis: Diagnosis) -> None:
     samples = [sample.truth for split in diagnosis.dataset.splits.values() for sample in split]
     sides = [np.sqrt((t.boxes[:, 2:] - t.boxes[:, :2]).prod(axis=1) / (t.size[0] * t.size[1])) for t in samples]
     plot.hist(np.concatenate(sides), bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
-    plot.set_xlabel("side of an object, as a part of its picture's")
+    plot.set_xlabel("side of an object, as a part of its image's")
     plot.set_ylabel("objects")
     most = max(len(truth) for truth in samples)
     other.hist([len(t) for t in samples], bins=(np.arange(min(most, 60) + 2) * max(1, most / 60)).tolist(), color=BLUE)
-    other.set_xlabel("objects in a picture")
-    other.set_ylabel("pictures")
-    page.figure(figure, "How large objects are (root of the area), and how many a picture holds.")
+    other.set_xlabel("objects in an image")
+    other.set_ylabel("images")
+    page.figure(figure, "How large objects are (root of the area), and how many an image holds.")
 
 
-def _worst(raw: RawDataSet, diagnosis: Diagnosis) -> Iterator[tuple[Picture, str]]:
-    """The pictures with the gravest defects that can be shown, drawn."""
+def _worst(raw: RawDataSet, diagnosis: Diagnosis) -> Iterator[tuple[Pixels, str]]:
+    """The images with the gravest defects that can be shown, drawn."""
     by_file: dict[tuple[str, str], list[Finding]] = {}
     for finding in diagnosis.findings:
         if finding.defect.name not in _UNSEEN and finding.file:
             by_file.setdefault((finding.split, finding.file), []).append(finding)
-    rows = {(s.name, path.name): (s, row) for s in raw.splits for row, path in enumerate(s.pictures.paths)}
+    rows = {(s.name, path.name): (s, row) for s in raw.splits for row, path in enumerate(s.images.paths)}
     used = {(name, s.path.name): s.truth for name, split in diagnosis.dataset.splits.items() for s in split}
     ranked = sorted(by_file.items(), key=lambda item: (min(_RANK[f.defect.severity] for f in item[1]), -len(item[1])))
     categories = diagnosis.dataset.categories
-    left = MOST_PICTURES
+    left = MOST_IMAGES
     for key, findings in ranked:
         if key not in rows or not left:
             continue
         split, row = rows[key]
         try:
-            picture = open_picture(split.pictures.paths[row])
-        except (PictureError, ValueError):
+            image = open_image(split.images.paths[row])
+        except (ImageError, ValueError):
             continue  # the table names it; there is nothing to draw
         left -= 1
         if key in used:
             truth = used[key]
             names = [categories.name(int(label)) for label in truth.labels]
-            picture = draw_boxes(picture, truth.boxes, names, truth.labels)
-        picture = _marked(picture, split.objects, row, findings if key in used else None, len(categories))
+            image = draw_boxes(image, truth.boxes, names, truth.labels)
+        image = _marked(image, split.objects, row, findings if key in used else None, len(categories))
         words = Counter(f.name for f in findings)
         what = ", ".join(name if n == 1 else f"{name} ×{n}" for name, n in words.items())
-        yield picture, f"{key[0]}/{key[1]}: {what}"
+        yield image, f"{key[0]}/{key[1]}: {what}"
 
 
-def _marked(picture: Picture, objects: RawObjects, row: int, findings: list[Finding] | None, colour: int) -> Picture:
+def _marked(image: Pixels, objects: RawObjects, row: int, findings: list[Finding] | None, color: int) -> Pixels:
     """Dashed, as the label file has them: the objects that the findings name, or all of them where those are None."""
-    mine = {int(objects.places[i]): int(i) for i in np.flatnonzero(objects.picture == row)}
+    mine = {int(objects.places[i]): int(i) for i in np.flatnonzero(objects.image == row)}
     if findings is None:
         marked = [(i, "") for i in mine.values()]
     else:
         named = (f for f in findings if f.name.endswith(("_box", "_category")) and f.id is not None)
         marked = [(mine[f.id], f.name) for f in named if f.id in mine]
     boxes = objects.boxes[[i for i, _ in marked]].reshape(-1, 4)
-    boxes = boxes * np.array([picture.shape[1], picture.shape[0]] * 2) if objects.relative else boxes
+    boxes = boxes * np.array([image.shape[1], image.shape[0]] * 2) if objects.relative else boxes
     sound = np.isfinite(boxes).all(axis=1) & (np.abs(boxes) < 1e6).all(axis=1)
     captions = [name for (_, name), good in zip(marked, sound) if good]
-    return draw_boxes(picture, _grown(boxes[sound]), captions, np.full(len(captions), colour), dashed=True)
+    return draw_boxes(image, _grown(boxes[sound]), captions, np.full(len(captions), color), dashed=True)
 
 
 def _grown(boxes: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "M 4"]:
@@ -158,7 +158,7 @@ def _grown(boxes: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "M 4"]:
 
 def _row(count: Count, sizes: tuple[int, int, int]) -> list[Cell]:
     c = count
-    return [c.split, c.pictures, c.used_pictures, c.without_objects, c.objects, c.used_objects, c.crowds, *sizes]
+    return [c.split, c.images, c.used_images, c.without_objects, c.objects, c.used_objects, c.crowds, *sizes]
 
 
 def _where(finding: Finding) -> str:

@@ -29,7 +29,7 @@ Scores = Float[Tensor, "B H N L"]
 
 @dataclass(frozen=True, slots=True)
 class Gaze:
-    """Attention maps of chosen queries, one for each part and head; over a picture's cells each sums to one.
+    """Attention maps of chosen queries, one for each part and head; over an image's cells each sums to one.
 
     Padding gets exactly zero. `parts` names the first axis: spatial, content and combined, or combined alone (DETR).
     """

@@ -1,4 +1,4 @@
-"""`condetr explain`: pictures in; a figure for each detection and one page for all of them out."""
+"""`condetr explain`: images in; a figure for each detection and one page for all of them out."""
 
 import re
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from .head_roles import average
 from .page import MOST_DETECTIONS, ExplanationPage
 from .scene import ADVICE, Point, Scene, Threshold, enough, layer_of, look, nothing_found
 
-MOST_PICTURES = 24  # in one page
+MOST_IMAGES = 24  # in one page
 NEAREST = 3  # queries whose maps the page holds for a point
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to explain: detection K of each picture, what is about a point of it, or every detection."""
+    """What to explain: detection K of each image, what is about a point of it, or every detection."""
 
     detection: int | None
     at: Point | None
@@ -31,7 +31,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The page, the figures, what is worth a remark, and the pictures that were left out, with the reason.
+    """The page, the figures, what is worth a remark, and the images that were left out, with the reason.
 
     `interrupted`: the user stopped it, so that there are figures without a page.
     """
@@ -48,30 +48,30 @@ def point_of(text: str) -> Point:
     try:
         x, y = (float(number) for number in text.split(","))
     except ValueError:
-        raise CondetrError(f"--at {text}: write it as X,Y in pixels of the picture, for example --at 120,80") from None
+        raise CondetrError(f"--at {text}: write it as X,Y in pixels of the image, for example --at 120,80") from None
     return x, y
 
 
-def check(pictures: Sequence[Found], asked: Asked) -> None:
+def check(images: Sequence[Found], asked: Asked) -> None:
     """What can be known to be a mistake before any weights are loaded. Raises CondetrError."""
-    if len(pictures) > MOST_PICTURES:
-        raise CondetrError(f"explain: {len(pictures)} pictures; a page holds at most {MOST_PICTURES}. Name fewer")
+    if len(images) > MOST_IMAGES:
+        raise CondetrError(f"explain: {len(images)} images; a page holds at most {MOST_IMAGES}. Name fewer")
     if asked.detection is not None and asked.at is not None:
         raise CondetrError("explain: give --detection or --at, not both")
 
 
-def explain_pictures(predictor: Predictor, pictures: Sequence[Found], asked: Asked, out: Path) -> Written:
+def explain_images(predictor: Predictor, images: Sequence[Found], asked: Asked, out: Path) -> Written:
     """Write `explain.html` and a PNG for each explained detection into a folder.
 
-    A picture without a detection is in the page all the same, where one can ask why; one that cannot be read, or has no
+    An image without a detection is in the page all the same, where one can ask why; one that cannot be read, or has no
     such detection or point, is refused, and the others go on. Raises CondetrError, in one line and before anything is
     written, for what is wrong for all of them.
     """
-    check(pictures, asked)
+    check(images, asked)
     predictor.bar(asked.threshold)
     layer = layer_of(asked.layer, predictor.config.model.decoder_layers)
     subtitle = f"{predictor.config.recipe}; a detection scores {enough(asked.threshold)}"
-    page = ExplanationPage(len(pictures), predictor.categories, subtitle)
+    page = ExplanationPage(len(images), predictor.categories, subtitle)
     seen: list[Explanation] = []
     figures: list[Path] = []
     remarks: list[str] = []
@@ -79,27 +79,25 @@ def explain_pictures(predictor: Predictor, pictures: Sequence[Found], asked: Ask
     taken: set[str] = set()
     everything = asked.at is None and asked.detection is None
     try:
-        for picture in pictures:
+        for image in images:
             try:
-                scene = look(predictor, picture.read(), asked.threshold)
+                scene = look(predictor, image.read(), asked.threshold)
                 chosen = _chosen(scene, asked)
             except CondetrError as error:
-                refused.append((picture.name, str(error)))
+                refused.append((image.name, str(error)))
                 continue
             if not len(scene.detections) and everything:
-                remarks.append(f"{picture.name}: {nothing_found(scene)}. {ADVICE}")
-            page.add(str(picture.below), scene, [] if everything else [one[:2] for one in chosen])
-            stem = _stem(picture.below.stem, taken)
+                remarks.append(f"{image.name}: {nothing_found(scene)}. {ADVICE}")
+            page.add(str(image.below), scene, [] if everything else [one[:2] for one in chosen])
+            stem = _stem(image.below.stem, taken)
             for query, label, word in chosen if asked.at is None else chosen[:1]:
                 seen.append(Explanation.of(scene, query, label, layer, asked.at))
                 path = out / f"{stem}-{word}-layer{layer}.png"
                 write_bytes(path, png(seen[-1]))
                 figures.append(path)
             if everything and len(scene.detections) > len(chosen):
-                remarks.append(
-                    f"{picture.name}: figures of the best {len(chosen)} of {len(scene.detections)} detections"
-                )
-        if len(refused) == len(pictures):
+                remarks.append(f"{image.name}: figures of the best {len(chosen)} of {len(scene.detections)} detections")
+        if len(refused) == len(images):
             return Written(None, (), (), tuple(refused))
         page.save(out / "explain.html", layer, asked.at, average(seen) if seen and asked.at is None else None)
     except KeyboardInterrupt:
@@ -117,8 +115,8 @@ def _chosen(scene: Scene, asked: Asked) -> list[tuple[int, int, str]]:
 
 
 def _stem(name: str, taken: set[str]) -> str:
-    """A file name's beginning that no other picture of this run has, on any system."""
-    stem = base = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:80].lstrip(".") or "picture"
+    """A file name's beginning that no other image of this run has, on any system."""
+    stem = base = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:80].lstrip(".") or "image"
     number = 1
     while stem.casefold() in taken:
         number += 1

@@ -22,17 +22,17 @@ from .scene import Candidate, Point, Scene, Threshold, look
 class Explanation:
     """Where one query looked in one decoder layer, and how it came to its box. Points and boxes: pixels, x first.
 
-    `maps` (parts, heads, rows, columns) sum to one over the grid, whose cells tile the picture; `parts` names their
+    `maps` (parts, heads, rows, columns) sum to one over the grid, whose cells tile the image; `parts` names their
     first axis. `mass_centres` and `peaks` say where each map looks on average and most; `looks_at` is the landmark
     (index of `condetr.model.landmarks.LANDMARKS`) that the peak is at; `inside` and `border` are the parts of the
     attention inside the box and near its border, the `*_uniform` those of attention that looks nowhere.
-    `extremities` are the middles of the box's left, top, right and bottom side. `stage_*` are the answers after each
+    `extremities` are the middles of the box's left, top, right and bottom side. `layer_*` are the answers after each
     decoder layer, the label being the best class. `kept`: it is a detection; if not, its score is too low. `encoder`
     (layers, heads, rows, columns) is where the encoder looks from `point`, the one asked about (`asked`) or the middle
     of the box; `nearest` are the queries nearest to it.
     """
 
-    picture: UInt8[np.ndarray, "height width 3"]
+    image: UInt8[np.ndarray, "height width 3"]
     query: int
     label: int
     name: str
@@ -51,10 +51,10 @@ class Explanation:
     border: Float[np.ndarray, "P H"]
     inside_uniform: float
     border_uniform: float
-    stage_boxes: Float[np.ndarray, "S 4"]
-    stage_scores: Float[np.ndarray, " S"]
-    stage_labels: Int[np.ndarray, " S"]
-    stage_names: tuple[str, ...]
+    layer_boxes: Float[np.ndarray, "S 4"]
+    layer_scores: Float[np.ndarray, " S"]
+    layer_labels: Int[np.ndarray, " S"]
+    layer_names: tuple[str, ...]
     point: Point
     asked: bool
     encoder: Float[np.ndarray, "T H h w"]
@@ -73,7 +73,7 @@ class Explanation:
         point = scene.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
         within = [scene.encoder_maps(i, [point])[0] for i in range(len(scene.witnessed.encoder))]
         return cls(
-            picture=scene.picture,
+            image=scene.image,
             query=query,
             label=label,
             name=scene.categories.name(label),
@@ -92,10 +92,10 @@ class Explanation:
             border=falls.border[..., 0].numpy(),
             inside_uniform=falls.inside_uniform.item(),
             border_uniform=falls.border_uniform.item(),
-            stage_boxes=scene.boxes[:, query],
-            stage_scores=scene.scores[:, query],
-            stage_labels=scene.labels[:, query],
-            stage_names=tuple(scene.categories.name(stage) for stage in scene.labels[:, query].tolist()),
+            layer_boxes=scene.boxes[:, query],
+            layer_scores=scene.scores[:, query],
+            layer_labels=scene.labels[:, query],
+            layer_names=tuple(scene.categories.name(layer) for layer in scene.labels[:, query].tolist()),
             point=point,
             asked=at is not None,
             encoder=np.stack(within) if within else np.empty((0, maps.shape[1], *scene.grid), np.float32),
@@ -105,7 +105,7 @@ class Explanation:
 
 def explain(
     predictor: Predictor,
-    picture: Source,
+    image: Source,
     detection: int | None = None,
     at: Point | None = None,
     layer: int = -1,
@@ -116,7 +116,7 @@ def explain(
     `at=(x, y)` in pixels instead explains the query whose answer is about that point, found or not. Raises CondetrError
     where there is no such detection, layer or point.
     """
-    scene = look(predictor, picture, threshold)
+    scene = look(predictor, image, threshold)
     if at is not None:
         if detection is not None:
             raise CondetrError("give a detection or a point, not both")

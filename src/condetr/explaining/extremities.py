@@ -1,8 +1,8 @@
 """Which part of an object attention falls on: inside its box, near its border, at which of its four extremities.
 
-Boxes here are relative xyxy. A map's cell in column c of w covers c/w to (c + 1)/w of the picture. (The position
+Boxes here are relative xyxy. A map's cell in column c of w covers c/w to (c + 1)/w of the image. (The position
 embedding says (c + 1)/w and the middle of the receptive field is near c/w: half a cell is as near as one can tell. It
-counts cells alike, also the last ones of a picture whose sides are no multiples of the stride.)
+counts cells alike, also the last ones of an image whose sides are no multiples of the stride.)
 """
 
 from dataclasses import dataclass
@@ -57,13 +57,13 @@ def coverage(boxes: Boxes, height: int, width: int) -> Float[Tensor, "M h w"]:
 
 
 def mass_centre(maps: Float[Tensor, "*any h w"]) -> Float[Tensor, "*any 2"]:
-    """The mean place (x, y) of attention, relative to the picture."""
+    """The mean place (x, y) of attention, relative to the image."""
     x, y = (_middles(n, maps) for n in (maps.shape[-1], maps.shape[-2]))
     return torch.stack([(maps.sum(-2) * x).sum(-1), (maps.sum(-1) * y).sum(-1)], dim=-1)
 
 
 def peak(maps: Float[Tensor, "*any h w"]) -> Float[Tensor, "*any 2"]:
-    """The middle (x, y) of the cell with the most attention, relative to the picture."""
+    """The middle (x, y) of the cell with the most attention, relative to the image."""
     height, width = maps.shape[-2:]
     cell = maps.flatten(-2).argmax(-1)
     return torch.stack([_middles(width, maps)[cell % width], _middles(height, maps)[cell // width]], dim=-1)

@@ -1,4 +1,4 @@
-"""An explanation as one picture, laid out as the paper's figures 1 and 4: parts are rows, heads are columns."""
+"""An explanation as one image, laid out as the paper's figures 1 and 4: parts are rows, heads are columns."""
 
 import io
 import warnings
@@ -21,9 +21,9 @@ from .explanation import Explanation
 from .extremities import LANDMARKS
 
 PANEL = 240  # pixels of a panel's longer side
-NARROWEST = 40  # and of its shorter side: a picture that would be slimmer is stretched
+NARROWEST = 40  # and of its shorter side: an image that would be slimmer is stretched
 MOST_HEADS = 16  # columns; more would be too small to see
-COLOURS = "inferno"
+COLORS = "inferno"
 PAPER, INK, SOFT = "#ffffff", "#111111", "#666666"
 BOX, POINT = "#ffffff", "#38e1ff"  # of the box and its extremities, and of the reference point
 ASKED = "#ff5ad0"  # of the point asked about
@@ -34,7 +34,7 @@ GAP, TOP, LEFTMOST = 8, 78, 700  # pixels between panels, above them, and of the
 COLUMN = 160  # pixels from one column to the next, at least
 LONGEST_NAME = 40  # letters of a class name that are written
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Pixels = UInt8[np.ndarray, "H W 3"]
 
 
 def png(explanation: Explanation) -> bytes:
@@ -47,15 +47,15 @@ def png(explanation: Explanation) -> bytes:
 
 
 def figure(explanation: Explanation) -> Figure:
-    """The picture with the detection and its way there, and beside it every head's maps over the picture.
+    """The image with the detection and its way there, and beside it every head's maps over the image.
 
     One canvas of pixels, with lines and words over it in the same coordinates: fifty small plots would take seconds.
     """
     one = explanation
     parts, heads = len(one.parts), min(one.maps.shape[1], MOST_HEADS)
-    high, wide = one.picture.shape[:2]
-    small = resize(one.picture, _within(wide, high, PANEL, NARROWEST))
-    large = resize(one.picture, _within(wide, high, 2 * PANEL, 2 * NARROWEST))
+    high, wide = one.image.shape[:2]
+    small = resize(one.image, _within(wide, high, PANEL, NARROWEST))
+    large = resize(one.image, _within(wide, high, 2 * PANEL, 2 * NARROWEST))
     title, subtitle = f"{_short(one.name)} {one.score:.2f}", _subtitle(one)
     story, meaning, looks = _story(one), [_meaning(one, part) for part in one.parts], _looks(one, heads)
     left = 5 * GAP + max(large.shape[1], *(_width(text, 8.0) for text in story))
@@ -74,7 +74,7 @@ def figure(explanation: Explanation) -> Figure:
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
 
-    def panel(x: int, y: int, pixels: Picture, size: float) -> Place:
+    def panel(x: int, y: int, pixels: Pixels, size: float) -> Place:
         canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
         scale = np.array([pixels.shape[1] / wide, pixels.shape[0] / high])
         place = Place(axes, np.array([x, y]), scale, size, Rectangle((x, y), pixels.shape[1], pixels.shape[0]))
@@ -82,14 +82,14 @@ def figure(explanation: Explanation) -> Figure:
         place.clip.set_visible(False)
         return place
 
-    def words(x: float, y: float, text: str, size: float, colour: str = SOFT, **more: Any) -> None:
-        axes.text(x, y, text, size=size, color=colour, va="center", **more)
+    def words(x: float, y: float, text: str, size: float, color: str = SOFT, **more: Any) -> None:
+        axes.text(x, y, text, size=size, color=color, va="center", **more)
 
     words(float(GAP), 18.0, title, 13.0, INK, weight="bold", parse_math=False)
     words(float(GAP), 40.0, subtitle, 9.0)
     whole = panel(GAP, TOP, large, 1.6)
-    for stage, box in enumerate(one.stage_boxes[:-1]):
-        whole.box(box, EARLIER, 0.35 + 0.5 * (stage + 1) / len(one.stage_boxes))
+    for layer, box in enumerate(one.layer_boxes[:-1]):
+        whole.box(box, EARLIER, 0.35 + 0.5 * (layer + 1) / len(one.layer_boxes))
     _marks(whole, one)
     for line, text in enumerate(story):
         words(float(GAP), float(TOP + large.shape[0] + 18 + 16 * line), text, 8.0, parse_math=False)
@@ -107,7 +107,7 @@ def figure(explanation: Explanation) -> Figure:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where on the canvas a panel shows the picture: lines in the picture's pixels are drawn there, and stay inside."""
+    """Where on the canvas a panel shows the image: lines in the image's pixels are drawn there, and stay inside."""
 
     axes: Axes
     corner: np.ndarray
@@ -115,10 +115,10 @@ class Place:
     size: float
     clip: Rectangle
 
-    def box(self, box: Float[np.ndarray, "4"], colour: str, opacity: float) -> None:
+    def box(self, box: Float[np.ndarray, "4"], color: str, opacity: float) -> None:
         """A dashed box."""
         (x1, y1), (x2, y2) = (self.corner + corner * self.scale for corner in (box[:2], box[2:]))
-        patch = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, lw=1.3, ls="--", alpha=opacity)
+        patch = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=1.3, ls="--", alpha=opacity)
         self.axes.add_patch(patch).set_clip_path(self.clip)
 
     def line(self, points: Float[np.ndarray, "M 2"], style: str, **look: Any) -> None:
@@ -142,16 +142,16 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def heated(picture: Picture, attention: Float[np.ndarray, "h w"]) -> Picture:
-    """A picture in grey with attention over it: the most attended place burns brightest, the rest stays visible."""
-    height, width = picture.shape[:2]
+def heated(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
+    """An image in grey with attention over it: the most attended place burns brightest, the rest stays visible."""
+    height, width = image.shape[:2]
     map_ = Image.fromarray(attention.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     heat = np.asarray(map_).clip(0)
     heat = (heat / max(heat.max(), 1e-12))[..., None]
-    grey = (picture @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
-    colour = matplotlib.colormaps[COLOURS](0.15 + 0.85 * heat[..., 0])[..., :3] * 255
+    grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
+    color = matplotlib.colormaps[COLORS](0.15 + 0.85 * heat[..., 0])[..., :3] * 255
     opacity = 0.88 * heat**0.75
-    return (grey * (1 - opacity) + colour * opacity).clip(0, 255).round().astype(np.uint8)
+    return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)
 
 
 def _marks(place: Place, one: Explanation) -> None:
@@ -162,11 +162,11 @@ def _marks(place: Place, one: Explanation) -> None:
     place.line(around, "-", color=BOX, lw=1.1 * place.size)
     place.line(one.extremities, "o", ms=3.4 * place.size, mfc=BOX, mec="#000000", mew=0.7 * place.size)
     if "spatial" in one.parts:
-        for colour, width in (("#000000", 3.4), (POINT, 1.7)):
-            place.line(one.reference[None], "+", ms=8 * place.size, color=colour, mew=width * place.size)
+        for color, width in (("#000000", 3.4), (POINT, 1.7)):
+            place.line(one.reference[None], "+", ms=8 * place.size, color=color, mew=width * place.size)
     if one.asked:
-        for colour, width in (("#000000", 3.4), (ASKED, 1.7)):
-            place.line(np.array([one.point]), "x", ms=7 * place.size, color=colour, mew=width * place.size)
+        for color, width in (("#000000", 3.4), (ASKED, 1.7)):
+            place.line(np.array([one.point]), "x", ms=7 * place.size, color=color, mew=width * place.size)
 
 
 def _subtitle(one: Explanation) -> str:
@@ -190,15 +190,15 @@ def _looks(one: Explanation, heads: int) -> list[list[str]]:
 
 
 def _story(one: Explanation) -> list[str]:
-    """What the marks mean, and what each stage said."""
-    stages = [
-        f"after layer {number}: {_short(one.stage_names[number])} {score:.2f}"
-        for number, score in enumerate(one.stage_scores)
+    """What the marks mean, and what each layer said."""
+    layers = [
+        f"after layer {number}: {_short(one.layer_names[number])} {score:.2f}"
+        for number, score in enumerate(one.layer_scores)
     ]
     return [
         *(["× the point asked about"] if one.asked else []),
         *(["+ reference point"] if "spatial" in one.parts else []),
         "○ extremities",
         "dashed: the boxes of earlier layers",
-        *stages,
+        *layers,
     ]

@@ -47,23 +47,23 @@ class AttentionShares:
 
 def attention_shares(
     predictor: Predictor,
-    pictures: Source | Iterable[Source],
+    images: Source | Iterable[Source],
     threshold: Threshold = 0.5,
     layer: int = -1,
 ) -> AttentionShares:
-    """Measure a detector's attention on its own detections in a picture or some, which are seen one by one.
+    """Measure a detector's attention on its own detections in an image or some, which are seen one by one.
 
     Raises CondetrError where nothing is detected in any of them, and for a layer that does not exist.
     """
     seen: list[Explanation] = []
-    one = isinstance(pictures, str | bytes | Path | np.ndarray | Image.Image) or hasattr(pictures, "read")
-    sources: Iterable[Source] = [pictures] if one else pictures  # type: ignore[list-item, assignment]
-    for picture in sources:
-        scene = look(predictor, picture, threshold)
+    one = isinstance(images, str | bytes | Path | np.ndarray | Image.Image) or hasattr(images, "read")
+    sources: Iterable[Source] = [images] if one else images  # type: ignore[list-item, assignment]
+    for image in sources:
+        scene = look(predictor, image, threshold)
         queries, labels = scene.detections.queries.tolist(), scene.detections.labels.tolist()
         seen += [Explanation.of(scene, query, label, layer) for query, label in zip(queries, labels)]
     if not seen:
-        raise CondetrError(f"nothing scores {enough(threshold)} in these pictures. Lower the threshold")
+        raise CondetrError(f"nothing scores {enough(threshold)} in these images. Lower the threshold")
     return average(seen)
 
 
@@ -82,7 +82,7 @@ def object_shares(predictor: Predictor, samples: Iterable[Sample], layer: int = 
         fit = generalized_iou(*(torch.as_tensor(b) for b in (sample.truth.boxes[objects, None], scene.boxes[-1][None])))
         seen += [Explanation.of(scene, q, int(scene.labels[-1, q]), layer) for q in fit.argmax(-1).tolist()]
     if not seen:
-        raise CondetrError("no object is labelled in these pictures: there is nothing to look at")
+        raise CondetrError("no object is labelled in these images: there is nothing to look at")
     return average(seen)
 
 

@@ -6,7 +6,7 @@
   const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
   const inflate = async text => new Uint8Array(await new Response(
     new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
-  const lut = bytes(data.colours);
+  const lut = bytes(data.colors);
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes))
@@ -32,22 +32,22 @@
   };
   const read = () => {
     const asked = new URLSearchParams(location.hash.slice(1));
-    state.p = whole(asked.get("p"), 0, data.pictures.length - 1, first.p);
-    const picture = data.pictures[state.p];
-    state.m = Object.hasOwn(MODES, asked.get("m")) ? asked.get("m") : picture.shown.length ? first.m : "why";
-    if (state.m === "detection" && !picture.shown.length) state.m = "why";
-    if (state.m === "encoder" && !picture.encoder_layers) state.m = "why";
-    state.d = whole(asked.get("d"), 0, picture.shown.length - 1, Math.min(first.d, picture.shown.length - 1));
-    state.l = whole(asked.get("l"), 0, picture.layers - 1, first.l);
-    state.e = whole(asked.get("e"), 0, picture.encoder_layers - 1, picture.encoder_layers - 1);
-    state.h = asked.get("h") === "all" ? "all" : whole(asked.get("h"), 0, picture.heads - 1, "all");
-    state.t = picture.parts.includes(asked.get("t")) ? asked.get("t") : picture.parts.at(-1);
+    state.p = whole(asked.get("p"), 0, data.images.length - 1, first.p);
+    const image = data.images[state.p];
+    state.m = Object.hasOwn(MODES, asked.get("m")) ? asked.get("m") : image.shown.length ? first.m : "why";
+    if (state.m === "detection" && !image.shown.length) state.m = "why";
+    if (state.m === "encoder" && !image.encoder_layers) state.m = "why";
+    state.d = whole(asked.get("d"), 0, image.shown.length - 1, Math.min(first.d, image.shown.length - 1));
+    state.l = whole(asked.get("l"), 0, image.layers - 1, first.l);
+    state.e = whole(asked.get("e"), 0, image.encoder_layers - 1, image.encoder_layers - 1);
+    state.h = asked.get("h") === "all" ? "all" : whole(asked.get("h"), 0, image.heads - 1, "all");
+    state.t = image.parts.includes(asked.get("t")) ? asked.get("t") : image.parts.at(-1);
     state.o = whole(asked.get("o"), 0, 100, 85);
     state.c = asked.get("c") === "1" ? 1 : 0;
-    const inside = first.x <= picture.width && first.y <= picture.height;  // false, too, where no point was asked about
-    state.x = whole(asked.get("x"), 0, picture.width, inside ? first.x : Math.round(picture.width / 2));
-    state.y = whole(asked.get("y"), 0, picture.height, inside ? first.y : Math.round(picture.height / 2));
-    state.q = whole(asked.get("q"), 0, picture.queries - 1, -1);
+    const inside = first.x <= image.width && first.y <= image.height;  // false, too, where no point was asked about
+    state.x = whole(asked.get("x"), 0, image.width, inside ? first.x : Math.round(image.width / 2));
+    state.y = whole(asked.get("y"), 0, image.height, inside ? first.y : Math.round(image.height / 2));
+    state.q = whole(asked.get("q"), 0, image.queries - 1, -1);
   };
   const write = () => history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state)));
   const change = changes => {
@@ -59,73 +59,73 @@
   };
 
   // --- numbers -------------------------------------------------------------------------------------------------------
-  const map = (picture, d, l, t, h) => {
-    const size = picture.rows * picture.columns, parts = picture.parts.length;
-    const at = (((picture.shown[d].maps * picture.layers + l) * parts + picture.parts.indexOf(t)) * picture.heads + h) * size;
-    return picture.maps.subarray(at, at + size);
+  const map = (image, d, l, t, h) => {
+    const size = image.rows * image.columns, parts = image.parts.length;
+    const at = (((image.shown[d].maps * image.layers + l) * parts + image.parts.indexOf(t)) * image.heads + h) * size;
+    return image.maps.subarray(at, at + size);
   };
-  const mean = (picture, d, l, t) => {  // of the heads, each first back from its own peak to a sum of one
-    const sum = new Float32Array(picture.rows * picture.columns);
-    for (let h = 0; h < picture.heads; h++) {
-      const one = map(picture, d, l, t, h), total = one.reduce((a, b) => a + b, 0) || 1;
+  const mean = (image, d, l, t) => {  // of the heads, each first back from its own peak to a sum of one
+    const sum = new Float32Array(image.rows * image.columns);
+    for (let h = 0; h < image.heads; h++) {
+      const one = map(image, d, l, t, h), total = one.reduce((a, b) => a + b, 0) || 1;
       one.forEach((value, i) => { sum[i] += value / total; });
     }
     const peak = Math.max(...sum) || 1;
     return sum.map(value => value / peak * 255);
   };
-  const sight = (picture, x, y) => {  // of the encoder, from the nearest of the points that were measured
-    const [across, down] = picture.points;
-    const column = Math.min(Math.floor(x / picture.width * across), across - 1);
-    const row = Math.min(Math.floor(y / picture.height * down), down - 1);
-    const size = picture.rows * picture.columns, at = (state.e * across * down + row * across + column) * size;
+  const sight = (image, x, y) => {  // of the encoder, from the nearest of the points that were measured
+    const [across, down] = image.points;
+    const column = Math.min(Math.floor(x / image.width * across), across - 1);
+    const row = Math.min(Math.floor(y / image.height * down), down - 1);
+    const size = image.rows * image.columns, at = (state.e * across * down + row * across + column) * size;
     return {
-      map: picture.encoder.subarray(at, at + size),
-      x: (column + 0.5) / across * picture.width, y: (row + 0.5) / down * picture.height,
+      map: image.encoder.subarray(at, at + size),
+      x: (column + 0.5) / across * image.width, y: (row + 0.5) / down * image.height,
     };
   };
-  const answer = (picture, query, stage) => ({
-    query, box: picture.boxes[stage][query], score: picture.scores[stage][query],
-    name: data.names[picture.labels[stage][query]], reference: picture.references[query],
+  const answer = (image, query, stage) => ({
+    query, box: image.boxes[stage][query], score: image.scores[stage][query],
+    name: data.names[image.labels[stage][query]], reference: image.references[query],
   });
-  const nearest = (picture, x, y) => Array.from({ length: picture.queries }, (_, query) => {
-    const one = answer(picture, query, picture.layers - 1), [x1, y1, x2, y2] = one.box;
+  const nearest = (image, x, y) => Array.from({ length: image.queries }, (_, query) => {
+    const one = answer(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;
     return { ...one, distance: Math.hypot(Math.max(x1 - x, x - x2, 0), Math.max(y1 - y, y - y2, 0)) };
   }).sort((a, b) => a.distance - b.distance || b.score - a.score).slice(0, 8);
   const titled = one => `${one.name} ${one.score.toFixed(2)}`;
-  const chosen = picture => state.m === "detection" ? picture.shown[state.d]
-    : state.m === "why" ? { query: state.q >= 0 ? state.q : nearest(picture, state.x, state.y)[0].query } : null;
+  const chosen = image => state.m === "detection" ? image.shown[state.d]
+    : state.m === "why" ? { query: state.q >= 0 ? state.q : nearest(image, state.x, state.y)[0].query } : null;
 
   // --- drawing -------------------------------------------------------------------------------------------------------
-  const heat = (picture, values) => {
-    const canvas = make("canvas", { width: picture.columns, height: picture.rows });
-    const context = canvas.getContext("2d"), image = context.createImageData(picture.columns, picture.rows);
+  const heat = (image, values) => {
+    const canvas = make("canvas", { width: image.columns, height: image.rows });
+    const context = canvas.getContext("2d"), pixels = context.createImageData(image.columns, image.rows);
     values.forEach((value, i) => {
       const level = Math.round(38 + value * 217 / 255);
-      image.data.set([lut[3 * level], lut[3 * level + 1], lut[3 * level + 2],
+      pixels.data.set([lut[3 * level], lut[3 * level + 1], lut[3 * level + 2],
         255 * state.o / 100 * (value / 255) ** 0.75], 4 * i);
     });
-    context.putImageData(image, 0, 0);
+    context.putImageData(pixels, 0, 0);
     return canvas;
   };
-  const paint = (canvas, picture, values, marks, wide) => {
-    const scale = wide * devicePixelRatio / picture.width, context = canvas.getContext("2d");
-    canvas.width = Math.max(1, Math.round(picture.width * scale));
-    canvas.height = Math.max(1, Math.round(picture.height * scale));
-    context.drawImage(values ? picture.grey : picture.image, 0, 0, canvas.width, canvas.height);
+  const paint = (canvas, image, values, marks, wide) => {
+    const scale = wide * devicePixelRatio / image.width, context = canvas.getContext("2d");
+    canvas.width = Math.max(1, Math.round(image.width * scale));
+    canvas.height = Math.max(1, Math.round(image.height * scale));
+    context.drawImage(values ? image.grey : image.bitmap, 0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = !state.c;
     context.imageSmoothingQuality = "high";
-    if (values) context.drawImage(heat(picture, values), 0, 0, canvas.width, canvas.height);
+    if (values) context.drawImage(heat(image, values), 0, 0, canvas.width, canvas.height);
     const line = devicePixelRatio * (wide > 300 ? 2 : 1);
-    const stroke = (path, colour, width, dash = []) => {
-      for (const [style, extra] of [["#000a", 2 * line], [colour, 0]]) {
+    const stroke = (path, color, width, dash = []) => {
+      for (const [style, extra] of [["#000a", 2 * line], [color, 0]]) {
         context.setLineDash(dash); context.strokeStyle = style; context.lineWidth = width + (dash.length ? 0 : extra);
         context.beginPath(); path(); context.stroke();
       }
       context.setLineDash([]);
     };
-    for (const { box, colour, dash, thin, words } of marks.boxes ?? []) {
+    for (const { box, color, dash, thin, words } of marks.boxes ?? []) {
       const [x1, y1, x2, y2] = box.map(value => value * scale);
-      stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), colour, thin ? line / 2 : line, dash ? [5 * line, 4 * line] : []);
+      stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), color, thin ? line / 2 : line, dash ? [5 * line, 4 * line] : []);
       if (!words || wide < 300) continue;
       context.font = `${13 * devicePixelRatio}px system-ui, sans-serif`;
       const width = context.measureText(words).width + 8 * devicePixelRatio, high = 19 * devicePixelRatio;
@@ -137,53 +137,53 @@
       context.beginPath(); context.arc(x * scale, y * scale, 2.2 * line, 0, 7);
       context.fillStyle = "#fff"; context.fill(); context.strokeStyle = "#000"; context.lineWidth = line / 2; context.stroke();
     }
-    for (const [place, colour] of [[marks.reference, "#38e1ff"], [marks.point, "#ff5ad0"]]) {
+    for (const [place, color] of [[marks.reference, "#38e1ff"], [marks.point, "#ff5ad0"]]) {
       if (!place) continue;
       const [x, y] = place.map(value => value * scale), arm = 5 * line;
       stroke(() => { context.moveTo(x - arm, y); context.lineTo(x + arm, y); context.moveTo(x, y - arm);
-        context.lineTo(x, y + arm); }, colour, line);
+        context.lineTo(x, y + arm); }, color, line);
     }
   };
-  const marksOf = (picture, query, words) => {  // with the way there, too, where there are words
-    const last = picture.layers - 1, one = answer(picture, query, last), [x1, y1, x2, y2] = one.box;
-    const boxes = [{ box: one.box, colour: "#fff", words }];
+  const marksOf = (image, query, words) => {  // with the way there, too, where there are words
+    const last = image.layers - 1, one = answer(image, query, last), [x1, y1, x2, y2] = one.box;
+    const boxes = [{ box: one.box, color: "#fff", words }];
     for (let stage = 0; words && stage < last; stage++)
-      boxes.unshift({ box: picture.boxes[stage][query], colour: "#ffd34d", dash: true });
+      boxes.unshift({ box: image.boxes[stage][query], color: "#ffd34d", dash: true });
     const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
     return { boxes, dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
-      reference: picture.parts.includes("spatial") ? one.reference : null };
+      reference: image.parts.includes("spatial") ? one.reference : null };
   };
   const draw = () => {
-    const picture = data.pictures[state.p], pick = chosen(picture);
+    const image = data.images[state.p], pick = chosen(image);
     let values = null, marks = {};
-    if (pick) marks = marksOf(picture, pick.query,
-      titled(state.m === "detection" ? pick : answer(picture, pick.query, picture.layers - 1)));
-    if (state.m === "detection") marks.boxes.unshift(...picture.shown.filter((_, d) => d !== state.d).map(one =>
-      ({ box: picture.boxes[picture.layers - 1][one.query], colour: "#c8ccd4", thin: true })));
+    if (pick) marks = marksOf(image, pick.query,
+      titled(state.m === "detection" ? pick : answer(image, pick.query, image.layers - 1)));
+    if (state.m === "detection") marks.boxes.unshift(...image.shown.filter((_, d) => d !== state.d).map(one =>
+      ({ box: image.boxes[image.layers - 1][one.query], color: "#c8ccd4", thin: true })));
     if (state.m === "detection")
-      values = state.h === "all" ? mean(picture, state.d, state.l, state.t)
-        : map(picture, state.d, state.l, state.t, state.h);
+      values = state.h === "all" ? mean(image, state.d, state.l, state.t)
+        : map(image, state.d, state.l, state.t, state.h);
     if (state.m === "encoder") {
-      const seen = sight(picture, state.x, state.y);
+      const seen = sight(image, state.x, state.y);
       values = seen.map; marks = { point: [seen.x, seen.y] };
     }
     if (state.m === "why") marks.point = [state.x, state.y];
-    controls(picture);
-    paint(view, picture, values, marks, Math.min(stage.clientWidth, 75 / 100 * innerHeight * picture.width / picture.height));
-    view.setAttribute("aria-label", `${picture.name}, ${MODES[state.m]}`);
-    heads(picture);
-    story(picture, pick);
-    why(picture);
+    controls(image);
+    paint(view, image, values, marks, Math.min(stage.clientWidth, 75 / 100 * innerHeight * image.width / image.height));
+    view.setAttribute("aria-label", `${image.name}, ${MODES[state.m]}`);
+    heads(image);
+    story(image, pick);
+    why(image);
   };
 
   // --- controls ------------------------------------------------------------------------------------------------------
   const view = make("canvas", { tabindex: 0, role: "img", onclick: event => {
-    const picture = data.pictures[state.p], frame = view.getBoundingClientRect();
-    const x = Math.round((event.clientX - frame.left) / frame.width * picture.width);
-    const y = Math.round((event.clientY - frame.top) / frame.height * picture.height);
+    const image = data.images[state.p], frame = view.getBoundingClientRect();
+    const x = Math.round((event.clientX - frame.left) / frame.width * image.width);
+    const y = Math.round((event.clientY - frame.top) / frame.height * image.height);
     if (state.m !== "detection") return change({ x, y, q: -1 });
     const size = box => (box[2] - box[0]) * (box[3] - box[1]);
-    const hit = picture.shown.map((one, d) => ({ d, box: picture.boxes[picture.layers - 1][one.query] }))
+    const hit = image.shown.map((one, d) => ({ d, box: image.boxes[image.layers - 1][one.query] }))
       .filter(({ box }) => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3])
       .sort((a, b) => size(a.box) - size(b.box));
     change(hit.length ? { d: hit[0].d } : { m: "why", x, y, q: -1 });
@@ -196,46 +196,46 @@
       "aria-pressed": String(value === now), title: hover ?? "", "data-key": `${title}:${value}`,
       onclick: () => choose(value) }, words)));
   const count = n => Array.from({ length: n }, (_, i) => [i, String(i)]);
-  const controls = picture => {
+  const controls = image => {
     const focus = document.activeElement?.dataset?.key, rows = [];
-    if (data.pictures.length > 1) rows.push(make("label", { class: "group" }, make("span", {}, "Picture"),
-      make("select", { "data-key": "picture", onchange: event =>
+    if (data.images.length > 1) rows.push(make("label", { class: "group" }, make("span", {}, "Image"),
+      make("select", { "data-key": "image", onchange: event =>
         change({ p: Number(event.target.value), d: 0, q: -1, x: -1, y: -1 }) },
-        ...data.pictures.map((one, i) => make("option", { value: i, selected: i === state.p }, one.name)))));
-    if (picture.nothing) rows.push(make("p", { class: "nothing" }, `In this picture ${picture.nothing}.`));
+        ...data.images.map((one, i) => make("option", { value: i, selected: i === state.p }, one.name)))));
+    if (image.nothing) rows.push(make("p", { class: "nothing" }, `In this image ${image.nothing}.`));
     const modes = Object.entries(MODES).filter(([mode]) => mode === "why" ||
-      (mode === "detection" ? picture.shown.length : picture.encoder_layers));
+      (mode === "detection" ? image.shown.length : image.encoder_layers));
     rows.push(group("Show", modes, state.m, m => change({ m })));
     if (state.m === "detection") rows.push(
-      group("Detection", picture.shown.map((one, d) => [d,
+      group("Detection", image.shown.map((one, d) => [d,
         titled(one) + (one.number === null ? ", below the threshold" : ""),
         `${one.number === null ? "" : `detection ${one.number}, `}query ${one.query}`]), state.d, d => change({ d })),
-      group("Layer", count(picture.layers), state.l, l => change({ l })),
-      group("Part", picture.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),
-      group("Head", [...count(picture.heads), ["all", "all heads"]], state.h, h => change({ h })));
-    if (state.m === "encoder") rows.push(group("Layer", count(picture.encoder_layers), state.e, e => change({ e })));
+      group("Layer", count(image.layers), state.l, l => change({ l })),
+      group("Part", image.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),
+      group("Head", [...count(image.heads), ["all", "all heads"]], state.h, h => change({ h })));
+    if (state.m === "encoder") rows.push(group("Layer", count(image.encoder_layers), state.e, e => change({ e })));
     if (state.m !== "why") rows.push(make("label", { class: "group" }, make("span", {}, "Opacity"),
       make("input", { type: "range", min: 0, max: 100, value: state.o, "data-key": "opacity",
         oninput: event => change({ o: Number(event.target.value) }) })),
     make("label", { class: "group" }, make("span", {}, "Cells"), make("input", { type: "checkbox", checked: !!state.c,
       "data-key": "cells", onchange: event => change({ c: event.target.checked ? 1 : 0 }) }), "as they are"));
     rows.push(make("p", { class: "hint" }, HINTS[state.m]));
-    if (picture.left_out && state.m === "detection") rows.push(make("p", { class: "hint" },
-      `${picture.left_out} more detections are not in this page, to keep it small.`));
+    if (image.left_out && state.m === "detection") rows.push(make("p", { class: "hint" },
+      `${image.left_out} more detections are not in this page, to keep it small.`));
     panel.replaceChildren(...rows);
     if (focus) panel.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
   };
-  const heads = picture => {
+  const heads = image => {
     strip.replaceChildren();
     if (state.m !== "detection") return;
-    const { query, maps } = picture.shown[state.d], marks = marksOf(picture, query, "");
-    const wide = Math.max(120, Math.min(290, strip.clientWidth / Math.min(picture.heads, 8)));
-    for (const part of picture.parts) {
-      const row = make("div", { class: "heads", style: `--heads:${picture.heads}` });
-      for (let h = 0; h < picture.heads; h++) {
+    const { query, maps } = image.shown[state.d], marks = marksOf(image, query, "");
+    const wide = Math.max(120, Math.min(290, strip.clientWidth / Math.min(image.heads, 8)));
+    for (const part of image.parts) {
+      const row = make("div", { class: "heads", style: `--heads:${image.heads}` });
+      for (let h = 0; h < image.heads; h++) {
         const small = make("canvas", {});
-        paint(small, picture, map(picture, state.d, state.l, part, h), marks, wide);
-        const at = picture.parts.indexOf(part), one = picture.measured[maps][state.l][at][h];
+        paint(small, image, map(image, state.d, state.l, part, h), marks, wide);
+        const at = image.parts.indexOf(part), one = image.measured[maps][state.l][at][h];
         row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
           String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
         make("small", {}, `head ${h} · ${data.landmarks[one[0]]} · ${percent(one[1])} in box`)));
@@ -247,11 +247,11 @@
   };
   const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(words =>
     make("th", {}, words)))), make("tbody", {}, ...rows));
-  const story = (picture, pick) => {
+  const story = (image, pick) => {
     notes.replaceChildren();
     if (!pick) return;
-    const rows = Array.from({ length: picture.layers }, (_, l) => {
-      const one = answer(picture, pick.query, l), [x1, y1, x2, y2] = one.box;
+    const rows = Array.from({ length: image.layers }, (_, l) => {
+      const one = answer(image, pick.query, l), [x1, y1, x2, y2] = one.box;
       const cells = [l, one.name, one.score.toFixed(3), `${((x1 + x2) / 2).toFixed(1)}, ${((y1 + y2) / 2).toFixed(1)}`,
         `${(x2 - x1).toFixed(1)} × ${(y2 - y1).toFixed(1)}`];
       return make("tr", {}, ...cells.map(cell => make("td", {}, String(cell))));
@@ -261,13 +261,13 @@
     notes.append(make("h3", {}, `Query ${pick.query}${which} from layer to layer`),
       table(["after layer", "best class", "score", "centre", "size in pixels"], rows));
   };
-  const why = picture => {
+  const why = image => {
     if (state.m !== "why") return;
-    const query = chosen(picture).query, referring = picture.parts.includes("spatial");
-    const rows = nearest(picture, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
+    const query = chosen(image).query, referring = image.parts.includes("spatial");
+    const rows = nearest(image, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
       ...[make("button", { type: "button", onclick: () => change({ q: one.query }), "aria-label": `query ${one.query}` },
         String(one.query)),
-        picture.kept.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
+        image.kept.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
         one.distance ? `${one.distance.toFixed(0)} px away` : "holds the point",
         ...(referring ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
@@ -276,8 +276,8 @@
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
-    const picture = data.pictures[state.p];
-    const cells = state.m === "encoder" ? picture.points : [picture.columns, picture.rows];
+    const image = data.images[state.p];
+    const cells = state.m === "encoder" ? image.points : [image.columns, image.rows];
     const move = (place, by, of, side) => {  // to the middle of the next cell, or of the measured places in the encoder
       const cell = Math.min(Math.floor(place / side * of), of - 1) + by;
       return by ? Math.round((Math.min(Math.max(cell, 0), of - 1) + 0.5) / of * side) : place;
@@ -286,28 +286,28 @@
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const step = steps[event.key];
     if (step && state.m !== "detection") change({ q: -1,
-      x: move(state.x, step[0], cells[0], picture.width), y: move(state.y, step[1], cells[1], picture.height) });
-    else if (step && step[0]) change({ h: state.h === "all" ? (step[0] > 0 ? 0 : picture.heads - 1)
-      : turn(state.h, step[0], picture.heads) });
-    else if (step) change({ l: turn(state.l, -step[1], picture.layers) });
+      x: move(state.x, step[0], cells[0], image.width), y: move(state.y, step[1], cells[1], image.height) });
+    else if (step && step[0]) change({ h: state.h === "all" ? (step[0] > 0 ? 0 : image.heads - 1)
+      : turn(state.h, step[0], image.heads) });
+    else if (step) change({ l: turn(state.l, -step[1], image.layers) });
     else if ("np".includes(event.key) && state.m === "detection")
-      change({ d: turn(state.d, event.key === "n" ? 1 : -1, picture.shown.length) });
+      change({ d: turn(state.d, event.key === "n" ? 1 : -1, image.shown.length) });
     else if (event.key === "a" && state.m === "detection") change({ h: "all" });
-    else if (picture.parts[event.key - 1] && state.m === "detection") change({ t: picture.parts[event.key - 1] });
+    else if (image.parts[event.key - 1] && state.m === "detection") change({ t: image.parts[event.key - 1] });
     else return;
     event.preventDefault();
   });
 
   // --- begin ---------------------------------------------------------------------------------------------------------
-  await Promise.all(data.pictures.map(async picture => {
-    [picture.maps, picture.encoder] = await Promise.all([inflate(picture.maps), inflate(picture.encoder)]);
-    picture.image = new Image();
-    picture.image.src = picture.source;
-    await picture.image.decode();
-    picture.grey = make("canvas", { width: picture.image.naturalWidth, height: picture.image.naturalHeight });
-    const context = picture.grey.getContext("2d");
-    context.drawImage(picture.image, 0, 0);
-    const pixels = context.getImageData(0, 0, picture.grey.width, picture.grey.height), values = pixels.data;
+  await Promise.all(data.images.map(async image => {
+    [image.maps, image.encoder] = await Promise.all([inflate(image.maps), inflate(image.encoder)]);
+    image.bitmap = new Image();
+    image.bitmap.src = image.source;
+    await image.bitmap.decode();
+    image.grey = make("canvas", { width: image.bitmap.naturalWidth, height: image.bitmap.naturalHeight });
+    const context = image.grey.getContext("2d");
+    context.drawImage(image.bitmap, 0, 0);
+    const pixels = context.getImageData(0, 0, image.grey.width, image.grey.height), values = pixels.data;
     for (let i = 0; i < values.length; i += 4)
       values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
     context.putImageData(pixels, 0, 0);

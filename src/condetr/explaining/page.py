@@ -20,7 +20,7 @@ from .head_roles import AttentionShares
 from .scene import Point, Scene, nothing_found
 
 BUDGET = 6_000_000  # bytes of maps in a page before they are packed: the packed page stays below about 5 MB
-MOST_DETECTIONS = 20  # of one picture
+MOST_DETECTIONS = 20  # of one image
 POINTS = 8  # across and down: from how many places the encoder's attention is kept
 
 Answer = tuple[int, int]  # of a query: which one, and the label it answers with
@@ -29,9 +29,9 @@ Answer = tuple[int, int]  # of a query: which one, and the label it answers with
 class ExplanationPage:
     """Add scenes, then save. A scene is reduced to what the page shows of it at once, for it holds much."""
 
-    def __init__(self, pictures: int, categories: Categories, subtitle: str) -> None:
-        self.room, self.categories, self.subtitle = BUDGET // max(1, pictures), categories, subtitle
-        self._pictures: list[dict[str, Any]] = []
+    def __init__(self, images: int, categories: Categories, subtitle: str) -> None:
+        self.room, self.categories, self.subtitle = BUDGET // max(1, images), categories, subtitle
+        self._images: list[dict[str, Any]] = []
 
     def add(self, name: str, scene: Scene, asked: Sequence[Answer]) -> None:
         """A scene with the answers asked for, then the detections, best first, as room allows for their maps."""
@@ -42,10 +42,10 @@ class ExplanationPage:
         most = max(len(asked), MOST_DETECTIONS)
         while len({query for query, _ in found[:most]}) > room:  # two answers of one query share its maps
             most -= 1
-        self._pictures.append(_picture(name, scene, found[:most], len(found[most:])))
+        self._images.append(_image(name, scene, found[:most], len(found[most:])))
 
     def save(self, path: Path, layer: int, at: Point | None, shares: AttentionShares | None) -> None:
-        """Write the page; it opens on the first picture's best detection, or on what is nearest to `at`."""
+        """Write the page; it opens on the first image's best detection, or on what is nearest to `at`."""
         page = Page("What the detector looked at", self.subtitle)
         files = resources.files("condetr.explaining")
         page.raw(f"<style>{(files / 'page.css').read_text(encoding='utf-8')}</style>")
@@ -61,16 +61,16 @@ class ExplanationPage:
         page.heading("How to read this")
         for paragraph in LEGEND:
             page.text(paragraph)
-        colours = matplotlib.colormaps["inferno"](np.arange(256))[:, :3] * 255
+        colors = matplotlib.colormaps["inferno"](np.arange(256))[:, :3] * 255
         start = {"p": 0, "d": 0, "l": layer, "m": "detection" if at is None else "why"}
         page.data(
             "explanation",
             {
-                "colours": _text(colours.round().astype(np.uint8).tobytes()),
+                "colors": _text(colors.round().astype(np.uint8).tobytes()),
                 "landmarks": LANDMARKS,
                 "names": [self.categories.name(label) for label in range(len(self.categories))],
                 "start": start | ({} if at is None else {"x": round(at[0]), "y": round(at[1])}),
-                "pictures": self._pictures,
+                "images": self._images,
             },
         )
         page.script((files / "page.js").read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def _detections(scene: Scene) -> list[Answer]:
     return list(zip(scene.detections.queries.tolist(), scene.detections.labels.tolist()))
 
 
-def _picture(name: str, scene: Scene, shown: list[Answer], left_out: int) -> dict[str, Any]:
+def _image(name: str, scene: Scene, shown: list[Answer], left_out: int) -> dict[str, Any]:
     queries = list(dict.fromkeys(query for query, _ in shown))
     rows, columns = scene.grid
     layers = range(len(scene.witnessed.cross))
@@ -117,7 +117,7 @@ def _picture(name: str, scene: Scene, shown: list[Answer], left_out: int) -> dic
     across, down = min(POINTS, columns), min(POINTS, rows)
     return {
         "name": name,
-        "source": _jpeg(scene.picture),
+        "source": _jpeg(scene.image),
         "width": scene.size[0],
         "height": scene.size[1],
         "rows": rows,
@@ -181,8 +181,8 @@ def _packed(values: np.ndarray) -> str:
     return _text(zlib.compress(np.ascontiguousarray(values).tobytes(), 9))
 
 
-def _jpeg(picture: UInt8[np.ndarray, "H W 3"]) -> str:
-    image = Image.fromarray(picture)
+def _jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
+    image = Image.fromarray(pixels)
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     image.save(stream, "jpeg", quality=85)

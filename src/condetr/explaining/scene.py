@@ -1,4 +1,4 @@
-"""One picture, seen once by a detector: every query's answers, and where each of them looked."""
+"""One image, seen once by a detector: every query's answers, and where each of them looked."""
 
 from dataclasses import dataclass
 from math import floor
@@ -12,7 +12,7 @@ from ..boxes import cxcywh_to_xyxy
 from ..detections import Detections, best
 from ..errors import CondetrError
 from ..images.decode import Source
-from ..images.prepare import open_picture
+from ..images.prepare import open_image
 from ..predicting.predictor import Predictor
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
@@ -26,7 +26,7 @@ ADVICE = "Lower the threshold (`best` is what the weights recommend, if they do)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the picture.
+    """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the image.
 
     `covers`: the box holds the point. `kept`: the query is among the detections; if not, its score is too low.
     """
@@ -43,12 +43,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture, seen once. `boxes` (xyxy), `scores` and `labels` are every query's best class at every stage.
+    """One image, seen once. `boxes` (xyxy), `scores` and `labels` are every query's best class at every layer.
 
-    `detections` score at least the threshold; `all_detections` are the answers without one. Pixels of the picture.
+    `detections` score at least the threshold; `all_detections` are the answers without one. Pixels of the image.
     """
 
-    picture: UInt8[np.ndarray, "height width 3"]
+    image: UInt8[np.ndarray, "height width 3"]
     categories: Categories
     threshold: Threshold
     detections: Detections
@@ -61,7 +61,7 @@ class Scene:
 
     @property
     def size(self) -> tuple[int, int]:
-        return (self.picture.shape[1], self.picture.shape[0])
+        return (self.image.shape[1], self.image.shape[0])
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -95,7 +95,7 @@ class Scene:
         return self.witnessed.gaze(layer, chosen).maps[:, 0].cpu()
 
     def relative(self, queries: list[int]) -> Float[Tensor, "M 4"]:
-        """The queries' boxes (xyxy) in parts of the picture's sides."""
+        """The queries' boxes (xyxy) in parts of the image's sides."""
         return torch.tensor(self.boxes[-1, queries] / np.array([*self.size, *self.size], dtype=np.float32))
 
     def encoder_maps(self, layer: int, points: list[Point]) -> Float[np.ndarray, "M H h w"]:
@@ -131,14 +131,14 @@ class Scene:
         )
 
     def inside(self, at: Point) -> Point:
-        """The point itself, if it is one of the picture."""
+        """The point itself, if it is one of the image."""
         width, height = self.size
         try:
             x, y = (float(number) for number in at)
         except (TypeError, ValueError):
-            raise CondetrError(f"at {at!r}: a point is two numbers, (x, y) in pixels of the picture") from None
+            raise CondetrError(f"at {at!r}: a point is two numbers, (x, y) in pixels of the image") from None
         if not (0 <= x <= width and 0 <= y <= height):
-            raise CondetrError(f"at {x:g},{y:g}: outside the picture, which is {width} x {height} pixels")
+            raise CondetrError(f"at {x:g},{y:g}: outside the image, which is {width} x {height} pixels")
         return x, y
 
     def score(self, query: int, label: int) -> float:
@@ -147,9 +147,9 @@ class Scene:
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
 
 
-def look(predictor: Predictor, picture: Source, threshold: Threshold = 0.5) -> Scene:
-    """Show a picture to a detector, in one ordinary forward pass. Raises PictureError for one that cannot be read."""
-    pixels = open_picture(picture)
+def look(predictor: Predictor, image: Source, threshold: Threshold = 0.5) -> Scene:
+    """Show an image to a detector, in one ordinary forward pass. Raises ImageError for one that cannot be read."""
+    pixels = open_image(image)
     size = (pixels.shape[1], pixels.shape[0])
     witnessed = witness(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
     predictions = witnessed.predictions
@@ -158,7 +158,7 @@ def look(predictor: Predictor, picture: Source, threshold: Threshold = 0.5) -> S
     scores, which = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
     scale = np.array([*size, *size], dtype=np.float32)
     return Scene(
-        picture=pixels,
+        image=pixels,
         categories=predictor.categories,
         threshold=threshold,
         detections=detections.above(predictor.bar(threshold)),

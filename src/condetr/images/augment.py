@@ -1,6 +1,6 @@
 """The augmentation of both papers: flip, then either resize, or resize, crop and resize (DETR, appendix A.4).
 
-What happens to a picture is drawn before a pixel is touched. So the size and the boxes that come out are known without
+What happens to an image is drawn before a pixel is touched. So the size and the boxes that come out are known without
 decoding, and several processes agree on them without talking.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import Data
-from ..errors import PictureError
+from ..errors import ImageError
 from ..shapes import Float, Int, UInt8
 from ..types import Target, Truth
 from .prepare import fit
@@ -21,12 +21,12 @@ LONGEST_STRIP = 16  # before a crop, in multiples of the limit of the long side;
 
 Size = tuple[int, int]
 Box = tuple[int, int, int, int]
-Picture = UInt8[np.ndarray, "_ _ 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done to one picture of (width, height) `source`, in this order: flip, resize to `enlarged`, cut out the
+    """What is done to one image of (width, height) `source`, in this order: flip, resize to `enlarged`, cut out the
     xyxy box `crop`, resize to `size`. Without a crop `enlarged` is `source`, and `crop` is all of it."""
 
     source: Size
@@ -35,13 +35,13 @@ class Plan:
     crop: Box
     size: Size
 
-    def picture(self, picture: Picture) -> Picture:
-        """The pixels. Raises PictureError when the picture has not the size that its labels were made for."""
-        width, height = picture.shape[1], picture.shape[0]
+    def image(self, image: Pixels) -> Pixels:
+        """The pixels. Raises ImageError when the image has not the size that its labels were made for."""
+        width, height = image.shape[1], image.shape[0]
         if (width, height) != self.source:
             expected = "{}×{}".format(*self.source)
-            raise PictureError(f"is {width}×{height} pixels, but its labels were made for {expected}")
-        pixels = torch.from_numpy(picture)
+            raise ImageError(f"is {width}×{height} pixels, but its labels were made for {expected}")
+        pixels = torch.from_numpy(image)
         if self.flip:
             pixels = pixels.flip(1)
         left, top, right, bottom = self.crop
@@ -49,7 +49,7 @@ class Plan:
         return resample(pixels, self.size).numpy()
 
     def boxes(self, truth: Truth) -> tuple[Float[np.ndarray, "M 4"], Int[np.ndarray, " M"]]:
-        """The boxes that stay, as xyxy relative to the new picture, and which ones they are.
+        """The boxes that stay, as xyxy relative to the new image, and which ones they are.
 
         Boxes are clipped to the crop; those without area left, and crowd regions, go.
         """
@@ -83,13 +83,13 @@ class Augment:
         self.crop_smallest, self.crop_largest = pixels(data.crop_smallest), pixels(data.crop_largest)
         self.flip_chance, self.crop_chance = data.flip_chance, data.crop_chance
 
-    def __call__(self, picture: Picture, truth: Truth, random: np.random.Generator) -> tuple[Picture, Target]:
-        """One picture as it is trained on this time, and what it contains; normalising comes later, on the device."""
+    def __call__(self, image: Pixels, truth: Truth, random: np.random.Generator) -> tuple[Pixels, Target]:
+        """One image as it is trained on this time, and what it contains; normalising comes later, on the device."""
         plan = self.plan(truth.size, random)
-        return plan.picture(picture), plan.target(truth)
+        return plan.image(image), plan.target(truth)
 
     def plan(self, source: Size, random: np.random.Generator) -> Plan:
-        """Draw what is done to a picture of (width, height) `source`."""
+        """Draw what is done to an image of (width, height) `source`."""
         flip = bool(random.random() < self.flip_chance)
         enlarged, crop, cut = source, (0, 0, *source), source
         if random.random() < self.crop_chance:
@@ -110,7 +110,7 @@ def resample(pixels: UInt8[Tensor, "_ _ 3"], size: Size) -> UInt8[Tensor, "_ _ 3
     """To (width, height): Pillow's antialiased bilinear filter in torch's kernel for bytes.
 
     At most one grey level beside Pillow's, in about 3 % of the values, and several times as fast, which training's
-    millions of pictures are worth; torchvision and transformers use this kernel too. Evaluation keeps to Pillow's.
+    millions of images are worth; torchvision and transformers use this kernel too. Evaluation keeps to Pillow's.
     """
     if size == (pixels.shape[1], pixels.shape[0]):
         return pixels

@@ -1,45 +1,45 @@
-"""Where a picture's pixels come from: the file each time, or the memory of having read it before."""
+"""Where an image's pixels come from: the file each time, or the memory of having read it before."""
 
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from .decode import Picture, open_picture
+from .decode import Pixels, open_image
 
 
 class Reader(ABC):
-    budget = 0  # bytes of decoded pictures that it may keep
+    budget = 0  # bytes of decoded images that it may keep
 
     @abstractmethod
-    def __call__(self, path: Path) -> Picture:
-        """The upright RGB picture. Raises PictureError with the reason; safe to call from several threads."""
+    def __call__(self, path: Path) -> Pixels:
+        """The upright RGB image. Raises ImageError with the reason; safe to call from several threads."""
 
 
 class FromFile(Reader):
-    def __call__(self, path: Path) -> Picture:
-        return open_picture(path)
+    def __call__(self, path: Path) -> Pixels:
+        return open_image(path)
 
 
 class FromMemory(Reader):
-    """Keeps decoded pictures until `budget` bytes are full; later ones are read from their files each time.
+    """Keeps decoded images until `budget` bytes are full; later ones are read from their files each time.
 
     Nothing is thrown out for something newer: when every epoch reads everything once, that would only make room for
-    pictures that are thrown out in turn before they are read again.
+    images that are thrown out in turn before they are read again.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.used = 0
-        self.kept: dict[Path, Picture] = {}
+        self.kept: dict[Path, Image] = {}
 
-    def __call__(self, path: Path) -> Picture:
-        if (picture := self.kept.get(path)) is None:
-            picture = open_picture(path)
-            # two threads that get here at once can overstep the budget by a picture, nothing worse
-            if self.used + picture.nbytes <= self.budget:
-                self.used += picture.nbytes
-                self.kept[path] = picture
-        return picture
+    def __call__(self, path: Path) -> Pixels:
+        if (image := self.kept.get(path)) is None:
+            image = open_image(path)
+            # two threads that get here at once can overstep the budget by an image, nothing worse
+            if self.used + image.nbytes <= self.budget:
+                self.used += image.nbytes
+                self.kept[path] = image
+        return image
 
 
 def reader(cache: str, processes: int) -> Reader:

@@ -1,4 +1,4 @@
-"""A picture as a person sees it: any common file, oriented, as RGB; or one reason why not."""
+"""An image as a person sees it: any common file, oriented, as RGB; or one reason why not."""
 
 import io
 import logging
@@ -15,10 +15,10 @@ from typing import IO, cast
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from ..errors import PictureError
+from ..errors import ImageError
 from ..shapes import Float64, UInt8
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Pixels = UInt8[np.ndarray, "H W 3"]
 Source = Path | str | bytes | io.BufferedIOBase | Image.Image | np.ndarray
 
 MOST_PIXELS = 178_956_970  # Pillow's own hard limit: half a gigabyte once decoded as RGB
@@ -30,7 +30,7 @@ SUFFIXES = frozenset(
 BAND = 1 << 20  # pixels of deep grey that are floats at a time
 PAPER = (255, 255, 255)  # what shows through transparent pixels
 
-# EXIF 2.32, tag 0x0112: how the stored picture has to be turned to stand upright
+# EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,12 +42,12 @@ UPRIGHT = {
 }
 
 
-def open_picture(source: Source) -> Picture:
-    """The picture upright (EXIF or XMP orientation applied), 8-bit RGB; of an animation, the first frame.
+def open_image(source: Source) -> Pixels:
+    """The image upright (EXIF or XMP orientation applied), 8-bit RGB; of an animation, the first frame.
 
     Transparent pixels show white paper. Grey of 16 bits is scaled by the range of its type (12-bit TIFF: by 4095),
-    whatever range the picture uses; 32-bit integers and floats that exceed 16 bits or [0, 1] by their own range.
-    Arrays are RGB (H W 3), RGBA (H W 4) or grey (H W) of uint8. Raises PictureError with the reason.
+    whatever range the image uses; 32-bit integers and floats that exceed 16 bits or [0, 1] by their own range.
+    Arrays are RGB (H W 3), RGBA (H W 4) or grey (H W) of uint8. Raises ImageError with the reason.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -58,8 +58,8 @@ def open_picture(source: Source) -> Picture:
             return _upright_rgb(image)
 
 
-def picture_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int]:
-    """(width, height) of the upright picture from its header alone: pixels are not decoded, nor known to be whole."""
+def image_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int]:
+    """(width, height) of the upright image from its header alone: pixels are not decoded, nor known to be whole."""
     with _reasons(), _file(source) as file, _opened(file) as image:
         metadata = image.getexif
         if image.format == "PNG" and not _metadata_follows_pixels(file):
@@ -71,31 +71,31 @@ def picture_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, i
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Whatever goes wrong inside is one PictureError; Pillow's remarks on files it can read are not shown."""
+    """Whatever goes wrong inside is one ImageError; Pillow's remarks on files it can read are not shown."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if not logging.getLogger("PIL").handlers:
         logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         yield
-    except PictureError:
+    except ImageError:
         raise
     except FileNotFoundError:
-        raise PictureError("no such file") from None
+        raise ImageError("no such file") from None
     except IsADirectoryError:
-        raise PictureError("a folder, not a picture") from None
+        raise ImageError("a folder, not an image") from None
     except PermissionError:
-        raise PictureError("may not be read (permission denied)") from None
+        raise ImageError("may not be read (permission denied)") from None
     except UnidentifiedImageError:
-        raise PictureError("not a picture of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)") from None
+        raise ImageError("not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"declares more than {MOST_PIXELS:,} pixels, the most that is decoded") from None
+        raise ImageError(f"declares more than {MOST_PIXELS:,} pixels, the most that is decoded") from None
     except MemoryError:
-        raise PictureError("too large for the memory of this machine") from None
+        raise ImageError("too large for the memory of this machine") from None
     except Exception as error:  # decoders of broken files raise nearly everything there is
         line = " ".join(str(error).split())
         if "truncated" in line.lower():
-            raise PictureError(f"cut short ({line})") from None
-        raise PictureError(f"broken ({line or type(error).__name__})") from None
+            raise ImageError(f"cut short ({line})") from None
+        raise ImageError(f"broken ({line or type(error).__name__})") from None
 
 
 @contextmanager
@@ -108,13 +108,13 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
         if stat.S_ISDIR(mode):
             raise IsADirectoryError
         if not stat.S_ISREG(mode):  # opening a pipe could wait for ever
-            raise PictureError("not an ordinary file")
+            raise ImageError("not an ordinary file")
         file = open(source, "rb")  # noqa: SIM115
     else:
         file = source if source.seekable() else io.BytesIO(source.read())
     try:
         if not file.read(1):
-            raise PictureError("an empty file (0 bytes)")
+            raise ImageError("an empty file (0 bytes)")
         file.seek(0)
         yield file
     finally:
@@ -128,7 +128,7 @@ def _opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
         if image.width * image.height > MOST_PIXELS:  # also where the process has lifted Pillow's limit
             raise Image.DecompressionBombError
         if not image.width or not image.height:
-            raise PictureError(f"has no pixels ({image.width}x{image.height})")
+            raise ImageError(f"has no pixels ({image.width}x{image.height})")
         yield image
 
 
@@ -136,19 +136,19 @@ def _orientation(metadata: Callable[[], Image.Exif]) -> int:
     """1 to 8; 1 also where the tag is missing, illegal or unreadable."""
     try:
         orientation = metadata().get(0x0112, 1)
-    except Exception:  # broken metadata of a picture that is whole
+    except Exception:  # broken metadata of an image that is whole
         return 1
     return orientation if orientation in UPRIGHT else 1
 
 
-def _upright_rgb(image: Image.Image) -> Picture:
+def _upright_rgb(image: Image.Image) -> Pixels:
     image.load()
     orientation = _orientation(image.getexif)  # after loading: Pillow turns TIFFs itself, and PNG may tell it last
     image = _rgb(image)
     if orientation in UPRIGHT:
         image = image.transpose(UPRIGHT[orientation])
     if not image.width or not image.height:
-        raise PictureError(f"has no pixels ({image.width}x{image.height})")
+        raise ImageError(f"has no pixels ({image.width}x{image.height})")
     return np.array(np.asarray(image))  # np.array alone asks Pillow for the bytes twice
 
 
@@ -203,12 +203,12 @@ def _range(image: Image.Image) -> tuple[float, float]:
     return low, high
 
 
-def _from_array(array: np.ndarray) -> Picture:
+def _from_array(array: np.ndarray) -> Pixels:
     shape = array.shape
     if array.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
-        raise PictureError(f"expected uint8 RGB of shape (height, width, 3), got {array.dtype} of shape {shape}")
+        raise ImageError(f"expected uint8 RGB of shape (height, width, 3), got {array.dtype} of shape {shape}")
     if 0 in shape:
-        raise PictureError(f"has no pixels (shape {shape})")
+        raise ImageError(f"has no pixels (shape {shape})")
     if len(shape) == 3 and shape[2] == 3:
         return np.ascontiguousarray(array)
     return np.array(_rgb(Image.fromarray(np.ascontiguousarray(array))))

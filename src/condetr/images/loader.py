@@ -1,4 +1,4 @@
-"""Batches, in an order and with an augmentation that depend on (seed, epoch, picture) alone: not on the number of
+"""Batches, in an order and with an augmentation that depend on (seed, epoch, image) alone: not on the number of
 workers, of processes, of micro-batches, nor on where a run was taken up again."""
 
 from collections import deque
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataError, PictureError
+from ..errors import DataError, ImageError
 from ..shapes import UInt8
-from ..types import Images, Sample, Tally, Target
-from .augment import Augment, Picture, Plan, Size
+from ..types import Images, ObjectCounts, Sample, Target
+from .augment import Augment, Pixels, Plan, Size
 from .cache import Reader
 from .prepare import Prepare, standardise
 
@@ -22,10 +22,10 @@ ORDER, AUGMENTATION = 0, 1  # two independent streams of random numbers
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The pictures one process takes at a time: bytes, 0 outside each picture, until they are on the device.
+    """The images one process takes at a time: bytes, 0 outside each image, until they are on the device.
 
     `step` is the optimizer step of the epoch that they belong to and `last` says whether they complete this process's
-    share of it. `tally` counts the objects of the whole step, over all processes and micro-batches.
+    share of it. `object_counts` counts the objects of the whole step, over all processes and micro-batches.
     """
 
     pixels: UInt8[Tensor, "B H W 3"]
@@ -33,7 +33,7 @@ class Batch:
     targets: list[Target]
     samples: list[Sample]
     step: int
-    tally: Tally
+    object_counts: ObjectCounts
     last: bool
 
     @property
@@ -53,10 +53,10 @@ class Batch:
         return replace(self, pixels=pixels, targets=[target.to(device) for target in self.targets])
 
     def few(self, number: int) -> "Batch":
-        """The first pictures alone, as a step of their own."""
+        """The first images alone, as a step of their own."""
         targets = self.targets[:number]
         part = (self.pixels[:number], self.sizes[:number], targets, self.samples[:number])
-        return Batch(*part, self.step, Tally.of(targets), True)
+        return Batch(*part, self.step, ObjectCounts.of(targets), True)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -64,22 +64,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A batch before its pixels are there: what will be done to which pictures."""
+    """A batch before its pixels are there: what will be done to which images."""
 
     samples: list[Sample]
     sizes: tuple[Size, ...]
-    draw: tuple[Callable[[Picture], Picture], ...]
+    draw: tuple[Callable[[Pixels], Pixels], ...]
     targets: list[Target]
     step: int
-    tally: Tally
+    object_counts: ObjectCounts
     last: bool
 
 
 class Loader:
     """Training batches.
 
-    An epoch takes every picture once, in as few optimizer steps as `batch` (over all processes) allows; the steps are
-    as even as can be, so none is a small remainder with a noisy gradient. A step's pictures are sorted by shape and cut
+    An epoch takes every image once, in as few optimizer steps as `batch` (over all processes) allows; the steps are
+    as even as can be, so none is a small remainder with a noisy gradient. A step's images are sorted by shape and cut
     into `world` × `micro_batches` parts, so that little is padded; process `rank` takes every `world`-th part.
     `workers` threads read and augment ahead (0: nothing runs ahead); Pillow and torch leave Python free meanwhile.
     """
@@ -97,15 +97,15 @@ class Loader:
         world: int = 1,
         micro_batches: int = 1,
     ) -> None:
-        """Raises DataError when there are no pictures, or fewer than processes."""
+        """Raises DataError when there are no images, or fewer than processes."""
         self.samples = sorted(samples, key=lambda sample: (sample.truth.image_id, sample.path.name))
         self.augment, self.seed, self.read, self.workers = augment, seed, read, workers
         self.rank, self.world, self.micro_batches = rank, world, micro_batches
         if not samples:
-            raise DataError("there are no pictures to train on")
+            raise DataError("there are no images to train on")
         if len(samples) < world:
-            raise DataError(f"{len(samples)} pictures are too few for {world} processes. Start fewer processes")
-        self.steps = min(-(-len(samples) // batch), len(samples) // world)  # each process has a picture in each step
+            raise DataError(f"{len(samples)} images are too few for {world} processes. Start fewer processes")
+        self.steps = min(-(-len(samples) // batch), len(samples) // world)  # each process has an image in each step
 
     def __len__(self) -> int:
         """Optimizer steps in an epoch."""
@@ -114,7 +114,7 @@ class Loader:
     def epoch(self, n: int, first_step: int = 0) -> Iterator[Batch]:
         """This process's batches of epoch n, at most `micro_batches` for each optimizer step, from `first_step` on.
 
-        Raises PictureError naming the file when a picture cannot be read.
+        Raises ImageError naming the file when an image cannot be read.
         """
         return fetch(self.orders(n, first_step), self.read, self.workers)
 
@@ -125,28 +125,28 @@ class Loader:
             chosen = shuffled[step * total // self.steps : (step + 1) * total // self.steps]
             planned = [(sample, self.plan(n, sample)) for sample in (self.samples[i] for i in chosen)]
             planned.sort(key=lambda pair: _by_shape(pair[1].size))
-            tally = Tally(tuple(len(plan.boxes(sample.truth)[1]) for sample, plan in planned))
+            object_counts = ObjectCounts(tuple(len(plan.boxes(sample.truth)[1]) for sample, plan in planned))
             parts = self.world * min(self.micro_batches, len(planned) // self.world)  # none of them empty
             for part in range(self.rank, parts, self.world):
                 mine = planned[part * len(planned) // parts : (part + 1) * len(planned) // parts]
                 yield Order(
                     samples=[sample for sample, _ in mine],
                     sizes=tuple(plan.size for _, plan in mine),
-                    draw=tuple(plan.picture for _, plan in mine),
+                    draw=tuple(plan.image for _, plan in mine),
                     targets=[plan.target(sample.truth) for sample, plan in mine],
                     step=step,
-                    tally=tally,
+                    object_counts=object_counts,
                     last=part + self.world >= parts,
                 )
 
     def plan(self, n: int, sample: Sample) -> Plan:
-        """What epoch n does to a picture."""
+        """What epoch n does to an image."""
         key = [self.seed, n, AUGMENTATION, sample.truth.image_id % 2**64]
         return self.augment.plan(sample.truth.size, np.random.default_rng(key))
 
 
 class EvaluationLoader:
-    """Every picture once, as `Prepare` makes it, pictures of similar shape together; process `rank` of `world` takes
+    """Every image once, as `Prepare` makes it, images of similar shape together; process `rank` of `world` takes
     every `world`-th batch. `step` counts the batches of all processes. Crowd regions are no targets."""
 
     def __init__(
@@ -179,13 +179,13 @@ class EvaluationLoader:
                 draw=(self.prepare.scale,) * len(mine),
                 targets=targets,
                 step=start // self.batch,
-                tally=Tally.of(targets),
+                object_counts=ObjectCounts.of(targets),
                 last=True,
             )
 
 
 def fetch(orders: Iterator[Order], read: Reader, workers: int) -> Iterator[Batch]:
-    """Make the batches in their order, some pictures ahead of their use.
+    """Make the batches in their order, some images ahead of their use.
 
     Whatever ends it, an error or a loop that is left, no thread stays behind.
     """
@@ -224,19 +224,19 @@ def _canvas(order: Order) -> UInt8[Tensor, "B H W 3"]:
 def _paint(order: Order, place: int, pixels: UInt8[Tensor, "B H W 3"], read: Reader) -> None:
     path = order.samples[place].path
     try:
-        picture = order.draw[place](read(path))
-    except PictureError as error:
-        raise PictureError(f"{path}: {error}. Run `condetr doctor` on the data again") from None
+        image = order.draw[place](read(path))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}. Run `condetr doctor` on the data again") from None
     width, height = order.sizes[place]
-    pixels[place, :height, :width] = torch.from_numpy(picture)
+    pixels[place, :height, :width] = torch.from_numpy(image)
 
 
 def _complete(order: Order, pixels: UInt8[Tensor, "B H W 3"]) -> Batch:
-    return Batch(pixels, order.sizes, order.targets, order.samples, order.step, order.tally, order.last)
+    return Batch(pixels, order.sizes, order.targets, order.samples, order.step, order.object_counts, order.last)
 
 
 def _by_shape(size: Size) -> tuple[bool, int, int]:
-    """Upright and lying pictures apart, then by area."""
+    """Upright and lying images apart, then by area."""
     width, height = size
     return width > height, width * height, width
 

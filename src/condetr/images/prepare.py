@@ -1,4 +1,4 @@
-"""The one way from pictures to the detector's input, in training, evaluation and use alike: resize, normalise, pad."""
+"""The one way from images to the detector's input, in training, evaluation and use alike: resize, normalise, pad."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from torch import Tensor
 from ..config import Data
 from ..shapes import Float, UInt8
 from ..types import Images
-from .decode import open_picture, picture_size
+from .decode import image_size, open_image
 
 __all__ = [
     "MEAN",
     "STD",
     "Prepare",
     "fit",
+    "image_size",
     "normalise",
-    "open_picture",
-    "picture_size",
+    "open_image",
     "resize",
     "standardise",
 ]
@@ -43,20 +43,20 @@ def fit(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
     return sides if size[0] < size[1] else (sides[1], sides[0])
 
 
-def resize(picture: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "_ _ 3"]:
+def resize(image: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "_ _ 3"]:
     """To (width, height), bilinear with antialiasing: Pillow's, which the published weights were trained with."""
-    if size == (picture.shape[1], picture.shape[0]):
-        return picture
-    return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+    if size == (image.shape[1], image.shape[0]):
+        return image
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def normalise(picture: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 H W"]:
+def normalise(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 H W"]:
     """From 0..255 to ImageNet's zero mean and unit deviation."""
-    return standardise(torch.tensor(picture))
+    return standardise(torch.tensor(image))
 
 
 def standardise(pixels: UInt8[Tensor, "*any H W 3"]) -> Float[Tensor, "*any 3 H W"]:
-    """`normalise` for pixels wherever they are, one picture or a batch; the answer keeps the channels-last memory.
+    """`normalise` for pixels wherever they are, one image or a batch; the answer keeps the channels-last memory.
 
     Whole rows at a time: on a CPU the innermost axis of 3 would be three times slower.
     """
@@ -84,7 +84,7 @@ def _affine(device: torch.device) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Pictures as the detector takes them: the short side to `size` pixels, the long one to at most `longest`."""
+    """Images as the detector takes them: the short side to `size` pixels, the long one to at most `longest`."""
 
     size: int
     longest: int
@@ -94,17 +94,17 @@ class Prepare:
         return cls(data.size, round(data.size * data.longest))
 
     def fit(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The (width, height) at which the detector sees a picture of that (width, height)."""
+        """The (width, height) at which the detector sees an image of that (width, height)."""
         return fit(size, self.size, self.longest)
 
-    def scale(self, picture: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The picture at that size: small enough to hold many of, until they go into a batch."""
-        return resize(picture, self.fit((picture.shape[1], picture.shape[0])))
+    def scale(self, image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The image at that size: small enough to hold many of, until they go into a batch."""
+        return resize(image, self.fit((image.shape[1], image.shape[0])))
 
-    def __call__(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
-        return pad([self.scale(picture) for picture in pictures])
+    def __call__(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
+        return pad([self.scale(image) for image in images])
 
 
 def pad(scaled: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
-    """Pictures that are already scaled, normalised and padded to the largest."""
-    return Images.pad([normalise(picture) for picture in scaled])
+    """Images that are already scaled, normalised and padded to the largest."""
+    return Images.pad([normalise(image) for image in scaled])

@@ -2,14 +2,14 @@
 
 from .coco import NAMES, Summary
 from .columns import Columns
-from .evaluation import ClassResult, Evaluation, PictureResult, Scorer, labels_of, measure
+from .evaluation import ClassResult, Evaluation, ImageResult, Scorer, labels_of, measure
 
 __all__ = [
     "NAMES",
     "ClassResult",
     "Columns",
     "Evaluation",
-    "PictureResult",
+    "ImageResult",
     "Scorer",
     "Summary",
     "labels_of",

@@ -14,7 +14,7 @@ from .columns import Columns
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-MOST = 100  # detections that count, per picture and class
+MOST = 100  # detections that count, per image and class
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Summary:
     """COCO's twelve numbers, in [0, 1], or -1 where no object falls under the heading (COCO's convention).
 
     AP averages the precision over 101 recalls, ten IoU thresholds 0.50 … 0.95 and the classes that have objects. Small
-    is below 32² square pixels of annotated area, large from 96² on. AR_n allows n detections per picture and class.
+    is below 32² square pixels of annotated area, large from 96² on. AR_n allows n detections per image and class.
     """
 
     ap: float

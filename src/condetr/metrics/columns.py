@@ -11,7 +11,7 @@ from ..shapes import Float64, Int64
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """I pictures in the order of their ids, their M objects and D detections.
+    """I images in the order of their ids, their M objects and D detections.
 
     `truth_image` and `found_image` index `image_ids`. Boxes are xywh in pixels, COCO's form, because its IoU is defined
     on it. Labels index the data set's categories. `truth_crowd` is 0 or 1.
@@ -40,10 +40,10 @@ class Columns:
 
     @classmethod
     def unflat(cls, flat: Float64[np.ndarray, " F"]) -> "Columns":
-        pictures, objects, found = flat[:3].astype(int).tolist()
+        images, objects, found = flat[:3].astype(int).tolist()
         at, columns = 3, []
         for name in (f.name for f in fields(cls)):
-            rows = pictures if name == "image_ids" else objects if name.startswith("truth") else found
+            rows = images if name == "image_ids" else objects if name.startswith("truth") else found
             size = rows * 4 if name.endswith("box") else rows
             column = flat[at : at + size]
             columns.append(column.reshape(-1, 4) if name.endswith("box") else column)
@@ -53,8 +53,8 @@ class Columns:
 
     @classmethod
     def merge(cls, parts: Sequence["Columns"]) -> "Columns":
-        """One table from several, each picture once: a sampler that repeats pictures to fill up the last batch of a
-        process does no harm. Sorted by picture id, so the answer does not depend on who saw what."""
+        """One table from several, each image once: a sampler that repeats images to fill up the last batch of a
+        process does no harm. Sorted by image id, so the answer does not depend on who saw what."""
         starts = np.cumsum([0] + [len(part.image_ids) for part in parts])
         every = np.concatenate([part.image_ids for part in parts])
         ids, first = np.unique(every, return_index=True)
@@ -74,18 +74,18 @@ class Columns:
                     columns[name] = np.concatenate([getattr(part, name) for part in parts])[keep]
         return cls(**columns)
 
-    def pick(self, pictures: Int64[np.ndarray, " P"]) -> "Columns":
-        """The table of some pictures, by index; one that is picked twice counts as two pictures, side by side."""
-        pictures = np.sort(pictures)
-        columns: dict[str, np.ndarray] = {"image_ids": np.arange(1, len(pictures) + 1)}
+    def pick(self, images: Int64[np.ndarray, " P"]) -> "Columns":
+        """The table of some images, by index; one that is picked twice counts as two images, side by side."""
+        images = np.sort(images)
+        columns: dict[str, np.ndarray] = {"image_ids": np.arange(1, len(images) + 1)}
         for side in ("truth", "found"):
             image = getattr(self, f"{side}_image")
-            start, stop = np.searchsorted(image, pictures), np.searchsorted(image, pictures, side="right")
+            start, stop = np.searchsorted(image, images), np.searchsorted(image, images, side="right")
             rows = np.concatenate([np.arange(a, b) for a, b in zip(start, stop)] + [np.empty(0, np.int64)]).astype(int)
             for name in (f.name for f in fields(Columns)):
                 if name.startswith(side):
                     columns[name] = getattr(self, name)[rows]
-            columns[f"{side}_image"] = np.repeat(np.arange(len(pictures)), stop - start)
+            columns[f"{side}_image"] = np.repeat(np.arange(len(images)), stop - start)
         return Columns(**columns)
 
 
@@ -93,6 +93,6 @@ def check(columns: Columns) -> None:
     """Raises DataError when there is nothing to compare with."""
     if not columns.plain.any():
         raise DataError(
-            f"{len(columns.image_ids)} pictures and not one labelled object: nothing to evaluate against. "
+            f"{len(columns.image_ids)} images and not one labelled object: nothing to evaluate against. "
             "Choose a split with labels"
         )

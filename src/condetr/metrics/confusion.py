@@ -7,14 +7,14 @@ import numpy as np
 from ..shapes import Float64, Int64
 from .columns import Columns
 from .matching import Matches, overlap
-from .mistakes import by_picture
+from .mistakes import by_image
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
     """`counts[truth, answer]`; the last row is background taken for a class, the last column is objects missed.
 
-    Only answers that reach their class's entry of `thresholds` count. In each picture the pairs of IoU `iou` or more
+    Only answers that reach their class's entry of `thresholds` count. In each image the pairs of IoU `iou` or more
     are taken one to one, largest IoU first; of equal ones the right class, then the higher score.
     """
 
@@ -28,7 +28,7 @@ def confusion(columns: Columns, matches: Matches, thresholds: Float64[np.ndarray
     counts = np.zeros((classes + 1, classes + 1), np.int64)
     entries = np.flatnonzero((matches.score >= thresholds[matches.label]) & ~matches.ignored[0])
     answered, met = np.zeros(len(matches.row), bool), np.zeros(len(columns.truth_image), bool)
-    for _, mine, truths in by_picture(columns, matches, entries):
+    for _, mine, truths in by_image(columns, matches, entries):
         place = overlap(columns.found_box[matches.row[mine]][:, None], columns.truth_box[truths], np.array(False))
         answer, truth = np.nonzero(place >= iou)
         other = matches.label[mine[answer]] != columns.truth_label[truths[truth]]

@@ -1,4 +1,4 @@
-"""All numbers of an evaluation in one value, from pictures seen one by one."""
+"""All numbers of an evaluation in one value, from images seen one by one."""
 
 import math
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ class ClassResult:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureResult:
-    """One picture at the classes' best thresholds, IoU 0.5: objects found, answers that are wrong, objects missed."""
+class ImageResult:
+    """One image at the classes' best thresholds, IoU 0.5: objects found, answers that are wrong, objects missed."""
 
     image_id: int
     found: int
@@ -49,18 +49,18 @@ class PictureResult:
 
     @property
     def f1(self) -> float:
-        """1 for a picture without objects and without answers: that is a right answer too."""
+        """1 for an image without objects and without answers: that is a right answer too."""
         total = 2 * self.found + self.wrong + self.missed
         return 2 * self.found / total if total else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a detector is on a set of pictures. `classes` are those of the data set, by label, gaps left out; the
+    """How good a detector is on a set of images. `classes` are those of the data set, by label, gaps left out; the
     confusion's rows and columns and `thresholds` go by label, gaps kept."""
 
     summary: Summary
-    pictures: int
+    images: int
     objects: int
     crowds: int
     detections: int
@@ -70,7 +70,7 @@ class Evaluation:
     errors: Errors
     calibration: Calibration
     bootstrap: Bootstrap
-    by_picture: tuple[PictureResult, ...]
+    by_image: tuple[ImageResult, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values. Undefined numbers are null; the twelve keep COCO's -1."""
@@ -84,7 +84,7 @@ class Evaluation:
 
 
 class Scorer:
-    """Takes pictures one by one and keeps a few numbers of each: memory grows by some kilobytes a picture."""
+    """Takes images one by one and keeps a few numbers of each: memory grows by some kilobytes an image."""
 
     def __init__(self, categories: Categories) -> None:
         self.categories = categories
@@ -94,8 +94,8 @@ class Scorer:
         self._labels: dict[Categories, np.ndarray] = {}
 
     def add(self, truth: Truth, detections: Detections) -> None:
-        """Count a picture. Detections of a class that the data set does not name are left out of the score."""
-        assert truth.image_id not in self._seen, f"picture {truth.image_id} is counted already"
+        """Count an image. Detections of a class that the data set does not name are left out of the score."""
+        assert truth.image_id not in self._seen, f"image {truth.image_id} is counted already"
         self._seen.add(truth.image_id)
         labels = self._label_map(detections.categories)[detections.labels]
         keep = labels >= 0
@@ -122,20 +122,20 @@ class Scorer:
         return Columns.merge([*self._blocks, *self._parts] or [_nothing()])
 
     def merge(self, parts: Sequence[Columns]) -> "Scorer":
-        """A scorer of everything in the parts, each picture once."""
+        """A scorer of everything in the parts, each image once."""
         merged = Scorer(self.categories)
         merged._blocks = [Columns.merge(parts)]
         merged._seen = set(merged._blocks[0].image_ids.tolist())
         return merged
 
     def summary(self) -> Summary:
-        """The twelve numbers alone: quick. Raises DataError when no picture has an object."""
+        """The twelve numbers alone: quick. Raises DataError when no image has an object."""
         columns = self.part()
         check(columns)
         return summarise(accumulate(columns, len(self.categories)))
 
     def result(self, resamples: int = 1000) -> Evaluation:
-        """Everything. Raises DataError when no picture has an object."""
+        """Everything. Raises DataError when no image has an object."""
         columns = self.part()
         check(columns)
         return _evaluate(columns, self.categories, resamples)
@@ -163,7 +163,7 @@ def labels_of(ours: Categories, theirs: Categories) -> tuple[int, ...]:
 def measure(
     truths: Sequence[Truth], detections: Sequence[Detections], categories: Categories, resamples: int = 1000
 ) -> Evaluation:
-    """Evaluate detections against the truth, picture by picture; `categories` are the data set's."""
+    """Evaluate detections against the truth, image by image; `categories` are the data set's."""
     scorer = Scorer(categories)
     for truth, found in zip(truths, detections, strict=True):
         scorer.add(truth, found)
@@ -179,7 +179,7 @@ def _evaluate(columns: Columns, categories: Categories, resamples: int) -> Evalu
         thresholds[label] = point.threshold if math.isfinite(point.threshold) else FALLBACK
     return Evaluation(
         summary=summarise(grid),
-        pictures=len(columns.image_ids),
+        images=len(columns.image_ids),
         objects=int(columns.plain.sum()),
         crowds=int((~columns.plain).sum()),
         detections=len(columns.found_image),
@@ -189,7 +189,7 @@ def _evaluate(columns: Columns, categories: Categories, resamples: int) -> Evalu
         errors=errors(columns, matches),
         calibration=calibrate(matches),
         bootstrap=bootstrap(columns, matches, resamples),
-        by_picture=_pictures(columns, matches, thresholds),
+        by_image=_images(columns, matches, thresholds),
     )
 
 
@@ -215,14 +215,14 @@ def _class(
     )
 
 
-def _pictures(columns: Columns, matches: Matches, thresholds: np.ndarray) -> tuple[PictureResult, ...]:
-    pictures = len(columns.image_ids)
+def _images(columns: Columns, matches: Matches, thresholds: np.ndarray) -> tuple[ImageResult, ...]:
+    images = len(columns.image_ids)
     shown = (matches.score >= thresholds[matches.label]) & ~matches.ignored[0]
-    found = np.bincount(matches.image[shown & matches.hit[0]], minlength=pictures)
-    wrong = np.bincount(matches.image[shown & ~matches.hit[0]], minlength=pictures)
-    missed = np.bincount(columns.truth_image[columns.plain], minlength=pictures) - found
+    found = np.bincount(matches.image[shown & matches.hit[0]], minlength=images)
+    wrong = np.bincount(matches.image[shown & ~matches.hit[0]], minlength=images)
+    missed = np.bincount(columns.truth_image[columns.plain], minlength=images) - found
     return tuple(
-        PictureResult(*row) for row in zip(columns.image_ids.tolist(), found.tolist(), wrong.tolist(), missed.tolist())
+        ImageResult(*row) for row in zip(columns.image_ids.tolist(), found.tolist(), wrong.tolist(), missed.tolist())
     )
 
 

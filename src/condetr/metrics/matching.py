@@ -1,8 +1,8 @@
-"""Which detection found which object, by COCO's rule, for all pictures, classes and IoU thresholds at once.
+"""Which detection found which object, by COCO's rule, for all images, classes and IoU thresholds at once.
 
-COCO's rule (cocoeval, evaluateImg): in each picture and class, detections choose in the order of their scores; each
+COCO's rule (cocoeval, evaluateImg): in each image and class, detections choose in the order of their scores; each
 takes the free object with the largest IoU, if that reaches the threshold. One that finds no free object but lies in a
-crowd region is ignored. The loop here runs over ranks: all best detections of all pictures choose in one step, then all
+crowd region is ignored. The loop here runs over ranks: all best detections of all images choose in one step, then all
 second best, and so on.
 """
 
@@ -15,12 +15,12 @@ from ..shapes import Bool, Float64, Int64
 from .coco import MOST, THRESHOLDS
 from .columns import Columns
 
-_CELLS = 4_000_000  # picture × threshold × object cells held at a time: about 100 MB at the peak
+_CELLS = 4_000_000  # image × threshold × object cells held at a time: about 100 MB at the peak
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """One entry a detection that counts, sorted by class, best first (ties in the order of the pictures).
+    """One entry a detection that counts, sorted by class, best first (ties in the order of the images).
 
     `row` is its row in the columns, `hit[t]` says that it found an object at threshold t, `ignored[t]` that it neither
     counts for nor against. `partner` is the row of the object found at IoU 0.5, or -1. `objects[k]` is the number of
@@ -80,7 +80,7 @@ def overlap(
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Picture-and-class groups that have both: first entry and count of their detections and of their objects; most
+    """Image-and-class groups that have both: first entry and count of their detections and of their objects; most
     detections first."""
 
     found: Int64[np.ndarray, " G"]

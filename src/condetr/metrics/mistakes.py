@@ -92,7 +92,7 @@ def _tell(columns: Columns, matches: Matches) -> _Told:
     kind, meant = np.full(len(matches.row), -1), np.full(len(matches.row), -1)
     wrong = np.flatnonzero(~matches.hit[0] & ~matches.ignored[0])
     kind[wrong] = BACKGROUND
-    for _, entries, truths in by_picture(columns, matches, wrong):
+    for _, entries, truths in by_image(columns, matches, wrong):
         iou = overlap(columns.found_box[matches.row[entries]][:, None], columns.truth_box[truths], np.array(False))
         same = matches.label[entries][:, None] == columns.truth_label[truths]
         own, other = np.where(same, iou, 0.0), np.where(same, 0.0, iou)
@@ -111,14 +111,14 @@ def _tell(columns: Columns, matches: Matches) -> _Told:
     return _Told(kind, meant, ~touched & columns.plain)
 
 
-def by_picture(
+def by_image(
     columns: Columns, matches: Matches, entries: Int64[np.ndarray, " E"]
 ) -> Iterator[tuple[int, Int64[np.ndarray, " D"], Int64[np.ndarray, " M"]]]:
-    """Picture by picture: its index, its entries, and the rows of its objects; only pictures that have both."""
+    """Image by image: its index, its entries, and the rows of its objects; only images that have both."""
     entries = entries[np.argsort(matches.image[entries], kind="stable")]
     truths = np.flatnonzero(columns.plain)
-    pictures = np.intersect1d(matches.image[entries], columns.truth_image[truths])
-    sides = [np.searchsorted(matches.image[entries], pictures, side) for side in ("left", "right")]
-    sides += [np.searchsorted(columns.truth_image[truths], pictures, side) for side in ("left", "right")]
-    for picture, a, b, c, d in zip(pictures.tolist(), *(side.tolist() for side in sides)):
-        yield picture, entries[a:b], truths[c:d]
+    images = np.intersect1d(matches.image[entries], columns.truth_image[truths])
+    sides = [np.searchsorted(matches.image[entries], images, side) for side in ("left", "right")]
+    sides += [np.searchsorted(columns.truth_image[truths], images, side) for side in ("left", "right")]
+    for image, a, b, c, d in zip(images.tolist(), *(side.tolist() for side in sides)):
+        yield image, entries[a:b], truths[c:d]

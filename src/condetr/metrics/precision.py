@@ -1,4 +1,4 @@
-"""From hits to numbers: average precision with pictures weighted, bootstrap intervals, and the best threshold."""
+"""From hits to numbers: average precision with images weighted, bootstrap intervals, and the best threshold."""
 
 from dataclasses import dataclass
 
@@ -46,13 +46,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """What AP and AP50 would be on other pictures of the same kind: intervals over resampled pictures.
+    """What AP and AP50 would be on other images of the same kind: intervals over resampled images.
 
-    The pictures are drawn with replacement, as many as there are; objects and detections stay with their picture.
-    Matching never crosses pictures, so each picture is matched once and a resample only weighs it anew. Rare classes
+    The images are drawn with replacement, as many as there are; objects and detections stay with their image.
+    Matching never crosses images, so each image is matched once and a resample only weighs it anew. Rare classes
     drop out of some resamples, which shifts their mean AP; the percentiles are therefore bias-corrected (Efron and
     Tibshirani, An Introduction to the Bootstrap, §14.3, with acceleration 0). The interval is about the choice of
-    pictures; that training again gives another detector is not in it.
+    images; that training again gives another detector is not in it.
     """
 
     ap: Interval
@@ -62,10 +62,10 @@ class Bootstrap:
 
 
 def bootstrap(columns: Columns, matches: Matches, resamples: int, level: float = 0.95, seed: int = 0) -> Bootstrap:
-    pictures = len(columns.image_ids)
+    images = len(columns.image_ids)
     random = np.random.default_rng(seed)
-    weights = random.multinomial(pictures, np.full(pictures, 1 / pictures), size=resamples)
-    here = reweighted(columns, matches, np.ones((1, pictures), np.int64))
+    weights = random.multinomial(images, np.full(images, 1 / images), size=resamples)
+    here = reweighted(columns, matches, np.ones((1, images), np.int64))
     ap, ap50 = (_interval(*pair, level) for pair in zip(reweighted(columns, matches, weights), here))
     return Bootstrap(ap, ap50, resamples, level)
 
@@ -83,16 +83,16 @@ def _interval(values: Float64[np.ndarray, " R"], here: Float64[np.ndarray, " 1"]
 def reweighted(
     columns: Columns, matches: Matches, weights: Int64[np.ndarray, "R I"]
 ) -> tuple[Float64[np.ndarray, " R"], Float64[np.ndarray, " R"]]:
-    """AP and AP50 with picture i counted weights[r, i] times; equal to evaluating the copies, up to ties inside one
-    picture. NaN where no object has a weight."""
+    """AP and AP50 with image i counted weights[r, i] times; equal to evaluating the copies, up to ties inside one
+    image. NaN where no object has a weight."""
     total, total50, present = np.zeros((3, len(weights)))
     mine = [columns.truth_image[columns.plain & (columns.truth_label == k)] for k in range(len(matches.objects))]
     for start in range(0, len(weights), _TOGETHER):
         part = slice(start, start + _TOGETHER)
-        by_picture = np.ascontiguousarray(weights[part].T, dtype=np.int32)
+        by_image = np.ascontiguousarray(weights[part].T, dtype=np.int32)
         for label in np.flatnonzero(matches.objects).tolist():
-            objects = by_picture[mine[label]].sum(0, dtype=np.int64)
-            areas = _class_areas(matches, matches.of(label), by_picture, objects) * (objects > 0)
+            objects = by_image[mine[label]].sum(0, dtype=np.int64)
+            areas = _class_areas(matches, matches.of(label), by_image, objects) * (objects > 0)
             total[part] += areas.mean(0)
             total50[part] += areas[0]
             present[part] += objects > 0
@@ -101,11 +101,11 @@ def reweighted(
 
 
 def _class_areas(
-    matches: Matches, entries: slice, by_picture: Int32[np.ndarray, "I R"], objects: Int64[np.ndarray, " R"]
+    matches: Matches, entries: slice, by_image: Int32[np.ndarray, "I R"], objects: Int64[np.ndarray, " R"]
 ) -> Float64[np.ndarray, "T R"]:
     last = np.flatnonzero(matches.hit[:, entries].any(0))[-1:]
     entries = slice(entries.start, entries.start + int(last.sum()) + len(last))  # behind the last hit nothing matters
-    weight = by_picture[matches.image[entries]]
+    weight = by_image[matches.image[entries]]
     hit, ignored = matches.hit[:, entries], matches.ignored[:, entries]
     seen, without = np.cumsum(weight, axis=0, dtype=np.int32), np.zeros(len(weight), bool)
     areas = []

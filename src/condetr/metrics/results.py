@@ -15,10 +15,10 @@ from .columns import Columns
 
 
 def read_results(path: Path, truth: Columns, categories: Categories, left_out: Collection[int] = ()) -> Columns:
-    """The truth's pictures with the detections of a file; boxes and scores stay exactly the file's numbers.
+    """The truth's images with the detections of a file; boxes and scores stay exactly the file's numbers.
 
-    Detections on the pictures `left_out` are skipped. Raises DataError, naming the entry, for anything that is no
-    result on these pictures.
+    Detections on the images `left_out` are skipped. Raises DataError, naming the entry, for anything that is no
+    result on these images.
     """
     place = {image_id: i for i, image_id in enumerate(truth.image_ids.tolist())}
     images, labels, scores, boxes = [], [], [], []
@@ -28,7 +28,7 @@ def read_results(path: Path, truth: Columns, categories: Categories, left_out: C
             continue
         if image not in place:
             raise DataError(
-                f"{path}: detection {number}: image_id {image} is none of the {len(place)} pictures of this split. "
+                f"{path}: detection {number}: image_id {image} is none of the {len(place)} images of this split. "
                 "Choose its --split, or remove the detection"
             )
         if category not in categories.label_of:

@@ -1,6 +1,6 @@
 """ResNets (He et al. 2015) with torchvision's and timm's names, so that their weights load, and DC5 dilation.
 
-A picture gets the same features alone and in a padded batch: what lies outside it is kept at zero before every layer
+An image gets the same features alone and in a padded batch: what lies outside it is kept at zero before every layer
 that looks at neighbours, as if the padding were the layer's own.
 """
 
@@ -43,7 +43,7 @@ class PaddingRule(Protocol):
 
 
 class ExactPadding:
-    """A cell is a picture's if its top left pixel is: a side of n has ceil(n / stride) cells, as the picture alone."""
+    """A cell is an image's if its top left pixel is: a side of n has ceil(n / stride) cells, as the image alone."""
 
     def enter(self, images: Images) -> FeatureMap:
         return FeatureMap(images.pixels, images.padding, images.ragged)

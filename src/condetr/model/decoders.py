@@ -1,4 +1,4 @@
-"""The two decoders. Both turn object queries into embeddings, one for each stage, by looking at each other and at
+"""The two decoders. Both turn object queries into embeddings, one for each layer, by looking at each other and at
 the image; they differ in how a query says where it looks.
 
 f: decoder embedding.  c: the same after self-attention.  p: embedded reference point.  p_q: spatial query.
@@ -20,7 +20,7 @@ from .tokens import Tokens
 
 Queries = Float[Tensor, "B N D"]
 Reference = Float[Tensor, "B N 2"]
-Stages = Float[Tensor, "S B N D"]
+LayerOutputs = Float[Tensor, "S B N D"]
 
 
 class DetrLayer(nn.Module):
@@ -41,18 +41,18 @@ class DetrLayer(nn.Module):
 class DetrDecoder(nn.Module):
     """DETR: the object query is added to the content wherever a query looks."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, stages: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         first = DetrLayer(dim, heads, hidden, dropout)
-        self.layers = nn.ModuleList(deepcopy(first) for _ in range(stages))
+        self.layers = nn.ModuleList(deepcopy(first) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> Stages:
-        f, stages = torch.zeros_like(object_query), []
+    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> LayerOutputs:
+        f, outputs = torch.zeros_like(object_query), []
         for layer in self.layers:
             f = layer(f, object_query, memory)
-            stages.append(self.norm(f))
-        return torch.stack(stages)
+            outputs.append(self.norm(f))
+        return torch.stack(outputs)
 
 
 class ConditionalLayer(nn.Module):
@@ -77,20 +77,20 @@ class ConditionalDecoder(nn.Module):
     """Conditional DETR: a query looks where its reference point says, transformed by its content (section 3.3)."""
 
     def __init__(
-        self, dim: int, heads: int, hidden: int, stages: int, dropout: float, spatial_query: SpatialQuery
+        self, dim: int, heads: int, hidden: int, layers: int, dropout: float, spatial_query: SpatialQuery
     ) -> None:
         super().__init__()
         first = ConditionalLayer(dim, heads, hidden, dropout, grounded=True)
         later = ConditionalLayer(dim, heads, hidden, dropout, grounded=False)
         later.load_state_dict(first.state_dict(), strict=False)  # all but the grounding
-        self.layers = nn.ModuleList([first, *(deepcopy(later) for _ in range(stages - 1))])
+        self.layers = nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
         self.spatial_query = spatial_query  # one transform, shared by every layer but the first
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> Stages:
+    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> LayerOutputs:
         p = embed_points(reference.sigmoid(), object_query.shape[-1]).to(object_query.dtype)
-        f, stages = torch.zeros_like(object_query), []
+        f, outputs = torch.zeros_like(object_query), []
         for layer, spatial_query in zip(self.layers, chain([Identity()], repeat(self.spatial_query))):
             f = layer(f, p, spatial_query, object_query, memory)
-            stages.append(self.norm(f))
-        return torch.stack(stages)
+            outputs.append(self.norm(f))
+        return torch.stack(outputs)

@@ -13,16 +13,16 @@ FURTHEST = 11.512925  # the logit of 1 - 1e-5: no reference point is nearer to t
 
 
 class Heads(nn.Module):
-    """Class logits, and a box as an offset from the reference point; one pair of heads for all stages."""
+    """Class logits, and a box as an offset from the reference point; one pair of heads for all layers."""
 
     def __init__(self, dim: int, logits: int) -> None:
         super().__init__()
         self.classes, self.box = Linear(dim, logits), MLP(dim, dim, 4, layers=3)
 
-    def forward(self, stages: Float[Tensor, "S B N D"], reference: Float[Tensor, "B N 2"]) -> Predictions:
+    def forward(self, embeddings: Float[Tensor, "S B N D"], reference: Float[Tensor, "B N 2"]) -> Predictions:
         """box = sigmoid(FFN(f) + [s, 0, 0]) (Conditional DETR, eq. 1)."""
         offset = F.pad(reference.float().clamp(-FURTHEST, FURTHEST), (0, 2))
-        return Predictions(logits=self.classes(stages), boxes=(self.box(stages).float() + offset).sigmoid())
+        return Predictions(logits=self.classes(embeddings), boxes=(self.box(embeddings).float() + offset).sigmoid())
 
 
 class Detector(nn.Module):
@@ -41,11 +41,11 @@ class Detector(nn.Module):
         self.queries, self.reference, self.decoder, self.heads = queries, reference, decoder, heads
 
     def forward(self, images: Images) -> Predictions:
-        """What every stage says, the last one last."""
+        """What every layer says, the last one last."""
         return self._look(images, supervised=slice(None))
 
-    def answer(self, images: Images) -> Predictions:
-        """What the last stage says, alone: all that is needed of a trained detector."""
+    def predict(self, images: Images) -> Predictions:
+        """What the last layer says, alone: all that is needed of a trained detector."""
         return self._look(images, supervised=slice(-1, None))
 
     def _look(self, images: Images, supervised: slice) -> Predictions:
@@ -53,10 +53,10 @@ class Detector(nn.Module):
         return self.ask(self.queries.weight.expand(len(images), -1, -1), memory, supervised)
 
     def ask(self, object_query: Float[Tensor, "B N D"], memory: Tokens, supervised: slice = slice(None)) -> Predictions:
-        """What these queries find in the encoded pictures."""
+        """What these queries find in the encoded images."""
         reference = self.reference(object_query)
-        stages = self.decoder(object_query, reference, memory)
-        return self.heads(stages[supervised], reference)
+        embeddings = self.decoder(object_query, reference, memory)
+        return self.heads(embeddings[supervised], reference)
 
     def tokens(self, images: Images) -> Tokens:
         """One token for each cell of the backbone's last features."""

@@ -15,7 +15,7 @@ from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSe
 from .decoders import ConditionalDecoder
 from .detector import Detector, Heads
 
-SHARPNESS = 2.2  # of a local start: at width 128 seven tenths of what is looked at lie within a fifth of a picture
+SHARPNESS = 2.2  # of a local start: at width 128 seven tenths of what is looked at lie within a fifth of an image
 GAZES = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
 
 
@@ -38,7 +38,7 @@ def initialise_locally(decoder: ConditionalDecoder) -> None:
     """Our own start: every head looks at its query's reference point, or a little beside it, from the first step.
 
     With the published start p_q and p_k pass two projections drawn apart, and attention is even: that nearness matters
-    is the first thing to be learned, and on a few hundred pictures that takes most of the time. Here both projections
+    is the first thing to be learned, and on a few hundred images that takes most of the time. Here both projections
     pick the finest waves of the embedding, so that p_q.p_k is a sum of cos(w d) over the distance d of two places; T is
     the identity. Everything is learned on from there.
     """
@@ -58,7 +58,7 @@ def initialise_locally(decoder: ConditionalDecoder) -> None:
 def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
     """The projection of one head that turns the embedding of a point into the finest waves of point + `offset`.
 
-    A head of E channels has room for E / 4 wavelengths in x and y, sine and cosine. `offset` is (x, y), in pictures.
+    A head of E channels has room for E / 4 wavelengths in x and y, sine and cosine. `offset` is (x, y), in images.
     """
     size, waves = dim // heads, dim // heads // 4
     weight = torch.zeros(size, dim)
@@ -72,7 +72,7 @@ def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tenso
 
 
 def initialise_conditional_heads(heads: Heads) -> None:
-    """Conditional DETR's: every class starts rare, every box at its reference point with half the picture's sides."""
+    """Conditional DETR's: every class starts rare, every box at its reference point with half the image's sides."""
     nn.init.constant_(heads.classes.bias, PRIOR)
     for parameter in heads.box[-1].parameters():
         nn.init.zeros_(parameter)

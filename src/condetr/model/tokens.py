@@ -32,7 +32,7 @@ class Tokens:
         return ~self.padding[:, None, None, :] if self.ragged else None
 
     def shared(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
-        """Queries that come in G groups for each picture, (B·G) N D, as one set for each picture, B (G·N) D."""
+        """Queries that come in G groups for each image, (B·G) N D, as one set for each image, B (G·N) D."""
         return queries.reshape(len(self.content), -1, queries.shape[-1])
 
     def holding(self, content: Float[Tensor, "B L D"]) -> "Tokens":

@@ -1,4 +1,4 @@
-"""More to learn from each picture: several groups of queries, of which the trained detector keeps the first.
+"""More to learn from each image: several groups of queries, of which the trained detector keeps the first.
 
 Chen et al., "Group DETR: Fast DETR Training with Group-Wise One-to-Many Assignment", ICCV 2023, section 3. Every group
 is matched with the objects on its own and does not see the others, so that no query learns to leave an object to one
@@ -14,7 +14,7 @@ from ..types import Images, Predictions
 
 
 class GroupedDetector(nn.Module):
-    """A detector with `groups - 1` further sets of queries. Its answer has a stage for each group of each stage."""
+    """A detector with `groups - 1` further sets of queries. Its answer has a layer for each group of each layer."""
 
     def __init__(self, detector: Detector, groups: int) -> None:
         super().__init__()
@@ -22,9 +22,9 @@ class GroupedDetector(nn.Module):
         self.more = nn.Embedding((groups - 1) * detector.queries.num_embeddings, detector.queries.embedding_dim)
 
     def forward(self, images: Images) -> Predictions:
-        """Logits (S·G B N C) and boxes (S·G B N 4): the groups of a stage lie together, the detector's own first.
+        """Logits (S·G B N C) and boxes (S·G B N 4): the groups of a layer lie together, the detector's own first.
 
-        Groups are the pictures of a larger batch when queries look at each other, and share one when they look at it.
+        Groups are the images of a larger batch when queries look at each other, and share one when they look at it.
         """
         detector, size = self.detector, len(images)
         memory = detector.encoder(detector.tokens(images))

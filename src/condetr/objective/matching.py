@@ -1,4 +1,4 @@
-"""The one-to-one assignment of queries to objects that costs least: every stage and picture at once.
+"""The one-to-one assignment of queries to objects that costs least: every layer and image at once.
 
 All costs are computed in one batched pass over padded targets and cross to the host in one transfer; the assignment
 itself (scipy's Jonker-Volgenant) is exact. DETR, eq. 1; the weights are the loss weights, as in both papers.
@@ -20,9 +20,9 @@ from ..types import Predictions, Target
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """P pairs: at `stage`, in `image`, `query` answers for `object` (an index into that image's target)."""
+    """P pairs: at `layer`, in `image`, `query` answers for `object` (an index into that image's target)."""
 
-    stage: Int[Tensor, " P"]
+    layer: Int[Tensor, " P"]
     image: Int[Tensor, " P"]
     query: Int[Tensor, " P"]
     object: Int[Tensor, " P"]
@@ -30,12 +30,12 @@ class Matches:
     @property
     def queries(self) -> tuple[Tensor, Tensor, Tensor]:
         """The index of each pair's prediction in a tensor of axes S B N."""
-        return self.stage, self.image, self.query
+        return self.layer, self.image, self.query
 
 
 @dataclass(frozen=True, slots=True)
 class PaddedTargets:
-    """The targets of a batch as two tensors, objects padded to the most crowded picture."""
+    """The targets of a batch as two tensors, objects padded to the most crowded image."""
 
     labels: Int[Tensor, "B M"]
     boxes: Float[Tensor, "B M 4"]
@@ -59,12 +59,12 @@ class Matcher:
 
     @torch.no_grad()
     def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
-        """Match every stage of every image. A picture with more objects than queries keeps the cheapest ones."""
+        """Match every layer of every image. An image with more objects than queries keeps the cheapest ones."""
         # what is no number costs nothing here: scipy would refuse it, and the loss is where it is found and named
         cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
         pairs = [
-            (stage, image, *linear_sum_assignment(cost[stage, image, :count]))
-            for stage in range(cost.shape[0])
+            (layer, image, *linear_sum_assignment(cost[layer, image, :count]))
+            for layer in range(cost.shape[0])
             for image, count in enumerate(targets.counts)
             if count
         ]

@@ -1,4 +1,4 @@
-"""The set loss: match, then supervise class and box at every decoder stage (DETR, section 3.1 and appendix A.2)."""
+"""The set loss: match, then supervise class and box at every decoder layer (DETR, section 3.1 and appendix A.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from torch import Tensor
 from ..boxes import cxcywh_to_xyxy, generalized_iou
 from ..scoring import Scoring
 from ..shapes import Float
-from ..types import Predictions, Tally, Target
+from ..types import ObjectCounts, Predictions, Target
 from .matching import Matcher, PaddedTargets
 
 
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """The unweighted terms of every stage, last stage last."""
+    """The unweighted terms of every layer, last layer last."""
 
     classes: Float[Tensor, " S"]
     l1: Float[Tensor, " S"]
     giou: Float[Tensor, " S"]
 
     def mean_of(self, groups: int) -> "LossTerms":
-        """The terms of S stages, from those of S times as many, `groups` of which belong to a stage each."""
+        """The terms of S layers, from those of S times as many, `groups` of which belong to a layer each."""
         return LossTerms(*(term.unflatten(0, (-1, groups)).mean(1) for term in (self.classes, self.l1, self.giou)))
 
 
@@ -32,7 +32,7 @@ class LossWeights:
     giou: float
 
     def total(self, terms: LossTerms) -> Float[Tensor, ""]:
-        """Deep supervision: every stage counts the same."""
+        """Deep supervision: every layer counts the same."""
         return (self.classes * terms.classes + self.l1 * terms.l1 + self.giou * terms.giou).sum()
 
 
@@ -40,8 +40,8 @@ class SetLoss:
     def __init__(self, scoring: Scoring, matcher: Matcher) -> None:
         self.scoring, self.matcher = scoring, matcher
 
-    def __call__(self, predictions: Predictions, targets: Sequence[Target], step: Tally) -> LossTerms:
-        """The part that these pictures have in the loss of the optimizer step that `step` counts.
+    def __call__(self, predictions: Predictions, targets: Sequence[Target], object_counts: ObjectCounts) -> LossTerms:
+        """The part that these images have in the loss of the optimizer step that `object_counts` describes.
 
         The parts of a step add up to its loss; where it has one part, that is the papers' loss of a batch.
         """
@@ -55,7 +55,7 @@ class SetLoss:
         giou = 1 - generalized_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
         nothing = logits.new_zeros(len(logits))
         return LossTerms(
-            classes=self.scoring.loss(logits, matches.queries, padded.labels[chosen], step),
-            l1=nothing.index_add(0, matches.stage, l1) / step.objects,
-            giou=nothing.index_add(0, matches.stage, giou) / step.objects,
+            classes=self.scoring.loss(logits, matches.queries, padded.labels[chosen], object_counts),
+            l1=nothing.index_add(0, matches.layer, l1) / object_counts.objects,
+            giou=nothing.index_add(0, matches.layer, giou) / object_counts.objects,
         )

@@ -1,1 +1,1 @@
-"""Where pictures come from, and the files that answers go to."""
+"""Where images come from, and the files that answers go to."""

@@ -14,9 +14,9 @@ from ..errors import CondetrError
 from ..files import check_writable, replacing
 from ..types import Categories
 from .sources import Found
-from .writers import Coco, Csv, JsonLines, Pictures, Writer, rows
+from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
 
-FORMATS = ("pictures", "coco", "jsonl", "csv")
+FORMATS = ("images", "coco", "jsonl", "csv")
 
 
 class Outputs:
@@ -36,9 +36,9 @@ class Outputs:
                 return stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
 
             writers: list[Writer] = []
-            if "pictures" in formats:
+            if "images" in formats:
                 check_writable(folder)
-                writers.append(Pictures(folder / "pictures"))
+                writers.append(DrawnImages(folder / "images"))
             if "coco" in formats:
                 writers.append(stack.enter_context(Coco.open(text("coco.json"), text("coco_images.json"), categories)))
             if "jsonl" in formats:
@@ -47,10 +47,10 @@ class Outputs:
                 writers.append(Csv(text("predictions.csv")))
             yield cls(folder, writers)
 
-    def answer(self, found: Found, detections: Detections) -> None:
-        """Raises PictureError where the picture is gone by now, CondetrError where it cannot be written down."""
+    def write(self, found: Found, detections: Detections) -> None:
+        """Raises ImageError where the image is gone by now, CondetrError where it cannot be written down."""
         for writer in self.writers:
-            writer.answer(found, detections)
+            writer.write(found, detections)
 
     def refuse(self, name: str, reason: str) -> None:
         for writer in self.writers:
@@ -82,7 +82,7 @@ def _kept(path: Path) -> Iterator[Path]:
 
 
 def table(detections: Detections) -> Table:
-    """The detections of one picture for a terminal, best first."""
+    """The detections of one image for a terminal, best first."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("class")
     for column in ("score", "left", "top", "right", "bottom"):

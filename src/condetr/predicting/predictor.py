@@ -1,4 +1,4 @@
-"""Pictures in, boxes out: the detector with everything it needs to answer for real pictures."""
+"""Images in, boxes out: the detector with everything it needs to answer for real images."""
 
 import os
 from collections import deque
@@ -18,9 +18,9 @@ from ..build import build_scoring
 from ..checkpoint import Weights, load
 from ..detections import Detections, best
 from ..engine.device import available
-from ..errors import CondetrError, PictureError
-from ..images.decode import Picture, Source
-from ..images.prepare import Prepare, open_picture, pad
+from ..errors import CondetrError, ImageError
+from ..images.decode import Pixels, Source
+from ..images.prepare import Prepare, open_image, pad
 from ..model.detector import Detector
 from ..runtime.folded import fold
 from ..runtime.forms import CompiledForm, Form, InferenceForm, PlainForm
@@ -29,12 +29,12 @@ from ..types import Images
 
 T = TypeVar("T")
 
-WINDOW = 4  # batches that are looked at together to find pictures of similar size
-WASTE = 1.25  # pixels of a batch over pixels of its pictures, above which a picture waits for a better batch
+WINDOW = 4  # batches that are looked at together to find images of similar size
+WASTE = 1.25  # pixels of a batch over pixels of its images, above which an image waits for a better batch
 
 
 class Predictor:
-    """A detector that answers for pictures: `Predictor.load("runs/birds")("garden.jpg")`.
+    """A detector that answers for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`.
     Answers come from the detector's inference form, made of the weights it has now: the same answers in less time.
@@ -80,20 +80,20 @@ class Predictor:
         return cls(weights, device, precision, fast=fast, compile=compile)
 
     def __call__(
-        self, pictures: Source | Sequence[Source], threshold: float | Literal["best"] = 0.5, batch: int = 8
+        self, images: Source | Sequence[Source], threshold: float | Literal["best"] = 0.5, batch: int = 8
     ) -> list[Detections]:
-        """One answer for each picture: a path, a PIL image, an RGB uint8 array (H W 3), or a list of those.
+        """One answer for each image: a path, a PIL image, an RGB uint8 array (H W 3), or a list of those.
 
         `threshold` is the score from which a detection counts; "best" takes the one for each class that the weights
-        carry. Raises PictureError, with the name of the picture, for the first that cannot be read.
+        carry. Raises ImageError, with the name of the image, for the first that cannot be read.
         """
-        one = isinstance(pictures, str | bytes | Path | np.ndarray | Image.Image) or hasattr(pictures, "read")
-        sources: Sequence[Any] = [pictures] if one else pictures  # type: ignore[assignment]
+        one = isinstance(images, str | bytes | Path | np.ndarray | Image.Image) or hasattr(images, "read")
+        sources: Sequence[Any] = [images] if one else images  # type: ignore[assignment]
         answers = []
         for number, (source, answer) in enumerate(self.stream(sources, threshold, batch)):
-            if isinstance(answer, PictureError):
-                named = source if isinstance(source, str | Path) else f"picture {number}"
-                raise PictureError(f"{named}: {answer}")
+            if isinstance(answer, ImageError):
+                named = source if isinstance(source, str | Path) else f"image {number}"
+                raise ImageError(f"{named}: {answer}")
             answers.append(answer)
         return answers
 
@@ -102,13 +102,13 @@ class Predictor:
         sources: Iterable[T],
         threshold: float | Literal["best"] = 0.5,
         batch: int = 8,
-        read: Callable[[T], Picture] = open_picture,  # type: ignore[assignment]
-    ) -> Iterator[tuple[T, Detections | PictureError]]:
+        read: Callable[[T], Pixels] = open_image,  # type: ignore[assignment]
+    ) -> Iterator[tuple[T, Detections | ImageError]]:
         """Answers in the order of the sources, which may never end: a few are read ahead, the others left alone.
 
-        `read` turns a source into a picture, in threads beside the model. Pictures of similar size share a batch, found
+        `read` turns a source into an image, in threads beside the model. Images of similar size share a batch, found
         among the next 4 x batch; with batch=1 each is answered before the next is asked for, as for a camera.
-        A picture that cannot be read is answered with its PictureError, and the others go on.
+        An image that cannot be read is answered with its ImageError, and the others go on.
         """
         bar = self.bar(threshold)
         if batch < 1:
@@ -141,13 +141,13 @@ class Predictor:
         return self.thresholds
 
     def detect(self, images: Images, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """All answers, however low their score, for a batch of pictures whose own (width, height) are `sizes`."""
-        predictions = self.form.answer(images.to(self.device))
+        """All answers, however low their score, for a batch of images whose own (width, height) are `sizes`."""
+        predictions = self.form.run(images.to(self.device))
         return best(predictions, self.scoring, sizes, self.categories)
 
-    def _read(self, read: Callable[[T], Picture], source: T) -> "_Scaled":
-        picture = read(source)
-        return _Scaled(self.prepare.scale(picture), (picture.shape[1], picture.shape[0]))
+    def _read(self, read: Callable[[T], Pixels], source: T) -> "_Scaled":
+        image = read(source)
+        return _Scaled(self.prepare.scale(image), (image.shape[1], image.shape[0]))
 
     def _answer(self, window: list["_Waiting[T]"], size: int, bar: float | tuple[float, ...]) -> None:
         """Answers the oldest of the window, and with it those that share a batch with little padding."""
@@ -161,10 +161,10 @@ class Predictor:
     def _within_memory(self, scaled: list["_Scaled"]) -> list[Detections]:
         """In one batch if the device has the memory for it, else in halves."""
         try:
-            return self.detect(pad([one.picture for one in scaled]), [one.size for one in scaled])
+            return self.detect(pad([one.image for one in scaled]), [one.size for one in scaled])
         except torch.OutOfMemoryError:
             if len(scaled) == 1:
-                raise CondetrError(f"{self.device}: no memory for a single picture. Free some, or use cpu") from None
+                raise CondetrError(f"{self.device}: no memory for a single image. Free some, or use cpu") from None
         half = len(scaled) // 2
         return self._within_memory(scaled[:half]) + self._within_memory(scaled[half:])
 
@@ -196,9 +196,9 @@ def threshold_of(word: str | float) -> float | Literal["best"]:
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """A picture at the detector's size, and the (width, height) it came with."""
+    """An image at the detector's size, and the (width, height) it came with."""
 
-    picture: UInt8[np.ndarray, "_ _ 3"]
+    image: UInt8[np.ndarray, "_ _ 3"]
     size: tuple[int, int]
 
 
@@ -208,13 +208,13 @@ class _Waiting(Generic[T]):
 
     source: T
     reading: Future[_Scaled]
-    answer: Detections | PictureError | None = None
+    answer: Detections | ImageError | None = None
 
     def is_read(self) -> bool:
         """Waits until it is; what cannot be read is answered with the reason."""
         try:
             self.reading.result()
-        except PictureError as error:
+        except ImageError as error:
             self.answer = error
             return False
         return True
@@ -226,7 +226,7 @@ class _Waiting(Generic[T]):
 
 def _similar(window: list[_Scaled], size: int) -> list[int]:
     """The first of the window and up to size - 1 others, so that a batch of them is padded little."""
-    shapes = [one.picture.shape[:2] for one in window]
+    shapes = [one.image.shape[:2] for one in window]
     distance = [sum(abs(np.log(a / b)) for a, b in zip(shape, shapes[0])) for shape in shapes]
     chosen = [0]
     for i in sorted(range(1, len(window)), key=lambda i: distance[i]):

@@ -1,4 +1,4 @@
-"""What a user may point at (files, folders, globs, web addresses, standard input) as a stream of single pictures."""
+"""What a user may point at (files, folders, globs, web addresses, standard input) as a stream of single images."""
 
 import io
 import os
@@ -13,16 +13,16 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from ..errors import CondetrError, PictureError
-from ..images.decode import SUFFIXES, Picture, open_picture
+from ..errors import CondetrError, ImageError
+from ..images.decode import SUFFIXES, Pixels, open_image
 
 LONGEST_LINE = 2**16  # of a path on standard input
-MOST_BYTES = 256 * 2**20  # of one picture from the web or standard input
+MOST_BYTES = 256 * 2**20  # of one image from the web or standard input
 PATIENCE = 60.0  # seconds for a whole download; PAUSE seconds without a byte also end it
 PAUSE = 20.0
 UNREADABLE = frozenset(
     {".heic", ".heif", ".jxl", ".ico", ".icns", ".psd", ".tga", ".svg", ".eps", ".pdf", ".dng", ".cr2", ".nef", ".exr"}
-)  # pictures of formats that are not read: in a folder they are refused by name, where other files are passed over
+)  # images of formats that are not read: in a folder they are refused by name, where other files are passed over
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0cjP")
 
 
@@ -33,7 +33,7 @@ class ByteStream(Protocol):
 
 @dataclass(slots=True)
 class Found:
-    """One picture to be read. `name` is how the user knows it, `below` its name in an output.
+    """One image to be read. `name` is how the user knows it, `below` its name in an output.
 
     `place` is where it is: a file, an address, or its bytes, which take an address's place once they have come.
     """
@@ -42,16 +42,16 @@ class Found:
     place: Path | bytes | str
     below: PurePosixPath
 
-    def read(self) -> Picture:
-        """Raises PictureError with the reason."""
+    def read(self) -> Pixels:
+        """Raises ImageError with the reason."""
         if isinstance(self.place, str):
             self.place = download(self.place)
-        return open_picture(self.place)
+        return open_image(self.place)
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Something the user pointed at that leads to no picture. `refused`: it should have, so it counts as a failure."""
+    """Something the user pointed at that leads to no image. `refused`: it should have, so it counts as a failure."""
 
     name: str
     reason: str
@@ -59,9 +59,9 @@ class Missed:
 
 
 def find(words: Iterable[str], standard_input: ByteStream, apart: Path) -> Iterator[Found | Missed]:
-    """Every picture the words lead to, in their order, folders sorted; nothing is read ahead.
+    """Every image the words lead to, in their order, folders sorted; nothing is read ahead.
 
-    A word is a path, a folder, a glob, an http(s) address, or `-`: the bytes of one picture, or such words, one a line.
+    A word is a path, a folder, a glob, an http(s) address, or `-`: the bytes of one image, or such words, one a line.
     Folders and globs leave out `apart` (the outputs of this or an earlier run) and hidden files.
     """
     for word in words:
@@ -82,7 +82,7 @@ def _word(word: str, apart: Path) -> Iterator[Found | Missed]:
         except ValueError as error:
             yield Missed(word, f"not an address ({error})", refused=True)
         else:
-            yield Found(word, word, PurePosixPath(name or "picture"))
+            yield Found(word, word, PurePosixPath(name or "image"))
     elif scheme and not _exists(path):
         yield Missed(word, f"only http and https addresses are fetched, not {scheme}", refused=True)
     elif _is_folder(path):
@@ -109,7 +109,7 @@ def _folder(folder: Path, apart: Path) -> Iterator[Found | Missed]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _within(Path(place, f), apart))
         for file in sorted(f for f in files if not f.startswith(".")):
             path = Path(place, file)
-            if path.suffix.lower() in SUFFIXES | UNREADABLE or _begins_like_a_picture(path):
+            if path.suffix.lower() in SUFFIXES | UNREADABLE or _begins_like_an_image(path):
                 some = True
                 yield Found(str(path), path, PurePosixPath(folder.resolve().name, *path.relative_to(folder).parts))
             else:
@@ -120,13 +120,13 @@ def _folder(folder: Path, apart: Path) -> Iterator[Found | Missed]:
             some = True
     if others:
         named = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        yield Missed(str(folder), f"passed over what is no picture: {named}", refused=False)
+        yield Missed(str(folder), f"passed over what is no image: {named}", refused=False)
     if not some:
-        yield Missed(str(folder), "a folder without pictures", refused=True)
+        yield Missed(str(folder), "a folder without images", refused=True)
 
 
 def _standard_input(stream: ByteStream, apart: Path) -> Iterator[Found | Missed]:
-    """One picture if its first bytes say so, else words, one a line, each found as soon as it has come."""
+    """One image if its first bytes say so, else words, one a line, each found as soon as it has come."""
     start = _come(stream)
     while len(start) < 16 and not _is_magic(start) and (b"\n" not in start or start.startswith((b"RIFF", b"\0"))):
         if not (more := _come(stream)):
@@ -140,7 +140,7 @@ def _standard_input(stream: ByteStream, apart: Path) -> Iterator[Found | Missed]
             yield Found("-", content, PurePosixPath("stdin"))
         return
     if b"\0" in start:
-        yield Missed("-", "neither a picture of a known format nor a list of paths", refused=True)
+        yield Missed("-", "neither an image of a known format nor a list of paths", refused=True)
         return
     some = False
     for line in _lines(start, stream):
@@ -149,7 +149,7 @@ def _standard_input(stream: ByteStream, apart: Path) -> Iterator[Found | Missed]
             some = True
             yield from _word(word, apart)
     if not some:
-        yield Missed("-", "nothing came: expected one picture, or paths, one a line", refused=True)
+        yield Missed("-", "nothing came: expected one image, or paths, one a line", refused=True)
 
 
 def _lines(start: bytes, stream: ByteStream) -> Iterator[bytes]:
@@ -158,7 +158,7 @@ def _lines(start: bytes, stream: ByteStream) -> Iterator[bytes]:
         *whole, rest = rest.split(b"\n")
         yield from whole
         if len(rest) > LONGEST_LINE:
-            raise CondetrError("-: neither a picture nor a list of paths, one a line")
+            raise CondetrError("-: neither an image nor a list of paths, one a line")
         more = _come(stream)
         if not more:
             yield rest
@@ -178,12 +178,12 @@ class _OnlyWeb(HTTPRedirectHandler):
         self, req: Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         if urlsplit(newurl).scheme.lower() not in ("http", "https"):
-            raise PictureError(f"redirects to {urlsplit(newurl).scheme}, which is not fetched")
+            raise ImageError(f"redirects to {urlsplit(newurl).scheme}, which is not fetched")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def download(address: str) -> bytes:
-    """What is behind an http(s) address, at most MOST_BYTES within PATIENCE. Raises PictureError with the reason."""
+    """What is behind an http(s) address, at most MOST_BYTES within PATIENCE. Raises ImageError with the reason."""
     until = time.monotonic() + PATIENCE
     try:
         request = Request(quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "condetr"})
@@ -192,22 +192,22 @@ def download(address: str) -> bytes:
             while block := answer.read1(2**16):
                 content.write(block)
                 if content.tell() > MOST_BYTES:
-                    raise PictureError(f"more than {MOST_BYTES:,} bytes")
+                    raise ImageError(f"more than {MOST_BYTES:,} bytes")
                 if time.monotonic() > until:
-                    raise PictureError(f"not complete after {PATIENCE:.0f} s")
+                    raise ImageError(f"not complete after {PATIENCE:.0f} s")
             declared = answer.headers.get("Content-Length")
             if declared and declared.isdigit() and int(declared) > content.tell():
-                raise PictureError(f"cut short ({content.tell():,} of {declared} bytes came)")
+                raise ImageError(f"cut short ({content.tell():,} of {declared} bytes came)")
             return content.getvalue()
     except HTTPError as error:
-        raise PictureError(" ".join(f"the server answers {error.code} {error.reason}".split())) from None
+        raise ImageError(" ".join(f"the server answers {error.code} {error.reason}".split())) from None
     except URLError as error:
-        raise PictureError(f"cannot be fetched ({error.reason})") from None
+        raise ImageError(f"cannot be fetched ({error.reason})") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise PictureError(f"cannot be fetched ({str(error) or type(error).__name__})") from None
+        raise ImageError(f"cannot be fetched ({str(error) or type(error).__name__})") from None
 
 
-def _begins_like_a_picture(path: Path) -> bool:
+def _begins_like_an_image(path: Path) -> bool:
     try:
         if not path.is_file():
             return False

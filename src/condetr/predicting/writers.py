@@ -1,4 +1,4 @@
-"""One class for each way to write answers down: annotated pictures, COCO results, JSON lines, CSV."""
+"""One class for each way to write answers down: annotated images, COCO results, JSON lines, CSV."""
 
 import csv
 import hashlib
@@ -24,20 +24,20 @@ COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", 
 
 class Writer(ABC):
     @abstractmethod
-    def answer(self, found: Found, detections: Detections) -> None: ...
+    def write(self, found: Found, detections: Detections) -> None: ...
 
     def refuse(self, name: str, reason: str) -> None:  # noqa: B027
-        """A picture without an answer; formats that have no place for one leave it out."""
+        """An image without an answer; formats that have no place for one leave it out."""
 
 
-class Pictures(Writer):
-    """Each picture with its boxes, as JPEG, or PNG where it was one, in the folders it was found in."""
+class DrawnImages(Writer):
+    """Each image with its boxes, as JPEG, or PNG where it was one, in the folders it was found in."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.taken: set[str] = set()
 
-    def answer(self, found: Found, detections: Detections) -> None:
+    def write(self, found: Found, detections: Detections) -> None:
         path = self._path(found)
         content = io.BytesIO()
         drawn = Image.fromarray(draw(found.read(), detections))
@@ -49,8 +49,8 @@ class Pictures(Writer):
             part.write_bytes(content.getbuffer())
 
     def _path(self, found: Found) -> Path:
-        """A name no other picture of this run has, inside the folder, and never that of the picture itself."""
-        *folders, name = [_tame(part) for part in found.below.parts] or ["picture"]
+        """A name no other image of this run has, inside the folder, and never that of the image itself."""
+        *folders, name = [_tame(part) for part in found.below.parts] or ["image"]
         suffix = "" if name.lower().endswith((".jpg", ".jpeg", ".png")) else ".jpg"
         stem, _, ending = name.rpartition(".") if not suffix else (name, "", "")
         number, candidate = 1, name + suffix
@@ -101,7 +101,7 @@ class Coco(Writer):
             named = [{"id": categories.ids[label], "name": categories.name(label)} for label in categories.real]
             images.write(f'\n],\n"categories": {json.dumps(named)}}}\n')
 
-    def answer(self, found: Found, detections: Detections) -> None:
+    def write(self, found: Found, detections: Detections) -> None:
         id = self._id(found)
         width, height = detections.size
         image = {"id": id, "file_name": found.name, "width": width, "height": height}
@@ -124,12 +124,12 @@ class Coco(Writer):
 
 
 class JsonLines(Writer):
-    """`predictions.jsonl`: an object for each picture, with its detections or with the reason why there are none."""
+    """`predictions.jsonl`: an object for each image, with its detections or with the reason why there are none."""
 
     def __init__(self, file: io.TextIOBase) -> None:
         self.file = file
 
-    def answer(self, found: Found, detections: Detections) -> None:
+    def write(self, found: Found, detections: Detections) -> None:
         width, height = detections.size
         objects = [
             {"category_id": id, "category": name, "score": round(score, 6), "box": [round(x, 3) for x in box]}
@@ -152,7 +152,7 @@ class Csv(Writer):
         self.file, self.rows = file, csv.writer(file)  # RFC 4180: lines end with CR LF
         self.rows.writerow(COLUMNS)
 
-    def answer(self, found: Found, detections: Detections) -> None:
+    def write(self, found: Found, detections: Detections) -> None:
         size = detections.size
         for id, name, score, box in rows(detections):
             corners = (f"{x:.3f}" for x in box)

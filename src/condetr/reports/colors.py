@@ -1,4 +1,4 @@
-"""A colour for each label, told apart at a glance, and the ink that can be read on it."""
+"""A color for each label, told apart at a glance, and the ink that can be read on it."""
 
 from functools import cache
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from ..shapes import Float
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-COLOURS = 96
+COLORS = 96
 
 
-def colour_of(label: int) -> Colour:
-    """The label's own colour, the same in every picture."""
-    return _palette()[label % COLOURS]
+def color_of(label: int) -> Color:
+    """The label's own color, the same in every image."""
+    return _palette()[label % COLORS]
 
 
 @cache
-def _palette() -> tuple[Colour, ...]:
-    """Colours each as far from all before it as can be, in OKLab, where distance is what people see (Ottosson 2020)."""
+def _palette() -> tuple[Color, ...]:
+    """Colors each as far from all before it as can be, in OKLab, where distance is what people see (Ottosson 2020)."""
     grid = np.meshgrid([0.60, 0.70, 0.80], [0.10, 0.15, 0.20], np.radians(np.arange(0, 360, 6)))
     lightness, chroma, hue = (axis.reshape(-1) for axis in grid)
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], -1)
@@ -27,7 +27,7 @@ def _palette() -> tuple[Colour, ...]:
     lab, rgb = lab[real], rgb[real].clip(0, 1)
     chosen = [int(np.argmin(((rgb - [1.0, 0.35, 0.2]) ** 2).sum(1)))]
     distance = ((lab - lab[chosen[0]]) ** 2).sum(1)
-    while len(chosen) < COLOURS:
+    while len(chosen) < COLORS:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((lab - lab[chosen[-1]]) ** 2).sum(1))
     return tuple((int(r), int(g), int(b)) for r, g, b in np.rint(rgb[chosen] * 255))
@@ -43,8 +43,8 @@ def _oklab_to_srgb(lab: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 3"]:
     return np.where(linear <= 0.0031308, 12.92 * linear, curve)
 
 
-def ink_on(colour: Colour) -> Colour:
+def ink_on(color: Color) -> Color:
     """Black or white, whichever contrasts more (WCAG 2.2, relative luminance)."""
-    channels = [(c / 255 + 0.055) / 1.055 for c in colour]
+    channels = [(c / 255 + 0.055) / 1.055 for c in color]
     luminance = sum(weight * c**2.4 for weight, c in zip((0.2126, 0.7152, 0.0722), channels))
     return (0, 0, 0) if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else (255, 255, 255)

@@ -1,4 +1,4 @@
-"""Boxes and their names on a picture, to be looked at: sharp lines, and labels that keep out of each other's way."""
+"""Boxes and their names on an image, to be looked at: sharp lines, and labels that keep out of each other's way."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,43 +9,43 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..detections import Detections
 from ..shapes import Float, Int, UInt8
-from .colors import Colour, colour_of, ink_on
+from .colors import Color, color_of, ink_on
 
 Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels
 
-HALO = 0.45  # darkness of the thin rim that keeps a line visible on a background of its own colour
+HALO = 0.45  # darkness of the thin rim that keeps a line visible on a background of its own color
 SMALLEST_FONT = 9
-ROOM = 5  # a picture less than so many labels high gets none: they would hide it
+ROOM = 5  # an image less than so many labels high gets none: they would hide it
 
 
-def draw(picture: UInt8[np.ndarray, "H W 3"], detections: Detections) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of the picture with every detection: its box, its name and its score, the best on top."""
+def draw(image: UInt8[np.ndarray, "H W 3"], detections: Detections) -> UInt8[np.ndarray, "H W 3"]:
+    """A copy of the image with every detection: its box, its name and its score, the best on top."""
     captions = [f"{name} {score:.2f}" for name, score in zip(detections.names, detections.scores.tolist())]
-    return draw_boxes(picture, detections.boxes, captions, detections.labels)
+    return draw_boxes(image, detections.boxes, captions, detections.labels)
 
 
 def draw_boxes(
-    picture: UInt8[np.ndarray, "H W 3"],
+    image: UInt8[np.ndarray, "H W 3"],
     boxes: Float[np.ndarray, "M 4"],
     captions: Sequence[str],
     labels: Int[np.ndarray, " M"],
     dashed: bool = False,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of the picture with boxes (xyxy in pixels, most important first), coloured by label; dashed for truth.
+    """A copy of the image with boxes (xyxy in pixels, most important first), colored by label; dashed for truth.
 
-    An empty caption draws the box alone. Captions stay inside the picture, and where there is no room get shorter.
+    An empty caption draws the box alone. Captions stay inside the image, and where there is no room get shorter.
     """
-    canvas = np.array(picture)
+    canvas = np.array(image)
     height, width = canvas.shape[:2]
     inside = [(i, box) for i, one in enumerate(boxes.tolist()) if (box := _visible(one, width, height))]
     scale = (width + height) / 2
     for i, box in reversed(inside):
         line = max(1, round(scale * 0.0044 * _smallness([box], scale)))
-        _outline(canvas, box, colour_of(int(labels[i])), line, dashed)
+        _outline(canvas, box, color_of(int(labels[i])), line, dashed)
     printable = ["".join(c if c.isprintable() else " " for c in caption).strip() for caption in captions]
     tabs = _place(inside, printable, width, height)
     for tab, i, caption, size in reversed(tabs):
-        _tab(canvas, tab, caption, colour_of(int(labels[i])), size)
+        _tab(canvas, tab, caption, color_of(int(labels[i])), size)
     return canvas
 
 
@@ -53,7 +53,7 @@ def draw_boxes(
 
 
 def _visible(box: Sequence[float], width: int, height: int) -> Box | None:
-    """In whole pixels inside the frame, at least one wide; None for a box that is not in the picture at all."""
+    """In whole pixels inside the frame, at least one wide; None for a box that is not in the image at all."""
     if not np.isfinite(box).all():
         return None
     (x1, x2), (y1, y2) = sorted((box[0], box[2])), sorted((box[1], box[3]))
@@ -64,12 +64,12 @@ def _visible(box: Sequence[float], width: int, height: int) -> Box | None:
 
 
 def _smallness(boxes: Sequence[Box], scale: float) -> float:
-    """1, and less where the boxes are small for the picture, so that what they hold stays visible."""
+    """1, and less where the boxes are small for the image, so that what they hold stays visible."""
     side = float(np.median([np.sqrt((x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in boxes]))
     return float(np.clip(side / (0.16 * scale), 0.5, 1.0))
 
 
-def _outline(canvas: np.ndarray, box: Box, colour: Colour, line: int, dashed: bool) -> None:
+def _outline(canvas: np.ndarray, box: Box, color: Color, line: int, dashed: bool) -> None:
     """A rounded frame with a dark rim on both sides, its four sides blended apart: a box can be as large as the sky."""
     height, width = canvas.shape[:2]
     rim = max(1.0, line / 4)
@@ -95,7 +95,7 @@ def _outline(canvas: np.ndarray, box: Box, colour: Colour, line: int, dashed: bo
             dark = dark * _dashes(x, y, box, line)
         region = canvas[v1:v2, u1:u2]
         _blend(region, (0, 0, 0), dark)
-        _blend(region, colour, frame)
+        _blend(region, color, frame)
 
 
 def _depth(x: np.ndarray, y: np.ndarray, box: Box, radius: float) -> np.ndarray:
@@ -125,9 +125,9 @@ def _dash(along: np.ndarray, length: int, line: int) -> np.ndarray:
     return ((along + 0.29 * period) % period < 0.58 * period).astype(float)
 
 
-def _blend(region: np.ndarray, colour: Colour, weight: np.ndarray) -> None:
+def _blend(region: np.ndarray, color: Color, weight: np.ndarray) -> None:
     weight = np.broadcast_to(weight, region.shape[:2])[..., None].astype(np.float32)
-    region[:] = np.rint(region + (np.array(colour, np.float32) - region) * weight)
+    region[:] = np.rint(region + (np.array(color, np.float32) - region) * weight)
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -141,18 +141,18 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _tab(canvas: np.ndarray, tab: Box, caption: str, colour: Colour, size: int) -> None:
+def _tab(canvas: np.ndarray, tab: Box, caption: str, color: Color, size: int) -> None:
     x1, y1, x2, y2 = tab
     region = canvas[y1:y2, x1:x2]
     x, y = np.arange(x1, x2)[None, :] + 0.5, np.arange(y1, y2)[:, None] + 0.5
     rim = canvas[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1]
     _blend(rim, (0, 0, 0), np.full(rim.shape[:2], 0.25))
-    _blend(region, colour, _covered(_depth(x, y, tab, radius=size * 0.22)) * 0.94)
+    _blend(region, color, _covered(_depth(x, y, tab, radius=size * 0.22)) * 0.94)
     text = Image.new("L", (x2 - x1, y2 - y1))
     ascent, descent = _font(size).getmetrics()
     middle = (y2 - y1 + ascent - descent) / 2 + 0.02 * size
     ImageDraw.Draw(text).text((_margin(size), middle), caption, fill=255, font=_font(size), anchor="ls")
-    _blend(region, ink_on(colour), np.asarray(text) / 255.0)
+    _blend(region, ink_on(color), np.asarray(text) / 255.0)
 
 
 def _margin(size: int) -> int:
@@ -217,7 +217,7 @@ def _areas(boxes: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, " M"]:
 
 
 def _shortened(caption: str, size: int, width: int) -> str:
-    """The caption, or as much of it as is no wider than the picture; nothing if not even three letters are."""
+    """The caption, or as much of it as is no wider than the image; nothing if not even three letters are."""
     if _extent(caption, size)[0] <= width:
         return caption
     for keep in range(len(caption) - 1, 2, -1):

@@ -1,7 +1,7 @@
 document.addEventListener("click", event => {
   const dialog = document.querySelector("dialog"), target = event.target;
   if (target.closest("dialog")) return dialog.close();
-  if (target.matches(".picture img")) { dialog.replaceChildren(target.cloneNode()); return dialog.showModal(); }
+  if (target.matches(".image img")) { dialog.replaceChildren(target.cloneNode()); return dialog.showModal(); }
   const head = target.closest("th");
   if (!head || !head.closest("thead")) return;
   const body = head.closest("table").tBodies[0], column = head.cellIndex;

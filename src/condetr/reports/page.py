@@ -1,4 +1,4 @@
-"""A report is one HTML file that needs nothing else: style, data and pictures inside, no network, light and dark."""
+"""A report is one HTML file that needs nothing else: style, data and images inside, no network, light and dark."""
 
 import base64
 import html
@@ -23,13 +23,13 @@ from PIL import Image
 from ..files import write_text
 from ..shapes import UInt8
 
-Picture = UInt8[np.ndarray, "H W 3"]
+Pixels = UInt8[np.ndarray, "H W 3"]
 Cell = str | int | float | None
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6fde", "#e08a1e", "#2a9d6f", "#d1495b", "#7a5cc7", "#808894"
 LARGEST_VECTOR = 1_500_000  # characters of SVG above which a figure is stored as pixels instead
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-LONGEST_SIDE = 1280  # pixels of a stored picture: enough for a screen, small enough for a mail
+LONGEST_SIDE = 1280  # pixels of a stored image: enough for a screen, small enough for a mail
 
 
 class Page:
@@ -81,12 +81,12 @@ class Page:
         transparent and pure black follows the page's ink in the dark (use "#111111" for a black that stays)."""
         self._body.append(f'<figure class="chart">{_drawn(figure)}{_figcaption(caption)}</figure>')
 
-    def picture(self, picture: Picture, caption: str = "") -> None:
-        self._body.append(_pictured(picture, caption))
+    def image(self, image: Pixels, caption: str = "") -> None:
+        self._body.append(_image_html(image, caption))
 
-    def gallery(self, pictures: Iterable[tuple[Picture, str]]) -> None:
-        """Pictures side by side; a click enlarges one."""
-        self._body.append(f'<div class="gallery">{"".join(_pictured(*one) for one in pictures)}</div>')
+    def gallery(self, images: Iterable[tuple[Pixels, str]]) -> None:
+        """Images side by side; a click enlarges one."""
+        self._body.append(f'<div class="gallery">{"".join(_image_html(*one) for one in images)}</div>')
 
     def raw(self, markup: str) -> None:
         """HTML as it is. The caller escapes what came from outside (`html.escape`)."""
@@ -174,18 +174,18 @@ def _take_literally(figure: Figure) -> None:
             text.set_parse_math(False)
 
 
-def _pictured(picture: Picture, caption: str) -> str:
-    image = Image.fromarray(np.ascontiguousarray(picture))
+def _image_html(pixels: Pixels, caption: str) -> str:
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     if max(image.size) <= 256:
         image.save(stream, "png")
         kind = "png"
     else:
-        image.save(stream, "jpeg", quality=87, subsampling=0)  # full colour: thin coloured lines stay sharp
+        image.save(stream, "jpeg", quality=87, subsampling=0)  # full color: thin colored lines stay sharp
         kind = "jpeg"
     source = _data_uri(kind, stream.getvalue())
-    return f'<figure class="picture"><img alt="{_escape(caption)}" src="{source}">{_figcaption(caption)}</figure>'
+    return f'<figure class="image"><img alt="{_escape(caption)}" src="{source}">{_figcaption(caption)}</figure>'
 
 
 def _data_uri(kind: str, content: bytes) -> str:

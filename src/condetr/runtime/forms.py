@@ -2,7 +2,7 @@
 
 The inference form is the same model and the same weights. Encoder, spatial queries and heads stay the detector's own
 code, whichever variant it is. What weights alone decide is settled beforehand (`settled`), the leaves are exchanged for
-faster ones (`folded`), and on a CPU each picture of a batch is looked at alone, so that nobody computes padding.
+faster ones (`folded`), and on a CPU each image of a batch is looked at alone, so that nobody computes padding.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ class Form(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.apart, self.look = isinstance(detector.backbone.rule, ExactPadding), detector.answer
+        self.apart, self.look = isinstance(detector.backbone.rule, ExactPadding), detector.predict
 
     @torch.inference_mode()
-    def answer(self, images: Images) -> Predictions:
-        """What the last stage says (S = 1), always in float32."""
+    def run(self, images: Images) -> Predictions:
+        """What the last layer says (S = 1), always in float32."""
         alone = self.apart and images.pixels.device.type == "cpu"
         answers = [self.look(part) for part in (_apart(images) if alone else [images])]
         return Predictions(
@@ -59,7 +59,7 @@ class InferenceForm(Form):
                     setattr(form, name, faster(getattr(settled, name)).eval())
                 form.decoder, form.heads = _Rounding(form.decoder, precision), _Rounding(form.heads, torch.float32)
             self.detector = cast(Detector, form)
-        self.look, self.precision = self.detector.answer, precision
+        self.look, self.precision = self.detector.predict, precision
 
 
 class _Rounding(nn.Module):
@@ -74,7 +74,7 @@ class _Rounding(nn.Module):
 
 
 class CompiledForm(InferenceForm):
-    """The inference form as torch's compiler translates it when it is first asked, once for pictures of most sizes.
+    """The inference form as torch's compiler translates it when it is first asked, once for images of most sizes.
 
     That takes minutes on a CPU, and there needs a C++ compiler.
     """
@@ -92,7 +92,7 @@ class CompiledForm(InferenceForm):
 
 
 def _apart(images: Images) -> Iterator[Images]:
-    """Each picture as a batch of its own, without its padding: a CPU gains nothing from a batch but larger tensors."""
+    """Each image as a batch of its own, without its padding: a CPU gains nothing from a batch but larger tensors."""
     for pixels, padding in zip(images.pixels, images.padding):
         h, w = int((~padding[:, 0]).sum()), int((~padding[0]).sum())
         yield Images(pixels[None, :, :h, :w], padding[None, :h, :w], ragged=False)

@@ -1,7 +1,7 @@
 """A conditional decoder that learns no more: what its weights alone decide is worked out once, when this is made.
 
-Object queries are the same for every picture. So are their reference points, what they add to every self-attention
-and, as the first layer begins with f = 0, all of that layer up to its look at the picture.
+Object queries are the same for every image. So are their reference points, what they add to every self-attention
+and, as the first layer begins with f = 0, all of that layer up to its look at the image.
 
 A token lies in a row and a column: half of its position says y, the other half x. Projected it is a sum of one vector
 for the row and one for the column, and p_q.p_k is the sum of an entry in a table of queries by rows and one of queries
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..model.attention import ConditionalCrossAttention, DecoupledSelfAttention, attend, split_heads
-from ..model.decoders import ConditionalDecoder, ConditionalLayer, Queries, Reference, Stages
+from ..model.decoders import ConditionalDecoder, ConditionalLayer, LayerOutputs, Queries, Reference
 from ..model.detector import Detector
 from ..model.layers import embed_points
 from ..model.spatial_query import SpatialQuery
@@ -28,7 +28,7 @@ from ..shapes import Float
 
 def settle(detector: Detector) -> Detector:
     """A detector of the same parts that answers as this one does now: reference points known, and a conditional
-    decoder settled, of which only the last stage speaks."""
+    decoder settled, of which only the last layer speaks."""
     with torch.no_grad():
         object_query = detector.queries.weight[None]
         reference = detector.reference(object_query)
@@ -67,8 +67,8 @@ class SettledDecoder(nn.Module):
         self.later = nn.ModuleList(LaterLayer(layer, decoder.spatial_query, object_query, p) for layer in later)
         self.norm = decoder.norm
 
-    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> Stages:
-        """The last stage alone (S = 1)."""
+    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> LayerOutputs:
+        """The last layer alone (S = 1)."""
         f = self.first(memory)
         for layer in self.later:
             f = layer(f, memory)

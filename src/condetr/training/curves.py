@@ -1,4 +1,4 @@
-"""The curves of a training as one picture."""
+"""The curves of a training as one image."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ def draw_curves(file: Path, epochs: Sequence[dict[str, Any]], title: str) -> Non
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     loss, ap, rate = figure.subplots(1, 3)
     at = [row["epoch"] for row in epochs]
-    loss.plot(at, [row["loss"] for row in epochs], color="#222222", label="all stages")
-    for term, colour in (("classes", "#0072b2"), ("l1", "#d55e00"), ("giou", "#009e73")):
-        loss.plot(at, [row[term] for row in epochs], color=colour, label=f"{term}, last stage")
+    loss.plot(at, [row["loss"] for row in epochs], color="#222222", label="all layers")
+    for term, color in (("classes", "#0072b2"), ("l1", "#d55e00"), ("giou", "#009e73")):
+        loss.plot(at, [row[term] for row in epochs], color=color, label=f"{term}, last layer")
     loss.set(xlabel="epoch", title="loss", yscale="log")
     loss.legend(fontsize=7)
     scored = [row for row in epochs if row.get("ap") is not None]
-    for name, colour in (("ap50", "#56b4e9"), ("ap", "#0072b2"), ("ap75", "#e69f00")):
-        ap.plot([row["epoch"] for row in scored], [row[name] for row in scored], color=colour, label=name.upper())
+    for name, color in (("ap50", "#56b4e9"), ("ap", "#0072b2"), ("ap75", "#e69f00")):
+        ap.plot([row["epoch"] for row in scored], [row[name] for row in scored], color=color, label=name.upper())
     ap.set(xlabel="epoch", title="valid", ylim=(0, 1))
     if scored:
         ap.legend(fontsize=7)

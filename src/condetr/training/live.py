@@ -34,13 +34,13 @@ class Follower:
             case Planned(plan):
                 self.console.print(planned(plan))
             case Looked(done, total):
-                self.now = Text(f"doctor: {done} of {total} pictures looked at")
+                self.now = Text(f"doctor: {done} of {total} images looked at")
             case Stepped():
                 self.step, self.now = event, Text(step_line(event))
                 if not self.live and (event.step == event.steps or time.monotonic() - self.spoke > QUIET):
                     self.say(step_line(event))
             case Evaluating(done, total):
-                self.now = Text(f"evaluating: {done} of {total} pictures")
+                self.now = Text(f"evaluating: {done} of {total} images")
             case Epoch():
                 self.epochs.append(event)
                 if not self.live:
@@ -76,7 +76,7 @@ def planned(plan: Plan) -> Table:
 
 def step_line(step: Stepped) -> str:
     terms = f"loss {step.loss:.3f} (classes {step.classes:.3f}, l1 {step.l1:.3f}, giou {step.giou:.3f})"
-    speed = f"{step.pictures_per_second:.1f} pictures/s, {duration(step.seconds_left)} left"
+    speed = f"{step.images_per_second:.1f} images/s, {duration(step.seconds_left)} left"
     return f"epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: {terms}, rate {step.lr:.2g}, {speed}"
 
 

@@ -24,7 +24,7 @@ class LossError(CondetrError):
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """Of one step, over all processes: the loss, the last stage's terms, the gradients' norm before clipping, whether
+    """Of one step, over all processes: the loss, the last layer's terms, the gradients' norm before clipping, whether
     the weights were changed (fp16 leaves steps out), and how many processes want to stop."""
 
     loss: float
@@ -83,18 +83,18 @@ class Loop:
             self.optimizer.step()
             if self.average is not None:
                 self.average.update(self.detector, number)
-        stages = len(values) // 3
-        classes, l1, giou = (values[k * stages : (k + 1) * stages] for k in range(3))
+        layers = len(values) // 3
+        classes, l1, giou = (values[k * layers : (k + 1) * layers] for k in range(3))
         weight = self.weights
         loss = weight.classes * sum(classes) + weight.l1 * sum(l1) + weight.giou * sum(giou)
         return StepResult(loss, classes[-1], l1[-1], giou[-1], total if usable else 0.0, usable, int(wishes))
 
     def _backward(self, part: Batch) -> Tensor:
-        """Add a part's gradient; returns its loss terms of all stages in a row."""
+        """Add a part's gradient; returns its loss terms of all layers in a row."""
         part = part.to(self.device)
         with self.precision.forward():
             predictions = self.learner(part.images)
-        terms = self.loss(predictions, part.targets, part.tally).mean_of(self.train.groups)
+        terms = self.loss(predictions, part.targets, part.object_counts).mean_of(self.train.groups)
         self.precision.backward(self.weights.total(terms))
         return torch.cat([terms.classes, terms.l1, terms.giou]).detach()
 
@@ -113,12 +113,12 @@ class Loop:
     def _check(self, values: list[float], norm: float, mine: Tensor, parts: Sequence[Batch], number: int) -> None:
         if all(isfinite(value) for value in (*values, norm)):
             return
-        stages = len(values) // 3
-        names = [f"{term} of stage {i + 1}" for term in ("classes", "l1", "giou") for i in range(stages)]
+        layers = len(values) // 3
+        names = [f"{term} of layer {i + 1}" for term in ("classes", "l1", "giou") for i in range(layers)]
         bad = next((name for name, value in zip(names, values) if not isfinite(value)), "gradient")
         own = not all(isfinite(value) for value in mine.tolist()) or bad == "gradient"
         seen = [sample.path.name for part in parts for sample in part.samples]
-        where = f"pictures {', '.join(seen)}" if own else "pictures of another process"
+        where = f"images {', '.join(seen)}" if own else "images of another process"
         raise LossError(f"step {number + 1}: the {bad} is no number ({where})")
 
 

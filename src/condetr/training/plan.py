@@ -17,10 +17,10 @@ from ..types import Images
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`parts` is (pictures at a time, accumulated, processes); `memory` in bytes and `seconds` are estimates."""
+    """`parts` is (images at a time, accumulated, processes); `memory` in bytes and `seconds` are estimates."""
 
     recipe: str
-    pictures: dict[str, int]
+    images: dict[str, int]
     objects: int
     classes: tuple[str, ...]
     epochs: int
@@ -44,11 +44,11 @@ class Plan:
         at_a_time, accumulated, world = self.parts
         processes = counted(world, "process")
         classes = ", ".join(self.classes[:8]) + (" …" if len(self.classes) > 8 else "")
-        pictures = ", ".join(f"{count} {name}" for name, count in self.pictures.items())
+        images = ", ".join(f"{count} {name}" for name, count in self.images.items())
         rates = f"{self.lr:g}, backbone {self.backbone_lr:g}, a tenth from epoch {self.drop_epoch + 1} on"
         return [
             ("recipe", self.recipe),
-            ("pictures", f"{pictures}; {counted(self.objects, 'object')} to learn from"),
+            ("images", f"{images}; {counted(self.objects, 'object')} to learn from"),
             ("classes", f"{len(self.classes)}: {classes}"),
             ("steps", f"{counted(self.epochs, 'epoch')} of {self.steps}, {self.epochs * self.steps} in all"),
             ("batch", f"{self.batch}: {at_a_time} at a time, {accumulated} accumulated, {processes}"),
@@ -75,13 +75,13 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}{ending}"
 
 
-def process_memory(held: int, kept_pictures: int) -> int:
-    """Bytes of the whole process of a run on a CPU, from what a step holds and the decoded pictures that are kept.
+def process_memory(held: int, kept_images: int) -> int:
+    """Bytes of the whole process of a run on a CPU, from what a step holds and the decoded images that are kept.
 
     What the process has by now is in it too, and the step twice: on the way back about as much lies free in pieces
     that glibc keeps (measured, on ResNet-18 and ResNet-50).
     """
-    return resident() + 2 * held + kept_pictures
+    return resident() + 2 * held + kept_images
 
 
 def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) -> int:
@@ -121,7 +121,7 @@ def count(module: nn.Module, learning: bool = False) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not learning)
 
 
-def pictures(dataset: DataSet) -> dict[str, int]:
+def images(dataset: DataSet) -> dict[str, int]:
     return {name: len(split) for name, split in dataset.splits.items()}
 
 

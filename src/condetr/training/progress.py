@@ -15,7 +15,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Pictures that the doctor has looked at, of all."""
+    """Images that the doctor has looked at, of all."""
 
     done: int
     total: int
@@ -30,7 +30,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One optimizer step: the loss that was minimised, the last stage's terms, the gradients' norm before clipping.
+    """One optimizer step: the loss that was minimised, the last layer's terms, the gradients' norm before clipping.
 
     `epoch` and `step` count from 1; `seconds_left` is an estimate.
     """
@@ -45,13 +45,13 @@ class Stepped:
     giou: float
     norm: float
     lr: float
-    pictures_per_second: float
+    images_per_second: float
     seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluating:
-    """Pictures of `valid` that this process has answered, of its share."""
+    """Images of `valid` that this process has answered, of its share."""
 
     done: int
     total: int

@@ -1,4 +1,4 @@
-"""How large pictures must be for a model to see what is in them: the size a run takes, from its config and its data."""
+"""How large images must be for a model to see what is in them: the size a run takes, from its config and its data."""
 
 from math import ceil
 
@@ -31,7 +31,7 @@ def notes(asked: Config, settled: Config, dataset: DataSet) -> list[str]:
     told = []
     if size != asked.data.size:
         told.append(
-            f"half of the objects are smaller than {before:.0f} pixels at size {asked.data.size}: pictures are taken "
+            f"half of the objects are smaller than {before:.0f} pixels at size {asked.data.size}: images are taken "
             f"at {size}, about {(size / asked.data.size) ** 2:.1f} times the work; --size {asked.data.size} takes "
             "them as they were"
         )
@@ -45,7 +45,7 @@ def notes(asked: Config, settled: Config, dataset: DataSet) -> list[str]:
 
 
 def typical_side(dataset: DataSet, data: Data) -> float | None:
-    """The median of the objects' √area, in pixels of the training pictures as the detector takes them; None without
+    """The median of the objects' √area, in pixels of the training images as the detector takes them; None without
     objects."""
     seen = []
     for sample in dataset.split("train"):

@@ -235,7 +235,7 @@ class Run:
             Planned(
                 plan.Plan(
                     recipe=config.recipe,
-                    pictures=plan.pictures(self.dataset),
+                    images=plan.images(self.dataset),
                     objects=plan.objects(self.dataset.split("train").samples),
                     classes=tuple(classes.name(label) for label in classes.real),
                     epochs=config.train.epochs,
@@ -266,7 +266,7 @@ class Run:
         return plan.process_memory(held, min(self.read.budget, sum(3 * height * width for height, width in sizes)))
 
     def _estimate(self) -> float | None:
-        """Seconds that the run may take, from a rehearsal with two of its pictures; answering costs about a third."""
+        """Seconds that the run may take, from a rehearsal with two of its images; answering costs about a third."""
         with closing(self.loader.epoch(0)) as batches:  # type: ignore[type-var]
             part = next(batches)
         few = part.few(2)

@@ -129,12 +129,12 @@ def fingerprint(dataset: DataSet) -> str:
 def card(config: Config, dataset: DataSet, last: dict[str, Any] | None) -> str:
     """The model card: what it was trained on, how, and how good it is."""
     names = [dataset.categories.name(label) for label in dataset.categories.real]
-    pictures = ", ".join(f"{len(split)} in {name}" for name, split in dataset.splits.items())
+    images = ", ".join(f"{len(split)} in {name}" for name, split in dataset.splits.items())
     lines = [
         "---", "library_name: condetr", "pipeline_tag: object-detection", "---", "",
         f"# {config.recipe}, trained on {dataset.name}", "",
         f"Finds {', '.join(names)}.", "",
-        f"- pictures: {pictures} ({dataset.format} labels)",
+        f"- images: {images} ({dataset.format} labels)",
         f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, {config.model.queries} queries, "
         f"short side {config.data.size} px",
         f"- training: {config.train.epochs} epochs, batch {config.train.batch}, rate {config.train.lr:g}, "

@@ -1,4 +1,4 @@
-"""Training, whole: from a folder of labelled pictures to weights, in a run folder that can be taken up again."""
+"""Training, whole: from a folder of labelled images to weights, in a run folder that can be taken up again."""
 
 import os
 from contextlib import ExitStack
@@ -27,7 +27,7 @@ from .run_folder import RunFolder
 __all__ = ["LossError", "Result", "Stopped", "train"]
 
 ENOUGH = 640 * 640  # pixels that keep a CPU busy: more at a time are no faster
-HELD_OUT = 0.15  # of the training pictures, where a data set has no valid split
+HELD_OUT = 0.15  # of the training images, where a data set has no valid split
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
     """Train a detector on `data` (a data set's path, or one that `examine` has cleaned) and write it all to `out`.
 
     Without a config the recipe is Conditional DETR's, or on `resume` the run's own. `resume` goes on where the run in
-    `out` stands, and starts it where there is none. `micro_batch` pictures go through the detector at a time.
+    `out` stands, and starts it where there is none. `micro_batch` images go through the detector at a time.
     Started by `torchrun`, all processes train together; the first one writes and tells.
 
     Raises CondetrError in one line for what a user can mend, Stopped after SIGTERM or Ctrl-C (the state is saved then),
@@ -66,7 +66,7 @@ def train(
             return Run(dataset, folder, settled, machine, processes, interrupt, trackers, tell).go()
         except torch.OutOfMemoryError:
             raise CondetrError(
-                f"{name}: out of memory with {micro_batch or 'so many'} pictures at a time. "
+                f"{name}: out of memory with {micro_batch or 'so many'} images at a time. "
                 "Go on with --resume and a smaller --micro-batch"
             ) from None
         except CondetrError as error:
@@ -120,10 +120,10 @@ def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
     if "valid" not in dataset.splits:
         try:
             dataset = dataset.with_held_out(HELD_OUT, config.train.seed)
-            held = f"{len(dataset.split('valid'))} of the training pictures are held out for it"
+            held = f"{len(dataset.split('valid'))} of the training images are held out for it"
         except DataError:
             dataset = replace(dataset, splits={**dataset.splits, "valid": Split("valid", ())})
-            held = "and too few training pictures to hold any out for it"
+            held = "and too few training images to hold any out for it"
         tell(Told(f"no split 'valid': {held}"))
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
         tell(Told("no object in 'valid': nothing is evaluated, and `last` is all there will be"))
@@ -136,7 +136,7 @@ def _machine(
     if workers is None:
         workers = min(16, (os.cpu_count() or 1) // processes.world) if device.startswith("cuda") else 1
     share = -(-config.train.batch // processes.world)
-    if device == "cpu":  # where a batch of large pictures takes as long as they do one by one, and more memory
+    if device == "cpu":  # where a batch of large images takes as long as they do one by one, and more memory
         share = min(share, -(-ENOUGH // config.data.size**2))
     at_a_time = micro_batch or share
     return Machine(own(device, processes), workers, at_a_time)

@@ -1,4 +1,4 @@
-"""`condetr predict` and `condetr explain`: what the detector finds in pictures, and what it looked at."""
+"""`condetr predict` and `condetr explain`: what the detector finds in images, and what it looked at."""
 
 import signal
 import sys
@@ -8,25 +8,25 @@ from typing import Annotated
 
 import typer
 
-from ..errors import PictureError
+from ..errors import ImageError
 from ..files import check_writable
 from .options import DEFAULT_WEIGHTS, Device, one_of
 
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(help="pictures, folders, globs, http(s) addresses, or - for standard input")
+        list[str], typer.Argument(help="images, folders, globs, http(s) addresses, or - for standard input")
     ],
     weights: Annotated[str, typer.Option(help="a folder of weights, or a hub id")] = DEFAULT_WEIGHTS,
     threshold: Annotated[str, typer.Option(help="the score that counts, or best: what the weights recommend")] = "0.5",
     out: Annotated[Path, typer.Option(help="the folder for what is written")] = Path("predictions"),
-    format: Annotated[str, typer.Option(help="of pictures, coco, jsonl, csv: any, with commas")] = "pictures,jsonl",
-    batch: Annotated[int, typer.Option(help="pictures that go through the detector together", min=1)] = 4,
+    format: Annotated[str, typer.Option(help="of images, coco, jsonl, csv: any, with commas")] = "images,jsonl",
+    batch: Annotated[int, typer.Option(help="images that go through the detector together", min=1)] = 4,
     device: Device = None,
     precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the processor has it, rougher")] = "fp32",
     compile: Annotated[bool, typer.Option("--compile", help="translate the detector first: takes minutes")] = False,
 ) -> None:
-    """Find objects in pictures: draws them, and writes them down."""
+    """Find objects in images: draws them, and writes them down."""
     from rich.console import Console
 
     from ..predicting.outputs import Outputs, formats_of, nothing, plain, table
@@ -50,7 +50,7 @@ def predict(
         if failed and outputs is not None:
             outputs.refuse(name, reason)
 
-    def pictures() -> Iterator[Found]:
+    def images() -> Iterator[Found]:
         for one in found:
             if isinstance(one, Found):
                 yield one
@@ -58,7 +58,7 @@ def predict(
                 tell(one.name, one.reason, one.refused)
 
     if total == 0:
-        list(pictures())
+        list(images())
         raise typer.Exit(1)
     predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
     enough = predictor.bar(wanted)
@@ -66,32 +66,32 @@ def predict(
     try:
         with (
             Outputs.open(out, formats, predictor.categories) as outputs,
-            bar("pictures", console, hidden=total == 1) as count,
+            bar("images", console, hidden=total == 1) as count,
         ):
-            answers = predictor.stream(pictures(), 0.0, batch, read=Found.read)
+            answers = predictor.stream(images(), 0.0, batch, read=Found.read)
             for number, (one, answer) in enumerate(answers, 1):
                 try:
-                    if isinstance(answer, PictureError):
+                    if isinstance(answer, ImageError):
                         raise answer
                     certain = answer.above(enough)
-                    outputs.answer(one, certain)
+                    outputs.write(one, certain)
                     done, objects = done + 1, objects + len(certain)
                     if total == 1:
                         Console().print(table(certain) if len(certain) else nothing(answer, threshold))
-                except PictureError as error:
+                except ImageError as error:
                     tell(one.name, str(error))
                 count(number, total)
     except KeyboardInterrupt:
         interrupted = True
-    summary = f"{done} picture{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {plain(str(out))}"
+    summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {plain(str(out))}"
     print(summary if not interrupted else f"interrupted; kept: {summary}")
     raise typer.Exit(130 if interrupted else int(refused > 0))
 
 
 def explain(
-    sources: Annotated[list[str], typer.Argument(help="pictures, folders, globs, http(s) addresses, or -")],
+    sources: Annotated[list[str], typer.Argument(help="images, folders, globs, http(s) addresses, or -")],
     weights: Annotated[str, typer.Option(help="a folder of weights, or a hub id")] = DEFAULT_WEIGHTS,
-    detection: Annotated[int | None, typer.Option(help="only this detection of each picture, 0 being the best")] = None,
+    detection: Annotated[int | None, typer.Option(help="only this detection of each image, 0 being the best")] = None,
     at: Annotated[str | None, typer.Option(help="X,Y in pixels: what is about this point, found or not")] = None,
     layer: Annotated[int, typer.Option(help="the decoder layer, counted from 0; -1 is the last")] = -1,
     threshold: Annotated[str, typer.Option(help="the score that counts, or best: what the weights recommend")] = "0.5",
@@ -99,7 +99,7 @@ def explain(
     device: Device = None,
 ) -> None:
     """See what the detector looks at: every head's attention for each detection, and why nothing was found."""
-    from ..explaining.explain import Asked, check, explain_pictures, point_of
+    from ..explaining.explain import Asked, check, explain_images, point_of
     from ..predicting.outputs import plain
     from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, find
@@ -107,15 +107,15 @@ def explain(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: say what is kept, too
     asked = Asked(detection, None if at is None else point_of(at), layer, threshold_of(threshold))
     found = list(find(sources, sys.stdin.buffer, apart=out))
-    pictures = [one for one in found if isinstance(one, Found)]
+    images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
     for one in missed:
         print(f"condetr: {plain(one.name)}: {plain(one.reason)}", file=sys.stderr)
-    if not pictures:
+    if not images:
         raise typer.Exit(1)
-    check(pictures, asked)
+    check(images, asked)
     check_writable(out)
-    written = explain_pictures(Predictor.load(weights, device), pictures, asked, out)
+    written = explain_images(Predictor.load(weights, device), images, asked, out)
     for remark in written.remarks:
         print(f"condetr: {plain(remark)}", file=sys.stderr)
     for name, reason in written.refused:
