@@ -33,16 +33,27 @@ def test_parts_of_several_processes_are_one_table_whoever_saw_what(seed: int, wo
     for rank in range(world):
         mine = order[rank::world]
         part = columns_of([truths[i] for i in mine], [detections[i] for i in mine], categories)
-        parts.append(Columns.unflat(part.flat()))
+        parts.append(Columns.unpacked(part.packed()))
     same(Columns.merge(parts), whole)
 
 
 def test_a_part_survives_being_one_array() -> None:
     for seed in range(3):
         part = columns_of(*scene(seed))
-        same(Columns.unflat(part.flat()), part)
+        same(Columns.unpacked(part.packed()), part)
     empty = Scorer(THREE).part()
-    same(Columns.unflat(empty.flat()), empty)
+    same(Columns.unpacked(empty.packed()), empty)
+
+
+def test_image_ids_that_no_float_can_hold_stay_apart_between_processes() -> None:
+    """2^53 and 2^53 + 1 are the same float64."""
+    truths, detections, categories = scene(2, images=4)
+    ids = [2**53, 2**53 + 1, 2**62 - 1, 2**62 - 2]
+    numbered = [type(t)(i, t.size, t.boxes, t.labels, t.crowd, t.areas) for i, t in zip(ids, truths)]
+    parts = [columns_of(numbered[k:4:2], detections[k:4:2], categories) for k in (0, 1)]
+    merged = Columns.merge([Columns.unpacked(part.packed()) for part in parts])
+    assert merged.image_ids.tolist() == sorted(ids)
+    same(merged, columns_of(numbered, detections, categories))
 
 
 def test_counting_an_image_twice_is_a_bug() -> None:

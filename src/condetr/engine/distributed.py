@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed
 
 from ..errors import CondetrError
-from ..shapes import Float64
+from ..shapes import Int64
 
 PATIENCE = timedelta(minutes=30)  # for a process that is late, as when it alone evaluates or writes
 
@@ -49,14 +49,14 @@ class Processes:
         parts = flat.split([value.numel() for value in values])
         torch._foreach_copy_(list(values), [part.view_as(value) for part, value in zip(parts, values)])
 
-    def gather(self, values: Float64[np.ndarray, " n"], device: torch.device) -> list[Float64[np.ndarray, " m"]]:
-        """What every process has, in the order of the processes, in each of them."""
+    def gather(self, values: Int64[np.ndarray, " n"], device: torch.device) -> list[Int64[np.ndarray, " m"]]:
+        """The values of every process, in the order of the processes, in each of them. Integers stay exact."""
         if self.world == 1:
             return [values]
         lengths = torch.zeros(self.world, dtype=torch.int64, device=device)
         lengths[self.rank] = len(values)
         self._all_reduce(lengths)
-        rows = torch.zeros(self.world, int(lengths.max()), dtype=torch.float64, device=device)
+        rows = torch.zeros(self.world, int(lengths.max()), dtype=torch.int64, device=device)
         rows[self.rank, : len(values)] = torch.from_numpy(values).to(device)
         self._all_reduce(rows)
         return [row[:length].cpu().numpy() for row, length in zip(rows, lengths.tolist())]

@@ -74,8 +74,8 @@ def score(
             scorer.add(sample.truth, answer)
         if progress is not None:
             progress(number, len(mine))
-    gathered = processes.gather(scorer.part().flat(), device)
-    return scorer.merge([Columns.unflat(part) for part in gathered])
+    gathered = processes.gather(scorer.part().packed(), device)
+    return scorer.merge([Columns.unpacked(part) for part in gathered])
 
 
 def evaluate(

@@ -33,23 +33,26 @@ class Columns:
         """Which objects count: those that are no crowd region."""
         return self.truth_crowd == 0
 
-    def flat(self) -> Float64[np.ndarray, " F"]:
-        """All columns in one array, which any collective can gather; ids stay exact below 2^53."""
-        counts = (len(self.image_ids), len(self.truth_image), len(self.found_image))
-        return np.concatenate([np.array(counts, float)] + [np.ravel(getattr(self, f.name)) for f in fields(self)])
+    def packed(self) -> Int64[np.ndarray, " F"]:
+        """All columns in one array that a collective can gather. Floats go as their bits: every value stays exact."""
+        counts = np.array([len(self.image_ids), len(self.truth_image), len(self.found_image)])
+        columns = [np.ravel(getattr(self, f.name)) for f in fields(self)]
+        return np.concatenate([counts, *(column.view(np.int64) for column in columns)])
 
     @classmethod
-    def unflat(cls, flat: Float64[np.ndarray, " F"]) -> "Columns":
-        images, objects, found = flat[:3].astype(int).tolist()
-        at, columns = 3, []
+    def unpacked(cls, packed: Int64[np.ndarray, " F"]) -> "Columns":
+        """The columns that `packed` was made from."""
+        images, objects, found = packed[:3].tolist()
+        at, columns = 3, {}
         for name in (f.name for f in fields(cls)):
             rows = images if name == "image_ids" else objects if name.startswith("truth") else found
             size = rows * 4 if name.endswith("box") else rows
-            column = flat[at : at + size]
-            columns.append(column.reshape(-1, 4) if name.endswith("box") else column)
+            column = packed[at : at + size]
+            if name.endswith(("area", "score", "box")):
+                column = column.view(np.float64)
+            columns[name] = column.reshape(-1, 4) if name.endswith("box") else column
             at += size
-        keep = {"truth_area", "truth_box", "found_score", "found_box"}
-        return cls(*(c if f.name in keep else c.astype(np.int64) for f, c in zip(fields(cls), columns)))
+        return cls(**columns)
 
     @classmethod
     def merge(cls, parts: Sequence["Columns"]) -> "Columns":
