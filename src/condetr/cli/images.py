@@ -29,9 +29,10 @@ def predict(
     """Find objects in images: draws them, and writes them down."""
     from rich.console import Console
 
-    from ..predicting.outputs import Outputs, formats_of, nothing, plain, table
+    from ..predicting.outputs import Outputs, formats_of, nothing, table
     from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, Missed, find
+    from ..reports.terminal import printable
     from .bar import bar
 
     one_of("--precision", precision, "fp32", "bf16")
@@ -46,7 +47,7 @@ def predict(
     def tell(name: str, reason: str, failed: bool = True) -> None:
         nonlocal refused
         refused += failed
-        console.print(f"condetr: {plain(name)}: {plain(reason)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"condetr: {printable(name)}: {printable(reason)}", markup=False, highlight=False, soft_wrap=True)
         if failed and outputs is not None:
             outputs.refuse(name, reason)
 
@@ -83,7 +84,7 @@ def predict(
                 count(number, total)
     except KeyboardInterrupt:
         interrupted = True
-    summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {plain(str(out))}"
+    summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
     print(summary if not interrupted else f"interrupted; kept: {summary}")
     raise typer.Exit(130 if interrupted else int(refused > 0))
 
@@ -100,9 +101,9 @@ def explain(
 ) -> None:
     """See what the detector looks at: every head's attention for each detection, and why nothing was found."""
     from ..explaining.explain import Asked, check, explain_images, point_of
-    from ..predicting.outputs import plain
     from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, find
+    from ..reports.terminal import printable
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: say what is kept, too
     asked = Asked(detection, None if at is None else point_of(at), layer, threshold_of(threshold))
@@ -110,20 +111,20 @@ def explain(
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
     for one in missed:
-        print(f"condetr: {plain(one.name)}: {plain(one.reason)}", file=sys.stderr)
+        print(f"condetr: {printable(one.name)}: {printable(one.reason)}", file=sys.stderr)
     if not images:
         raise typer.Exit(1)
     check(images, asked)
     check_writable(out)
     written = explain_images(Predictor.load(weights, device), images, asked, out)
     for remark in written.remarks:
-        print(f"condetr: {plain(remark)}", file=sys.stderr)
+        print(f"condetr: {printable(remark)}", file=sys.stderr)
     for name, reason in written.refused:
-        print(f"condetr: {plain(name)}: {plain(reason)}", file=sys.stderr)
+        print(f"condetr: {printable(name)}: {printable(reason)}", file=sys.stderr)
     figures = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
     if written.interrupted:
-        print(f"condetr: interrupted; kept: {figures} in {plain(str(out))}, without a page", file=sys.stderr)
+        print(f"condetr: interrupted; kept: {figures} in {printable(str(out))}, without a page", file=sys.stderr)
         raise typer.Exit(130)
     if written.page is not None:
-        print(f"{figures}; open {plain(str(written.page))}")
+        print(f"{figures}; open {printable(str(written.page))}")
     raise typer.Exit(int(bool(written.refused) or any(one.refused for one in missed)))

@@ -12,6 +12,7 @@ from rich.text import Text
 from ..detections import Detections
 from ..errors import CondetrError
 from ..files import check_writable, replacing
+from ..reports.terminal import printable
 from ..types import Categories
 from .sources import Found
 from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
@@ -88,16 +89,11 @@ def table(detections: Detections) -> Table:
     for column in ("score", "left", "top", "right", "bottom"):
         shown.add_column(column, justify="right")
     for _, name, score, box in rows(detections):
-        shown.add_row(Text(plain(name)), f"{score:.3f}", *(f"{x:.0f}" for x in box))
+        shown.add_row(Text(printable(name)), f"{score:.3f}", *(f"{x:.0f}" for x in box))
     return shown
 
 
 def nothing(answer: Detections, threshold: str) -> str:
     """Said instead of an empty table, with the best of what was not certain enough."""
-    guess = f"; the best guess is {plain(answer.names[0])} at {answer.scores[0]:.2f}" if len(answer) else ""
+    guess = f"; the best guess is {printable(answer.names[0])} at {answer.scores[0]:.2f}" if len(answer) else ""
     return f"nothing scores {threshold} or more{guess}"
-
-
-def plain(text: str) -> str:
-    """Text that a terminal shows and does not obey: whatever is not printable is written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

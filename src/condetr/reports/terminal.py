@@ -1,0 +1,127 @@
+"""Text and tables for a terminal: control characters in names are escaped, and a narrow terminal gets fewer columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD, Box
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+ASCII = {"≥": ">=", "≤": "<=", "±": "+-", "×": "x", "–": "-", "—": "-", "…": "...", "→": "->", "█": "#", "▏": "|"}
+ASCII_HEAD = Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)  # SIMPLE_HEAD for a terminal that is not UTF-8
+GAP = 2  # spaces between two columns
+NARROWEST = {"name": 12, "text": 24}  # below this, a column is dropped before a name or a text is shortened further
+LEAST = 4  # what a name is shortened to when nothing is left to drop
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows without obeying it: control characters, escape sequences, bidirectional overrides
+    and lone surrogates come out as visible escapes (`\\x1b`, `\\u202e`, `\\udcff`)."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def ascii_text(text: str) -> str:
+    """The text with our own symbols in ASCII, for a terminal that is not UTF-8. Other characters stay."""
+    return "".join(ASCII.get(c, c) for c in text)
+
+
+def shortened(text: str, width: int, mark: str = "…") -> str:
+    """At most `width` terminal cells of a name: its middle is left out, as its beginning and end tell names apart."""
+    if cell_len(text) <= width:
+        return text
+    room = width - len(mark)
+    end, cells = "", 0
+    for c in reversed(text):
+        cells += cell_len(c)
+        if cells > room // 3:
+            break
+        end = c + end
+    return set_cell_size(text, room - cell_len(end)).rstrip() + mark + end
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a `FittedTable`.
+
+    `drop` is the order in which columns leave a narrow terminal: the highest first, 0 never. Numbers are never cut or
+    wrapped; a name is shortened in its middle; a text is wrapped.
+    """
+
+    title: str
+    drop: int = 0
+    kind: Literal["number", "name", "text"] = "number"
+    style: str = ""
+
+
+class FittedTable:
+    """A table that drops columns where the terminal is too narrow for all, and names them below the table.
+
+    A cell that is a string goes through `printable`. A cell that is a `Text` is shown as it is.
+    """
+
+    def __init__(self, *columns: Column, header: bool = True) -> None:
+        self.columns, self.header = columns, header
+        self.rows: list[tuple[Sequence[Text], str]] = []
+
+    def add_row(self, *cells: str | Text, style: str = "") -> None:
+        texts = [cell if isinstance(cell, Text) else Text(printable(cell)) for cell in cells]
+        assert len(texts) == len(self.columns)
+        self.rows.append((texts, style))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        own = [[self._cell(text, options) for text in texts] for texts, _ in self.rows]
+        titles = [self._cell(Text(column.title), options) for column in self.columns]
+        widths = [max(map(_width, cells)) for cells in zip(titles, *own)]
+        kept = self._fitting(widths, options.max_width)
+        spare = options.max_width - _total([widths[i] for i in kept])
+        for i in sorted(kept, key=lambda i: -widths[i]):  # the widest names and texts make room
+            if spare < 0 and self.columns[i].kind != "number":
+                width = max(LEAST, widths[i] + spare)
+                spare, widths[i] = spare + widths[i] - width, width
+        box, mark = (ASCII_HEAD, ASCII["…"]) if options.ascii_only else (SIMPLE_HEAD, "…")
+        table = Table(box=box, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), show_header=self.header)
+        for i in kept:
+            column = self.columns[i]
+            table.add_column(
+                titles[i], justify="right" if column.kind == "number" else "left", style=column.style,
+                no_wrap=column.kind != "text", overflow="fold", width=widths[i],
+            )  # fmt: skip
+        for cells, (_, style) in zip(own, self.rows):
+            table.add_row(*(self._fitted(cells[i], i, widths[i], mark) for i in kept), style=style)
+        yield Text()
+        yield table
+        if len(kept) < len(self.columns):
+            missing = (titles[i].plain for i in range(len(self.columns)) if i not in kept)
+            if named := ", ".join(title for title in missing if title):
+                yield Text(f"too narrow for: {named}", style="dim", overflow="fold")
+        yield Text()
+
+    def _cell(self, text: Text, options: ConsoleOptions) -> Text:
+        return Text(ascii_text(text.plain), style=text.style) if options.ascii_only else text
+
+    def _fitted(self, text: Text, column: int, width: int, mark: str) -> Text:
+        if self.columns[column].kind != "name":
+            return text
+        return Text(shortened(text.plain, width, mark), style=text.style)
+
+    def _fitting(self, widths: Sequence[int], room: int) -> list[int]:
+        """The columns that fit, where names and texts may shrink as far as they stay readable."""
+        kinds = [column.kind for column in self.columns]
+        least = [min(width, NARROWEST.get(kind, width)) for width, kind in zip(widths, kinds)]
+        kept = list(range(len(self.columns)))
+        for leaving in sorted((i for i in kept if self.columns[i].drop), key=lambda i: -self.columns[i].drop):
+            if _total([least[i] for i in kept]) <= room:
+                break
+            kept.remove(leaving)
+        return kept
+
+
+def _width(text: Text) -> int:
+    return max((cell_len(line) for line in text.plain.split("\n")), default=0)
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
