@@ -24,7 +24,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"training"},
     {"comparing", "demo"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(p for p in SOURCE.rglob("*.py") if p.name != "__init__.py" or p.parent == SOURCE)

@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from condetr.checkpoint import Weights, save
-from condetr.cli.images import explain as explain_command
+from condetr.cli.explain import explain as explain_command
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.explaining.explain import Asked, explain_images, point_of

@@ -9,10 +9,15 @@ from typing import Any
 import typer
 
 from ..errors import CondetrError
-from .images import explain, predict
-from .judging import doctor, evaluate
-from .learning import compare, train
-from .making import convert, demo, digits, recipes
+from .compare import compare
+from .convert import convert
+from .demo import demo, digits
+from .doctor import doctor
+from .evaluate import evaluate
+from .explain import explain
+from .predict import predict
+from .recipes import recipes
+from .train import train
 
 app = typer.Typer(
     name="condetr",

@@ -1,4 +1,4 @@
-"""`condetr evaluate` and `condetr doctor`: how good a detector is, and how sound a data set is."""
+"""`condetr evaluate`: the accuracy of a detector on labelled images."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import typer
 
 from ..errors import CondetrError
 from ..files import check_writable
-from .options import Data, Device
+from .options import Device
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
     from ..engine.device import available, own
     from ..engine.distributed import joined
     from ..evaluating import evaluate as verb
-    from .bar import bar
+    from .progress import bar
 
     device = available(device)
     with joined(device.startswith("cuda")) as processes:
@@ -63,36 +63,3 @@ def evaluate(
             assert weights is not None
             verb.keep_thresholds(weights, outcome)
             print(f"thresholds saved with {weights}", file=sys.stderr if json_ else sys.stdout)
-
-
-def doctor(
-    data: Data,
-    out: Annotated[Path | None, typer.Option(help="a folder for doctor.html and doctor.json")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="print JSON for machines instead of tables")] = False,
-    queries: Annotated[int | None, typer.Option(min=1, help="how many objects the model can answer")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="read the images' headers only")] = False,
-) -> None:
-    """Look a data set over: counts, and every defect with its place and what training does about it.
-
-    The exit status is 0 when it can be trained on, 1 when not.
-    """
-    from rich.console import Console
-
-    from ..config import Model
-    from ..examining import examine as verb
-    from .bar import bar
-
-    if out is not None:
-        check_writable(out)
-    with bar("looking at the images", Console(stderr=True)) as count:
-        raw, diagnosis = verb.doctor(data, queries or Model().queries, verb.header if fast else verb.decode, count)
-    if json_:
-        print(json.dumps(verb.as_json(diagnosis)))
-    else:
-        Console().print(verb.shown(diagnosis))
-    if out is not None:
-        print(f"page: {verb.write(out, raw, diagnosis)}", file=sys.stderr if json_ else sys.stdout)
-    elif not json_:
-        print("--out DIR writes a page with the worst images drawn, and all of it as JSON")
-    if diagnosis.refusal is not None:
-        raise typer.Exit(1)

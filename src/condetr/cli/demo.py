@@ -1,43 +1,11 @@
-"""`condetr convert`, `recipes`, `digits` and `demo`: what is made without any image of yours."""
+"""`condetr digits` and `condetr demo`: a small data set to try things on, and the whole way through on it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import Set, one_of, settings
-
 DEMO_IMAGES = 3500
-
-
-def convert(
-    source: Annotated[str, typer.Argument(help="an official .pth file, a weights folder, or a hub id")],
-    out: Annotated[Path, typer.Argument(help="the folder to write")],
-    to: Annotated[str, typer.Option(help="condetr, or transformers")] = "condetr",
-    recipe: Annotated[str | None, typer.Option(help="the architecture, where a .pth does not say (DC5)")] = None,
-) -> None:
-    """Convert weights: official .pth files and transformers' folders in, our own or transformers' out."""
-    from ..converting import convert as run
-
-    weights = run(source, out, one_of("--to", to, "condetr", "transformers"), recipe)  # type: ignore[arg-type]
-    print(f"{out}: {weights.config.recipe}, {len(weights.categories.real)} classes")
-
-
-def recipes(
-    name: Annotated[str | None, typer.Argument(help="show this recipe's settings")] = None,
-    set_: Set = None,
-) -> None:
-    """List the recipes, or every setting of one."""
-    from .. import config
-    from ..recipes import RECIPES, recipe
-
-    if name is None:
-        for each, make in RECIPES.items():
-            c = make()
-            model = f"{c.model.decoder.kind}, {c.model.backbone.name}/{c.model.backbone.stride}"
-            print(f"{each:28}{model:28}{c.model.queries:4} queries{c.data.size:6} px{c.train.epochs:5} epochs")
-        return
-    print(config.override(recipe(name), settings(set_)).model_dump_json(indent=2))
 
 
 def digits(
