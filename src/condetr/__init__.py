@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .config import Config as Config
     from .detections import Detections as Detections
     from .errors import CondetrError as CondetrError
+    from .examining.diagnosis import Diagnosis as Diagnosis
+    from .examining.examine import examine as examine
     from .explaining.explanation import Explanation as Explanation
     from .explaining.explanation import explain as explain
     from .explaining.head_roles import attention_shares as attention_shares
@@ -24,10 +26,12 @@ _HOME = {
     "CondetrError": "errors",
     "Config": "config",
     "Detections": "detections",
+    "Diagnosis": "examining.diagnosis",
     "Explanation": "explaining.explanation",
     "Predictor": "predicting.predictor",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
+    "examine": "examining.examine",
     "explain": "explaining.explanation",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",

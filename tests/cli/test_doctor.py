@@ -1,4 +1,4 @@
-"""`condetr doctor` as a person and a script meet it: tables, JSON, a page, and an exit status."""
+"""`condetr doctor`: tables, JSON, a page, and the exit status."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def condetr(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_tables_name_every_defect_and_the_status_says_that_training_can_start(condetr, data, tmp_path):
+def test_tables_list_every_defect_and_the_exit_status_is_0_when_training_can_start(condetr, data, tmp_path):
     status, out, errors = condetr(data, "--out", tmp_path / "out")
     assert (status, errors) == (0, "")
     for word in ("empty_box", "clipped_box", "unreadable_image", "train/1.png #1", "[bold]cat[/bold]", "ready to"):
@@ -63,23 +63,23 @@ def test_tables_name_every_defect_and_the_status_says_that_training_can_start(co
     assert written["defects"][0]["found"][0].keys() == {"split", "file", "id", "detail"}
 
 
-def test_json_on_standard_output_is_json_alone(condetr, data):
+def test_json_prints_nothing_but_json(condetr, data):
     _, out, _ = condetr(data, "--json", "--fast")
     content = json.loads(out)
     assert content["splits"][0]["images"] == 3
     assert content["classes"][1] == {"label": 1, "category_id": 2, "name": "class 2", "objects": {"train": 2}}
 
 
-def test_what_cannot_be_trained_on_exits_1(condetr, data):
+def test_the_exit_status_is_1_when_training_cannot_start(condetr, data):
     for path in (data / "train").glob("*.png"):
         path.unlink()
     status, out, _ = condetr(data)
     assert status == 1
-    assert "refused: no object is left to learn from" in " ".join(out.split())
+    assert "cannot train: no object is left to learn from" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("path", ["nowhere", "data/train/3.png", "."])
-def test_a_wrong_path_is_one_line_on_standard_error(condetr, data, tmp_path, path):
+def test_a_wrong_path_is_a_one_line_error(condetr, data, tmp_path, path):
     status, out, errors = condetr(tmp_path / path)
     assert (status, out) == (1, "")
     assert errors.startswith("condetr: ")
@@ -87,7 +87,7 @@ def test_a_wrong_path_is_one_line_on_standard_error(condetr, data, tmp_path, pat
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_at_once_without_a_traceback(data, tmp_path):
+def test_ctrl_c_exits_quickly_without_a_traceback(data, tmp_path):
     content = coco_content(1, images=3000, boxes=1)
     for image in content["images"]:
         image["file_name"] = "1.png" if image["id"] == 1 else f"../train/{'./' * (image['id'] % 900)}{image['id']}.png"
@@ -102,6 +102,6 @@ def test_ctrl_c_ends_at_once_without_a_traceback(data, tmp_path):
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - started < 20  # a second or two on a machine that has nothing else to do
+    assert time.monotonic() - started < 20  # one or two seconds on an idle machine
     assert process.returncode not in (0, None)
     assert "Traceback" not in errors

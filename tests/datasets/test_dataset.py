@@ -5,7 +5,7 @@ import pytest
 from condetr.datasets.open import open_dataset
 from condetr.datasets.raw import folder_split, split_name
 from condetr.errors import DataError
-from condetr.examining.diagnosis import examine
+from condetr.examining.examine import examine
 from tests.labelled import coco_content
 
 

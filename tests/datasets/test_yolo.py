@@ -5,7 +5,7 @@ import pytest
 
 from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
-from condetr.examining.diagnosis import examine
+from condetr.examining.examine import examine
 from tests.labelled import write_image
 
 

@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 from condetr import checkpoint, config
 from condetr.cli import app
 from condetr.datasets.dataset import DataSet
-from condetr.datasets.open import open_dataset
 from condetr.detections import Detections
 from condetr.engine.distributed import Processes
 from condetr.errors import CondetrError, DataError, ImageError
 from condetr.evaluating.evaluate import called, evaluate, keep_thresholds, of_detections, of_weights, score, write
-from condetr.examining.diagnosis import examine
+from condetr.examining.examine import examine
 from condetr.types import Categories, Sample
 from tests.tiny import TINY, shaken
 
@@ -82,7 +81,7 @@ class Guesser:
 
 
 def dataset(root: Path) -> DataSet:
-    return examine(open_dataset(root)).dataset
+    return examine(root).dataset
 
 
 def test_several_processes_count_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

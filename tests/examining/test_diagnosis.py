@@ -1,8 +1,9 @@
-"""Every defect by name, with its place and what becomes of it; and no input, however broken, is another exception."""
+"""Every defect is reported with its name, place and action; no broken input raises anything but DataError."""
 
 import copy
 import json
 import os
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from condetr.datasets.defects import DEFECTS
-from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
-from condetr.examining.diagnosis import examine
-from condetr.examining.inspection import decode, header, inspect
-from condetr.examining.orientation import turn
-from condetr.images.decode import UPRIGHT
+from condetr.examining.cache import FactsCache, cache_folder
+from condetr.examining.examine import examine
+from condetr.examining.inspection import inspect_images, inspect_pixels
+from condetr.examining.orientation import orient
+from condetr.examining.page import page
+from condetr.images.decode import UPRIGHT, open_image
 from tests.labelled import HEIGHT, WIDTH, coco_content, write_image
 
 
@@ -30,7 +32,7 @@ def first(diagnosis, split="train"):
 
 
 def test_sound_data_have_no_findings(roboflow):
-    diagnosis = examine(open_dataset(roboflow(train=coco_content(1), valid=coco_content(8))))
+    diagnosis = examine(roboflow(train=coco_content(1), valid=coco_content(8)))
     assert diagnosis.findings == ()
     assert diagnosis.refusal is None
     assert diagnosis.trainable() is diagnosis.dataset
@@ -60,10 +62,10 @@ def test_sound_data_have_no_findings(roboflow):
         ({"image_id": 99}, "orphan_annotation", 1),
     ],
 )
-def test_a_bad_object_is_named_and_dealt_with(roboflow, change, defect, left):
+def test_a_defective_object_is_reported_and_fixed_or_dropped(roboflow, change, defect, left):
     content = coco_content(1, boxes=2)
     content["annotations"][0] |= {"id": 501, **change}
-    diagnosis = examine(open_dataset(roboflow(train=content)))
+    diagnosis = examine(roboflow(train=content))
     named = [f for f in diagnosis.findings if f.name == defect]
     assert len(named) == 1
     assert named[0].id == (2 if defect == "duplicate_box" else 501)
@@ -75,11 +77,11 @@ def test_a_bad_object_is_named_and_dealt_with(roboflow, change, defect, left):
     assert (truth.boxes[:, 2:] > truth.boxes[:, :2]).all()
 
 
-def test_ids_given_twice_are_named(roboflow):
+def test_repeated_ids_are_reported(roboflow):
     content = coco_content(1)
     content["annotations"][1]["id"] = 1
     content["images"].append({**content["images"][0], "file_name": "other.png"})
-    names = found(examine(open_dataset(roboflow(train=content))))
+    names = found(examine(roboflow(train=content)))
     assert ("duplicate_annotation_id", "train", "_annotations.coco.json", 1) in names
     assert ("duplicate_image_id", "train", "_annotations.coco.json", 1) in names
 
@@ -116,58 +118,58 @@ def break_pipe(path):
         (break_pipe, "unreadable_image"),
     ],
 )
-def test_a_bad_image_is_left_out_by_name(roboflow, broken, defect):
+def test_a_broken_image_is_reported_and_left_out(roboflow, broken, defect):
     root = roboflow(train=coco_content(1))
     broken(root / "train" / "1.png")
-    diagnosis = examine(open_dataset(root))
+    diagnosis = examine(root)
     assert (defect, "train", "1.png", 1) in found(diagnosis)
     assert [sample.path.name for sample in diagnosis.dataset.split("train").samples] == ["2.png"]
 
 
-def test_the_content_decides_what_a_file_is_not_its_name(roboflow):
+def test_the_content_of_a_file_not_its_suffix_decides_its_format(roboflow):
     root = roboflow(train=coco_content(1))
     Image.open(root / "train" / "1.png").save(root / "x.jpg")
     (root / "x.jpg").rename(root / "train" / "1.png")
-    diagnosis = examine(open_dataset(root))
+    diagnosis = examine(root)
     assert found(diagnosis) == [("wrong_extension", "train", "1.png", 1)]
     assert len(diagnosis.dataset.split("train")) == 2
 
 
-def test_all_images_missing_refuses_and_says_where_they_were_sought(roboflow):
+def test_without_any_image_training_is_refused_and_the_searched_folder_named(roboflow):
     root = roboflow(train=coco_content(1))
     for path in (root / "train").glob("*.png"):
         path.unlink()
-    diagnosis = examine(open_dataset(root))
-    assert "none of its 2 images is there (looked in " in diagnosis.refusal
+    diagnosis = examine(root)
+    assert "none of its 2 images was found (looked in " in diagnosis.refusal
     with pytest.raises(DataError, match="none of its 2 images"):
         diagnosis.trainable()
 
 
-def test_without_train_there_is_nothing_to_train_but_something_to_judge(roboflow):
-    diagnosis = examine(open_dataset(roboflow(test=coco_content(1))))
+def test_a_data_set_without_train_can_be_evaluated_but_not_trained_on(roboflow):
+    diagnosis = examine(roboflow(test=coco_content(1)))
     assert diagnosis.refusal == "there is no training split (splits: test)"
     assert len(diagnosis.dataset.split("test")) == 2
 
 
-# --- frames ---------------------------------------------------------------------------------------------------------
+# --- orientation ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_turn_as_their_image_does(orientation):
+def test_boxes_follow_the_orientation_of_their_image(orientation):
     pixels = np.zeros((48, 64), np.uint8)
     pixels[5:11, 4:24] = 255
     image = Image.fromarray(pixels)
     upright = np.array(image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image)
     y, x = np.nonzero(upright)
     seen = [x.min(), y.min(), x.max() + 1, y.max() + 1]
-    assert turn(np.array([[4.0, 5.0, 24.0, 11.0]]), orientation, (64, 48)).tolist() == [seen]
+    assert orient(np.array([[4.0, 5.0, 24.0, 11.0]]), orientation, (64, 48)).tolist() == [seen]
 
 
 @pytest.mark.parametrize(
     ("declared", "orientation", "bbox", "defect", "expected"),
     [
-        ((48, 64), 6, [4, 5, 8, 6], None, [4, 5, 12, 11]),  # drawn on the image as seen
-        ((64, 48), 6, [4, 5, 8, 6], "turned_boxes", [37, 4, 43, 12]),  # drawn on the image as stored
+        ((48, 64), 6, [4, 5, 8, 6], None, [4, 5, 12, 11]),  # drawn on the upright image
+        ((64, 48), 6, [4, 5, 8, 6], "turned_boxes", [37, 4, 43, 12]),  # drawn on the stored image
         ((64, 48), 3, [4, 5, 8, 6], "orientation_ambiguous", [4, 5, 12, 11]),
         ((128, 96), 1, [8, 10, 16, 12], "size_scaled", [4, 5, 12, 11]),
         ((32, 24), 1, [4, 5, 8, 6], "size_scaled", [8, 10, 24, 22]),
@@ -180,14 +182,14 @@ def test_boxes_turn_as_their_image_does(orientation):
         (("?", None), 1, [4, 5, 8, 6], "size_missing", [4, 5, 12, 11]),
     ],
 )
-def test_the_declared_size_says_which_frame_boxes_are_in(roboflow, declared, orientation, bbox, defect, expected):
+def test_the_declared_size_decides_the_frame_of_the_boxes(roboflow, declared, orientation, bbox, defect, expected):
     content = coco_content(1, boxes=1)
     content["annotations"][0]["bbox"] = bbox
     content["images"][0] |= {"width": declared[0], "height": declared[1], "file_name": "1.jpg"}
     root = roboflow(train=content)
     write_image(root / "train" / "1.jpg", 5, (64, 48), orientation)
-    for look in (decode, header):
-        diagnosis = examine(open_dataset(root), look=look)
+    for decode_pixels in (True, False):
+        diagnosis = examine(root, decode_pixels=decode_pixels)
         assert [f.name for f in diagnosis.findings if f.file == "1.jpg"] == ([defect] if defect else [])
         samples = {sample.path.name: sample.truth for sample in diagnosis.dataset.split("train").samples}
         assert ("1.jpg" in samples) == (expected is not None)
@@ -196,15 +198,15 @@ def test_the_declared_size_says_which_frame_boxes_are_in(roboflow, declared, ori
             assert samples["1.jpg"].size == ((48, 64) if orientation == 6 else (64, 48))
 
 
-# --- copies ---------------------------------------------------------------------------------------------------------
+# --- duplicates -------------------------------------------------------------------------------------------------------
 
 
-def test_a_leak_leaves_the_training_copy_out(roboflow):
+def test_a_training_image_that_is_also_held_out_is_left_out(roboflow):
     root = roboflow(train=coco_content(1, images=5), valid=coco_content(10), test=coco_content(20))
     pixels = Image.open(root / "valid" / "10.png")
     pixels.save(root / "train" / "2.png", compress_level=1)  # other bytes, the same image
     pixels.save(root / "test" / "21.png")
-    diagnosis = examine(open_dataset(root))
+    diagnosis = examine(root)
     assert ("leak", "train", "2.png", None) in found(diagnosis)
     assert ("leak_held_out", "valid", "10.png", None) in found(diagnosis)
     assert [sample.path.name for sample in diagnosis.dataset.split("train").samples] == [
@@ -213,30 +215,30 @@ def test_a_leak_leaves_the_training_copy_out(roboflow):
     assert len(diagnosis.dataset.split("valid")) == 2
 
 
-def test_train_given_as_valid_is_said_once_and_left(roboflow):
+def test_identical_splits_are_reported_once_and_kept(roboflow):
     root = roboflow(train=coco_content(1), valid=coco_content(1))
     for i in (1, 2):
         Image.open(root / "train" / f"{i}.png").save(root / "valid" / f"{i}.png")
-    diagnosis = examine(open_dataset(root))
+    diagnosis = examine(root)
     assert found(diagnosis) == [("splits_identical", "train", "", None)]
     assert len(diagnosis.dataset.split("train")) == 2
 
 
-def test_copies_inside_a_split_and_of_one_source_are_named(roboflow):
+def test_duplicates_in_a_split_and_copies_of_one_source_are_reported(roboflow):
     train, valid = coco_content(1, images=3), coco_content(10)
     train["images"][0]["file_name"], valid["images"][0]["file_name"] = "a_jpg.rf.1.png", "a_jpg.rf.2.png"
     root = roboflow(train=train, valid=valid)
     Image.open(root / "train" / "2.png").save(root / "train" / "3.png")
-    assert found(examine(open_dataset(root))) == [
+    assert found(examine(root)) == [
         ("duplicate_image", "train", "3.png", None),
         ("leak_by_source", "valid", "a_jpg.rf.2.png", None),
     ]
 
 
-def test_counts_against_queries_and_classes_without_objects(roboflow):
+def test_too_many_objects_and_classes_without_objects_are_reported(roboflow):
     train, valid = coco_content(1, boxes=4, categories=(1, 2)), coco_content(10, boxes=0, images=1)
     train["categories"].append({"id": 9, "name": "never"})
-    names = found(examine(open_dataset(roboflow(train=train, valid=valid)), queries=3))
+    names = found(examine(roboflow(train=train, valid=valid), queries=3))
     assert [name for name in names if name[0] == "too_many_objects"] == [
         ("too_many_objects", "train", f"{i}.png", i) for i in (1, 2)
     ]
@@ -248,30 +250,62 @@ def test_counts_against_queries_and_classes_without_objects(roboflow):
 def test_a_sound_image_is_opened_once_and_a_changed_one_again(tmp_path):
     opened = []
 
-    def look(path):
+    def inspect(path):
         opened.append(path.name)
-        return decode(path)
+        return inspect_pixels(path)
+
+    def inspected():
+        return inspect_images(paths, inspect, FactsCache(tmp_path / "cache", "pixels"))
 
     paths = [write_image(tmp_path / f"{i}.png", i) for i in range(3)]
-    before = inspect(paths, look, tmp_path / "cache")
-    assert inspect(paths, look, tmp_path / "cache") == before
+    before = inspected()
+    assert inspected() == before
     assert sorted(opened) == ["0.png", "1.png", "2.png"]
     write_image(paths[1], 9, (20, 20))
-    after = inspect(paths, look, tmp_path / "cache")
+    after = inspected()
     assert opened[3:] == ["1.png"]
     assert after[1].upright == (20, 20)
     for file in (tmp_path / "cache").iterdir():
         file.write_text('{"0.png": [1, 2], "1.png": null, "2.png": "x"}')
-    assert inspect(paths, look, tmp_path / "cache") == after
+    assert inspected() == after
 
 
-# --- real data ------------------------------------------------------------------------------------------------------
+def test_without_a_home_folder_nothing_is_cached(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    assert cache_folder() is None
+
+
+def test_the_page_holds_one_decoded_image_at_a_time(roboflow, monkeypatch):
+    content = coco_content(1, images=6)
+    for annotation in content["annotations"]:
+        annotation["bbox"][2] = 100  # exceeds the image
+    diagnosis = examine(roboflow(train=content))
+    alive = []
+    most = 0
+
+    def opened(path):
+        nonlocal most
+        image = open_image(path)
+        alive.append(weakref.ref(image))
+        most = max(most, sum(reference() is not None for reference in alive))
+        return image
+
+    monkeypatch.setattr("condetr.examining.page.open_image", opened)
+    assert page(diagnosis).html().count("data:image/png") == len(alive) == 6
+    assert most == 1
+
+
+# --- real data --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["bccd", "cards", "deeppcb", "tinycoco"])
 def test_counts_of_real_data(real_data, name):
     stats = json.loads((real_data / name / "STATS.json").read_text())
-    diagnosis = examine(open_dataset(real_data / name), look=header)
+    diagnosis = examine(real_data / name, decode_pixels=False)
     got = {
         c.split: {"images": c.used_images, "boxes": c.used_objects, "empty": c.without_objects}
         for c in diagnosis.counts
@@ -288,8 +322,8 @@ def test_counts_of_real_data(real_data, name):
     }  # fmt: skip
 
 
-def test_the_annotations_of_the_wild(real_data):
-    diagnosis = examine(open_dataset(real_data / "bad_annotations"))
+def test_real_annotations_with_defects(real_data):
+    diagnosis = examine(real_data / "bad_annotations")
     assert Counter(f.name for f in diagnosis.findings) == {
         "size_missing": 12, "tiny_box": 6, "empty_class": 3, "empty_box": 2, "wrong_extension": 2, "no_objects": 2,
         "truncated_image": 1,
@@ -298,7 +332,7 @@ def test_the_annotations_of_the_wild(real_data):
     assert diagnosis.counts[0].used_images == 19
 
 
-# --- anything at all ------------------------------------------------------------------------------------------------
+# --- arbitrary input --------------------------------------------------------------------------------------------------
 
 junk = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.integers(), st.floats(), st.text(max_size=5),
@@ -326,7 +360,7 @@ def images(tmp_path_factory):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.one_of(st.just("remove"), junk)), min_size=1, max_size=4))
-def test_any_mutation_is_a_diagnosis_or_one_line(images, mutations):
+def test_any_mutation_gives_a_diagnosis_or_a_one_line_error(images, mutations):
     content = copy.deepcopy(coco_content(1))
     for path, value in mutations:
         at = content
@@ -342,23 +376,23 @@ def test_any_mutation_is_a_diagnosis_or_one_line(images, mutations):
         except (KeyError, IndexError, TypeError, ValueError):
             continue
     (images / "labels.json").write_text(json.dumps(content))
-    judge(images / "labels.json")
+    check_invariants(images / "labels.json")
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_any_damage_to_the_bytes_is_a_diagnosis_or_one_line(images, data):
+def test_any_damaged_bytes_give_a_diagnosis_or_a_one_line_error(images, data):
     whole = bytearray(json.dumps(coco_content(1)).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(whole) - 1))
         whole[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     (images / "labels.json").write_bytes(bytes(whole))
-    judge(images / "labels.json")
+    check_invariants(images / "labels.json")
 
 
-def judge(path):
+def check_invariants(path):
     try:
-        diagnosis = examine(open_dataset(path), queries=1, look=header)
+        diagnosis = examine(path, queries=1, decode_pixels=False)
     except DataError as error:
         assert "\n" not in str(error)
         return

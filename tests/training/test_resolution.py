@@ -6,8 +6,7 @@ import pytest
 
 from condetr.config import Config, override
 from condetr.datasets.dataset import DataSet, Split
-from condetr.datasets.open import open_dataset
-from condetr.examining.diagnosis import examine
+from condetr.examining.examine import examine
 from condetr.training.resolution import notes, sized, typical_side
 from tests import generated
 from tests.small_run import settings
@@ -18,7 +17,7 @@ STRIDE = 8
 @pytest.fixture(scope="module")
 def near(tmp_path_factory) -> DataSet:
     root = generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 8, "valid": 2})
-    return examine(open_dataset(root)).trainable()
+    return examine(root).trainable()
 
 
 def seen_from(dataset: DataSet, side: int) -> DataSet:

@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 
 from condetr import checkpoint
 from condetr.config import override
-from condetr.datasets.open import open_dataset
 from condetr.errors import CondetrError
-from condetr.examining.diagnosis import examine
+from condetr.examining.examine import examine
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Planned, Stepped, Told
 from condetr.training.run_folder import RunFolder
@@ -31,7 +30,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(root):
-    return examine(open_dataset(root)).trainable()
+    return examine(root).trainable()
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +220,7 @@ def test_two_images_are_learnt_by_heart(tmp_path):
     )
     for i in range(2):
         (root / "valid" / f"valid{i}.png").write_bytes((root / "train" / f"train{i}.png").read_bytes())
-    data = examine(open_dataset(root))
+    data = examine(root)
     splits = {**data.dataset.splits}
     learned = settings(
         train__epochs=150, train__batch=2, train__lr=3e-3, train__evaluate_every=150, data__size=48, data__scales=[1.0],

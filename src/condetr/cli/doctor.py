@@ -25,19 +25,23 @@ def doctor(
     from rich.console import Console
 
     from ..config import Model
-    from ..examining import examine as verb
+    from ..examining.cache import cache_folder
+    from ..examining.examine import examine
+    from ..examining.terminal import shown
     from .progress import bar
 
     if out is not None:
         check_writable(out)
-    with bar("looking at the images", Console(stderr=True)) as count:
-        raw, diagnosis = verb.doctor(data, queries or Model().queries, verb.header if fast else verb.decode, count)
+    with bar("inspecting the images", Console(stderr=True)) as progress:
+        diagnosis = examine(
+            data, queries=queries or Model().queries, decode_pixels=not fast, cache=cache_folder(), progress=progress
+        )
     if json_:
-        print(json.dumps(verb.as_json(diagnosis)))
+        print(json.dumps(diagnosis.to_dict()))
     else:
-        Console().print(verb.shown(diagnosis))
+        Console().print(shown(diagnosis))
     if out is not None:
-        print(f"page: {verb.write(out, raw, diagnosis)}", file=sys.stderr if json_ else sys.stdout)
+        print(f"page: {diagnosis.write(out)}", file=sys.stderr if json_ else sys.stdout)
     elif not json_:
         print("--out DIR writes a page with the worst images drawn, and all of it as JSON")
     if diagnosis.refusal is not None:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from ..datasets.dataset import DataSet
-from ..datasets.open import open_dataset
 from ..engine.device import available
 from ..engine.interrupt import heeded
 from ..engine.lock import claimed
 from ..errors import CondetrError, ConfigError, DataError
-from ..examining.diagnosis import examine
-from ..examining.inspection import cache_folder
+from ..examining.cache import cache_folder
+from ..examining.examine import examine
 from ..training.resolution import sized
 from ..training.run_folder import fingerprint
 from . import study
@@ -87,7 +86,7 @@ def compare(
 
 
 def _opened(path: Path, hold_out: float | None) -> DataSet:
-    dataset = examine(open_dataset(path), cache=cache_folder()).trainable()
+    dataset = examine(path, cache=cache_folder()).trainable()
     if hold_out is not None:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:

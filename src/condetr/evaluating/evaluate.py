@@ -20,8 +20,7 @@ from ..datasets.open import open_dataset
 from ..detections import Detections
 from ..engine.distributed import ALONE, Processes
 from ..errors import CondetrError, DataError, ImageError
-from ..examining.diagnosis import examine
-from ..examining.inspection import header
+from ..examining.examine import examine
 from ..files import write_text
 from ..images.decode import Pixels, open_image
 from ..metrics import Columns, Evaluation, Scorer, labels_of
@@ -221,7 +220,7 @@ def _open(data: Path, name: str | None) -> tuple[DataSet, Split, list[str], set[
     if name not in there:
         raise DataError(f"{data}: no split '{name}'. There are: {', '.join(there) or 'none'}. Choose one with --split")
     chosen = tuple(split for split in raw.splits if split.name == name)
-    diagnosis = examine(replace(raw, splits=chosen), look=header)
+    diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False)
     dataset = diagnosis.dataset
     if name not in dataset.splits:
         raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {data}` says why")

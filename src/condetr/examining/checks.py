@@ -1,6 +1,4 @@
-"""One split judged: every box brought into the upright image, and kept, mended or dropped; whole arrays at a time."""
-
-from dataclasses import dataclass
+"""The checks of one split: boxes are converted to the upright images' frames, then kept, fixed or dropped."""
 
 import numpy as np
 
@@ -8,13 +6,13 @@ from ..datasets.defects import Finding
 from ..datasets.raw import RawSplit
 from ..shapes import Bool, Float, Int
 from ..types import Categories, Truth
-from .inspection import Facts
-from .orientation import into_upright
+from .facts import ImageFacts
+from .orientation import to_upright
 
-TINY = 3.0  # pixels; the shortest side that is not reported as a slip of the mouse
+TINY = 3.0  # pixels; a box with a shorter side may have been drawn by accident
 
-# Pillow's name of what a file of this suffix should hold
-_KINDS = {
+# the file suffixes of a format, by Pillow's name of the format
+_SUFFIXES = {
     ("JPEG", "MPO"): (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     ("PNG",): (".png", ".apng"),
     ("TIFF",): (".tif", ".tiff"),
@@ -22,26 +20,23 @@ _KINDS = {
     ("JPEG2000",): (".jp2", ".j2k"),
     ("PPM",): (".ppm", ".pgm", ".pbm", ".pnm"),
 }
-_KIND_OF = {suffix: kinds for kinds, suffixes in _KINDS.items() for suffix in suffixes}
+_KINDS_OF = {suffix: kinds for kinds, suffixes in _SUFFIXES.items() for suffix in suffixes}
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The truth of each image in the labels' order; None where the image is left out."""
+def check_split(
+    split: RawSplit, facts: list[ImageFacts], categories: Categories, queries: int | None, findings: list[Finding]
+) -> list[Truth | None]:
+    """The checked labels of each image, in the order of the split's images; None where the image cannot be used.
 
-    truths: tuple[Truth | None, ...]
-
-
-def judge(
-    split: RawSplit, facts: list[Facts], categories: Categories, queries: int | None, findings: list[Finding]
-) -> Judged:
-    """Append what is wrong with a split to `findings`; what is left is sound."""
+    `facts` has one entry for each image. Every defect is appended to `findings`. `queries` is the number of object
+    queries of the model; None skips the check against it.
+    """
     order = np.argsort(split.objects.image, kind="stable")
-    case = _Case(split, facts, findings, order)
-    sizes, usable = case.images()
-    labels = case.labels(categories)
-    boxes, areas, keep = case.boxes(sizes, usable, labels)
-    starts = np.searchsorted(case.image, np.arange(len(facts) + 1))
+    checks = _SplitChecks(split, facts, findings, order)
+    sizes, usable = checks.check_images()
+    labels = checks.check_categories(categories)
+    boxes, areas, keep = checks.check_boxes(sizes, usable, labels)
+    starts = checks.starts
     truths: list[Truth | None] = []
     for row in range(len(facts)):
         if not usable[row]:
@@ -50,120 +45,120 @@ def judge(
         chosen = np.flatnonzero(keep[starts[row] : starts[row + 1]]) + starts[row]
         size = facts[row].upright
         truth = Truth(
-            int(split.images.ids[row]), size, boxes[chosen], labels[chosen], case.crowd[chosen], areas[chosen]
+            int(split.images.ids[row]), size, boxes[chosen], labels[chosen], checks.crowd[chosen], areas[chosen]
         )
         truths.append(truth)
-        asked = int((~truth.crowd).sum())
+        num_objects = int((~truth.crowd).sum())
         if not len(truth):
-            case.find("no_objects", row, truth.image_id, "")
-        if queries is not None and asked > queries:
-            case.find("too_many_objects", row, truth.image_id, f"{asked} objects, {queries} queries")
-    return Judged(tuple(truths))
+            checks.report("no_objects", row, truth.image_id, "")
+        if queries is not None and num_objects > queries:
+            checks.report("too_many_objects", row, truth.image_id, f"{num_objects} objects, {queries} queries")
+    return truths
 
 
-class _Case:
-    """A split's objects in the order of their images, and the list that findings go to."""
+class _SplitChecks:
+    """A split's objects, sorted by image, and the list that findings are appended to."""
 
-    def __init__(self, split: RawSplit, facts: list[Facts], findings: list[Finding], order: np.ndarray) -> None:
+    def __init__(
+        self, split: RawSplit, facts: list[ImageFacts], findings: list[Finding], order: Int[np.ndarray, " M"]
+    ) -> None:
         raw = split.objects
         self.split, self.facts, self.findings = split, facts, findings
-        self.image, self.category = raw.image[order], raw.category[order]
-        self.raw, self.crowd, self.areas, self.places = (
-            raw.boxes[order], raw.crowd[order], raw.areas[order], raw.places[order],
-        )  # fmt: skip
+        self.image, self.category, self.crowd = raw.image[order], raw.category[order], raw.crowd[order]
+        self.raw, self.areas, self.places = raw.boxes[order], raw.areas[order], raw.places[order]
+        self.upright = self.raw.copy()  # converted by check_images
+        self.starts = np.searchsorted(self.image, np.arange(len(facts) + 1))  # an image's first object, and the end
 
-    def find(self, name: str, row: int, id: int | None, detail: str) -> None:
+    def report(self, name: str, row: int, id: int | None, detail: str) -> None:
         self.findings.append(Finding(name, self.split.name, self.split.images.paths[row].name, id, detail))
 
-    def each(self, name: str, where: Bool[np.ndarray, " M"]) -> None:
-        """A finding for every object of a mask."""
-        for i in np.flatnonzero(where):
+    def report_boxes(self, name: str, mask: Bool[np.ndarray, " M"]) -> None:
+        """One finding for each object of a mask."""
+        for i in np.flatnonzero(mask):
             place = int(self.places[i])
             box = " ".join(f"{value:.6g}" for value in self.raw[i])
-            self.find(name, int(self.image[i]), place if place >= 0 else None, f"box {box}")
+            self.report(name, int(self.image[i]), place if place >= 0 else None, f"box {box}")
 
-    def images(self) -> tuple[Float[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
-        """Upright sizes, infinite where unknown, and which images can be used; boxes come into their frame."""
+    def check_images(self) -> tuple[Float[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
+        """Convert the boxes to the upright images; return the upright sizes, infinite where unknown, and which images
+        can be used."""
         images, relative = self.split.images, self.split.objects.relative
         sizes = np.full((len(self.facts), 2), np.inf)
         usable = np.zeros(len(self.facts), dtype=bool)
-        starts = np.searchsorted(self.image, np.arange(len(self.facts) + 1))
-        self.placed = self.raw.copy()
         for row, facts in enumerate(self.facts):
             id = int(images.ids[row])
             if facts.problem:
-                kind = "truncated_image" if facts.problem.startswith("cut short") else "unreadable_image"
-                kind = "missing_image" if facts.problem == "missing" else kind
-                self.find(kind, row, id, facts.problem)
+                defect = "truncated_image" if facts.problem.startswith("cut short") else "unreadable_image"
+                self.report("missing_image" if facts.problem == "missing" else defect, row, id, facts.problem)
                 continue
             usable[row], sizes[row] = True, facts.upright
             suffix = images.paths[row].suffix.lower()
-            if facts.kind not in _KIND_OF.get(suffix, (suffix[1:].upper(),)):
-                self.find("wrong_extension", row, id, f"holds {facts.kind}")
-            mine = slice(starts[row], starts[row + 1])
+            if facts.kind not in _KINDS_OF.get(suffix, (suffix[1:].upper(),)):
+                self.report("wrong_extension", row, id, f"contains {facts.kind}")
+            objects = slice(self.starts[row], self.starts[row + 1])
             if relative:
-                self.placed[mine] *= np.array(facts.upright * 2)
+                self.upright[objects] *= np.array(facts.upright * 2)
                 continue
             declared = (int(images.declared[row, 0]), int(images.declared[row, 1]))
             if declared == facts.upright and facts.orientation == 1:
                 continue
-            framed = into_upright(self.raw[mine], declared, facts)
-            self.placed[mine] = framed.boxes
-            self.areas[mine] *= framed.area
-            if framed.finding:
-                self.find(framed.finding, row, id, framed.detail)
-            if framed.finding == "size_contradiction":  # nobody knows what lies outside either
+            converted = to_upright(self.raw[objects], declared, facts)
+            self.upright[objects] = converted.boxes
+            self.areas[objects] *= converted.area_scale
+            if converted.defect:
+                self.report(converted.defect, row, id, converted.detail)
+            if converted.defect == "size_contradiction":  # then no box can be checked against the image's size
                 usable[row], sizes[row] = False, np.inf
         return sizes, usable
 
-    def labels(self, categories: Categories) -> Int[np.ndarray, " M"]:
-        """Labels, -1 where the category is unknown."""
+    def check_categories(self, categories: Categories) -> Int[np.ndarray, " M"]:
+        """The labels, -1 where the category is unknown."""
         known, inverse = np.unique(self.category, return_inverse=True)
         label_of = np.array([categories.label_of.get(int(id), -1) for id in known], dtype=np.int64)
         labels = label_of[inverse] if len(known) else np.zeros(0, dtype=np.int64)
         for i in np.flatnonzero(labels < 0):
             place = int(self.places[i])
             detail = f"category {self.category[i]}"
-            self.find("unknown_category", int(self.image[i]), place if place >= 0 else None, detail)
+            self.report("unknown_category", int(self.image[i]), place if place >= 0 else None, detail)
         return labels
 
-    def boxes(
+    def check_boxes(
         self, sizes: Float[np.ndarray, "N 2"], usable: Bool[np.ndarray, " N"], labels: Int[np.ndarray, " M"]
     ) -> tuple[Float[np.ndarray, "M 4"], Float[np.ndarray, " M"], Bool[np.ndarray, " M"]]:
-        """Boxes clipped to their images, their areas, and which of them stay."""
-        boxes = self.placed
+        """The boxes clipped to their images, their areas, and which of them are kept."""
+        boxes = self.upright
         finite = np.isfinite(boxes).all(axis=1) & np.isfinite(self.raw).all(axis=1)
         boxes = np.where(finite[:, None], boxes, 0.0)
         empty = finite & ((boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]))
         bounds = sizes[self.image] if len(boxes) else np.zeros((0, 2))
-        over = np.maximum(-boxes[:, :2], boxes[:, 2:] - bounds).max(axis=1, initial=0)
+        excess = np.maximum(-boxes[:, :2], boxes[:, 2:] - bounds).max(axis=1, initial=0)
         clipped = np.concatenate([boxes[:, :2].clip(0, bounds), boxes[:, 2:].clip(0, bounds)], axis=1)
         sides = clipped[:, 2:] - clipped[:, :2]
         sound = finite & ~empty
         outside = sound & (sides <= 0).any(axis=1)
         sound &= ~outside
         keep = sound & (labels >= 0) & (usable[self.image] if len(boxes) else True)
-        twice = self._twice(clipped, labels, keep)
-        self.each("not_finite_box", ~finite)
-        self.each("empty_box", empty)
-        self.each("outside_box", outside)
-        self.each("clipped_box", sound & (over > 1))
-        self.each("rounded_box", sound & (over > 1e-3) & (over <= 1))
-        self.each("duplicate_box", twice)
-        keep &= ~twice
-        self.each("tiny_box", keep & ~self.crowd & (sides.min(axis=1, initial=np.inf) < TINY))
-        self.each("crowd_box", keep & self.crowd)
-        own = np.isfinite(self.areas) & (self.areas > 0)
-        return clipped, np.where(own, self.areas, sides.prod(axis=1)), keep
+        repeated = self._repeated(clipped, labels, keep)
+        self.report_boxes("not_finite_box", ~finite)
+        self.report_boxes("empty_box", empty)
+        self.report_boxes("outside_box", outside)
+        self.report_boxes("clipped_box", sound & (excess > 1))
+        self.report_boxes("rounded_box", sound & (excess > 1e-3) & (excess <= 1))
+        self.report_boxes("duplicate_box", repeated)
+        keep &= ~repeated
+        self.report_boxes("tiny_box", keep & ~self.crowd & (sides.min(axis=1, initial=np.inf) < TINY))
+        self.report_boxes("crowd_box", keep & self.crowd)
+        given = np.isfinite(self.areas) & (self.areas > 0)
+        return clipped, np.where(given, self.areas, sides.prod(axis=1)), keep
 
-    def _twice(
+    def _repeated(
         self, boxes: Float[np.ndarray, "M 4"], labels: Int[np.ndarray, " M"], keep: Bool[np.ndarray, " M"]
     ) -> Bool[np.ndarray, " M"]:
-        """Those that repeat an earlier object of the same image, class and box."""
-        twice = np.zeros(len(boxes), dtype=bool)
-        among = np.flatnonzero(keep & ~self.crowd)
-        keys = np.column_stack([self.image[among], labels[among], boxes[among]])
-        rank = np.lexsort(keys.T[::-1])  # stable: of equal ones the first in the file comes first
+        """Objects with the image, class and box of an earlier one."""
+        repeated = np.zeros(len(boxes), dtype=bool)
+        candidates = np.flatnonzero(keep & ~self.crowd)
+        keys = np.column_stack([self.image[candidates], labels[candidates], boxes[candidates]])
+        rank = np.lexsort(keys.T[::-1])  # stable: among equal objects the first in the file comes first
         same = (keys[rank][1:] == keys[rank][:-1]).all(axis=1)
-        twice[among[rank[1:][same]]] = True
-        return twice
+        repeated[candidates[rank[1:][same]]] = True
+        return repeated

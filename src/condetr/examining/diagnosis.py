@@ -1,24 +1,23 @@
-"""The doctor: judges raw labels and images, names every defect, and leaves the clean data set that training uses."""
+"""The result of examining a data set: its findings, counts and histograms, and the clean data set."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..datasets.dataset import DataSet, Split
-from ..datasets.defects import Finding
+from ..datasets.defects import DEFECTS, Finding, grouped
 from ..datasets.raw import RawDataSet
 from ..errors import DataError
+from ..files import write_text
 from ..shapes import Int
-from ..types import Categories, Sample
-from .checks import Judged, judge
-from .duplicates import copies
-from .inspection import Facts, Look, Progress, decode, inspect
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How much of a split the labels name, and how much of it is used."""
+    """How many images and objects the labels of a split list, and how many of them are used."""
 
     split: str
     images: int
@@ -31,30 +30,31 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the doctor found, and `dataset`, the data with all of it dealt with as the findings say."""
+    """`findings` are all defects, `dataset` is the data after the action of every finding, `raw` the data as read."""
 
     dataset: DataSet
     findings: tuple[Finding, ...]
     counts: tuple[Count, ...]
+    raw: RawDataSet
 
     @property
     def refusal(self) -> str | None:
-        """Why no training can start, in one line; None when it can."""
+        """Why training cannot start, in one line; None when it can."""
         reasons = [finding.detail for finding in self.findings if finding.defect.action == "refuse"]
         return reasons[0] if reasons else None
 
     @property
-    def verdict(self) -> str:
-        """Can this be trained on? One line."""
+    def summary(self) -> str:
+        """Whether the data can be trained on, in one line."""
         if self.refusal is not None:
-            return f"refused: {self.refusal}"
-        grave = sum(finding.defect.severity == "error" for finding in self.findings)
-        if not grave:
+            return f"cannot train: {self.refusal}"
+        errors = sum(finding.defect.severity == "error" for finding in self.findings)
+        if not errors:
             return "ready to train"
-        return f"ready to train; {grave:,} {'error' if grave == 1 else 'errors'} dealt with as listed"
+        return f"ready to train; {errors:,} {'error' if errors == 1 else 'errors'} handled as listed"
 
     def trainable(self) -> DataSet:
-        """The clean data set. Raises DataError when the doctor refuses it."""
+        """The clean data set. Raises DataError when training cannot start."""
         if self.refusal is not None:
             raise DataError(
                 f"{self.dataset.root}: {self.refusal}. `condetr doctor {self.dataset.root}` lists every defect"
@@ -62,7 +62,7 @@ class Diagnosis:
         return self.dataset
 
     def class_histogram(self) -> dict[str, Int[np.ndarray, " K"]]:
-        """Objects of each label, crowd regions left out, for each split."""
+        """The number of objects of each label, without crowd regions, for each split."""
         k = len(self.dataset.categories)
         return {
             name: sum(
@@ -72,87 +72,68 @@ class Diagnosis:
         }
 
     def size_histogram(self) -> dict[str, tuple[int, int, int]]:
-        """Small, medium and large objects as COCO sorts them (area under 32², under 96², more), for each split."""
+        """Small, medium and large objects as COCO defines them (area under 32², under 96², above), for each split."""
         return {
             name: tuple(int(n) for n in np.histogram(_areas(split), (0, 32**2, 96**2, np.inf))[0])  # type: ignore[misc]
             for name, split in self.dataset.splits.items()
         }
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values. Keys are stable between releases; new ones may be added."""
+        data = self.dataset
+        histogram, sizes = self.class_histogram(), self.size_histogram()
+        return {
+            "root": str(data.root),
+            "format": data.format,
+            "trainable": self.refusal is None,
+            "refusal": self.refusal,
+            "splits": [
+                {
+                    "name": count.split,
+                    "images": count.images,
+                    "used_images": count.used_images,
+                    "images_without_objects": count.without_objects,
+                    "objects": count.objects,
+                    "used_objects": count.used_objects,
+                    "crowds": count.crowds,
+                    "sizes": dict(zip(("small", "medium", "large"), sizes.get(count.split, (0, 0, 0)))),
+                }
+                for count in self.counts
+            ],
+            "classes": [
+                {
+                    "label": label,
+                    "category_id": data.categories.ids[label],
+                    "name": data.categories.name(label),
+                    "objects": {split: int(counts[label]) for split, counts in histogram.items()},
+                }
+                for label in data.categories.real
+            ],
+            "defects": [
+                {
+                    "name": name,
+                    "severity": DEFECTS[name].severity,
+                    "action": DEFECTS[name].action,
+                    "meaning": DEFECTS[name].meaning,
+                    "remedy": DEFECTS[name].remedy,
+                    "count": len(found),
+                    "found": [{"split": f.split, "file": f.file, "id": f.id, "detail": f.detail} for f in found],
+                }
+                for name, found in grouped(self.findings)
+            ],
+        }
 
-def examine(
-    raw: RawDataSet,
-    queries: int | None = None,
-    look: Look = decode,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Diagnosis:
-    """Look at every image and judge every box. Never raises for what is wrong with the data: that is a finding.
+    def write(self, folder: Path | str) -> Path:
+        """Write `doctor.html` and `doctor.json` into `folder` and return the page's path.
 
-    `queries` is how many objects the model can answer, None to not care. `look` is `inspection.decode`, or
-    `inspection.header` to trust the images' pixels. `cache` remembers sound images between runs in that folder.
-    """
-    paths = [path for split in raw.splits for path in split.images.paths]
-    seen = iter(inspect(paths, look, cache, progress))
-    facts = {split.name: [next(seen) for _ in split.images.paths] for split in raw.splits}
-    findings = list(raw.findings)
-    judged = {split.name: judge(split, facts[split.name], raw.categories, queries, findings) for split in raw.splits}
-    leaked = copies({split.name: list(zip(split.images.paths, facts[split.name])) for split in raw.splits}, findings)
-    splits, counts = {}, []
-    for split in raw.splits:
-        one = judged[split.name]
-        left_out = leaked if split.name == "train" else set()
-        samples = tuple(
-            Sample(path, truth)
-            for row, (path, truth) in enumerate(zip(split.images.paths, one.truths))
-            if truth is not None and row not in left_out
-        )
-        if samples:
-            splits[split.name] = Split(split.name, samples)
-        counts.append(_count(split.name, one, samples, len(split.objects.image)))
-    dataset = DataSet(raw.root, raw.format, raw.categories, splits)
-    findings += _refusals(dataset, raw, facts) + _classes(dataset)
-    return Diagnosis(dataset, tuple(findings), tuple(counts))
+        Raises CondetrError when they cannot be written.
+        """
+        from .page import page  # matplotlib takes a second to import
 
-
-def _count(name: str, judged: Judged, samples: tuple[Sample, ...], objects: int) -> Count:
-    crowds = sum(int(sample.truth.crowd.sum()) for sample in samples)
-    used = sum(len(sample.truth) for sample in samples)
-    empty = sum(not len(sample.truth) for sample in samples)
-    return Count(name, len(judged.truths), len(samples), empty, objects, used, crowds)
-
-
-def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[Facts]]) -> list[Finding]:
-    if all(split.name != "train" for split in raw.splits):
-        there = ", ".join(split.name for split in raw.splits) or "none"
-        return [Finding("no_train", "train", "", None, f"there is no training split (splits: {there})")]
-    split = dataset.splits.get("train")
-    if split is not None and any((~sample.truth.crowd).any() for sample in split):
-        return []
-    train = next(one for one in raw.splits if one.name == "train")
-    reason = "no object is left to learn from"
-    missing = sum(one.problem == "missing" for one in facts["train"])
-    if not train.images.paths:
-        reason += ": the labels list no image"
-    elif missing == len(train.images.paths):
-        reason += f": none of its {missing} images is there (looked in {train.images.paths[0].parent})"
-    elif not len(train.objects.image):
-        reason += ": nothing is labelled"
-    return [Finding("nothing_to_learn", "train", train.labels.name, None, reason)]
-
-
-def _classes(dataset: DataSet) -> list[Finding]:
-    """Classes without objects: a mistake in train, worth knowing elsewhere."""
-    categories = dataset.categories
-    findings = []
-    for name, split in dataset.splits.items():
-        there = {int(label) for sample in split for label in np.unique(sample.truth.labels[~sample.truth.crowd])}
-        kind = "empty_class" if name == "train" else "class_missing"
-        findings += [_class(kind, name, categories, label) for label in categories.real if label not in there]
-    return findings
-
-
-def _class(kind: str, split: str, categories: Categories, label: int) -> Finding:
-    return Finding(kind, split, "", categories.ids[label], f"'{categories.name(label)}' has no object in {split}")
+        folder = Path(folder)
+        write_text(folder / "doctor.json", json.dumps(self.to_dict(), indent=1, ensure_ascii=True) + "\n")
+        page(self).save(folder / "doctor.html")
+        return folder / "doctor.html"
 
 
 def _areas(split: Split) -> np.ndarray:

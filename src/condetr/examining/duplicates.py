@@ -1,17 +1,17 @@
-"""The same image more than once: a nuisance inside a split, and across splits a score that flatters."""
+"""Duplicate images: inside a split harmless, across splits a leak that makes every score too high."""
 
 from pathlib import Path
 
 from ..datasets.dataset import source
 from ..datasets.defects import Finding
-from .inspection import Facts
+from .facts import ImageFacts
 
 
-def copies(images: dict[str, list[tuple[Path, Facts]]], findings: list[Finding]) -> set[int]:
-    """Report copies over all splits; the answer is the rows of train to leave out, because they are also held out.
+def find_duplicates(images: dict[str, list[tuple[Path, ImageFacts]]], findings: list[Finding]) -> set[int]:
+    """Report duplicates within and across splits. Returns the rows of train to leave out: they are in valid or test.
 
-    Where more than half of train is held out, as when somebody names one folder for both, nothing is left out: the
-    wish to learn those images is plain, and the finding says what the scores are then worth.
+    When more than half of train is also in valid or test, for example because one folder was given for both, nothing
+    is left out: the user clearly wants to train on those images, and one finding warns about the scores.
     """
     groups: dict[str, list[tuple[str, int, Path]]] = {}
     for name, rows in images.items():
@@ -23,19 +23,19 @@ def copies(images: dict[str, list[tuple[Path, Facts]]], findings: list[Finding])
         first: dict[str, Path] = {}
         for name, _, path in group:
             if name in first:
-                findings.append(Finding("duplicate_image", name, path.name, None, f"as {first[name].name}"))
+                findings.append(Finding("duplicate_image", name, path.name, None, f"same as {first[name].name}"))
             first.setdefault(name, path)
-        held = next((name for name in ("valid", "test") if name in first), None)
-        if held is not None:
+        held_out = next((name for name in ("valid", "test") if name in first), None)
+        if held_out is not None:
             leaks += [
-                (row, Finding("leak", "train", path.name, None, f"is {first[held].name} of {held}"))
+                (row, Finding("leak", "train", path.name, None, f"same as {first[held_out].name} in {held_out}"))
                 for name, row, path in group
                 if name == "train"
             ]
         if "valid" in first and "test" in first:
-            detail = f"is {first['test'].name} of test"
+            detail = f"same as {first['test'].name} in test"
             findings.append(Finding("leak_held_out", "valid", first["valid"].name, None, detail))
-    _by_source(images, {path for rows in images.values() for path, facts in rows if facts.problem}, findings)
+    _leaks_by_source(images, findings)
     sound = sum(not facts.problem for _, facts in images.get("train", []))
     if 2 * len(leaks) > sound:
         detail = f"{len(leaks)} of {sound} training images are also in valid or test"
@@ -45,9 +45,10 @@ def copies(images: dict[str, list[tuple[Path, Facts]]], findings: list[Finding])
     return {row for row, _ in leaks}
 
 
-def _by_source(images: dict[str, list[tuple[Path, Facts]]], broken: set[Path], findings: list[Finding]) -> None:
-    """Roboflow's augmented copies carry their source's name; none may be on both sides."""
+def _leaks_by_source(images: dict[str, list[tuple[Path, ImageFacts]]], findings: list[Finding]) -> None:
+    """Roboflow's augmented copies carry the name of their source image; no source may be in train and held out."""
     train = {source(path) for path, _ in images.get("train", []) if ".rf." in path.name}
+    broken = {path for rows in images.values() for path, facts in rows if facts.problem}
     digests = {facts.digest for path, facts in images.get("train", []) if path not in broken}
     for name in ("valid", "test"):
         for path, facts in images.get(name, []):

@@ -1,137 +1,106 @@
-"""The doctor as a verb: looks a data set over and tells it three ways, to a person at a terminal, to a machine, and as
-a page with the worst images drawn."""
+"""`examine`: inspect every image, check every label, report each defect, and build the clean data set for training."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from ..datasets.defects import DEFECTS, Finding, grouped
-from ..datasets.open import RawDataSet, open_dataset
-from ..files import write_text
-from .diagnosis import Diagnosis, examine
-from .inspection import Look, Progress, cache_folder, decode, header
-from .page import page
-
-__all__ = ["as_json", "decode", "doctor", "header", "shown", "write"]
-
-MOST_CLASSES = 30
-_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
+from ..datasets.dataset import DataSet, Split
+from ..datasets.defects import Finding
+from ..datasets.open import open_dataset
+from ..datasets.raw import RawDataSet
+from ..types import Categories, Sample, Truth
+from .cache import FactsCache
+from .checks import check_split
+from .diagnosis import Count, Diagnosis
+from .duplicates import find_duplicates
+from .facts import ImageFacts
+from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
 
 
-def doctor(
-    data: Path, queries: int, look: Look = decode, progress: Progress | None = None
-) -> tuple[RawDataSet, Diagnosis]:
-    """Read and examine a data set; `look` is `decode`, or `header` to trust the images' pixels. Raises DataError."""
-    raw = open_dataset(data)
-    return raw, examine(raw, queries, look, cache_folder(), progress)
+def examine(
+    data: Path | str | RawDataSet,
+    *,
+    queries: int | None = None,
+    decode_pixels: bool = True,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Examine a data set: read the labels, inspect every image, check every box.
 
+    `data` is a path that `open_dataset` reads, or what it returned. `queries` is the number of object queries of the
+    model, to report images with more objects; None skips this check. Without `decode_pixels` only the images' headers
+    are read, which does not find truncated files. `cache` is a folder in which the results for sound images are kept
+    between runs; `progress` is called with the number of images done and the total.
 
-def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """All of it as plain values. Keys stay as they are from one release to the next; new ones may come."""
-    data = diagnosis.dataset
-    histogram, sizes = diagnosis.class_histogram(), diagnosis.size_histogram()
-    return {
-        "root": str(data.root),
-        "format": data.format,
-        "trainable": diagnosis.refusal is None,
-        "refusal": diagnosis.refusal,
-        "splits": [
-            {
-                "name": count.split,
-                "images": count.images,
-                "used_images": count.used_images,
-                "images_without_objects": count.without_objects,
-                "objects": count.objects,
-                "used_objects": count.used_objects,
-                "crowds": count.crowds,
-                "sizes": dict(zip(("small", "medium", "large"), sizes.get(count.split, (0, 0, 0)))),
-            }
-            for count in diagnosis.counts
-        ],
-        "classes": [
-            {
-                "label": label,
-                "category_id": data.categories.ids[label],
-                "name": data.categories.name(label),
-                "objects": {split: int(counts[label]) for split, counts in histogram.items()},
-            }
-            for label in data.categories.real
-        ],
-        "defects": [
-            {
-                "name": name,
-                "severity": DEFECTS[name].severity,
-                "action": DEFECTS[name].action,
-                "meaning": DEFECTS[name].meaning,
-                "remedy": DEFECTS[name].remedy,
-                "count": len(found),
-                "found": [{"split": f.split, "file": f.file, "id": f.id, "detail": f.detail} for f in found],
-            }
-            for name, found in grouped(diagnosis.findings)
-        ],
+    Raises DataError when no data set is recognised or its labels contradict each other. Every other defect is a
+    finding, not an exception.
+    """
+    raw = data if isinstance(data, RawDataSet) else open_dataset(data)
+    paths = [path for split in raw.splits for path in split.images.paths]
+    inspect = inspect_pixels if decode_pixels else inspect_header
+    known = FactsCache(cache, "pixels" if decode_pixels else "headers") if cache is not None else None
+    inspected = iter(inspect_images(paths, inspect, known, progress))
+    facts = {split.name: [next(inspected) for _ in split.images.paths] for split in raw.splits}
+    findings = list(raw.findings)
+    truths = {
+        split.name: check_split(split, facts[split.name], raw.categories, queries, findings) for split in raw.splits
     }
+    leaked = find_duplicates(
+        {split.name: list(zip(split.images.paths, facts[split.name])) for split in raw.splits}, findings
+    )
+    splits, counts = {}, []
+    for split in raw.splits:
+        left_out = leaked if split.name == "train" else set()
+        samples = tuple(
+            Sample(path, truth)
+            for row, (path, truth) in enumerate(zip(split.images.paths, truths[split.name]))
+            if truth is not None and row not in left_out
+        )
+        if samples:
+            splits[split.name] = Split(split.name, samples)
+        counts.append(_count(split.name, truths[split.name], samples, len(split.objects.image)))
+    dataset = DataSet(raw.root, raw.format, raw.categories, splits)
+    findings += _refusals(dataset, raw, facts) + _empty_classes(dataset)
+    return Diagnosis(dataset, tuple(findings), tuple(counts), raw)
 
 
-def shown(diagnosis: Diagnosis) -> RenderableType:
-    """What a terminal shows. File and class names are shown as they are, never as markup."""
-    data = diagnosis.dataset
-    parts: list[RenderableType] = [Text(f"{data.root}: {data.format}, {len(data.categories.real)} classes"), Text()]
-    splits = _table("split", "images", "used", "empty", "objects", "used", "small", "medium", "large")
-    sizes = diagnosis.size_histogram()
-    for count in diagnosis.counts:
-        numbers = (count.images, count.used_images, count.without_objects, count.objects, count.used_objects)
-        splits.add_row(count.split, *(f"{n:,}" for n in (*numbers, *sizes.get(count.split, (0, 0, 0)))))
-    parts += [splits, Text()]
-    histogram = diagnosis.class_histogram()
-    total = sum(histogram.values(), start=np.zeros(len(data.categories), np.int64))
-    order = sorted(data.categories.real, key=lambda label: -total[label])
-    classes = _table("class", *histogram, "", left=2 + len(histogram))
-    for label in order[:MOST_CLASSES]:
-        bar = "█" * round(30 * total[label] / max(1, total.max())) or "▏"
-        word = Text(data.categories.name(label), overflow="ellipsis", no_wrap=True)
-        classes.add_row(word, *(f"{counts[label]:,}" for counts in histogram.values()), Text(bar, style="blue"))
-    parts += [classes]
-    if len(order) > MOST_CLASSES:
-        parts.append(Text(f"and {len(order) - MOST_CLASSES} classes with fewer", style="dim"))
-    parts.append(Text())
-    if diagnosis.findings:
-        defects = Table("count", "defect", "action", "what it is, and the first place", box=box.SIMPLE_HEAD)
-        defects.columns[0].justify = "right"
-        for name, found in grouped(diagnosis.findings):
-            text = Text(DEFECTS[name].meaning, overflow="fold").append(f"\n{_place(found[0])}", style="dim")
-            title = Text(name, style=_STYLE[DEFECTS[name].severity], no_wrap=True)
-            defects.add_row(f"{len(found):,}", title, DEFECTS[name].action, text)
-        parts.append(defects)
-    else:
-        parts += [Text("no defects", style="green"), Text()]
-    style = "green" if diagnosis.refusal is None else "bold red"
-    parts.append(Text(diagnosis.verdict, style=style))
-    return Group(*parts)
+def _count(name: str, truths: list[Truth | None], samples: tuple[Sample, ...], objects: int) -> Count:
+    crowds = sum(int(sample.truth.crowd.sum()) for sample in samples)
+    used = sum(len(sample.truth) for sample in samples)
+    empty = sum(not len(sample.truth) for sample in samples)
+    return Count(name, len(truths), len(samples), empty, objects, used, crowds)
 
 
-def write(folder: Path, raw: RawDataSet, diagnosis: Diagnosis) -> Path:
-    """Write `doctor.html` and `doctor.json`; the answer is the page's path. Raises CondetrError when it cannot."""
-    write_text(folder / "doctor.json", json.dumps(as_json(diagnosis), indent=1, ensure_ascii=True) + "\n")
-    page(raw, diagnosis).save(folder / "doctor.html")
-    return folder / "doctor.html"
+def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFacts]]) -> list[Finding]:
+    """The reason why training cannot start, if there is one."""
+    if all(split.name != "train" for split in raw.splits):
+        there = ", ".join(split.name for split in raw.splits) or "none"
+        return [Finding("no_train", "train", "", None, f"there is no training split (splits: {there})")]
+    split = dataset.splits.get("train")
+    if split is not None and any((~sample.truth.crowd).any() for sample in split):
+        return []
+    train = next(one for one in raw.splits if one.name == "train")
+    reason = "no object is left to learn from"
+    missing = sum(one.problem == "missing" for one in facts["train"])
+    if not train.images.paths:
+        reason += ": the labels list no image"
+    elif missing == len(train.images.paths):
+        reason += f": none of its {missing} images was found (looked in {train.images.paths[0].parent})"
+    elif not len(train.objects.image):
+        reason += ": no image has a labelled object"
+    return [Finding("nothing_to_learn", "train", train.labels.name, None, reason)]
 
 
-def _place(finding: Finding) -> str:
-    """Where and what, in a few words: `train/a.jpg #7: box 1 2 1 2`."""
-    where = "/".join(part for part in (finding.split, finding.file) if part)
-    where += f" #{finding.id}" if finding.id is not None else ""
-    return ": ".join(part for part in (where, finding.detail) if part)
+def _empty_classes(dataset: DataSet) -> list[Finding]:
+    """Classes without objects: a warning in train, a note in the other splits."""
+    categories = dataset.categories
+    findings = []
+    for name, split in dataset.splits.items():
+        present = {int(label) for sample in split for label in np.unique(sample.truth.labels[~sample.truth.crowd])}
+        defect = "empty_class" if name == "train" else "class_missing"
+        findings += [_empty_class(defect, name, categories, label) for label in categories.real if label not in present]
+    return findings
 
 
-def _table(*headers: str, left: int = 1) -> Table:
-    """Columns of numbers after the first; from the column `left` on, text again."""
-    table = Table(*headers, box=box.SIMPLE_HEAD)
-    for i, column in enumerate(table.columns):
-        column.justify = "left" if i == 0 or (left > 1 and i >= left - 1) else "right"
-    return table
+def _empty_class(defect: str, split: str, categories: Categories, label: int) -> Finding:
+    return Finding(defect, split, "", categories.ids[label], f"'{categories.name(label)}' has no object in {split}")

@@ -1,59 +1,60 @@
-"""Which frame a label file's boxes are in, and how they come into the one a person sees."""
+"""Boxes from the frame that a label file uses to the frame of the upright image."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..shapes import Float
-from .inspection import Facts
+from .facts import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
-class Framed:
-    """Boxes in pixels of the upright image; `finding` names the defect, if any; `area` is what areas grew by."""
+class UprightBoxes:
+    """xyxy boxes in pixels of the upright image. `defect` is the name of the defect found, "" if none; `area_scale`
+    is the factor by which areas changed."""
 
     boxes: Float[np.ndarray, "M 4"]
-    finding: str
+    defect: str
     detail: str
-    area: float
+    area_scale: float
 
 
-def into_upright(boxes: Float[np.ndarray, "M 4"], declared: tuple[int, int], facts: Facts) -> Framed:
-    """Boxes in pixels of the declared frame, brought into the upright image.
+def to_upright(boxes: Float[np.ndarray, "M 4"], declared: tuple[int, int], facts: ImageFacts) -> UprightBoxes:
+    """xyxy boxes in pixels of the declared frame to pixels of the upright image.
 
-    The declared size says which frame it is. Equal to the upright size: that one. Equal to the stored size only: the
-    labeller saw the image before EXIF orientation, so the boxes are turned with it. A multiple of one of the two:
-    the image was resized after labelling, so the boxes are scaled (unless they reach out of the declared frame).
-    Otherwise the boxes decide: when they all fit, only the declared size is wrong; when they do not, nobody can tell
-    what they mean ("size_contradiction").
+    The declared (width, height) tells which frame the boxes are in. It equals the upright size: the upright image.
+    It equals only the stored size: the labelling tool ignored EXIF orientation, so the boxes are rotated like the
+    image. It is a multiple of one of the two: the image was resized after labelling, so the boxes are scaled (unless
+    they exceed the declared frame). Otherwise the boxes decide: if all of them fit the image, only the declared size
+    is wrong; if not, their frame is unknown ("size_contradiction").
     """
     upright, stored = facts.upright, facts.stored
     if not all(declared):
-        return Framed(boxes, "size_missing", f"the image is {_text(upright)}", 1.0)
+        return UprightBoxes(boxes, "size_missing", f"the image is {_text(upright)}", 1.0)
     if declared == upright:
         if facts.orientation in (2, 3, 4) or (facts.orientation > 4 and stored == upright):
-            return Framed(boxes, "orientation_ambiguous", f"EXIF orientation {facts.orientation}", 1.0)
-        return Framed(boxes, "", "", 1.0)
+            return UprightBoxes(boxes, "orientation_ambiguous", f"EXIF orientation {facts.orientation}", 1.0)
+        return UprightBoxes(boxes, "", "", 1.0)
     detail = f"declared {_text(declared)}, is {_text(upright)}"
     if declared == stored:
         detail += f", EXIF orientation {facts.orientation}"
-        return Framed(turn(boxes, facts.orientation, stored), "turned_boxes", detail, 1.0)
+        return UprightBoxes(orient(boxes, facts.orientation, stored), "turned_boxes", detail, 1.0)
     if abs(declared[0] - upright[0]) <= 2 and abs(declared[1] - upright[1]) <= 2:
-        return Framed(boxes, "size_mismatch", detail, 1.0)
-    fits = _fit(boxes, upright)
-    inside = _fit(boxes, declared)
-    if inside and (_same_shape(declared, upright) or (_same_shape(declared, stored) and not fits)):
-        turned = not _same_shape(declared, upright)
-        frame = stored if turned else upright
+        return UprightBoxes(boxes, "size_mismatch", detail, 1.0)
+    fits_upright = _fits(boxes, upright)
+    fits_declared = _fits(boxes, declared)
+    if fits_declared and (_same_shape(declared, upright) or (_same_shape(declared, stored) and not fits_upright)):
+        rotated = not _same_shape(declared, upright)
+        frame = stored if rotated else upright
         factor = np.array([frame[0] / declared[0], frame[1] / declared[1]] * 2)
         scaled = boxes * factor
-        scaled = turn(scaled, facts.orientation, stored) if turned else scaled
-        return Framed(scaled, "size_scaled", detail, float(factor[0] * factor[1]))
-    return Framed(boxes, "size_mismatch" if fits else "size_contradiction", detail, 1.0)
+        scaled = orient(scaled, facts.orientation, stored) if rotated else scaled
+        return UprightBoxes(scaled, "size_scaled", detail, float(factor[0] * factor[1]))
+    return UprightBoxes(boxes, "size_mismatch" if fits_upright else "size_contradiction", detail, 1.0)
 
 
-def turn(boxes: Float[np.ndarray, "M 4"], orientation: int, stored: tuple[int, int]) -> Float[np.ndarray, "M 4"]:
-    """xyxy boxes of a stored image (width, height) as its EXIF orientation shows them (EXIF 2.32, tag 0x0112)."""
+def orient(boxes: Float[np.ndarray, "M 4"], orientation: int, stored: tuple[int, int]) -> Float[np.ndarray, "M 4"]:
+    """xyxy boxes of a stored image of (width, height) after its EXIF orientation is applied (EXIF 2.32, tag 0x0112)."""
     w, h = stored
     x1, y1, x2, y2 = boxes.T
     corners = {
@@ -69,14 +70,14 @@ def turn(boxes: Float[np.ndarray, "M 4"], orientation: int, stored: tuple[int, i
     return np.stack(corners[orientation], axis=1)
 
 
-def _fit(boxes: Float[np.ndarray, "M 4"], size: tuple[int, int]) -> bool:
-    """Whether no sound box reaches out by more than a pixel."""
-    sound = boxes[np.isfinite(boxes).all(axis=1)]
-    return bool((sound[:, :2] >= -1).all() and (sound[:, 2:] <= np.array(size) + 1).all())
+def _fits(boxes: Float[np.ndarray, "M 4"], size: tuple[int, int]) -> bool:
+    """Whether no finite box exceeds the frame by more than a pixel."""
+    finite = boxes[np.isfinite(boxes).all(axis=1)]
+    return bool((finite[:, :2] >= -1).all() and (finite[:, 2:] <= np.array(size) + 1).all())
 
 
 def _same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether one is the other resized: the sides agree within the rounding to whole pixels, or a hundredth."""
+    """Whether `b` is `a` resized: equal aspect ratios up to rounding to whole pixels, or 1 %."""
     factor = b[0] / a[0]
     return abs(a[1] * factor - b[1]) <= max(1.0, factor, 0.01 * b[1])
 

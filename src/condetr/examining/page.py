@@ -1,4 +1,4 @@
-"""The doctor's page: counts, charts, every defect in its place, and the worst images drawn."""
+"""The page of a diagnosis: counts, charts, every defect with its place, and the images with the worst defects."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..datasets.defects import DEFECTS, Finding, grouped
-from ..datasets.open import RawDataSet, RawObjects
+from ..datasets.raw import RawObjects
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..reports.drawing import draw_boxes
@@ -14,24 +14,25 @@ from ..reports.page import BLUE, GREY, ORANGE, Cell, Page, chart
 from ..shapes import Float
 from .diagnosis import Count, Diagnosis
 
-MOST_ROWS = 500  # of single findings; the JSON has them all
+MOST_ROWS = 500  # of single findings; the JSON lists all of them
 MOST_IMAGES = 24
 MOST_CLASSES = 30  # in the chart
 _RANK = {"error": 0, "warning": 1, "note": 2}
-_UNSEEN = {"no_objects", "crowd_box", "size_missing", "class_missing", "empty_class"}  # nothing to look at
+_NOT_DRAWN = {"no_objects", "crowd_box", "size_missing", "class_missing", "empty_class"}  # invisible in an image
+_UNREADABLE = {"missing_image", "unreadable_image", "truncated_image"}
 
 
-def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
+def page(diagnosis: Diagnosis) -> Page:
     data = diagnosis.dataset
-    page = Page(f"Doctor: {data.name}", diagnosis.verdict)
-    grave = Counter(finding.defect.severity for finding in diagnosis.findings)
+    page = Page(f"Doctor: {data.name}", diagnosis.summary)
+    severities = Counter(finding.defect.severity for finding in diagnosis.findings)
     counts = diagnosis.counts
     page.numbers(
         [
             ("images used", sum(c.used_images for c in counts), _of(c.images for c in counts)),
             ("objects used", sum(c.used_objects for c in counts), _of(c.objects for c in counts)),
             ("classes", len(data.categories.real), data.format),
-            ("errors", grave["error"], f"{grave['warning']:,} warnings, {grave['note']:,} notes"),
+            ("errors", severities["error"], f"{severities['warning']:,} warnings, {severities['note']:,} notes"),
         ]
     )
     page.heading("Splits")
@@ -39,7 +40,7 @@ def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
     page.table(
         ["split", "images", "used", "without objects", "objects", "used", "crowds", "small", "medium", "large"],
         [_row(c, sizes.get(c.split, (0, 0, 0))) for c in counts],
-        "Small, medium and large as COCO means them: under 32² and 96² pixels of area, and more.",
+        "Small, medium and large as COCO defines them: an area under 32² pixels, under 96² pixels, and above.",
     )
     if data.splits:
         page.heading("Objects")
@@ -49,25 +50,24 @@ def page(raw: RawDataSet, diagnosis: Diagnosis) -> Page:
         page.text("None.")
         return page
     page.table(
-        ["defect", "severity", "count", "what it is", "action", "to mend it"],
+        ["defect", "severity", "count", "meaning", "action", "how to fix it"],
         [
             [name.replace("_", " "), one.severity, len(found), one.meaning, one.action, one.remedy]
             for name, found in grouped(diagnosis.findings)
             for one in (DEFECTS[name],)
         ],
     )
-    images = list(_worst(raw, diagnosis))
-    if images:
-        page.heading("The worst images")
+    if drawable := _drawable(diagnosis):
+        page.heading("Images with the worst defects")
         page.text(
-            "Full lines: objects that are used. Dashed: those with a defect, each named; "
-            "and every object of an image that is left out."
+            "Solid lines: objects that are used. Dashed lines: objects with a defect, with its name, "
+            "and all objects of an image that is left out."
         )
-        page.gallery(images)
-    page.heading("Every place")
+        page.gallery(_drawn(diagnosis, drawable))
+    page.heading("All findings")
     places = [(f, name) for name, found in grouped(diagnosis.findings) for f in found]
     if len(places) > MOST_ROWS:
-        page.text(f"The first {MOST_ROWS} of {len(places):,}; doctor.json has them all.")
+        page.text(f"The first {MOST_ROWS} of {len(places):,}; doctor.json lists all of them.")
     page.table(
         ["defect", "place", "detail"],
         [[name.replace("_", " "), _where(f), f.detail] for f, name in places[:MOST_ROWS]],
@@ -95,62 +95,74 @@ def _charts(page: Page, diagnosis: Diagnosis) -> None:
     samples = [sample.truth for split in diagnosis.dataset.splits.values() for sample in split]
     sides = [np.sqrt((t.boxes[:, 2:] - t.boxes[:, :2]).prod(axis=1) / (t.size[0] * t.size[1])) for t in samples]
     plot.hist(np.concatenate(sides), bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
-    plot.set_xlabel("side of an object, as a part of its image's")
+    plot.set_xlabel("side of an object, as a fraction of its image's")
     plot.set_ylabel("objects")
     most = max(len(truth) for truth in samples)
     other.hist([len(t) for t in samples], bins=(np.arange(min(most, 60) + 2) * max(1, most / 60)).tolist(), color=BLUE)
     other.set_xlabel("objects in an image")
     other.set_ylabel("images")
-    page.figure(figure, "How large objects are (root of the area), and how many an image holds.")
+    page.figure(figure, "Object sizes (square root of the area), and the number of objects in an image.")
 
 
-def _worst(raw: RawDataSet, diagnosis: Diagnosis) -> Iterator[tuple[Pixels, str]]:
-    """The images with the gravest defects that can be shown, drawn."""
-    by_file: dict[tuple[str, str], list[Finding]] = {}
+_Key = tuple[str, str]  # split and file name
+
+
+def _drawable(diagnosis: Diagnosis) -> list[tuple[_Key, list[Finding]]]:
+    """Images whose defects can be drawn, with their findings, the most severe first."""
+    by_file: dict[_Key, list[Finding]] = {}
     for finding in diagnosis.findings:
-        if finding.defect.name not in _UNSEEN and finding.file:
+        if finding.defect.name not in _NOT_DRAWN and finding.file:
             by_file.setdefault((finding.split, finding.file), []).append(finding)
-    rows = {(s.name, path.name): (s, row) for s in raw.splits for row, path in enumerate(s.images.paths)}
+    images = {(split.name, path.name) for split in diagnosis.raw.splits for path in split.images.paths}
+    drawable = [
+        (key, found) for key, found in by_file.items() if key in images and not {f.name for f in found} & _UNREADABLE
+    ]
+    return sorted(drawable, key=lambda item: (min(_RANK[f.defect.severity] for f in item[1]), -len(item[1])))
+
+
+def _drawn(diagnosis: Diagnosis, drawable: list[tuple[_Key, list[Finding]]]) -> Iterator[tuple[Pixels, str]]:
+    """The first images that can be opened, drawn one after another: a single one is in memory at a time."""
+    rows = {(s.name, path.name): (s, row) for s in diagnosis.raw.splits for row, path in enumerate(s.images.paths)}
     used = {(name, s.path.name): s.truth for name, split in diagnosis.dataset.splits.items() for s in split}
-    ranked = sorted(by_file.items(), key=lambda item: (min(_RANK[f.defect.severity] for f in item[1]), -len(item[1])))
     categories = diagnosis.dataset.categories
     left = MOST_IMAGES
-    for key, findings in ranked:
-        if key not in rows or not left:
-            continue
+    for key, findings in drawable:
+        if not left:
+            return
         split, row = rows[key]
         try:
             image = open_image(split.images.paths[row])
         except (ImageError, ValueError):
-            continue  # the table names it; there is nothing to draw
+            continue  # the tables name it; there is nothing to draw
         left -= 1
         if key in used:
             truth = used[key]
             names = [categories.name(int(label)) for label in truth.labels]
             image = draw_boxes(image, truth.boxes, names, truth.labels)
-        image = _marked(image, split.objects, row, findings if key in used else None, len(categories))
-        words = Counter(f.name for f in findings)
-        what = ", ".join(name if n == 1 else f"{name} ×{n}" for name, n in words.items())
+        image = _with_raw_boxes(image, split.objects, row, findings if key in used else None, len(categories))
+        names_of = Counter(f.name for f in findings)
+        what = ", ".join(name if n == 1 else f"{name} ×{n}" for name, n in names_of.items())
         yield image, f"{key[0]}/{key[1]}: {what}"
+        del image
 
 
-def _marked(image: Pixels, objects: RawObjects, row: int, findings: list[Finding] | None, color: int) -> Pixels:
-    """Dashed, as the label file has them: the objects that the findings name, or all of them where those are None."""
-    mine = {int(objects.places[i]): int(i) for i in np.flatnonzero(objects.image == row)}
+def _with_raw_boxes(image: Pixels, objects: RawObjects, row: int, findings: list[Finding] | None, color: int) -> Pixels:
+    """Boxes as the label file has them, dashed: those that the findings name, or all of them where that is None."""
+    places = {int(objects.places[i]): int(i) for i in np.flatnonzero(objects.image == row)}
     if findings is None:
-        marked = [(i, "") for i in mine.values()]
+        marked = [(i, "") for i in places.values()]
     else:
         named = (f for f in findings if f.name.endswith(("_box", "_category")) and f.id is not None)
-        marked = [(mine[f.id], f.name) for f in named if f.id in mine]
+        marked = [(places[f.id], f.name) for f in named if f.id in places]
     boxes = objects.boxes[[i for i, _ in marked]].reshape(-1, 4)
     boxes = boxes * np.array([image.shape[1], image.shape[0]] * 2) if objects.relative else boxes
-    sound = np.isfinite(boxes).all(axis=1) & (np.abs(boxes) < 1e6).all(axis=1)
-    captions = [name for (_, name), good in zip(marked, sound) if good]
-    return draw_boxes(image, _grown(boxes[sound]), captions, np.full(len(captions), color), dashed=True)
+    drawable = np.isfinite(boxes).all(axis=1) & (np.abs(boxes) < 1e6).all(axis=1)
+    captions = [name for (_, name), can_be_drawn in zip(marked, drawable) if can_be_drawn]
+    return draw_boxes(image, _enlarged(boxes[drawable]), captions, np.full(len(captions), color), dashed=True)
 
 
-def _grown(boxes: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "M 4"]:
-    """Boxes at least 16 pixels wide and high, so that an empty one can be seen, corners in order."""
+def _enlarged(boxes: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, "M 4"]:
+    """Boxes with ordered corners, at least 16 pixels wide and high, so that an empty box is visible."""
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     extra = (16 - (high - low)).clip(min=0) / 2
     return np.concatenate([low - extra, high + extra], axis=1)

@@ -9,15 +9,14 @@ import torch
 
 from ..config import Config, override
 from ..datasets.dataset import DataSet, Split
-from ..datasets.open import open_dataset
 from ..engine.device import available, own
 from ..engine.distributed import Processes, joined
 from ..engine.interrupt import heeded
 from ..engine.lock import claimed
 from ..engine.trackers import check_names
 from ..errors import CondetrError, DataError
-from ..examining.diagnosis import examine
-from ..examining.inspection import cache_folder
+from ..examining.cache import cache_folder
+from ..examining.examine import examine
 from .loop import LossError
 from .progress import Looked, Progress, Told, silent
 from .resolution import notes, sized
@@ -101,7 +100,7 @@ def _settled(
 
 def _examined(path: Path, config: Config, tell: Progress) -> DataSet:
     diagnosis = examine(
-        open_dataset(path), config.model.queries, cache=cache_folder(), progress=lambda d, t: tell(Looked(d, t))
+        path, queries=config.model.queries, cache=cache_folder(), progress=lambda d, t: tell(Looked(d, t))
     )
     counts: dict[str, int] = {}
     for finding in diagnosis.findings:
