@@ -32,7 +32,7 @@ from condetr.datasets.digits import make_digits
 from condetr.images.augment import Augment
 from condetr.images.cache import FromFile
 from condetr.images.loader import Loader
-from condetr.runtime.forms import InferenceForm
+from condetr.runtime.torch_runtime import TorchRuntime
 from condetr.training.progress import Epoch
 from condetr.training.train import train
 from condetr.types import Images
@@ -55,7 +55,7 @@ def answering(queries: int, side: int, batch: int, rounds: int) -> tuple[float, 
     """Seconds for an answer, and the MB that answering adds; meant for a fresh process."""
     model = recipes.recipe("conditional_detr_r50").model
     detector = build_detector(config.Model(**{**model.model_dump(), "queries": queries}), 91).eval()
-    form, images = InferenceForm(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
+    form, images = TorchRuntime.folded(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
     before = resident()
     time = seconds({"": lambda: form.run(images)}, rounds)[""]
     return time, resident() - before

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.pairing import HEADER, options, row, seconds
 from benchmarks.peers import as_they_take, detector, transformers_of
-from condetr.runtime.forms import InferenceForm
+from condetr.runtime.torch_runtime import TorchRuntime
 from condetr.types import Images, Predictions
 
 CASES = {
@@ -26,7 +26,7 @@ def main() -> None:
     given = options(__doc__, rounds=7)
     ours, config = detector("conditional_detr_r50")
     theirs = transformers_of(ours, config, supervised=False)
-    form, half = InferenceForm(ours, torch.float32), InferenceForm(ours, torch.bfloat16)
+    form, half = TorchRuntime.folded(ours, torch.float32), TorchRuntime.folded(ours, torch.bfloat16)
     print(HEADER)
     notes = []
     for name, (sizes, target) in CASES.items():

@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.pairing import HEADER, Work, options, row
 from benchmarks.peers import as_they_take, detector, transformers_of
 from benchmarks.training import some_targets, step, their_step
-from condetr.runtime.folded import fold
-from condetr.runtime.forms import InferenceForm
+from condetr.runtime.folded import fold_norms
+from condetr.runtime.torch_runtime import TorchRuntime
 from condetr.types import Images
 
 FOUR = [(800, 1066), (1066, 800), (800, 800), (800, 1200)]
@@ -49,8 +49,8 @@ def own(what: str, pixels: list[Tensor]) -> Work:
     images = Images.pad(pixels)
     if what == "together":
         return step(model, config, [images], some_targets(2, 7))
-    fold(model)  # as Predictor.load does, which holds both
-    form = InferenceForm(model, torch.float32)
+    fold_norms(model)  # as Predictor.load does, which holds both
+    form = TorchRuntime.folded(model, torch.float32)
     return lambda: (form.run(images), model)
 
 

@@ -22,8 +22,9 @@ from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels, Source
 from ..images.prepare import Prepare, open_image, pad
 from ..model.detector import Detector
-from ..runtime.folded import fold
-from ..runtime.forms import CompiledForm, Form, InferenceForm, PlainForm
+from ..runtime.folded import fold_norms
+from ..runtime.runtime import Runtime
+from ..runtime.torch_runtime import TorchRuntime
 from ..shapes import UInt8
 from ..types import Images
 
@@ -37,7 +38,7 @@ class Predictor:
     """A detector that answers for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`.
-    Answers come from the detector's inference form, made of the weights it has now: the same answers in less time.
+    Predictions come from a folded copy of the detector, made from its present weights: the same in less time.
     `fast=False` asks the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
     `precision` bf16 is faster where the processor computes in it, and moves scores by about a hundredth.
     """
@@ -53,7 +54,7 @@ class Predictor:
     ) -> None:
         self.device = torch.device(device)
         self.detector = weights.detector.to(self.device).eval()
-        self.form = form_of(self.detector, precision, fast, compile)
+        self.runtime = runtime_of(self.detector, precision, fast, compile)
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
         self.prepare = Prepare.of(weights.config.data)
         self.scoring = build_scoring(weights.config.model.scoring)
@@ -70,13 +71,13 @@ class Predictor:
     ) -> "Predictor":
         """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise.
 
-        With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the inference form
+        With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the folded copy
         then shares.
         """
         device = available(device)
         weights = load(source, device)
         if fast:
-            fold(weights.detector)
+            fold_norms(weights.detector)
         return cls(weights, device, precision, fast=fast, compile=compile)
 
     def __call__(
@@ -142,7 +143,7 @@ class Predictor:
 
     def detect(self, images: Images, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """All answers, however low their score, for a batch of images whose own (width, height) are `sizes`."""
-        predictions = self.form.run(images.to(self.device))
+        predictions = self.runtime.run(images.to(self.device))
         return best(predictions, self.scoring, sizes, self.categories)
 
     def _read(self, read: Callable[[T], Pixels], source: T) -> "_Scaled":
@@ -169,16 +170,16 @@ class Predictor:
         return self._within_memory(scaled[:half]) + self._within_memory(scaled[half:])
 
 
-def form_of(detector: Detector, precision: Literal["fp32", "bf16"], fast: bool, compile: bool) -> Form:
-    """What answers. Raises CondetrError where nothing here can compile, or for what only the fast form can do."""
+def runtime_of(detector: Detector, precision: Literal["fp32", "bf16"], fast: bool, compile: bool) -> Runtime:
+    """What executes the detector. Raises CondetrError without a compiler, or if `fast=False` excludes an option."""
     if not fast:
         if precision == "bf16" or compile:
             raise CondetrError("fast=False: is for fp32, and not to be compiled. Leave it out")
-        return PlainForm(detector)
+        return TorchRuntime.plain(detector)
     if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
         raise CondetrError("--compile: needs a C++ compiler, and none is here. Install g++, or leave it out")
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return (CompiledForm if compile else InferenceForm)(detector, types[precision])
+    return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, types[precision])
 
 
 def threshold_of(word: str | float) -> float | Literal["best"]:

@@ -1,51 +1,131 @@
-"""The leaves of a detector that learns no more, exchanged for faster ones: the same computation, the same weights.
+"""A copy of a detector for inference: the same modules, with the leaves exchanged for faster ones.
 
-Frozen batch norms are folded into their convolutions, and what follows a convolution or a product (a ReLU, the sum
-with the shortcut) is done while the result is still in the processor's cache.
+Frozen batch norms are folded into their convolutions, and a ReLU or the addition of a shortcut is computed together
+with the convolution or linear layer before it. Everything else is the detector's own code.
 """
 
 from collections.abc import Iterable, Iterator
-from copy import copy
+from copy import deepcopy
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cpu.kernels import fused
+from ..cpu.kernels import Linear, fused
 from ..model.backbone import BasicBlock, Bottleneck, FeatureMap, Features, FrozenBatchNorm, Projection, ResNet
+from ..model.detector import Detector
 from ..shapes import Float
 from ..types import Images
 
 After = Literal["none", "relu"]
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def folded(detector: Detector, precision: torch.dtype) -> Detector:
+    """A copy of a detector that computes the same, up to rounding, in less time; it cannot be trained.
+
+    The copy shares the memory of all weights that stay as they are. In bfloat16, object queries, reference points and
+    heads stay in float32: they cost little, and boxes would otherwise be rounded to about 1/250 of their values.
+    """
+    replaced: dict[int, nn.Module] = {}
+    if precision != torch.float32:
+        for part in (detector.queries, detector.reference):
+            replaced[id(part)] = _copied(part, torch.float32, {})
+        for part, own in ((detector.decoder, precision), (detector.heads, torch.float32)):
+            replaced[id(part)] = _Casting(_copied(part, own, {}), own)
+    return _copied(detector, precision, replaced)
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Fold the frozen batch norms of a module into its own convolutions, in place.
+
+    The module computes the same as before, up to rounding, and a `folded` copy then shares the convolutions' weights.
+    Only for a module that is not trained or saved afterwards.
+    """
+    for part in module.modules():
+        if isinstance(part, ResNet | BasicBlock | Bottleneck | Projection):
+            for conv, norm in pairwise(part.children()):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm):
+                    norm.fold_into(conv)
+
+
+@torch.no_grad()
+def _copied(module: Part, precision: torch.dtype, replaced: dict[int, nn.Module]) -> Part:
+    """A copy in evaluation mode, with faster modules where there are some; `replaced` are others, by the id of the
+    module that they replace."""
+    memo: dict[int, Any] = {}  # where `deepcopy` looks up, by id, what it has copied already
+    for tensor in (*module.parameters(), *module.buffers()):
+        value = tensor.detach().to(precision) if tensor.is_floating_point() else tensor
+        memo[id(tensor)] = nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
+    for part in module.modules():
+        if (faster := _faster(part, precision)) is not None:
+            memo[id(part)] = faster
+    return deepcopy(module, memo | replaced).eval()
+
+
+def _faster(module: nn.Module, precision: torch.dtype) -> nn.Module | None:
+    """The module that replaces this one; None where it has to be copied. Subclasses may compute something else."""
+    match module:
+        case ResNet(bn1=FrozenBatchNorm()):
+            return FoldedResNet(module, precision)
+        case nn.Conv2d(bias=Tensor() as bias, groups=1, padding_mode="zeros", padding=tuple()):
+            return Convolution(module, module.weight, bias, precision) if type(module) is nn.Conv2d else None
+        case nn.Linear() if type(module) in (nn.Linear, Linear):
+            return FusedLinear(module, "none", precision)
+        case nn.Sequential() if type(module).forward is nn.Sequential.forward:
+            pairs = pairwise(module)
+            if any(isinstance(a, nn.Linear) and isinstance(b, nn.ReLU) for a, b in pairs):
+                return nn.Sequential(*_chain(list(module), precision))
+    return None
+
+
+def _chain(parts: list[nn.Module], precision: torch.dtype) -> Iterator[nn.Module]:
+    """Each linear layer of a sequence computes the ReLU that follows it."""
+    for before, part, following in zip([None, *parts], parts, [*parts[1:], None]):
+        if isinstance(part, nn.Linear):
+            yield FusedLinear(part, "relu" if isinstance(following, nn.ReLU) else "none", precision)
+        elif not (isinstance(part, nn.ReLU) and isinstance(before, nn.Linear)):
+            yield _copied(part, precision, {})
+
+
+class _Casting(nn.Module):
+    """A module whose first argument arrives in another precision."""
+
+    def __init__(self, module: nn.Module, precision: torch.dtype) -> None:
+        super().__init__()
+        self.module, self.precision = module, precision
+
+    def forward(self, first: Tensor, *others: Any) -> Any:
+        return self.module(first.to(self.precision), *others)
 
 
 class Convolution(nn.Module):
-    """A convolution, with the frozen batch norm after it folded in; what comes next can be had in the same pass."""
+    """A convolution with a bias, with or without the frozen batch norm after it."""
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, conv: nn.Conv2d, weight: Tensor, bias: Tensor, precision: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("weight", weight.detach().contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias.detach())
+        self.register_buffer("weight", weight.detach().to(precision).contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias.detach().to(precision))
         self.padding, self.stride, self.dilation = _pair(conv.padding), _pair(conv.stride), _pair(conv.dilation)
 
     @classmethod
-    def folded(cls, conv: nn.Conv2d, norm: nn.Module) -> "Convolution":
-        assert isinstance(norm, FrozenBatchNorm)
-        return cls(conv, *norm.folded(conv))
+    def folded(cls, conv: nn.Module, norm: nn.Module, precision: torch.dtype) -> "Convolution":
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm)  # noqa: PT018
+        return cls(conv, *norm.folded(conv), precision)
 
     def forward(self, x: Features) -> Features:
         return self._then("none", x)
 
-    def rectified(self, x: Features) -> Features:
+    def relu(self, x: Features) -> Features:
         """ReLU(conv(x))"""
         return self._then("relu", x)
 
-    def onto(self, shortcut: Features, x: Features) -> Features:
+    def add_relu_(self, shortcut: Features, x: Features) -> Features:
         """ReLU(shortcut + conv(x)), written over the shortcut."""
         if not fused(x):
             return shortcut.add_(self(x)).relu_()
@@ -61,75 +141,67 @@ class Convolution(nn.Module):
         return _finish(after, F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation))
 
 
-def fold(module: nn.Module) -> None:
-    """Give the scales of a module's frozen batch norms to its own convolutions, for good.
-
-    It answers the same, to rounding, and an inference form made of it afterwards holds its convolutions' weights with
-    it, once. For a module that nobody else learns with or saves.
-    """
-    for part in module.modules():
-        if isinstance(part, ResNet | BasicBlock | Bottleneck | Projection):
-            for conv, norm in pairwise(part.children()):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, FrozenBatchNorm):
-                    norm.fold_into(conv)
-
-
 class FoldedBlock(nn.Module):
-    """Either kind of residual block."""
+    """A residual block of either kind."""
 
-    def __init__(self, block: BasicBlock | Bottleneck) -> None:
+    def __init__(self, block: BasicBlock | Bottleneck, precision: torch.dtype) -> None:
         super().__init__()
         self.stride = block.stride
-        same = isinstance(block.downsample, nn.Identity)
-        self.downsample = nn.Identity() if same else Convolution.folded(*block.downsample.children())  # type: ignore[arg-type]
-        self.conv1 = Convolution.folded(block.conv1, block.bn1)
-        self.conv2 = Convolution.folded(block.conv2, block.bn2)
+        self.downsample: nn.Module = nn.Identity()
+        if isinstance(block.downsample, Projection):
+            conv, norm = block.downsample
+            self.downsample = Convolution.folded(conv, norm, precision)
+        self.conv1 = Convolution.folded(block.conv1, block.bn1, precision)
+        self.conv2 = Convolution.folded(block.conv2, block.bn2, precision)
 
     def forward(self, x: FeatureMap) -> FeatureMap:
-        y = x.becoming(self.conv1.rectified(x.clean(x.content)), self.stride)
-        return y.becoming(self.conv2.onto(self.downsample(x.content), y.clean(y.content)), 1)
+        y = x.becoming(self.conv1.relu(x.clean(x.content)), self.stride)
+        return y.becoming(self.conv2.add_relu_(self.downsample(x.content), y.clean(y.content)), 1)
 
 
 class FoldedBottleneck(FoldedBlock):
-    def __init__(self, block: Bottleneck) -> None:
-        super().__init__(block)
-        self.conv3 = Convolution.folded(block.conv3, block.bn3)
+    def __init__(self, block: Bottleneck, precision: torch.dtype) -> None:
+        super().__init__(block, precision)
+        self.conv3 = Convolution.folded(block.conv3, block.bn3, precision)
 
     def forward(self, x: FeatureMap) -> FeatureMap:
-        y = self.conv2.rectified(x.clean(self.conv1.rectified(x.content)))
-        return x.becoming(self.conv3.onto(self.downsample(x.content), y), self.stride)
+        y = self.conv2.relu(x.clean(self.conv1.relu(x.content)))
+        return x.becoming(self.conv3.add_relu_(self.downsample(x.content), y), self.stride)
 
 
 class FoldedResNet(nn.Module):
-    def __init__(self, plain: ResNet) -> None:
+    def __init__(self, plain: ResNet, precision: torch.dtype) -> None:
         super().__init__()
         self.rule, self.channels = plain.rule, plain.channels
-        self.conv1 = Convolution.folded(plain.conv1, plain.bn1)
-        blocks = [block for block in plain.modules() if isinstance(block, BasicBlock | Bottleneck)]
-        self.blocks = nn.ModuleList(
-            FoldedBottleneck(block) if isinstance(block, Bottleneck) else FoldedBlock(block) for block in blocks
-        )
+        self.conv1 = Convolution.folded(plain.conv1, plain.bn1, precision)
+        self.blocks = nn.ModuleList()
+        for block in plain.modules():
+            match block:
+                case Bottleneck():
+                    self.blocks.append(FoldedBottleneck(block, precision))
+                case BasicBlock():
+                    self.blocks.append(FoldedBlock(block, precision))
 
     def forward(self, images: Images) -> tuple[Features, Tensor]:
         pixels = self.rule.enter(images)
-        content = pixels.content.to(self.conv1.weight.dtype).contiguous(memory_format=torch.channels_last)
-        x = pixels.becoming(self.conv1.rectified(content), 2)
+        content = pixels.content.contiguous(memory_format=torch.channels_last)
+        x = pixels.becoming(self.conv1.relu(content), 2)
         x = x.becoming(F.max_pool2d(x.clean(x.content), 3, 2, 1), 2)
         for block in self.blocks:
             x = block(x)
         return x.content, self.rule.leave(images, x)
 
 
-class Product(nn.Module):
+class FusedLinear(nn.Module):
     """A linear layer, with the ReLU after it where there is one."""
 
     weight: Tensor
-    bias: Tensor
+    bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, after: After) -> None:
+    def __init__(self, linear: nn.Linear, after: After, precision: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("weight", linear.weight.detach())
-        self.register_buffer("bias", linear.bias.detach())
+        self.register_buffer("weight", linear.weight.detach().to(precision))
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().to(precision))
         self.after = after
 
     def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
@@ -144,34 +216,3 @@ def _pair(sizes: Iterable[int] | str) -> list[int]:
 
 def _finish(after: After, x: Tensor) -> Tensor:
     return x.relu_() if after == "relu" else x
-
-
-def faster(module: nn.Module) -> nn.Module:
-    """The same computation, with nothing left to learn: parameters become buffers, which share memory with them but
-    for convolutions that are folded here and not before (`fold`)."""
-    match module:
-        case ResNet() if isinstance(module.bn1, FrozenBatchNorm):
-            return FoldedResNet(module)
-        case nn.Sequential() if type(module).forward is nn.Sequential.forward:
-            return nn.Sequential(*_chain([part for part in module if not isinstance(part, nn.Dropout)]))
-        case nn.Linear():
-            return Product(module, "none")
-        case nn.Conv2d(weight=weight, bias=Tensor() as bias, groups=1):
-            return Convolution(module, weight, bias)
-    form = copy(module)
-    form.__dict__.update({name: copy(value) for name, value in module.__dict__.items() if isinstance(value, dict)})
-    for name, parameter in module._parameters.items():
-        del form._parameters[name]
-        form.register_buffer(name, None if parameter is None else parameter.detach())
-    for name, child in module.named_children():
-        form.add_module(name, faster(child))
-    return form
-
-
-def _chain(parts: list[nn.Module]) -> Iterator[nn.Module]:
-    """A linear layer takes the ReLU that follows it along."""
-    for before, part, following in zip([None, *parts], parts, [*parts[1:], None]):
-        if isinstance(part, nn.Linear):
-            yield Product(part, "relu" if isinstance(following, nn.ReLU) else "none")
-        elif not (isinstance(part, nn.ReLU) and isinstance(before, nn.Linear)):
-            yield faster(part)

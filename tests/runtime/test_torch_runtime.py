@@ -13,8 +13,8 @@ from condetr.cpu.dropout import Dropout, ReLUDropout, attend_dropping, drop
 from condetr.cpu.kernels import Linear
 from condetr.model.attention import attend
 from condetr.model.backbone import FrozenBatchNorm, convolution
-from condetr.runtime.folded import Convolution, fold
-from condetr.runtime.forms import InferenceForm
+from condetr.runtime.folded import Convolution, fold_norms, folded
+from condetr.runtime.torch_runtime import TorchRuntime
 from condetr.types import Images, Predictions
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
 
@@ -30,7 +30,7 @@ def backbone(**changes) -> dict:
 VARIANTS = {
     "detr": TINY_DETR,
     **{form: variant(decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},
-    **{f"reference {kind}": variant(reference=kind) for kind in ("centre", "learned")},
+    **{f"{kind} reference": variant(reference=kind) for kind in ("centre", "learned")},
     "softmax": variant(scoring={"kind": "softmax"}),
     "bottlenecks": variant(**backbone(name="resnet50", last_stage=4, stride=32)),
     "DC5": variant(**backbone(name="resnet50", last_stage=4, stride=16)),
@@ -53,37 +53,47 @@ def assert_same(found: Predictions, expected: Predictions) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_inference_form_answers_as_the_detector(name: str):
+def test_a_folded_copy_predicts_as_the_detector(name: str):
     detector = shaken(VARIANTS[name], classes=5)
-    form = InferenceForm(detector, torch.float32)
+    runtime = TorchRuntime.folded(detector, torch.float32)
     for images in (some_images((70, 101)), some_images((70, 101), (96, 40), (33, 90))):
         with torch.inference_mode():
-            assert_same(form.run(images), detector.predict(images))
+            assert_same(runtime.run(images), detector.predict(images))
 
 
-def test_the_inference_form_leaves_the_detector_alone():
-    detector = shaken(TINY, classes=5)
+def test_a_folded_copy_leaves_the_detector_unchanged():
+    detector = shaken(TINY, classes=5).train()
     before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
     names = [name for name, _ in detector.named_modules()]
-    form = InferenceForm(detector, torch.float32)
-    form.to(torch.float64)
+    folded(detector, torch.float32)
+    folded(detector, torch.bfloat16)
     assert [name for name, _ in detector.named_modules()] == names
+    assert all(module.training for module in detector.modules())
     for name, tensor in detector.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
 
 
+def test_a_folded_copy_shares_the_weights_that_stay_as_they_are():
+    detector = shaken(TINY, classes=5)
+    own = {tensor.data_ptr() for name, tensor in detector.state_dict().items() if not name.startswith("backbone.")}
+    copied = [
+        name for name, tensor in folded(detector, torch.float32).state_dict().items()
+        if not name.startswith("backbone.") and tensor.data_ptr() not in own
+    ]  # fmt: skip
+    assert copied == []
+
+
 @pytest.mark.parametrize("name", ["detr", "diagonal", "bottlenecks", "DC5", "nano", "channel norm"])
-def test_folded_for_good_it_answers_the_same_and_its_form_has_no_convolution_of_its_own(name: str):
+def test_after_folding_the_norms_the_predictions_are_the_same_and_convolutions_are_shared(name: str):
     detector, images = shaken(VARIANTS[name], classes=5), some_images((70, 101), (33, 90))
     with torch.inference_mode():
         before = detector.predict(images)
-    fold(detector)
-    form = InferenceForm(detector, torch.float32)
+    fold_norms(detector)
     with torch.inference_mode():
         assert_same(detector.predict(images), before)
-        assert_same(form.run(images), before)
+        assert_same(TorchRuntime.folded(detector, torch.float32).run(images), before)
     own = {tensor.data_ptr() for tensor in detector.state_dict().values()}
-    convolutions = [part for part in form.modules() if isinstance(part, Convolution)]
+    convolutions = [part for part in folded(detector, torch.float32).modules() if isinstance(part, Convolution)]
     assert all(part.weight.data_ptr() in own for part in convolutions)
     assert name in ("channel norm", "nano") or len(convolutions) > 5
     for norm in detector.modules():
@@ -94,7 +104,7 @@ def test_folded_for_good_it_answers_the_same_and_its_form_has_no_convolution_of_
 def test_the_images_it_was_given_are_as_they_were():
     images = some_images((64, 64), (40, 64))
     before = images.pixels.clone()
-    InferenceForm(shaken(TINY, classes=5), torch.float32).run(images)
+    TorchRuntime.folded(shaken(TINY, classes=5), torch.float32).run(images)
     torch.testing.assert_close(images.pixels, before, rtol=0, atol=0)
 
 
@@ -102,12 +112,14 @@ def test_without_fused_kernels_the_answer_is_the_same(monkeypatch: pytest.Monkey
     detector, images = shaken(VARIANTS["DC5"], classes=5), some_images((70, 101), (96, 40))
     monkeypatch.setattr("condetr.cpu.kernels.FUSED", False)
     with torch.inference_mode():
-        assert_same(InferenceForm(detector, torch.float32).run(images), detector.predict(images))
+        assert_same(TorchRuntime.folded(detector, torch.float32).run(images), detector.predict(images))
 
 
-def test_bfloat16_is_near():
-    detector, images = shaken(TINY, classes=5), some_images((70, 101))
-    found, exact = InferenceForm(detector, torch.bfloat16).run(images), detector.predict(images)
+@pytest.mark.parametrize("name", ["diagonal", "detr", "channel norm", "learned reference"])
+def test_bfloat16_is_close_to_float32(name: str):
+    detector, images = shaken(VARIANTS[name], classes=5), some_images((70, 101), (96, 40))
+    runtime = TorchRuntime.folded(detector, torch.bfloat16)
+    found, exact = runtime.run(images), TorchRuntime.plain(detector).run(images)
     assert found.logits.dtype == found.boxes.dtype == torch.float32
     assert 0 < (found.boxes - exact.boxes).abs().max() < 0.05
     assert 0 < (found.logits - exact.logits).abs().max() < 0.3
@@ -245,15 +257,14 @@ def test_the_detector_is_one_graph():
 
 COMPILE = """
 import torch
-from condetr.runtime.folded import Convolution, fold
-from condetr.runtime.forms import InferenceForm
+from condetr.runtime.folded import folded
 from condetr.types import Images
 from tests.tiny import TINY, shaken
 
 torch.set_num_threads(1)
 detector = shaken(TINY, classes=5)
 images = Images.pad([torch.randn(3, 64, 96)] * 2)
-for look in (detector, detector.answer, InferenceForm(detector, torch.float32).look):
+for look in (detector, detector.predict, folded(detector, torch.float32).predict):
 
     @torch.compile(backend="eager", fullgraph=True)
     def forward(pixels, padding):
