@@ -29,7 +29,8 @@ from .model.spatial_query import (
     SpatialQuery,
     TransformOnly,
 )
-from .objective.groups import GroupedDetector
+from .objective.groups import GroupLearner
+from .objective.learners import Learner, PlainLearner
 from .objective.matching import Matcher
 from .objective.set_loss import LossWeights, SetLoss
 from .scoring import FocalScoring, Scoring, SoftmaxScoring
@@ -56,13 +57,13 @@ def build_detector(c: config.Model, classes: int) -> Detector:
     return detector
 
 
-def build_learner(detector: Detector, c: config.Train) -> nn.Module:
-    """What takes part in training: the detector, or it with further groups of queries, drawn from the run's seed."""
+def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner:
+    """The detector with its loss and what only training adds. Added weights are drawn from the run's seed."""
     if c.groups == 1:
-        return detector
+        return PlainLearner(detector, loss)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
-        return GroupedDetector(detector, c.groups).to(detector.queries.weight.device)
+        return GroupLearner(detector, loss, c.groups).to(detector.queries.weight.device)
 
 
 def build_backbone(c: config.Backbone) -> ResNet:

@@ -1,16 +1,24 @@
-"""Groups of queries: each answers as if it were alone, and the loss is the mean over them."""
+"""Groups of queries: each predicts as if it were alone, and the loss is the mean over them."""
 
 import pytest
 import torch
 
 from condetr import config
 from condetr.build import build_detector, build_learner, build_loss
+from condetr.config import Config
 from condetr.engine.optimizer import adamw
+from condetr.model.detector import Detector
+from condetr.objective.groups import GroupLearner
+from condetr.objective.learners import Learner, PlainLearner
 from condetr.types import Images, ObjectCounts, Predictions, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
 GROUPS = 3
 TRAIN = config.Train(groups=GROUPS)
+
+
+def learner_of(detector: Detector, model: config.Model = TINY, train: config.Train = TRAIN) -> Learner:
+    return build_learner(detector, build_loss(Config(model=model))[0], train)
 
 
 @pytest.fixture
@@ -20,53 +28,60 @@ def images():
 
 
 @pytest.mark.parametrize("model", [TINY, TINY_DETR], ids=["conditional", "detr"])
-def test_every_group_answers_as_the_detector_with_its_queries_would(model, images):
+def test_every_group_predicts_as_the_detector_would_with_its_queries(model, images):
     detector = shaken(model, classes=5)
-    learner = build_learner(detector, TRAIN).eval()
+    learner = learner_of(detector, model).eval()
+    assert isinstance(learner, GroupLearner)
     with torch.no_grad():
-        found = learner(images)
-        apart = [detector(images)]
-        for queries in learner.more.weight.unflatten(0, (GROUPS - 1, -1)):
+        grouped = learner.predictions(images)
+        alone = [detector(images)]
+        for queries in learner.extra_queries.weight.unflatten(0, (GROUPS - 1, -1)):
             detector.queries.weight.copy_(queries)
-            apart.append(detector(images))
-    for group, alone in enumerate(apart):
-        torch.testing.assert_close(found.logits[group::GROUPS], alone.logits)
-        torch.testing.assert_close(found.boxes[group::GROUPS], alone.boxes)
-    assert not torch.equal(apart[0].boxes, apart[1].boxes)
+            alone.append(detector(images))
+    for group, expected in enumerate(alone):
+        torch.testing.assert_close(grouped.logits[group::GROUPS], expected.logits)
+        torch.testing.assert_close(grouped.boxes[group::GROUPS], expected.boxes)
+    assert not torch.equal(alone[0].boxes, alone[1].boxes)
 
 
 @pytest.mark.parametrize("scoring", [config.Focal(), config.Softmax()], ids=["focal", "softmax"])
-def test_the_loss_is_the_mean_of_the_groups_own(scoring, images):
+def test_the_loss_is_the_mean_of_the_losses_of_the_groups(scoring, images):
     model = TINY.model_copy(update={"scoring": scoring})
-    learner = build_learner(shaken(model, classes=5), TRAIN).eval()
-    loss, weights = build_loss(config.Config(model=model))
+    learner = learner_of(shaken(model, classes=5), model).eval()
+    loss, weights = build_loss(Config(model=model))
     targets = [
         Target(torch.tensor([1, 3]), torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.7, 0.6, 0.3, 0.4]])),
         Target(torch.tensor([0]), torch.tensor([[0.5, 0.5, 0.4, 0.2]])),
     ]
-    found, object_counts = learner(images), ObjectCounts.of(targets)
-    together = weights.total(loss(found, targets, object_counts).mean_of(GROUPS))
-    parts = [Predictions(found.logits[g::GROUPS], found.boxes[g::GROUPS]) for g in range(GROUPS)]
+    object_counts = ObjectCounts.of(targets)
+    together = weights.total(learner(images, targets, object_counts))
+    grouped = learner.predictions(images)
+    parts = [Predictions(grouped.logits[g::GROUPS], grouped.boxes[g::GROUPS]) for g in range(GROUPS)]
     apart = [weights.total(loss(part, targets, object_counts)) for part in parts]
     torch.testing.assert_close(together, torch.stack(apart).mean())
     assert len({round(part.item(), 4) for part in apart}) == GROUPS
 
 
-def test_all_of_it_learns_at_the_detectors_rates():
+def test_extra_queries_learn_at_the_detectors_learning_rate():
     detector = build_detector(TINY, classes=5)
-    assert build_learner(detector, config.Train()) is detector
-    learner = build_learner(detector, TRAIN)
-    alone, grouped = (adamw(each, TRAIN).param_groups for each in (detector, learner))
-    assert [len(group["params"]) for group in grouped] == [len(alone[0]["params"]), len(alone[1]["params"]) + 1]
-    assert learner.more.weight.shape == ((GROUPS - 1) * TINY.queries, TINY.dim)
+    plain, grouped = learner_of(detector, train=config.Train()), learner_of(detector)
+    assert isinstance(plain, PlainLearner)
+    assert [len(group["params"]) for group in adamw(plain, TRAIN).param_groups] == [
+        len(group["params"]) for group in adamw(detector, TRAIN).param_groups
+    ]
+    backbone, rest = adamw(plain, TRAIN).param_groups
+    assert [len(group["params"]) for group in adamw(grouped, TRAIN).param_groups] == [
+        len(backbone["params"]), len(rest["params"]) + 1
+    ]  # fmt: skip
+    assert grouped.extra_queries.weight.shape == ((GROUPS - 1) * TINY.queries, TINY.dim)
 
 
-def test_the_seed_alone_says_where_the_queries_start():
+def test_extra_queries_depend_on_the_seed_alone():
     torch.manual_seed(5)
-    first = build_learner(build_detector(TINY, classes=5), TRAIN).more.weight
+    first = learner_of(build_detector(TINY, classes=5)).extra_queries.weight
     torch.manual_seed(6)
     again, other = (
-        build_learner(build_detector(TINY, classes=5), TRAIN.model_copy(update={"seed": s})) for s in (42, 7)
+        learner_of(build_detector(TINY, classes=5), train=TRAIN.model_copy(update={"seed": seed})) for seed in (42, 7)
     )
-    torch.testing.assert_close(again.more.weight, first, rtol=0, atol=0)
-    assert not torch.equal(other.more.weight, first)
+    torch.testing.assert_close(again.extra_queries.weight, first, rtol=0, atol=0)
+    assert not torch.equal(other.extra_queries.weight, first)

@@ -74,6 +74,7 @@ def read(
 ) -> Place:
     """Put a state back into a run of the same config. Raises CondetrError when it is not whole or not of this run."""
     tensors, place = _open(file)
+    tensors = _with_current_names(tensors)
     try:
         detector.load_state_dict(_part(tensors, "weights"))
         if average is not None:
@@ -108,6 +109,19 @@ def _open(file: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], Pla
         return tensors, Place(**json.loads(metadata["place"]))
     except (KeyError, TypeError, ValueError):
         raise _broken(file, "does not say where the run was") from None
+
+
+def _with_current_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of older states, which saved a detector that trained alone without its learner, and named the
+    queries of further groups `more`."""
+    of_learner = any(name.startswith("weights/detector.") for name in tensors)
+    renamed = {}
+    for path, tensor in tensors.items():
+        part, _, name = path.partition("/")
+        if part != "average":
+            name = name.replace("more.weight", "extra_queries.weight") if of_learner else f"detector.{name}"
+        renamed[f"{part}/{name}"] = tensor
+    return renamed
 
 
 def _part(tensors: dict[str, Tensor], group: str) -> dict[str, Tensor]:

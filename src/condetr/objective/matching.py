@@ -60,7 +60,10 @@ class Matcher:
     @torch.no_grad()
     def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
         """Match every layer of every image. An image with more objects than queries keeps the cheapest ones."""
-        # what is no number costs nothing here: scipy would refuse it, and the loss is where it is found and named
+        if not any(targets.counts):
+            empty = torch.zeros(0, dtype=torch.int64, device=predictions.logits.device)
+            return Matches(empty, empty, empty, empty)
+        # NaN and infinite costs become finite: scipy refuses them, and the loss is where they are found and named
         cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
         pairs = [
             (layer, image, *linear_sum_assignment(cost[layer, image, :count]))
@@ -69,10 +72,10 @@ class Matcher:
             if count
         ]
         index = np.concatenate(
-            [np.stack([np.full_like(q, s), np.full_like(q, b), q, o]) for s, b, o, q in pairs]
-            or [np.zeros((4, 0), dtype=np.int64)],
+            [np.stack([np.full_like(query, layer), np.full_like(query, image), query, object])
+             for layer, image, object, query in pairs],
             axis=1,
-        )
+        )  # fmt: skip
         return Matches(*torch.from_numpy(index).to(predictions.logits.device, non_blocking=True))
 
     def cost(self, predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:

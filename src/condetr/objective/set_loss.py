@@ -14,15 +14,17 @@ from .matching import Matcher, PaddedTargets
 
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """The unweighted terms of every layer, last layer last."""
+    """The unweighted loss terms of each decoder layer, in the order of the layers."""
 
     classes: Float[Tensor, " S"]
     l1: Float[Tensor, " S"]
     giou: Float[Tensor, " S"]
 
-    def mean_of(self, groups: int) -> "LossTerms":
-        """The terms of S layers, from those of S times as many, `groups` of which belong to a layer each."""
-        return LossTerms(*(term.unflatten(0, (-1, groups)).mean(1) for term in (self.classes, self.l1, self.giou)))
+    def values(self) -> tuple[Float[Tensor, " S"], Float[Tensor, " S"], Float[Tensor, " S"]]:
+        return self.classes, self.l1, self.giou
+
+    def __add__(self, other: "LossTerms") -> "LossTerms":
+        return LossTerms(*(a + b for a, b in zip(self.values(), other.values())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ class Loop:
     ) -> None:
         self.detector: Detector = detector.to(device)
         self.train, self.device, self.precision, self.processes = config.train, device, precision, processes
-        self.loss, self.weights = build_loss(config)
-        self.learner = build_learner(self.detector, config.train)
+        loss, self.weights = build_loss(config)
+        self.learner = build_learner(self.detector, loss, config.train)
         self.optimizer = adamw(self.learner, config.train)
         self.average = Average(self.detector, config.train.ema) if config.train.ema else None
         self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
@@ -93,10 +93,9 @@ class Loop:
         """Add a part's gradient; returns its loss terms of all layers in a row."""
         part = part.to(self.device)
         with self.precision.forward():
-            predictions = self.learner(part.images)
-        terms = self.loss(predictions, part.targets, part.object_counts).mean_of(self.train.groups)
-        self.precision.backward(self.weights.total(terms))
-        return torch.cat([terms.classes, terms.l1, terms.giou]).detach()
+            losses = self.learner(part.images, part.targets, part.object_counts)
+        self.precision.backward(self.weights.total(losses))
+        return torch.cat(losses.values()).detach()
 
     def rehearse(self, part: Batch) -> None:
         """Do the work of a step on one part and forget it: for measuring how long it takes."""

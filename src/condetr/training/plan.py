@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..build import build_detector, build_learner
+from ..build import build_detector, build_learner, build_loss
 from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.memory import resident
-from ..types import Images
+from ..types import Images, ObjectCounts, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,12 @@ def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) 
     """
     with torch.device("meta"):
         detector = build_detector(config.model, classes)
-        learner = build_learner(detector, config.train)
+        learner = build_learner(detector, build_loss(config)[0], config.train)
     short, longest = round(max(config.data.scales) * config.data.size), round(config.data.longest * config.data.size)
     shape = (at_a_time, min(longest, ceil(short * 4 / 3)), short)  # the usual camera's 4 : 3
     pixels = torch.zeros(at_a_time, 3, *shape[1:], device="meta")
     images = Images(pixels, torch.zeros(shape, dtype=torch.bool, device="meta"), ragged=True)
+    empty = Target(torch.zeros(0, dtype=torch.int64, device="meta"), torch.zeros(0, 4, device="meta"))
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        learner(images)
+        learner(images, [empty] * at_a_time, ObjectCounts((0,) * at_a_time))
     parameters = {p.untyped_storage()._cdata for p in learner.parameters()}
     activations = sum(
         t.untyped_storage().nbytes() * (value_bytes / 4 if t.dtype == torch.float32 else 1)

@@ -1,0 +1,40 @@
+"""States of older versions, whose tensors had other names, are still read."""
+
+import pytest
+import torch
+from torch import nn
+
+from condetr.build import build_detector, build_learner, build_loss
+from condetr.config import Config, Train
+from condetr.engine import state
+from condetr.engine.optimizer import adamw
+from tests.tiny import TINY
+
+
+class OldGroups(nn.Module):
+    """As a detector with further groups of queries was saved: they were named `more`."""
+
+    def __init__(self, detector: nn.Module, extra_queries: nn.Module) -> None:
+        super().__init__()
+        self.detector, self.more = detector, extra_queries
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_state_of_the_first_version_resumes(tmp_path, groups):
+    config = Config(model=TINY, train=Train(groups=groups))
+
+    def new():
+        return build_learner(build_detector(TINY, classes=2), build_loss(config)[0], config.train)
+
+    learner, other = new(), new()
+    old = learner.detector if groups == 1 else OldGroups(learner.detector, learner.extra_queries)
+    optimizer = adamw(old, config.train)
+    sum(parameter.sum() for parameter in old.parameters() if parameter.requires_grad).backward()
+    optimizer.step()
+    state.write(tmp_path, state.Place("data", total=1), old, None, optimizer)
+
+    resumed = adamw(other, config.train)
+    state.read(state.files(tmp_path)[-1], other, None, resumed, torch.device("cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), learner.state_dict().values()))
+    learning = [parameter for parameter in other.parameters() if parameter.requires_grad]
+    assert all(resumed.state[parameter]["exp_avg"].abs().sum() > 0 for parameter in learning)
