@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from benchmarks.pairing import HEADER, options, row, seconds
 from condetr.detections import Detections
-from condetr.metrics import Scorer
+from condetr.metrics import Evaluator
 from condetr.types import Categories, Truth
 
 CATEGORIES = Categories(tuple(range(1, 81)), tuple(f"class {i}" for i in range(80)))
@@ -40,10 +40,10 @@ def scene(images: int) -> tuple[list[Truth], list[Detections]]:
 
 
 def ours(truths: list[Truth], answers: list[Detections]) -> np.ndarray:
-    scorer = Scorer(CATEGORIES)
+    evaluator = Evaluator(CATEGORIES)
     for truth, found in zip(truths, answers):
-        scorer.add(truth, found)
-    return np.array(list(scorer.summary().named().values()))
+        evaluator.add(truth, found)
+    return np.array(list(evaluator.summary().named().values()))
 
 
 def theirs(truth: dict, results: list[dict]) -> np.ndarray:

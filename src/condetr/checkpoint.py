@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,22 @@ def save(folder: Path, weights: Weights, card: str) -> None:
         save_file(state, part, metadata={"format": "pt"})
     write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
     write_text(folder / "README.md", card)
+
+
+def save_thresholds(folder: Path, thresholds: Sequence[float]) -> None:
+    """Replace the confidence thresholds in a folder of condetr's own weights: one number per label.
+
+    Only `config.json` is written. Raises WeightsError when the folder holds weights in another format.
+    """
+    file = folder / "config.json"
+    record = read_json(file)
+    if not {"config", "categories"} <= set(record):
+        raise WeightsError(
+            f"{file}: thresholds need weights in condetr's own format. Make them: condetr convert {folder} DIR"
+        )
+    if len(thresholds) != len(record["categories"]):
+        raise WeightsError(f"{file}: {len(thresholds)} thresholds for {len(record['categories'])} categories")
+    write_text(file, json.dumps({**record, "thresholds": list(thresholds)}, indent=2) + "\n")
 
 
 def load(source: str | Path, device: torch.device | str = "cpu") -> Weights:

@@ -13,8 +13,8 @@ from .config import Config
 from .datasets.digits import make_digits
 from .detections import Detections
 from .errors import CondetrError
-from .evaluating import evaluate
-from .metrics import Evaluation
+from .evaluating.evaluate import evaluate
+from .evaluating.evaluation import Evaluation
 from .predicting import predictor as predict
 from .predicting.outputs import Outputs
 from .predicting.sources import Found, find
@@ -56,15 +56,15 @@ def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, 
     done("train")
     say("evaluating on the test split: digits by other hands, on other parts of the photographs")
     weights = run / "best"
-    outcome = evaluate.of_weights(str(weights), data, "test", None, batch=16)
-    report = evaluate.write(outcome, out / "report")
+    evaluation = evaluate(weights, data, split="test", batch=16)
+    report = evaluation.write(out / "report")
     done("evaluate")
     predictor = predict.Predictor.load(weights, "cpu")
-    words = [str(sample.path) for sample in outcome.split.samples[:SHOWN]]
+    words = [str(sample.path) for sample in evaluation.split.samples[:SHOWN]]
     with Outputs.open(out / "predictions", ("images", "jsonl"), predictor.categories) as outputs:
         found = [one for one in find(words, io.BytesIO(), apart=out / "predictions") if isinstance(one, Found)]
         for one, answer in predictor.stream(found, 0.5, batch=8, read=Found.read):
             assert isinstance(answer, Detections)
             outputs.write(one, answer)
     done("predict")
-    return Demo(data, weights, out / "predictions", report, outcome.evaluation, seconds)
+    return Demo(data, weights, out / "predictions", report, evaluation, seconds)

@@ -1,4 +1,4 @@
-"""Evaluating from a folder of images: the same numbers from weights, from a file, and from several processes."""
+"""The same numbers from weights, from a detections file and from several processes; and bad input in one line."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,8 @@ from condetr.datasets.dataset import DataSet
 from condetr.detections import Detections
 from condetr.engine.distributed import Processes
 from condetr.errors import CondetrError, DataError, ImageError
-from condetr.evaluating.evaluate import called, evaluate, keep_thresholds, of_detections, of_weights, score, write
+from condetr.evaluating.evaluate import evaluate, evaluate_detections, save_best_thresholds, weights_name
+from condetr.evaluating.samples import evaluate_samples
 from condetr.examining.examine import examine
 from condetr.types import Categories, Sample
 from tests.tiny import TINY, shaken
@@ -52,15 +53,15 @@ def folder(root: Path, count: int = 6, split: str = "test") -> Path:
 
 
 def weights(path: Path, categories: Categories) -> Path:
-    """A detector that has learnt nothing."""
+    """A folder of randomly initialised weights."""
     model = config.Model(**{**TINY.model_dump(), "queries": 20})
     whole = config.Config(recipe="tiny", model=model, data=config.Data(size=64))
     checkpoint.save(path, checkpoint.Weights(shaken(model, len(categories)), whole, categories, None), "card")
     return path
 
 
-class Guesser:
-    """Answers by a random number of the image's name: the truth, moved; nothing for an image called broken."""
+class ShiftedTruth:
+    """Predicts the ground truth, randomly shifted; an image with `broken` in its name cannot be read."""
 
     def __init__(self, categories: Categories) -> None:
         self.categories = categories
@@ -84,122 +85,124 @@ def dataset(root: Path) -> DataSet:
     return examine(root).dataset
 
 
-def test_several_processes_count_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_evaluate_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = dataset(folder(tmp_path, 7))
-    samples, guesser = data.split("test").samples, Guesser(data.categories)
-    alone = evaluate(guesser, samples, data.categories, resamples=20)
-    said: list[np.ndarray] = []
+    samples, predictor = data.split("test").samples, ShiftedTruth(data.categories)
+    alone = evaluate_samples(predictor, samples, data.categories).metrics(20)
+    sent: list[np.ndarray] = []
 
     def gather(self: Processes, values: np.ndarray, device: torch.device) -> list[np.ndarray]:
-        said.append(values)
-        return said
+        sent.append(values)
+        return sent
 
     monkeypatch.setattr(Processes, "gather", gather)
     for rank in range(3):
-        scorer = score(guesser, samples, data.categories, processes=Processes(rank, 3, rank))
-    assert len(said) == 3
-    assert scorer.result(20).to_json() == alone.to_json()
+        evaluator = evaluate_samples(predictor, samples, data.categories, processes=Processes(rank, 3, rank))
+    assert len(sent) == 3
+    assert evaluator.metrics(20).to_dict() == alone.to_dict()
     assert alone.images == 7
     assert alone.summary.ap50 > 0.3
 
 
-def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_left_out_and_named(tmp_path: Path) -> None:
     data = dataset(folder(tmp_path, 4))
     first, *others = data.split("test").samples
     unread: list[str] = []
     samples = [replace(first, path=Path("broken.png")), *others]
-    scorer = score(Guesser(data.categories), samples, data.categories, unread=unread)
+    evaluator = evaluate_samples(ShiftedTruth(data.categories), samples, data.categories, unread=unread)
     assert unread == ["broken.png: cut short"]
-    assert scorer.result(20).images == 3
+    assert evaluator.metrics(20).images == 3
 
 
-def test_from_weights_to_a_page_and_back_from_its_detections(tmp_path: Path) -> None:
-    """The detections that an evaluation writes score exactly what it said, and the page shows hostile names as text."""
+def test_the_written_detections_evaluate_to_the_same_metrics(tmp_path: Path) -> None:
+    """And the page escapes hostile names."""
     root = folder(tmp_path / "data")
     source = weights(tmp_path / "weights", Categories((1, 2), (HOSTILE, "cat")))
-    outcome = of_weights(str(source), root, "test", "cpu", 2)
-    report = write(outcome, tmp_path / "out")
-    again = of_detections(tmp_path / "out" / "detections.json", root, "test")
-    assert again.evaluation.to_json() == outcome.evaluation.to_json()
-    assert outcome.evaluation.detections == 6 * 40
+    evaluation = evaluate(source, root, split="test", device="cpu", batch=2)
+    report = evaluation.write(tmp_path / "out")
+    again = evaluate_detections(tmp_path / "out" / "detections.json", root, split="test")
+    assert again.metrics.to_dict() == evaluation.metrics.to_dict()
+    assert evaluation.metrics.detections == 6 * 40
     html = report.read_text()
-    assert "<h1>How good is tmp on data?</h1>".replace("tmp", tmp_path.name) in html
+    assert "<h1>Evaluation of tmp on data</h1>".replace("tmp", tmp_path.name) in html
     assert "Conditional DETR, recipe tiny · 6 images of the split &#x27;test&#x27;" in html
     assert "<img src=x" not in html
     assert "<b>.png" not in html
     assert "&lt;img src=x" in html
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["summary"]["AP"] == outcome.evaluation.summary.ap
+    assert metrics["summary"]["AP"] == evaluation.ap
     assert metrics["split"] == "test"
     assert {entry["category_id"] for entry in json.loads((tmp_path / "out" / "detections.json").read_text())} == {3, 70}
 
 
-def test_best_thresholds_are_kept_with_the_weights_under_their_own_labels(tmp_path: Path) -> None:
+def test_best_thresholds_are_saved_by_the_labels_of_the_weights(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
     source = weights(tmp_path / "weights", Categories((1, 2, 5), (HOSTILE, "cat", "fox")))
     before = (source / "model.safetensors").read_bytes()
-    outcome = of_weights(str(source), root, None, "cpu", 4)
-    keep_thresholds(str(source), outcome)
-    cat, hostile = outcome.evaluation.thresholds
+    evaluation = evaluate(source, root, split=None, device="cpu", batch=4)
+    save_best_thresholds(source, evaluation)
+    cat, hostile = evaluation.metrics.thresholds
     assert checkpoint.load(source).thresholds == (hostile, cat, 0.5)
     assert (source / "model.safetensors").read_bytes() == before
     assert (source / "README.md").read_text() == "card"
-    with pytest.raises(CondetrError, match="need a folder of condetr's own"):
-        keep_thresholds("owner/name", outcome)
+    with pytest.raises(CondetrError, match="condetr convert owner/name DIR"):
+        save_best_thresholds("owner/name", evaluation)
 
 
-def test_thresholds_of_a_run_go_to_its_best_weights(tmp_path: Path) -> None:
+def test_thresholds_of_a_run_are_saved_with_its_best_weights(tmp_path: Path) -> None:
     root, run = folder(tmp_path / "data"), tmp_path / "birds"
     weights(run / "best", Categories((1, 2), (HOSTILE, "cat")))
     (run / "config.json").write_text("{}")
-    keep_thresholds(str(run), of_weights(str(run), root, None, "cpu", 4))
+    save_best_thresholds(run, evaluate(run, root, split=None, device="cpu", batch=4))
     assert checkpoint.load(run / "best").thresholds is not None
     assert (run / "config.json").read_text() == "{}"
     assert sorted(path.name for path in run.iterdir()) == ["best", "config.json"]
 
 
-def test_weights_are_called_by_the_name_of_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_named_after_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runs" / "birds-2" / "best").mkdir(parents=True)
     (tmp_path / "demo" / "run" / "best").mkdir(parents=True)
-    assert called(str(tmp_path / "runs" / "birds-2" / "best")) == "birds-2"
-    assert called(str(tmp_path / "runs" / "birds-2")) == "birds-2"
-    assert called(str(tmp_path / "demo" / "run" / "best")) == "demo"
-    assert called("facebook/detr-resnet-50") == "facebook/detr-resnet-50"
+    assert weights_name(str(tmp_path / "runs" / "birds-2" / "best")) == "birds-2"
+    assert weights_name(str(tmp_path / "runs" / "birds-2")) == "birds-2"
+    assert weights_name(str(tmp_path / "demo" / "run" / "best")) == "demo"
+    assert weights_name("facebook/detr-resnet-50") == "facebook/detr-resnet-50"
     monkeypatch.chdir(tmp_path / "runs" / "birds-2" / "best")
-    assert called(".") == "birds-2"
+    assert weights_name(".") == "birds-2"
 
 
-def test_classes_the_weights_do_not_know_are_named(tmp_path: Path) -> None:
+def test_a_warning_names_the_classes_that_the_weights_do_not_have(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
-    outcome = of_weights(str(weights(tmp_path / "w", Categories((9,), ("cat",)))), root, "test", "cpu", 4)
-    objects = outcome.evaluation.classes[1].objects
-    assert f"the weights do not know {HOSTILE}: {objects} objects count as missed" in outcome.warnings
-    assert outcome.evaluation.classes[1].ap == 0
+    evaluation = evaluate(
+        weights(tmp_path / "w", Categories((9,), ("cat",))), root, split="test", device="cpu", batch=4
+    )
+    objects = evaluation.classes[1].objects
+    assert f"the weights do not know {HOSTILE}: {objects} objects count as missed" in evaluation.warnings
+    assert evaluation.classes[1].ap == 0
     with pytest.raises(DataError, match="no name in common"):
-        of_weights(str(weights(tmp_path / "v", Categories((9,), ("fox",)))), root, "test", "cpu", 4)
+        evaluate(weights(tmp_path / "v", Categories((9,), ("fox",))), root, split="test", device="cpu", batch=4)
 
 
-def test_without_a_name_the_split_is_test_else_valid(tmp_path: Path) -> None:
+def test_the_default_split_is_test_or_else_valid(tmp_path: Path) -> None:
     root = folder(tmp_path / "data", split="valid")
     empty = tmp_path / "none.json"
     empty.write_text("[]")
-    outcome = of_detections(empty, root, None)
-    assert outcome.split.name == "valid"
-    assert outcome.evaluation.summary.ap == 0
-    assert write(outcome, tmp_path / "out").exists()
+    evaluation = evaluate_detections(empty, root, split=None)
+    assert evaluation.split.name == "valid"
+    assert evaluation.ap == 0
+    assert evaluation.write(tmp_path / "out").exists()
     with pytest.raises(DataError, match=r"no split 'train'. There are: valid"):
-        of_detections(empty, root, "train")
+        evaluate_detections(empty, root, split="train")
 
 
-def test_a_class_without_objects_is_no_defect_of_the_labels(tmp_path: Path) -> None:
+def test_a_class_without_objects_is_not_counted_as_a_defect(tmp_path: Path) -> None:
     root, empty = folder(tmp_path / "data", split="train"), tmp_path / "none.json"
     empty.write_text("[]")
-    (before,) = of_detections(empty, root, "train").warnings
+    (before,) = evaluate_detections(empty, root, split="train").warnings
     assert before.startswith("1 defect in the labels of 'train'")  # two images without objects are the same
     labels = root / "train" / "_annotations.coco.json"
     content = json.loads(labels.read_text())
     labels.write_text(json.dumps({**content, "categories": [*CLASSES, {"id": 71, "name": "fox"}]}))
-    assert of_detections(empty, root, "train").warnings == (before,)
+    assert evaluate_detections(empty, root, split="train").warnings == (before,)
 
 
 def test_a_split_without_objects_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -207,7 +210,7 @@ def test_a_split_without_objects_is_refused_before_any_work(tmp_path: Path) -> N
     labels = root / "test" / "_annotations.coco.json"
     labels.write_text(json.dumps({**json.loads(labels.read_text()), "annotations": []}))
     with pytest.raises(DataError, match="not one labelled object"):
-        of_weights("no/weights", root, "test", "cpu", 4)
+        evaluate("no/weights", root, split="test", device="cpu")
 
 
 GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -216,12 +219,12 @@ GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "is no JSON"),
+        ("{", "not valid JSON"),
         ('{"annotations": []}', "must be a JSON list"),
         ("[1]", "detection 0: must be an object"),
         ([{**GOOD, "image_id": 5000}], "detection 0: image_id 5000 is none of the 6 images of this split"),
         ([GOOD, {**GOOD, "image_id": "100"}], "detection 1: image_id must be a whole number"),
-        ([{**GOOD, "category_id": 4}], "category_id 4 is no class of the data set (3, 70)"),
+        ([{**GOOD, "category_id": 4}], "category_id 4 is not a class of the data set (3, 70)"),
         ([{**GOOD, "score": float("nan")}], "score must be a finite number"),
         ([{**GOOD, "score": "high"}], "score must be a finite number"),
         ([{**GOOD, "score": True}], "score must be a finite number"),
@@ -232,11 +235,11 @@ GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
         ([{"image_id": 100, "category_id": 3, "score": 1}], "has no bbox"),
     ],
 )
-def test_a_broken_detections_file_is_one_line(tmp_path: Path, content: str | list, complaint: str) -> None:
+def test_an_invalid_detections_file_is_refused_in_one_line(tmp_path: Path, content: str | list, complaint: str) -> None:
     root, file = folder(tmp_path / "data"), tmp_path / "found.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(DataError) as caught:
-        of_detections(file, root, "test")
+        evaluate_detections(file, root, split="test")
     assert complaint in str(caught.value)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -255,4 +258,4 @@ def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
     assert isinstance(CliRunner().invoke(app, ["evaluate"]).exception, CondetrError)
     unwritable = CliRunner().invoke(app, [*words[:-1], str(file / "out")])
     assert "cannot be written" in str(unwritable.exception)
-    assert not unwritable.stdout  # told before the work
+    assert not unwritable.stdout  # refused before the evaluation

@@ -1,5 +1,5 @@
-"""Random images full of what trips evaluators: ties, crowds, empty images, annotated areas, crowded classes; and
-pycocotools as the judge."""
+"""Random images with what evaluators get wrong: ties, crowd regions, empty images, annotated areas, crowded classes;
+and their evaluation by pycocotools."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ Scene = tuple[list[Truth], list[Detections], Categories]
 
 
 def scene(
-    seed: int, images: int = 12, classes: int = 4, objects: int = 7, answers: int = 20, tied: bool = True
+    seed: int, images: int = 12, classes: int = 4, objects: int = 7, predicted: int = 20, tied: bool = True
 ) -> Scene:
     """`tied` rounds boxes to whole pixels and scores to tenths, so that IoUs and scores are often equal."""
     random = np.random.default_rng(seed)
@@ -27,21 +27,21 @@ def scene(
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) * random.choice([1.0, 0.6], m)
         crowd = random.random(m) < 0.15
         truths.append(Truth(image_id, (300, 300), boxes, random.integers(0, classes, m), crowd, areas))
-        n = int(random.integers(0, answers + 1)) * int(random.random() > 0.2)
-        answered = _boxes(random, n, tied)
+        n = int(random.integers(0, predicted + 1)) * int(random.random() > 0.2)
+        guessed = _boxes(random, n, tied)
         labels = random.integers(0, classes, n)
         for i in range(n if m else 0):
             if random.random() < 0.6:  # near an object, mostly of its class
                 j = random.integers(m)
-                answered[i] = boxes[j] + np.sort(random.integers(-8, 9, 4))[[0, 1, 3, 2]] * (random.random() < 0.8)
+                guessed[i] = boxes[j] + np.sort(random.integers(-8, 9, 4))[[0, 1, 3, 2]] * (random.random() < 0.8)
                 labels[i] = truths[-1].labels[j] if random.random() < 0.8 else labels[i]
-        answered[:, 2:] = np.maximum(answered[:, 2:], answered[:, :2] + 1)
+        guessed[:, 2:] = np.maximum(guessed[:, 2:], guessed[:, :2] + 1)
         scores = random.random(n)
         scores = np.round(scores, 1) if tied else scores
         order = np.argsort(-scores, kind="stable")
         detections.append(
             Detections(
-                answered[order].astype(np.float32),
+                guessed[order].astype(np.float32),
                 scores[order].astype(np.float32),
                 labels[order],
                 np.arange(n),
@@ -59,7 +59,7 @@ def _boxes(random: np.random.Generator, number: int, tied: bool) -> np.ndarray:
     return np.round(boxes) if tied else boxes
 
 
-def judged(truths: list[Truth], detections: list[Detections], categories: Categories) -> COCOeval:
+def pycocotools_eval(truths: list[Truth], detections: list[Detections], categories: Categories) -> COCOeval:
     """pycocotools' evaluation of the same images."""
     annotations = [
         {
@@ -82,8 +82,8 @@ def judged(truths: list[Truth], detections: list[Detections], categories: Catego
             "categories": [{"id": id, "name": str(id)} for id in categories.ids],
         }
         coco.createIndex()
-        answers = coco.loadRes(results) if results else COCO()
-        evaluator = COCOeval(coco, answers, "bbox")
+        predicted = coco.loadRes(results) if results else COCO()
+        evaluator = COCOeval(coco, predicted, "bbox")
         evaluator.params.imgIds = sorted(truth.image_id for truth in truths)
         evaluator.params.catIds = sorted(categories.ids)
         evaluator.evaluate()

@@ -1,4 +1,4 @@
-"""The twelve numbers are pycocotools' twelve numbers."""
+"""The twelve numbers equal pycocotools'."""
 
 import json
 from pathlib import Path
@@ -8,45 +8,45 @@ import pytest
 
 from condetr.detections import Detections
 from condetr.errors import DataError
-from condetr.metrics import NAMES, Scorer
+from condetr.metrics import NAMES, Evaluator
 from condetr.types import Categories, Truth
 
-from .scenes import judged, scene
+from .scenes import pycocotools_eval, scene
 
 
 def ours(truths: list[Truth], detections: list[Detections], categories: Categories) -> np.ndarray:
-    scorer = Scorer(categories)
+    evaluator = Evaluator(categories)
     for truth, found in zip(truths, detections):
-        scorer.add(truth, found)
-    return np.array(list(scorer.summary().named().values()))
+        evaluator.add(truth, found)
+    return np.array(list(evaluator.summary().named().values()))
 
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("seed", range(12))
 def test_equal_to_pycocotools_with_ties_crowds_and_empty_images(seed: int, tied: bool) -> None:
     images = scene(seed, tied=tied)
-    np.testing.assert_allclose(ours(*images), judged(*images).stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ours(*images), pycocotools_eval(*images).stats, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_to_pycocotools_with_more_than_a_hundred_detections_of_a_class(seed: int) -> None:
-    images = scene(seed, images=4, classes=1, objects=60, answers=400)
+    images = scene(seed, images=4, classes=1, objects=60, predicted=400)
     assert max(len(found) for found in images[1]) > 150
-    np.testing.assert_allclose(ours(*images), judged(*images).stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(ours(*images), pycocotools_eval(*images).stats, rtol=0, atol=1e-12)
 
 
 def test_equal_to_pycocotools_where_nothing_was_detected_and_where_classes_have_no_object() -> None:
     truths, detections, categories = scene(3, classes=6)
     none = [found[:0] for found in detections]
-    np.testing.assert_array_equal(ours(truths, none, categories), judged(truths, none, categories).stats)
+    np.testing.assert_array_equal(ours(truths, none, categories), pycocotools_eval(truths, none, categories).stats)
     few = [Truth(t.image_id, t.size, *(x[t.labels < 2] for x in (t.boxes, t.labels, t.crowd, t.areas))) for t in truths]
     np.testing.assert_allclose(
-        ours(few, detections, categories), judged(few, detections, categories).stats, rtol=0, atol=1e-12
+        ours(few, detections, categories), pycocotools_eval(few, detections, categories).stats, rtol=0, atol=1e-12
     )
 
 
 def test_the_first_annotation_counts() -> None:
-    """With annotation id 0 pycocotools would take this match for no match."""
+    """pycocotools treats a match with annotation id 0 as no match."""
     categories = Categories((0,), ("thing",))
     box = np.array([[10.0, 10, 90, 90]])
     truth = Truth(0, (100, 100), box, np.array([0]), np.array([False]), np.array([6400.0]))
@@ -54,7 +54,7 @@ def test_the_first_annotation_counts() -> None:
     np.testing.assert_allclose(ours([truth], [found], categories)[[0, 1, 2, 4, 6, 8]], 1.0, atol=1e-12)
 
 
-def test_slots_that_are_no_class_change_nothing() -> None:
+def test_label_slots_without_a_class_change_nothing() -> None:
     truths, detections, categories = scene(5)
     gaps = Categories((100, *categories.ids, 101), (None, *categories.names, None))
     moved = [Truth(t.image_id, t.size, t.boxes, t.labels + 1, t.crowd, t.areas) for t in truths]
@@ -68,16 +68,16 @@ def test_images_without_a_single_object_are_refused() -> None:
         ours(empty, detections, categories)
 
 
-def test_real_detections_on_real_images_score_what_pycocotools_says(real_data: Path) -> None:
+def test_real_detections_on_real_images_equal_pycocotools(real_data: Path) -> None:
     folder = real_data / "tinycoco" / "reference_detections"
     labels = json.loads((folder / "gt_all.coco.json").read_text())
-    answers = json.loads((folder / "yolox_nano_results.json").read_text())
+    predicted = json.loads((folder / "yolox_nano_results.json").read_text())
     reference = json.loads((folder / "pycocotools_stats.json").read_text())
     categories = Categories(*(tuple(c[key] for c in labels["categories"]) for key in ("id", "name")))
     truths, detections = [], []
     for image in labels["images"]:
         mine = [a for a in labels["annotations"] if a["image_id"] == image["id"]]
-        found = [a for a in answers if a["image_id"] == image["id"]]
+        found = [a for a in predicted if a["image_id"] == image["id"]]
         size = (image["width"], image["height"])
         truths.append(
             Truth(
@@ -94,7 +94,7 @@ def test_real_detections_on_real_images_score_what_pycocotools_says(real_data: P
             Detections(xyxy(found), scores, label(found, categories), np.zeros(len(found), int), categories, size)
         )
     numbers = ours(truths, detections, categories)
-    np.testing.assert_allclose(numbers, judged(truths, detections, categories).stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(numbers, pycocotools_eval(truths, detections, categories).stats, rtol=0, atol=1e-12)
     np.testing.assert_allclose(numbers, [reference[name] for name in NAMES], rtol=0, atol=5.1e-7)
 
 

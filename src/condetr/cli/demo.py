@@ -44,7 +44,7 @@ def demo(
     config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
     with following(console) as progress:
         done = run(out, images, seed, config, progress, lambda line: console.print(line, highlight=False))
-    summary = done.evaluation.summary
+    summary = done.evaluation
     print(f"on digits nobody has seen: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
     print(", ".join(f"{part} {duration(seconds)}" for part, seconds in done.seconds.items()))
     print(f"images with boxes: {done.images}")

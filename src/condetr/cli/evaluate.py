@@ -40,6 +40,7 @@ def evaluate(
     from ..engine.device import available, own
     from ..engine.distributed import joined
     from ..evaluating import evaluate as verb
+    from ..evaluating.terminal import tables
     from .progress import bar
 
     device = available(device)
@@ -48,18 +49,23 @@ def evaluate(
             check_writable(out)
         with bar("evaluating", Console(stderr=True), hidden=not processes.first) as count:
             if detections is not None:
-                outcome = verb.of_detections(detections, data, split)
+                evaluation = verb.evaluate_detections(detections, data, split=split)
             else:
                 assert weights is not None
-                outcome = verb.of_weights(weights, data, split, str(own(device, processes)), batch, processes, count)
+                evaluation = verb.evaluate(
+                    weights, data, split=split, device=str(own(device, processes)), batch=batch, progress=count,
+                    processes=processes,
+                )  # fmt: skip
         if not processes.first:
             return
-        if json_:
-            print(json.dumps(verb.as_json(outcome)))
-        else:
-            Console().print(verb.shown(outcome))
-        print(f"page: {verb.write(outcome, out)}", file=sys.stderr if json_ else sys.stdout)
+        page = evaluation.write(out)  # before anything is printed: a console that cannot show a name loses no report
         if save_thresholds:
             assert weights is not None
-            verb.keep_thresholds(weights, outcome)
+            verb.save_best_thresholds(weights, evaluation)
+        if json_:
+            print(json.dumps(evaluation.to_dict()))
+        else:
+            Console().print(tables(evaluation))
+        print(f"page: {page}", file=sys.stderr if json_ else sys.stdout)
+        if save_thresholds:
             print(f"thresholds saved with {weights}", file=sys.stderr if json_ else sys.stdout)

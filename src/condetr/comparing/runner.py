@@ -20,7 +20,7 @@ from ..checkpoint import load
 from ..datasets.dataset import DataSet
 from ..engine.interrupt import Interrupt
 from ..errors import CondetrError
-from ..evaluating.evaluate import evaluate
+from ..evaluating.samples import evaluate_samples
 from ..files import write_text
 from ..predicting.predictor import Predictor
 from ..training.plan import count
@@ -142,7 +142,7 @@ def _conclude(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) 
     weights = load(run.folder / "last", device)
     parameters = count(weights.detector)
     predictor = Predictor(weights, torch.device(device))
-    found = evaluate(predictor, dataset.split("valid"), dataset.categories).bootstrap.ap
+    found = evaluate_samples(predictor, dataset.split("valid"), dataset.categories).metrics().bootstrap.ap
     images, clock = len(dataset.split("train")), accumulate(epoch.seconds for epoch in epochs)
     points = tuple(
         Point(epoch.epoch, epoch.epoch * images, round(seconds, 3), epoch.ap, epoch.ap50 or 0.0)

@@ -1,17 +1,18 @@
-"""How good a detector is: COCO's twelve numbers and what stands behind them."""
+"""COCO's twelve numbers and the analyses behind them: curves, error types, confusion, calibration, intervals."""
 
+from .box_table import BoxTable
 from .coco import NAMES, Summary
-from .columns import Columns
-from .evaluation import ClassResult, Evaluation, ImageResult, Scorer, labels_of, measure
+from .evaluator import Evaluator, match_classes, measure
+from .metrics import ClassMetrics, ImageCounts, Metrics
 
 __all__ = [
     "NAMES",
-    "ClassResult",
-    "Columns",
-    "Evaluation",
-    "ImageResult",
-    "Scorer",
+    "BoxTable",
+    "ClassMetrics",
+    "Evaluator",
+    "ImageCounts",
+    "Metrics",
     "Summary",
-    "labels_of",
+    "match_classes",
     "measure",
 ]

@@ -1,7 +1,7 @@
-"""The twelve COCO numbers, computed by hotcoco; this file is all that knows it.
+"""COCO's twelve numbers, computed by hotcoco; no other file uses hotcoco.
 
-hotcoco is a port of pycocotools in Rust. The tests hold it to pycocotools' numbers within 1e-12. Annotations are
-numbered from 1 here: pycocotools and its ports take a match with annotation 0 for no match.
+hotcoco is a port of pycocotools to Rust. The tests require it to equal pycocotools within 1e-12. Annotations are
+numbered from 1 here, because pycocotools and its ports treat a match with annotation 0 as no match.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,19 +10,20 @@ import hotcoco
 import numpy as np
 
 from ..shapes import Float64
-from .columns import Columns
+from .box_table import BoxTable
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-MOST = 100  # detections that count, per image and class
+MAX_DETECTIONS = 100  # per image and class
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """COCO's twelve numbers, in [0, 1], or -1 where no object falls under the heading (COCO's convention).
+    """COCO's twelve numbers, in [0, 1], or -1 where no object counts (COCO's convention).
 
     AP averages the precision over 101 recalls, ten IoU thresholds 0.50 … 0.95 and the classes that have objects. Small
-    is below 32² square pixels of annotated area, large from 96² on. AR_n allows n detections per image and class.
+    objects have an annotated area below 32² square pixels, large ones of 96² or more. AR_n allows n detections per
+    image and class.
     """
 
     ap: float
@@ -39,7 +40,7 @@ class Summary:
     ar_large: float
 
     def named(self) -> dict[str, float]:
-        """With the names of COCO's own leaderboard: AP, AP50, …, ARl."""
+        """The numbers by the names of COCO's leaderboard: AP, AP50, …, ARl."""
         return dict(zip(NAMES, asdict(self).values(), strict=True))
 
 
@@ -55,21 +56,22 @@ class Grid:
     recall: Float64[np.ndarray, "T K A L"]
 
 
-def accumulate(columns: Columns, classes: int) -> Grid:
+def accumulate(table: BoxTable, classes: int) -> Grid:
+    """Match and accumulate as COCO's evaluation does, for K = `classes` labels."""
     truth = hotcoco.COCO.from_arrays(
-        [{"id": i, "width": 0, "height": 0} for i in range(1, len(columns.image_ids) + 1)],
+        [{"id": i, "width": 0, "height": 0} for i in range(1, len(table.image_ids) + 1)],
         [{"id": label + 1, "name": str(label)} for label in range(classes)],
-        columns.truth_image + 1,
-        columns.truth_label + 1,
-        columns.truth_box,
-        ids=np.arange(1, len(columns.truth_image) + 1),
-        area=columns.truth_area,
-        iscrowd=columns.truth_crowd,
+        table.truth_image + 1,
+        table.truth_label + 1,
+        table.truth_box,
+        ids=np.arange(1, len(table.truth_image) + 1),
+        area=table.truth_area,
+        iscrowd=table.truth_crowd,
     )
-    found = truth.load_res(
-        np.column_stack((columns.found_image + 1, columns.found_box, columns.found_score, columns.found_label + 1))
+    detections = truth.load_res(
+        np.column_stack((table.detected_image + 1, table.detected_box, table.detected_score, table.detected_label + 1))
     )
-    evaluator = hotcoco.COCOeval(truth, found, "bbox")
+    evaluator = hotcoco.COCOeval(truth, detections, "bbox")
     evaluator.evaluate()
     evaluator.accumulate()
     tables = evaluator.eval
@@ -90,6 +92,6 @@ def summarise(grid: Grid) -> Summary:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Over what is defined; the flat order is pycocotools', so that even the rounding agrees."""
+    """The mean of the defined values, in pycocotools' flat order, so that even the rounding agrees."""
     values = values[values > -1]
     return float(values.mean()) if values.size else -1.0

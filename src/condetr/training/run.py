@@ -21,7 +21,7 @@ from ..engine.optimizer import drop_epoch, rate
 from ..engine.precision import precision
 from ..engine.trackers import Trackers
 from ..errors import CondetrError
-from ..evaluating.evaluate import score
+from ..evaluating.samples import evaluate_samples
 from ..images.augment import Augment
 from ..images.cache import reader
 from ..images.loader import Batch, Loader
@@ -170,15 +170,17 @@ class Run:
         device, batch = self.machine.device, min(8, self.machine.micro_batch)
         predictor = Predictor(self.weights, device)
         categories = self.dataset.categories
-        scorer = score(predictor, self.valid, categories, batch, self.processes, device, seen, read=self.read)
+        evaluator = evaluate_samples(
+            predictor, self.valid, categories, batch, self.processes, device, seen, read=self.read
+        )
         try:
-            summary = asdict(scorer.summary())
+            summary = asdict(evaluator.summary())
         except CondetrError:  # nothing is labelled in `valid`: the last weights are the best that is known
             return None
         if summary["ap"] > place.best_ap:
             place.best_ap, place.best_epoch = summary["ap"], place.epoch
             if self.processes.first:
-                thresholds = scorer.result(resamples=1).thresholds
+                thresholds = evaluator.metrics(resamples=1).thresholds
                 described = card(self.config, self.dataset, {"epoch": number, **summary})
                 checkpoint.save(self.folder.path / "best", replace(self.weights, thresholds=thresholds), described)
         return summary

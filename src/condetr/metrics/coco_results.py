@@ -1,4 +1,4 @@
-"""COCO result files, in and out: a JSON list of {image_id, category_id, bbox: [x, y, width, height], score}."""
+"""COCO results files, read and written: a JSON list of {image_id, category_id, bbox: [x, y, width, height], score}."""
 
 import json
 import math
@@ -11,51 +11,54 @@ import numpy as np
 
 from ..errors import DataError
 from ..types import Categories
-from .columns import Columns
+from .box_table import BoxTable
 
 
-def read_results(path: Path, truth: Columns, categories: Categories, left_out: Collection[int] = ()) -> Columns:
-    """The truth's images with the detections of a file; boxes and scores stay exactly the file's numbers.
+def read_results(path: Path, truth: BoxTable, categories: Categories, left_out: Collection[int] = ()) -> BoxTable:
+    """The ground truth of `truth` with the detections of a file; boxes and scores are exactly the file's numbers.
 
-    Detections on the images `left_out` are skipped. Raises DataError, naming the entry, for anything that is no
-    result on these images.
+    Detections on the images `left_out` are skipped. Raises DataError, naming the entry, for an entry that is not a
+    valid result for these images.
     """
-    place = {image_id: i for i, image_id in enumerate(truth.image_ids.tolist())}
+    index = {image_id: i for i, image_id in enumerate(truth.image_ids.tolist())}
     images, labels, scores, boxes = [], [], [], []
     for number, entry in enumerate(_load(path)):
-        image, category, box, score = _fields(entry, f"{path}: detection {number}")
-        if image in left_out:
+        image_id, category_id, box, score = _fields(entry, f"{path}: detection {number}")
+        if image_id in left_out:
             continue
-        if image not in place:
+        if image_id not in index:
             raise DataError(
-                f"{path}: detection {number}: image_id {image} is none of the {len(place)} images of this split. "
+                f"{path}: detection {number}: image_id {image_id} is none of the {len(index)} images of this split. "
                 "Choose its --split, or remove the detection"
             )
-        if category not in categories.label_of:
-            there = ", ".join(str(id) for id in list(categories.label_of)[:10])
-            raise DataError(f"{path}: detection {number}: category_id {category} is no class of the data set ({there})")
-        images.append(place[image])
-        labels.append(categories.label_of[category])
+        if category_id not in categories.label_of:
+            known = ", ".join(str(id) for id in list(categories.label_of)[:10])
+            raise DataError(
+                f"{path}: detection {number}: category_id {category_id} is not a class of the data set ({known}). "
+                "Use the data set's category ids"
+            )
+        images.append(index[image_id])
+        labels.append(categories.label_of[category_id])
         scores.append(score)
         boxes.append(box)
     order = np.argsort(np.array(images, np.int64), kind="stable")
     return replace(
         truth,
-        found_image=np.array(images, np.int64)[order],
-        found_label=np.array(labels, np.int64)[order],
-        found_score=np.array(scores, np.float64)[order],
-        found_box=np.array(boxes, np.float64).reshape(-1, 4)[order],
+        detected_image=np.array(images, np.int64)[order],
+        detected_label=np.array(labels, np.int64)[order],
+        detected_score=np.array(scores, np.float64)[order],
+        detected_box=np.array(boxes, np.float64).reshape(-1, 4)[order],
     )
 
 
-def results(columns: Columns, categories: Categories) -> list[dict[str, Any]]:
+def coco_results(table: BoxTable, categories: Categories) -> list[dict[str, Any]]:
     """All detections as COCO results, with the data set's own image and category ids."""
-    ids = columns.image_ids.tolist()
+    ids = table.image_ids.tolist()
     return [
         {"image_id": ids[image], "category_id": categories.ids[label], "bbox": box, "score": score}
         for image, label, box, score in zip(
-            columns.found_image.tolist(), columns.found_label.tolist(), columns.found_box.tolist(),
-            columns.found_score.tolist(),
+            table.detected_image.tolist(), table.detected_label.tolist(), table.detected_box.tolist(),
+            table.detected_score.tolist(),
         )
     ]  # fmt: skip
 
@@ -66,7 +69,7 @@ def _load(path: Path) -> list[Any]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is no JSON ({error})") from None
+        raise DataError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(content, list):
         raise DataError(f"{path}: must be a JSON list of detections (COCO results), not a {type(content).__name__}")
     return content

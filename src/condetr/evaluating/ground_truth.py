@@ -1,0 +1,69 @@
+"""The split to evaluate on, what to warn about, and the classes that the weights have in common with it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..datasets.dataset import DataSet, Split
+from ..datasets.open import open_dataset
+from ..errors import DataError
+from ..examining.examine import examine
+from ..metrics import match_classes
+from ..types import Categories
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """A split with its defects handled as before training. `left_out` are the ids of its images that cannot be used."""
+
+    data: DataSet
+    split: Split
+    warnings: tuple[str, ...]
+    left_out: frozenset[int]
+
+
+def open_ground_truth(data: Path, name: str | None) -> GroundTruth:
+    """The split `name`; without a name `test`, or `valid` where there is no `test`.
+
+    Raises DataError when there is no such split, or when none of its images has an object.
+    """
+    raw = open_dataset(data)
+    names = [split.name for split in raw.splits]
+    name = name or next((one for one in ("test", "valid") if one in names), "test")
+    if name not in names:
+        raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}. Choose one with --split")
+    chosen = tuple(split for split in raw.splits if split.name == name)
+    diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False)
+    dataset = diagnosis.dataset
+    if name not in dataset.splits:
+        raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {data}` gives the reasons")
+    split = dataset.split(name)
+    if not any((~sample.truth.crowd).any() for sample in split):
+        raise DataError(
+            f"{data}: the {len(split)} images of '{name}' have not one labelled object: nothing to evaluate against. "
+            f"There are: {', '.join(names)}"
+        )
+    counted = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
+    defects = sum(f.split == name for f in counted)
+    some = f"{defects} defect{'s' * (defects != 1)}"
+    warnings = (f"{some} in the labels of '{name}': `condetr doctor {data}` lists them",) if defects else ()
+    left_out = frozenset(chosen[0].images.ids.tolist()) - {sample.truth.image_id for sample in split}
+    return GroundTruth(dataset, split, warnings, left_out)
+
+
+def unknown_classes(split: Split, data: Categories, weights: Categories) -> list[str]:
+    """A warning that names the classes with objects that the weights do not have. Raises DataError when the weights
+    have none of them."""
+    objects = np.zeros(len(data), int)
+    for sample in split:
+        objects += np.bincount(sample.truth.labels[~sample.truth.crowd], minlength=len(data))
+    known = set(match_classes(data, weights))
+    unknown = [label for label in np.flatnonzero(objects).tolist() if label not in known]
+    if len(unknown) == (objects > 0).sum():
+        named = [", ".join([c.name(label) for label in c.real][:8]) for c in (weights, data)]
+        raise DataError(f"the weights' classes ({named[0]}) and the data's ({named[1]}) have no name in common")
+    if not unknown:
+        return []
+    names = ", ".join(data.name(label) for label in unknown)
+    return [f"the weights do not know {names}: {objects[unknown].sum()} objects count as missed"]
