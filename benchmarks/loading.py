@@ -22,7 +22,7 @@ from benchmarks.pairing import HEADER, Work, options, row, seconds
 from condetr.config import Data, parse
 from condetr.datasets.digits import PHOTOS
 from condetr.images.augment import Augment
-from condetr.images.cache import FromFile, FromMemory
+from condetr.images.cache import CachedReader, FileReader
 from condetr.images.loader import EvaluationLoader, Loader
 from condetr.images.prepare import Prepare, image_size
 from condetr.types import Sample, Truth
@@ -93,14 +93,14 @@ def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
 
 
 def ours(given: list[Sample], data: Data, memory: bool) -> Work:
-    read = FromMemory(4 << 30) if memory else FromFile()
+    read = CachedReader(4 << 30) if memory else FileReader()
     loader = Loader(given, Augment(data), 0, BATCH, read=read, workers=0)
     epoch = iter(range(10**6))
     return lambda: [batch.images for batch in loader.epoch(next(epoch))]
 
 
 def evaluation(given: list[Sample]) -> Work:
-    loader = EvaluationLoader(given, Prepare.of(Data()), BATCH, read=FromFile(), workers=0)
+    loader = EvaluationLoader(given, Prepare.of(Data()), BATCH, read=FileReader(), workers=0)
     return lambda: [batch.images for batch in loader]
 
 

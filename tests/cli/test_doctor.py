@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from condetr import cli
 from tests.labelled import coco_content, write_image
@@ -84,6 +86,17 @@ def test_a_wrong_path_is_a_one_line_error(condetr, data, tmp_path, path):
     assert (status, out) == (1, "")
     assert errors.startswith("condetr: ")
     assert errors.count("\n") == 1
+
+
+def test_pillows_warnings_about_readable_images_are_not_shown(data, tmp_path):
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0"  # cut short
+    Image.fromarray(pixels).save(data / "train" / "3.png", "JPEG", exif=exif)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "condetr.cli", "doctor", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    assert "unreadable_image" not in done.stdout
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The augmentation is the papers': same sizes and boxes as a slow version, same pixels as Pillow, same chances."""
+"""The augmentation is the papers': sizes and boxes of a slow version, Pillow's pixels, the papers' probabilities."""
 
 from collections import Counter
 
@@ -72,7 +72,7 @@ def slow(pixels, truth, flip, crop_scale, window, scale, longest):
     return np.array(image), np.array(boxes).reshape(-1, 4), [label for _, label in things]
 
 
-def test_at_size_800_every_number_is_the_papers():
+def test_at_size_800_every_size_is_the_papers():
     assert PAPER.scales == tuple(SCALES)
     assert PAPER.crop_scales == (400, 500, 600)
     assert (PAPER.crop_smallest, PAPER.crop_largest, PAPER.longest) == (384, 600, 1333)
@@ -125,7 +125,7 @@ def test_resampling_is_pillows_to_one_grey_level():
             assert (ours != pillows).mean() < 0.08
 
 
-def test_chances_are_the_papers():
+def test_probabilities_are_the_papers():
     """10 000 draws for one image: each share within five standard deviations."""
     plans = [PAPER.plan((640, 480), np.random.default_rng([3, i])) for i in range(10_000)]
 
@@ -193,7 +193,7 @@ def test_boxes_stay_inside_and_keep_their_labels(size, corners, seed, short):
         assert y[1] <= truth.boxes[index, 3] + 1e-6 * size[1]
 
 
-def test_an_object_outside_the_crop_goes_and_one_across_its_edge_is_clipped():
+def test_an_object_outside_the_crop_is_dropped_and_one_across_its_edge_is_clipped():
     plan = Plan(source=(100, 100), flip=False, enlarged=(200, 200), crop=(100, 0, 200, 100), size=(50, 50))
     truth = truth_of((100, 100), [[0, 0, 40, 40], [40, 10, 60, 30], [50, 0, 50, 50]], labels=[5, 6, 7])
     target = plan.target(truth)
@@ -222,7 +222,7 @@ def test_pixels_and_boxes_move_together():
 
 
 def test_an_image_of_another_size_than_its_labels_is_refused():
-    with pytest.raises(ImageError, match="is 20×10 pixels, but its labels were made for 10×20"):
+    with pytest.raises(ImageError, match="is 20×10 pixels, but its labels assume 10×20"):
         PAPER(np.zeros((10, 20, 3), dtype=np.uint8), truth_of((10, 20), []), np.random.default_rng(0))
 
 

@@ -1,8 +1,9 @@
-"""Batches are a function of (seed, epoch, image): nothing about machines, processes or interruptions enters."""
+"""Batches depend on (seed, epoch, image) alone, not on the number of workers or processes, nor on interruptions."""
 
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from condetr.config import Data, parse
 from condetr.errors import DataError, ImageError
 from condetr.images.augment import Augment
-from condetr.images.cache import FromFile, FromMemory, reader
+from condetr.images.cache import CachedReader, FileReader, machine_memory, reader
 from condetr.images.loader import EvaluationLoader, Loader
 from condetr.images.prepare import Prepare, open_image
 from condetr.types import Sample, Truth
@@ -44,7 +45,7 @@ def make(folder: Path, number: int) -> list[Sample]:
 
 def loader(samples, batch=8, workers=0, read=None, seed=1, **share) -> Loader:
     data: Data = parse({"data": {"size": 48}}, "test").data
-    return Loader(samples, Augment(data), seed, batch, read=read or FromFile(), workers=workers, **share)
+    return Loader(samples, Augment(data), seed, batch, read=read or FileReader(), workers=workers, **share)
 
 
 def same(a, b) -> bool:
@@ -76,8 +77,8 @@ def single(batches) -> dict[str, tuple]:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("read", [FromFile(), FromMemory(10**6), FromMemory(20_000)])
-def test_workers_and_memory_change_no_bit(samples, workers, read):
+@pytest.mark.parametrize("read", [FileReader(), CachedReader(10**6), CachedReader(20_000)])
+def test_workers_and_the_cache_do_not_change_a_bit(samples, workers, read):
     for epoch in (0, 1):
         expected = list(loader(samples).epoch(epoch))
         found = list(loader(samples, workers=workers, read=read).epoch(epoch))
@@ -85,14 +86,14 @@ def test_workers_and_memory_change_no_bit(samples, workers, read):
         assert all(same(a, b) for a, b in zip(expected, found))
 
 
-def test_a_resumed_epoch_goes_on_where_it_was(samples):
+def test_a_resumed_epoch_continues_with_the_same_batches(samples):
     whole = list(loader(samples, workers=2).epoch(4))
     rest = list(loader(samples, workers=2).epoch(4, first_step=1))
     assert [batch.step for batch in rest] == [1, 2]
     assert all(same(a, b) for a, b in zip(whole[1:], rest))
 
 
-def test_neither_the_order_of_the_files_nor_batches_change_what_happens_to_an_image(samples):
+def test_augmentation_does_not_depend_on_the_order_of_files_nor_on_the_batch_size(samples):
     reference = single(loader(samples).epoch(2))
     assert single(loader(samples[::-1]).epoch(2)) == reference
     alone = single(loader(samples, batch=1).epoch(2))
@@ -100,7 +101,7 @@ def test_neither_the_order_of_the_files_nor_batches_change_what_happens_to_an_im
 
 
 @pytest.mark.parametrize(("world", "micro_batches"), [(2, 1), (1, 2), (3, 2), (7, 1)])
-def test_processes_and_micro_batches_share_out_the_same_steps(samples, world, micro_batches):
+def test_processes_and_micro_batches_split_the_same_steps(samples, world, micro_batches):
     expected = single(loader(samples).epoch(3))
     parts = [list(loader(samples, rank=r, world=world, micro_batches=micro_batches).epoch(3)) for r in range(world)]
     assert single(batch for part in parts for batch in part) == expected
@@ -118,7 +119,7 @@ def test_an_epoch_takes_every_image_once_in_even_steps(samples):
     assert sorted(len(batch) for batch in loader(samples[:9], batch=8).epoch(0)) == [4, 5]
 
 
-def test_objects_counts_the_whole_step(samples):
+def test_object_counts_cover_the_whole_step(samples):
     for rank in range(2):
         for batch in loader(samples, rank=rank, world=2).epoch(0):
             whole = [b for b in loader(samples).epoch(0) if b.step == batch.step]
@@ -138,7 +139,7 @@ def test_epochs_and_seeds_differ(samples):
     assert sum(first[name][0] != second[name][0] for name in first) > 18
 
 
-def test_images_are_what_prepare_makes_of_the_same_pixels(samples):
+def test_images_equal_prepare_on_the_same_pixels(samples):
     for batch in loader(samples).epoch(0):
         images = batch.to("cpu").images
         for i, (width, height) in enumerate(batch.sizes):
@@ -173,7 +174,7 @@ def test_too_few_images_for_the_processes_is_an_error_before_training(samples):
 
 @pytest.mark.parametrize(("images", "batch", "world", "micro_batches"), [(10, 4, 1, 4), (11, 4, 4, 1), (9, 8, 2, 4)])
 def test_no_number_of_images_leaves_a_part_empty(samples, images, batch, world, micro_batches):
-    """Also where an epoch is no multiple of the batch: every process has its share of every step, nobody twice."""
+    """Also where an epoch is no multiple of the batch: every process has a share of every step, no image twice."""
     seen: list[int] = []
     for rank in range(world):
         own = list(loader(samples[:images], batch=batch, rank=rank, world=world, micro_batches=micro_batches).epoch(0))
@@ -185,7 +186,7 @@ def test_no_number_of_images_leaves_a_part_empty(samples, images, batch, world, 
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_an_image_that_goes_bad_is_named_and_no_thread_stays(tmp_path, workers):
+def test_an_image_that_breaks_later_is_named_and_no_thread_is_left(tmp_path, workers):
     samples = make(tmp_path, 12)
     samples[7].path.write_bytes(samples[7].path.read_bytes()[:60])
     before = threading.active_count()
@@ -195,7 +196,7 @@ def test_an_image_that_goes_bad_is_named_and_no_thread_stays(tmp_path, workers):
 
 
 def test_leaving_the_loop_leaves_no_thread_and_reads_little_ahead(samples):
-    class Counting(FromFile):
+    class Counting(FileReader):
         reads = 0
 
         def __call__(self, path):
@@ -227,10 +228,10 @@ def test_ctrl_c_in_the_loop_leaves_no_thread(samples):
     assert threading.active_count() == before
 
 
-def test_workers_take_one_thread_each_and_leave_torchs_others_alone(samples):
+def test_workers_use_one_torch_thread_each_and_keep_the_callers_setting(samples):
     seen = set()
 
-    class Watching(FromFile):
+    class Watching(FileReader):
         def __call__(self, path):
             seen.add(torch.get_num_threads())
             return super().__call__(path)
@@ -245,28 +246,53 @@ def test_workers_take_one_thread_each_and_leave_torchs_others_alone(samples):
     assert seen == {1}
 
 
-def test_memory_keeps_to_its_budget_and_reads_each_file_once(samples):
-    memory = FromMemory(20_000)
+def test_the_cache_keeps_its_budget_and_reads_each_file_once(samples):
+    cached = CachedReader(20_000)
     for _ in range(2):
         for sample in samples:
-            np.testing.assert_array_equal(memory(sample.path), open_image(sample.path))
-    assert 0 < memory.used <= 20_000
-    assert memory.used == sum(image.nbytes for image in memory.kept.values())
-    first = samples[0].path
-    assert memory(first) is memory(first)
+            np.testing.assert_array_equal(cached(sample.path), open_image(sample.path))
+    kept = [sample.path for sample in samples if cached(sample.path) is cached(sample.path)]
+    assert kept[0] == samples[0].path
+    assert 0 < cached.used == sum(cached(path).nbytes for path in kept) <= 20_000
 
 
 def test_the_setting_chooses_the_reader():
-    assert isinstance(reader("memory", processes=1), FromMemory)
-    assert isinstance(reader("none", processes=1), FromFile)
+    assert isinstance(reader("memory", shares=1), CachedReader)
+    assert isinstance(reader("none", shares=1), FileReader)
+
+
+def test_shares_divide_the_cache():
+    assert reader("memory", shares=4).budget == reader("memory", shares=1).budget // 4 > 0
+
+
+@pytest.mark.parametrize("error", [ValueError("unrecognized configuration name"), OSError("not supported")])
+def test_a_system_that_does_not_report_its_memory_gets_a_modest_cache(monkeypatch, error):
+    def sysconf(name):
+        raise error
+
+    monkeypatch.setattr("os.sysconf", sysconf)
+    assert 0 < reader("memory", shares=1).budget <= 1 << 30
+
+
+def test_windows_reports_its_memory_by_its_own_call(monkeypatch):
+    def fill(reference):
+        reference._obj.total = 8 << 30
+        return 1
+
+    kernel = SimpleNamespace(GlobalMemoryStatusEx=fill)
+    monkeypatch.setattr("ctypes.windll", SimpleNamespace(kernel32=kernel), raising=False)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert machine_memory() <= 8 << 30
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: "max")
+    assert machine_memory() == 8 << 30
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_takes_every_image_once_over_all_processes_as_prepare_makes_it(samples, workers):
+def test_evaluation_takes_every_image_once_over_all_processes_scaled_by_prepare(samples, workers):
     prepare = Prepare(48, 80)
     names = []
     for rank in range(3):
-        batches = EvaluationLoader(samples, prepare, 4, read=FromFile(), workers=workers, rank=rank, world=3)
+        batches = EvaluationLoader(samples, prepare, 4, read=FileReader(), workers=workers, rank=rank, world=3)
         for batch in batches:
             assert len(batch) <= 4
             expected = prepare([open_image(sample.path) for sample in batch.samples])

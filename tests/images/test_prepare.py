@@ -1,10 +1,12 @@
-"""Images: every common file becomes upright RGB or one reason; the resize rule is the papers'."""
+"""Every common image file becomes upright RGB or an ImageError with the reason; the resize rule is the papers'."""
 
 import io
+import logging
 import struct
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from condetr.config import Data
 from condetr.errors import ImageError
-from condetr.images import decode as images
+from condetr.images import decode, grey
 from condetr.images.prepare import MEAN, STD, Prepare, fit, image_size, normalise, open_image, resize
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
@@ -51,7 +53,7 @@ def turned(orientation: int) -> Image.Exif:
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
-def test_every_orientation_stands_upright(format: str, orientation: int) -> None:
+def test_every_orientation_becomes_upright(format: str, orientation: int) -> None:
     options = {"lossless": True} if format == "WEBP" else {}
     content = encoded(Image.fromarray(IMAGE), format, exif=turned(orientation), **options)
     expected = UPRIGHT[orientation](IMAGE)
@@ -60,7 +62,7 @@ def test_every_orientation_stands_upright(format: str, orientation: int) -> None
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_jpeg_and_opened_images_stand_upright_too(orientation: int) -> None:
+def test_jpeg_and_pil_images_become_upright_too(orientation: int) -> None:
     content = encoded(Image.fromarray(IMAGE), "JPEG", exif=turned(orientation))
     expected = UPRIGHT[orientation](open_image(encoded(Image.fromarray(IMAGE), "JPEG")))
     np.testing.assert_array_equal(open_image(content), expected)
@@ -69,12 +71,12 @@ def test_jpeg_and_opened_images_stand_upright_too(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_illegal_orientations_are_ignored(orientation: int) -> None:
+def test_invalid_orientations_are_ignored(orientation: int) -> None:
     content = encoded(Image.fromarray(IMAGE), "PNG", exif=turned(orientation))
     np.testing.assert_array_equal(open_image(content), IMAGE)
 
 
-def test_orientation_behind_the_pixels_of_a_png_counts() -> None:
+def test_orientation_stored_behind_the_pixels_of_a_png_is_applied() -> None:
     content = encoded(Image.fromarray(IMAGE), "PNG")
     data = turned(6).tobytes().removeprefix(b"Exif\0\0")
     chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
@@ -83,7 +85,7 @@ def test_orientation_behind_the_pixels_of_a_png_counts() -> None:
     assert image_size(content) == (5, 8)
 
 
-def test_the_size_of_a_png_needs_no_pixels() -> None:
+def test_the_size_of_a_png_is_read_without_its_pixels() -> None:
     content = encoded(Image.fromarray(IMAGE), "PNG", exif=turned(6))
     pixels = content.index(b"IDAT")
     broken = content[: pixels + 6] + b"\xff" * (len(content) - pixels - 6)
@@ -97,12 +99,12 @@ def test_the_size_of_a_png_needs_no_pixels() -> None:
 
 def test_sixteen_bits_are_scaled_by_the_range_of_the_type() -> None:
     values = np.array([[0, 128, 257, 32768, 65535]], dtype=np.uint16)
-    grey = open_image(encoded(Image.fromarray(values), "PNG"))
-    assert grey[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-    assert (grey == grey[..., :1]).all()
+    image = open_image(encoded(Image.fromarray(values), "PNG"))
+    assert image[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert (image == image[..., :1]).all()
 
 
-def test_integers_and_floats_beyond_are_scaled_by_their_own_range() -> None:
+def test_integers_and_floats_outside_the_usual_range_are_scaled_by_their_own() -> None:
     assert open_image(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
     assert open_image(Image.fromarray(np.array([[-1.0, 0, 1]], np.float32)))[0, :, 0].tolist() == [0, 128, 255]
     assert open_image(Image.fromarray(np.array([[-5, 95]], np.int32)))[0, :, 0].tolist() == [0, 255]
@@ -113,7 +115,7 @@ def test_integers_and_floats_beyond_are_scaled_by_their_own_range() -> None:
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
 @pytest.mark.parametrize("band", [1, 40, 1 << 20])
-def test_deep_grey_in_bands_is_what_it_is_as_a_whole(mode: str, band: int, monkeypatch) -> None:
+def test_deep_grey_converted_in_bands_equals_the_whole(mode: str, band: int, monkeypatch) -> None:
     deep = np.random.default_rng(1).integers(0, 65536, (23, 13)).astype(np.uint16)
     values = deep.astype(np.float64) - (70000 if mode in ("I", "F") else 0)  # beyond 16 bits: by their own range
     if mode == "I;16B":
@@ -122,25 +124,25 @@ def test_deep_grey_in_bands_is_what_it_is_as_a_whole(mode: str, band: int, monke
         image = Image.fromarray(deep if mode == "I;16" else values.astype(np.int32 if mode == "I" else np.float32))
     assert image.mode == mode
     low, high = (0.0, 65535.0) if mode.startswith("I;16") else (values.min(), values.max())
-    monkeypatch.setattr(images, "BAND", band)
+    monkeypatch.setattr(grey, "BAND", band)
     assert (open_image(image)[..., 0] == np.rint((values - low) * (255 / (high - low)))).all()
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
 def test_deep_grey_takes_little_memory(mode: str) -> None:
-    """Beside the result, a byte a pixel, only what a band needs; as floats the whole would be 8 bytes a pixel."""
+    """Besides the result (1 byte a pixel) only a band is in memory; the whole image as floats takes 8 bytes a pixel."""
     image = Image.new(mode, (6000, 4000), 3)
     tracemalloc.start()
     try:
-        grey = images._eight_bits(image)
+        converted = grey.to_eight_bits(image)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert grey.nbytes == 24e6
-    assert peak < 24e6 + 40 * images.BAND
+    assert converted.nbytes == 24e6
+    assert peak < 24e6 + 40 * grey.BAND
 
 
-def test_transparent_pixels_show_white_paper() -> None:
+def test_transparent_pixels_are_blended_with_white() -> None:
     rgba = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 0, 0, 51]]], dtype=np.uint8)
     expected = [[255, 255, 255], [10, 20, 30], [204, 204, 204]]
     assert open_image(encoded(Image.fromarray(rgba), "PNG"))[0].tolist() == expected
@@ -156,12 +158,12 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
 
 
-def test_cmyk_jpegs_come_out_in_their_colors() -> None:
+def test_cmyk_jpegs_keep_their_colors() -> None:
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     assert np.abs(open_image(encoded(red, "JPEG")).astype(int) - [255, 0, 0]).max() < 5
 
 
-def test_of_an_animation_the_first_frame_counts() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     first, second = Image.new("RGB", (4, 4), (255, 0, 0)), Image.new("RGB", (4, 4), (0, 255, 0))
     content = encoded(first, "GIF", save_all=True, append_images=[second])
     assert open_image(content)[0, 0].tolist() == [255, 0, 0]
@@ -180,7 +182,7 @@ def test_arrays_are_rgb_or_grey() -> None:
         open_image(IMAGE[:0])
 
 
-def test_refusals_name_the_reason(tmp_path: Path) -> None:
+def test_errors_name_the_reason(tmp_path: Path) -> None:
     whole = encoded(Image.fromarray(IMAGE.repeat(40, 0).repeat(40, 1)), "JPEG")
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.jpg").touch()
@@ -199,10 +201,10 @@ def test_refusals_name_the_reason(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_a_decompression_bomb_is_refused_even_where_the_process_lifted_the_limit(
+def test_a_decompression_bomb_is_refused_even_if_the_process_removed_pillows_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images, "MOST_PIXELS", 39)
+    monkeypatch.setattr(decode, "MOST_PIXELS", 39)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     content = encoded(Image.fromarray(IMAGE), "PNG")
     for refuse in (open_image, image_size):
@@ -210,15 +212,20 @@ def test_a_decompression_bomb_is_refused_even_where_the_process_lifted_the_limit
             refuse(content)
 
 
-def test_remarks_on_readable_files_are_not_shown() -> None:
-    info = PngImagePlugin.PngInfo()
-    with warnings.catch_warnings(record=True) as shown:
+def test_decoding_in_threads_leaves_the_warning_filters_as_they_are() -> None:
+    """They belong to the whole process, also where Pillow warns: here about EXIF that is cut short."""
+    content = encoded(Image.fromarray(IMAGE), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
+    with warnings.catch_warnings(record=True) as shown, ThreadPoolExecutor(8) as pool:
         warnings.simplefilter("always")
-        open_image(encoded(Image.new("P", (2, 2)), "PNG", transparency=b"\0" * 256, pnginfo=info))
-    assert not shown
+        before, loggers = list(warnings.filters), list(logging.getLogger("PIL").handlers)
+        seen = set(pool.map(lambda _: (open_image(content).shape, image_size(content)), range(64)))
+        assert warnings.filters == before
+        assert logging.getLogger("PIL").handlers == loggers
+    assert seen == {((5, 8, 3), (8, 5))}
+    assert any("EXIF" in str(warning.message) for warning in shown)
 
 
-def test_genuine_odd_files_are_answered_or_refused(real_data: Path) -> None:
+def test_real_odd_files_are_decoded_or_refused(real_data: Path) -> None:
     files = [file for file in sorted((real_data / "weird_images").iterdir()) if file.is_file()]
     refused = set()
     for file in files:
@@ -236,7 +243,7 @@ def test_genuine_odd_files_are_answered_or_refused(real_data: Path) -> None:
 
 
 def test_fit_is_the_papers_rule() -> None:
-    """facts.md of the specification, section 12.9: the published code's own answers."""
+    """facts.md of the specification, section 12.9: computed by the published code."""
     assert fit((640, 320), 800, 1333) == (1332, 666)
     assert fit((640, 360), 800, 1333) == (1333, 750)
     assert fit((640, 480), 800, 1333) == (1066, 800)
@@ -261,7 +268,7 @@ def test_a_strip_keeps_one_pixel() -> None:
     assert fit((1, 20000), 800, 1333) == (1, 1333)
 
 
-def test_resize_is_pillows_antialiased_bilinear() -> None:
+def test_resize_is_antialiased() -> None:
     image = np.zeros((4, 8, 3), np.uint8)
     image[:, ::2] = 255
     assert resize(image, (8, 4)) is image
@@ -274,7 +281,7 @@ def test_resize_is_pillows_antialiased_bilinear() -> None:
 def test_normalise_and_pad() -> None:
     image = np.array([[[255, 0, 51]]], np.uint8)
     expected = (torch.tensor([1, 0, 0.2]) - torch.tensor(MEAN)) / torch.tensor(STD)
-    torch.testing.assert_close(normalise(image)[:, 0, 0], expected)
+    torch.testing.assert_close(normalise(torch.tensor(image))[:, 0, 0], expected)
     images = Prepare.of(Data(size=64, longest=2))([IMAGE, IMAGE.transpose(1, 0, 2)])
     assert images.pixels.shape == (2, 3, 102, 102)
     assert (~images.padding).sum((1, 2)).tolist() == [64 * 102] * 2

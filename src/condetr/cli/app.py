@@ -1,7 +1,9 @@
 """The subcommands: the only room that prints or exits. Each takes its words apart, calls one verb and shows what it
 returns; nothing heavy is imported before a command runs."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -54,6 +56,9 @@ for command in (train, predict, evaluate, explain, compare, doctor, convert, rec
 
 def main() -> None:
     """The entry point: a user's mistake is one line on standard error and a non-zero exit, never a traceback."""
+    # Pillow warns about odd metadata of images that it can read; `condetr doctor` reports images that it cannot
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         app()
     except CondetrError as error:

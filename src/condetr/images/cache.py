@@ -1,10 +1,14 @@
-"""Where an image's pixels come from: the file each time, or the memory of having read it before."""
+"""Where decoded images come from: their files each time, or a cache in memory after the first time."""
 
+import ctypes
 import os
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .decode import Pixels, open_image
+
+UNKNOWN_MEMORY = 4 << 30  # bytes; assumed where the system does not report its memory
 
 
 class Reader(ABC):
@@ -12,45 +16,76 @@ class Reader(ABC):
 
     @abstractmethod
     def __call__(self, path: Path) -> Pixels:
-        """The upright RGB image. Raises ImageError with the reason; safe to call from several threads."""
+        """The upright RGB image. Raises ImageError with the reason; can be called from several threads."""
 
 
-class FromFile(Reader):
+class FileReader(Reader):
+    """Opens the file each time."""
+
     def __call__(self, path: Path) -> Pixels:
         return open_image(path)
 
 
-class FromMemory(Reader):
-    """Keeps decoded images until `budget` bytes are full; later ones are read from their files each time.
+class CachedReader(Reader):
+    """Keeps decoded images until `budget` bytes are used; further images are read from their files each time.
 
-    Nothing is thrown out for something newer: when every epoch reads everything once, that would only make room for
-    images that are thrown out in turn before they are read again.
+    Nothing is evicted: an epoch reads every image once, so an evicted image would be read again before the one that
+    replaced it.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.used = 0
-        self.kept: dict[Path, Image] = {}
+        self._images: dict[Path, Pixels] = {}
 
     def __call__(self, path: Path) -> Pixels:
-        if (image := self.kept.get(path)) is None:
+        if (image := self._images.get(path)) is None:
             image = open_image(path)
-            # two threads that get here at once can overstep the budget by an image, nothing worse
+            # not locked: two threads can exceed the budget by one image
             if self.used + image.nbytes <= self.budget:
                 self.used += image.nbytes
-                self.kept[path] = image
+                self._images[path] = image
         return image
 
 
-def reader(cache: str, processes: int) -> Reader:
-    """The reader of `data.cache`. A memory takes up to a quarter of this machine's, shared by its processes."""
-    return FromMemory(_memory() // 4 // processes) if cache == "memory" else FromFile()
+def reader(cache: str, shares: int) -> Reader:
+    """The reader for the setting `data.cache`: "memory" or "none".
+
+    The cache uses at most a quarter of the machine's memory, divided by `shares`: the number of processes on this
+    machine that each have such a cache.
+    """
+    return CachedReader(machine_memory() // 4 // shares) if cache == "memory" else FileReader()
 
 
-def _memory() -> int:
-    """Bytes that this machine, or the container around us, has."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def machine_memory() -> int:
+    """Bytes of memory that this machine, or the container around this process, has."""
+    total = _physical_memory()
     try:
-        return min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no such group, or "max": no limit
-        return physical
+        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no control group, or "max": no limit
+        return total
+
+
+def _physical_memory() -> int:
+    if sys.platform == "win32":
+        return _windows_memory()
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return UNKNOWN_MEMORY
+    return total if total > 0 else UNKNOWN_MEMORY
+
+
+def _windows_memory() -> int:
+    class Status(ctypes.Structure):  # MEMORYSTATUSEX of the Windows API
+        _fields_ = [
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "free", "page_total", "page_free", "virtual_total",
+                                                      "virtual_free", "extended_free")),
+        ]  # fmt: skip
+
+    status = Status()
+    status.length = ctypes.sizeof(status)
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - only on Windows, so mypy on Linux does not know it
+    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else UNKNOWN_MEMORY

@@ -1,11 +1,9 @@
-"""An image as a person sees it: any common file, oriented, as RGB; or one reason why not."""
+"""Decode an image of any common format to upright 8-bit RGB, or raise one ImageError with the reason."""
 
 import io
-import logging
 import os
 import stat
 import struct
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,21 +14,21 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ..errors import ImageError
-from ..shapes import Float64, UInt8
+from ..shapes import UInt8
+from .grey import is_deep_grey, to_eight_bits
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Source = Path | str | bytes | io.BufferedIOBase | Image.Image | np.ndarray
 
-MOST_PIXELS = 178_956_970  # Pillow's own hard limit: half a gigabyte once decoded as RGB
+MOST_PIXELS = 178_956_970  # Pillow's own limit, above which it raises: half a gigabyte once decoded as RGB
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")  # none that starts other programs
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"}
     | {".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
-BAND = 1 << 20  # pixels of deep grey that are floats at a time
-PAPER = (255, 255, 255)  # what shows through transparent pixels
+BACKGROUND = (255, 255, 255)  # behind transparent pixels
 
-# EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright
+# EXIF 2.32, tag 0x0112: the operation that makes the stored image upright
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,15 +41,14 @@ UPRIGHT = {
 
 
 def open_image(source: Source) -> Pixels:
-    """The image upright (EXIF or XMP orientation applied), 8-bit RGB; of an animation, the first frame.
+    """The image, upright (EXIF or XMP orientation applied), as 8-bit RGB; of an animation, the first frame.
 
-    Transparent pixels show white paper. Grey of 16 bits is scaled by the range of its type (12-bit TIFF: by 4095),
-    whatever range the image uses; 32-bit integers and floats that exceed 16 bits or [0, 1] by their own range.
-    Arrays are RGB (H W 3), RGBA (H W 4) or grey (H W) of uint8. Raises ImageError with the reason.
+    Transparent pixels are blended with white. Deep grey is scaled to 8 bits as in `grey.to_eight_bits`. Arrays are
+    uint8, RGB (H W 3), RGBA (H W 4) or grey (H W). Raises ImageError with the reason.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    with _reasons():
+    with _image_errors():
         if isinstance(source, Image.Image):
             return _upright_rgb(source)
         with _file(source) as file, _opened(file) as image:
@@ -59,22 +56,23 @@ def open_image(source: Source) -> Pixels:
 
 
 def image_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int]:
-    """(width, height) of the upright image from its header alone: pixels are not decoded, nor known to be whole."""
-    with _reasons(), _file(source) as file, _opened(file) as image:
+    """(width, height) of the upright image from its header; pixels are not decoded. Raises ImageError."""
+    with _image_errors(), _file(source) as file, _opened(file) as image:
         metadata = image.getexif
         if image.format == "PNG" and not _metadata_follows_pixels(file):
-            metadata = partial(Image.Image.getexif, image)  # the PNG reader's own would decode the pixels first
-        # Pillow already reports the upright size of a TIFF
-        turned = image.format != "TIFF" and _orientation(metadata) >= 5
-        return (image.height, image.width) if turned else (image.width, image.height)
+            metadata = partial(Image.Image.getexif, image)  # the PNG reader's own method decodes the pixels first
+        # Pillow reports the upright size of a TIFF
+        swapped = image.format != "TIFF" and _orientation(metadata) >= 5
+        return (image.height, image.width) if swapped else (image.width, image.height)
 
 
 @contextmanager
-def _reasons() -> Iterator[None]:
-    """Whatever goes wrong inside is one ImageError; Pillow's remarks on files it can read are not shown."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    if not logging.getLogger("PIL").handlers:
-        logging.getLogger("PIL").addHandler(logging.NullHandler())
+def _image_errors() -> Iterator[None]:
+    """Every exception inside becomes one ImageError.
+
+    Pillow's warnings about files that it can read are left to the caller: a filter belongs to the whole process and
+    cannot be set safely from a thread.
+    """
     try:
         yield
     except ImageError:
@@ -84,14 +82,14 @@ def _reasons() -> Iterator[None]:
     except IsADirectoryError:
         raise ImageError("a folder, not an image") from None
     except PermissionError:
-        raise ImageError("may not be read (permission denied)") from None
+        raise ImageError("cannot be read (permission denied)") from None
     except UnidentifiedImageError:
         raise ImageError("not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"declares more than {MOST_PIXELS:,} pixels, the most that is decoded") from None
+        raise ImageError(f"declares more than {MOST_PIXELS:,} pixels, the largest image that is decoded") from None
     except MemoryError:
         raise ImageError("too large for the memory of this machine") from None
-    except Exception as error:  # decoders of broken files raise nearly everything there is
+    except Exception as error:  # decoders of broken files raise nearly any exception
         line = " ".join(str(error).split())
         if "truncated" in line.lower():
             raise ImageError(f"cut short ({line})") from None
@@ -100,14 +98,14 @@ def _reasons() -> Iterator[None]:
 
 @contextmanager
 def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.BufferedIOBase]:
-    """An ordinary, seekable file that is not empty; one given open stays open."""
+    """A regular, seekable file that is not empty. A file object from the caller is not closed."""
     if isinstance(source, bytes):
         file: io.BufferedIOBase = io.BytesIO(source)
     elif isinstance(source, Path | str):
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError
-        if not stat.S_ISREG(mode):  # opening a pipe could wait for ever
+        if not stat.S_ISREG(mode):  # opening a pipe could block forever
             raise ImageError("not an ordinary file")
         file = open(source, "rb")  # noqa: SIM115
     else:
@@ -125,7 +123,7 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
 @contextmanager
 def _opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
     with Image.open(cast(IO[bytes], file), formats=FORMATS) as image:
-        if image.width * image.height > MOST_PIXELS:  # also where the process has lifted Pillow's limit
+        if image.width * image.height > MOST_PIXELS:  # also where the process has raised Pillow's limit
             raise Image.DecompressionBombError
         if not image.width or not image.height:
             raise ImageError(f"has no pixels ({image.width}x{image.height})")
@@ -133,74 +131,38 @@ def _opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
 
 
 def _orientation(metadata: Callable[[], Image.Exif]) -> int:
-    """1 to 8; 1 also where the tag is missing, illegal or unreadable."""
+    """1 to 8; 1 if the tag is missing, invalid or unreadable."""
     try:
         orientation = metadata().get(0x0112, 1)
-    except Exception:  # broken metadata of an image that is whole
+    except Exception:  # broken metadata of a sound image
         return 1
     return orientation if orientation in UPRIGHT else 1
 
 
 def _upright_rgb(image: Image.Image) -> Pixels:
     image.load()
-    orientation = _orientation(image.getexif)  # after loading: Pillow turns TIFFs itself, and PNG may tell it last
+    # after loading: Pillow applies a TIFF's orientation itself, and a PNG may store it behind the pixels
+    orientation = _orientation(image.getexif)
     image = _rgb(image)
     if orientation in UPRIGHT:
         image = image.transpose(UPRIGHT[orientation])
     if not image.width or not image.height:
         raise ImageError(f"has no pixels ({image.width}x{image.height})")
-    return np.array(np.asarray(image))  # np.array alone asks Pillow for the bytes twice
+    return np.array(np.asarray(image))  # np.array alone makes Pillow encode the bytes twice
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    if is_deep_grey(image):
+        return Image.fromarray(to_eight_bits(image)).convert("RGB")
     if image.mode == "LAB":
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(*profiles, "LAB", "RGB")
         return ImageCms.applyTransform(image, transform) or image
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, PAPER)
-        return Image.alpha_composite(paper, image).convert("RGB")
+        background = Image.new("RGBA", image.size, BACKGROUND)
+        return Image.alpha_composite(background, image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
-    low, high = _range(image)
-    scale = 255 / (high - low) if high > low else 0.0
-    grey = np.empty((image.height, image.width), np.uint8)
-    for top, values in _bands(image):
-        values = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * scale
-        grey[top : top + len(values)] = np.rint(values.clip(0, 255))
-    return grey
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, Float64[np.ndarray, "h W"]]]:
-    """The rows, some at a time, with the place of the first: the whole as floats would be gigabytes."""
-    rows = max(1, BAND // image.width)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        yield top, np.asarray(band).astype(np.float64)
-
-
-def _range(image: Image.Image) -> tuple[float, float]:
-    """The values that become black and white."""
-    if image.mode.startswith("I;16"):
-        bits = getattr(image, "tag_v2", {}).get(258, (16,))  # TIFF 6.0, BitsPerSample
-        return 0.0, float(2 ** min(bits[0], 16) - 1)
-    low, high = np.inf, -np.inf
-    for _, values in _bands(image):
-        finite = np.isfinite(values)
-        low = min(low, float(values.min(initial=np.inf, where=finite)))
-        high = max(high, float(values.max(initial=-np.inf, where=finite)))
-    if low > high:  # not one finite value
-        return 0.0, 0.0
-    if image.mode == "I" and low >= 0 and high <= 65535:  # how Pillow holds a 16-bit PGM
-        return 0.0, 65535.0
-    if image.mode == "F" and low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return low, high
 
 
 def _from_array(array: np.ndarray) -> Pixels:

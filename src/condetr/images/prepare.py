@@ -1,4 +1,4 @@
-"""The one way from images to the detector's input, in training, evaluation and use alike: resize, normalise, pad."""
+"""Decoded images to the detector's input, the same in training, evaluation and prediction: resize, normalise, pad."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +23,17 @@ __all__ = [
     "normalise",
     "open_image",
     "resize",
-    "standardise",
 ]
 
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, which the backbones were trained on
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's channels, on which the backbones were trained
 STD = (0.229, 0.224, 0.225)
 
 
 def fit(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
-    """The (width, height) with the short side `short`, or less where the long side would exceed `longest`.
+    """The (width, height) whose short side is `short`, or less where the long side would then exceed `longest`.
 
-    The rule of both papers' code, their rounding included: a limited long side can miss `longest` by a pixel or so.
-    Only where their rule gives a side of 0 (strips more than 2 `longest` to 1) is the answer 1 by `longest` instead.
+    The rule of both papers' code with its rounding: a limited long side can differ from `longest` by about a pixel.
+    Only where that rule gives a side of 0 (images longer than 2 `longest` to 1), the result is 1 by `longest`.
     """
     low, high = min(size), max(size)
     if high / low * short > longest:
@@ -44,21 +43,16 @@ def fit(size: tuple[int, int], short: int, longest: int) -> tuple[int, int]:
 
 
 def resize(image: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "_ _ 3"]:
-    """To (width, height), bilinear with antialiasing: Pillow's, which the published weights were trained with."""
+    """To (width, height), with Pillow's antialiased bilinear filter, as in the training of the published weights."""
     if size == (image.shape[1], image.shape[0]):
         return image
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def normalise(image: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "3 H W"]:
-    """From 0..255 to ImageNet's zero mean and unit deviation."""
-    return standardise(torch.tensor(image))
+def normalise(pixels: UInt8[Tensor, "*any H W 3"]) -> Float[Tensor, "*any 3 H W"]:
+    """From 0..255 to ImageNet's zero mean and unit deviation; the result stays channels-last in memory.
 
-
-def standardise(pixels: UInt8[Tensor, "*any H W 3"]) -> Float[Tensor, "*any 3 H W"]:
-    """`normalise` for pixels wherever they are, one image or a batch; the answer keeps the channels-last memory.
-
-    Whole rows at a time: on a CPU the innermost axis of 3 would be three times slower.
+    Computed on whole rows: on a CPU an innermost axis of 3 is three times slower.
     """
     scale, shift = _affine(pixels.device)
     width = pixels.shape[-2]
@@ -68,8 +62,8 @@ def standardise(pixels: UInt8[Tensor, "*any H W 3"]) -> Float[Tensor, "*any 3 H 
 
 
 def _floats(pixels: UInt8[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """On a CPU in memory from numpy, which asks for large pages: touching new memory in small ones takes longer than
-    what is computed into it."""
+    """On a CPU in memory allocated by numpy, which requests huge pages: page faults of small pages take longer than the
+    computation."""
     if pixels.device.type != "cpu":
         return pixels.float()
     return torch.from_numpy(np.empty(pixels.shape, np.float32)).copy_(pixels)
@@ -77,14 +71,14 @@ def _floats(pixels: UInt8[Tensor, "*any"]) -> Float[Tensor, "*any"]:
 
 @cache
 def _affine(device: torch.device) -> tuple[Tensor, Tensor]:
-    """(x / 255 - mean) / std as one product and one sum, for each channel."""
+    """Scale and shift of each channel: (x / 255 - mean) / std as one multiplication and one addition."""
     mean, std = torch.tensor(MEAN, dtype=torch.float64), torch.tensor(STD, dtype=torch.float64)
     return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Images as the detector takes them: the short side to `size` pixels, the long one to at most `longest`."""
+    """Scales images for the detector: the short side to `size` pixels, the long side to at most `longest`."""
 
     size: int
     longest: int
@@ -94,11 +88,11 @@ class Prepare:
         return cls(data.size, round(data.size * data.longest))
 
     def fit(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The (width, height) at which the detector sees an image of that (width, height)."""
+        """The (width, height) to which an image of (width, height) `size` is scaled."""
         return fit(size, self.size, self.longest)
 
     def scale(self, image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The image at that size: small enough to hold many of, until they go into a batch."""
+        """The scaled image, still as bytes: many of them fit into memory until they are batched."""
         return resize(image, self.fit((image.shape[1], image.shape[0])))
 
     def __call__(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
@@ -106,5 +100,5 @@ class Prepare:
 
 
 def pad(scaled: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
-    """Images that are already scaled, normalised and padded to the largest."""
-    return Images.pad([normalise(image) for image in scaled])
+    """Scaled images, normalised and padded to the largest one."""
+    return Images.pad([normalise(torch.tensor(image)) for image in scaled])

@@ -14,7 +14,7 @@ from ..engine.ema import Average
 from ..engine.optimizer import adamw, clip, set_rate
 from ..engine.precision import Precision
 from ..errors import CondetrError
-from ..images.loader import Batch
+from ..images.batch import Batch
 from ..model.detector import Detector
 
 

@@ -23,8 +23,9 @@ from ..engine.trackers import Trackers
 from ..errors import CondetrError
 from ..evaluating.samples import evaluate_samples
 from ..images.augment import Augment
+from ..images.batch import Batch
 from ..images.cache import reader
-from ..images.loader import Batch, Loader
+from ..images.loader import Loader
 from ..predicting.predictor import Predictor
 from . import plan
 from .loop import Loop, LossError, StepResult

@@ -1,0 +1,53 @@
+"""A batch of images and targets on their way to the detector."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..shapes import UInt8
+from ..types import Images, ObjectCounts, Sample, Target
+from .augment import Size
+from .prepare import normalise
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images that one process passes through the detector at once: bytes, 0 outside each image.
+
+    `step` is the index of the optimizer step in its epoch, and `last` tells whether this is the process's last batch
+    of that step. `object_counts` counts the objects of the whole step, over all processes and micro-batches.
+    """
+
+    pixels: UInt8[Tensor, "B H W 3"]
+    sizes: tuple[Size, ...]  # (width, height) of each image, without padding
+    targets: list[Target]
+    samples: list[Sample]
+    step: int
+    object_counts: ObjectCounts
+    last: bool
+
+    @property
+    def images(self) -> Images:
+        """The detector's input, computed on the device of the pixels at every call: move the batch first."""
+        height, width = self.pixels.shape[1:3]
+        pixels = normalise(self.pixels)
+        padding = torch.zeros(len(pixels), height, width, dtype=torch.bool, device=pixels.device)
+        for i, (w, h) in enumerate(self.sizes):
+            pixels[i, :, h:], pixels[i, :, :, w:] = 0, 0
+            padding[i, h:], padding[i, :, w:] = True, True
+        return Images(pixels, padding, ragged=any(size != (width, height) for size in self.sizes))
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch on a device. Bytes are copied: a quarter of the size of normalised pixels."""
+        pixels = self.pixels.to(device, non_blocking=True)
+        return replace(self, pixels=pixels, targets=[target.to(device) for target in self.targets])
+
+    def few(self, number: int) -> "Batch":
+        """The first `number` images, as the only batch of a step."""
+        targets = self.targets[:number]
+        part = (self.pixels[:number], self.sizes[:number], targets, self.samples[:number])
+        return Batch(*part, self.step, ObjectCounts.of(targets), True)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
