@@ -1,26 +1,49 @@
-"""The answer for one image, and how a model's predictions become it."""
+"""The detections of one image, and what can be done with them: select, write, draw, crop."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from html import escape
+from itertools import islice
+from typing import Any, overload
 
 import numpy as np
-import torch
-from torch import Tensor
+from PIL import Image
 
-from .boxes import cxcywh_to_xyxy
 from .errors import CondetrError
-from .scoring import Scoring
+from .images.decode import Pixels, Source, open_image
+from .reports.drawing import draw_boxes
 from .shapes import Float, Int
-from .types import Categories, Predictions
+from .types import Categories
+
+SHOWN_ROWS = 20  # of the table in a notebook
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
-    """What was found in one image, best first.
+class Detection:
+    """One detected object: `box` is x1, y1, x2, y2 in pixels of the upright image, `score` is in [0, 1].
 
-    `boxes` are xyxy in pixels of the image as a person sees it, `scores` in [0, 1], `labels` index `categories`,
-    `queries` say which object query found each (several may come from one), `size` is the image's (width, height).
+    `label` is the index of the class in the weights' `Categories`, `category_id` the data set's number of it.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    label: int
+    name: str
+    category_id: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Detections:
+    """The detected objects of one image, best score first. Iterating yields one `Detection` each.
+
+    `boxes` are x1, y1, x2, y2 in pixels of the upright image (EXIF orientation applied), `scores` are in [0, 1],
+    `labels` index `categories`, `queries` are the object queries that predicted them (one query can predict several
+    classes), `size` is the image's (width, height). `file` is the path or address of the image, None where pixels or
+    bytes were given.
+
+    An index gives a `Detection`; a slice, a list of indices or a boolean mask gives `Detections`. Two are equal if they
+    hold the same detections of images of the same size, wherever the images were read from.
     """
 
     boxes: Float[np.ndarray, "M 4"]
@@ -29,6 +52,7 @@ class Detections:
     queries: Int[np.ndarray, " M"]
     categories: Categories
     size: tuple[int, int]
+    file: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -41,41 +65,119 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, which: int | slice | Sequence[int] | np.ndarray) -> "Detections":
-        """Some of them, as Detections: an index, a slice, indices or a mask."""
+    def __iter__(self) -> Iterator[Detection]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int | np.integer) -> Detection: ...
+    @overload
+    def __getitem__(self, which: slice | Sequence[int] | np.ndarray) -> "Detections": ...
+    def __getitem__(self, which: int | np.integer | slice | Sequence[int] | np.ndarray) -> "Detection | Detections":
         if isinstance(which, int | np.integer):
             if not -len(self) <= which < len(self):
                 raise IndexError(f"detection {which} of {len(self)}")
-            which = [int(which)]
+            label = int(self.labels[which])
+            x1, y1, x2, y2 = self.boxes[which].astype(float).tolist()
+            score, name, id = float(self.scores[which]), self.categories.name(label), self.categories.ids[label]
+            return Detection((x1, y1, x2, y2), score, label, name, id)
         keep = which if isinstance(which, slice) else np.asarray(which, dtype=None if len(which) else np.int64)
-        return Detections(
-            self.boxes[keep], self.scores[keep], self.labels[keep], self.queries[keep], self.categories, self.size
+        return replace(
+            self,
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+            labels=self.labels[keep],
+            queries=self.queries[keep],
         )
 
-    def __iter__(self) -> Iterator["Detections"]:
-        return (self[i] for i in range(len(self)))
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Detections):
+            return NotImplemented
+        return (self.size, self.categories) == (other.size, other.categories) and all(
+            np.array_equal(ours, theirs)
+            for ours, theirs in (
+                (self.boxes, other.boxes),
+                (self.scores, other.scores),
+                (self.labels, other.labels),
+                (self.queries, other.queries),
+            )
+        )
 
-    def above(self, threshold: float | Sequence[float]) -> "Detections":
-        """Those that score at least the threshold: one number, or one for each label."""
-        bar = np.asarray(threshold, dtype=np.float32)
-        return self[self.scores >= (bar[self.labels] if bar.ndim else bar)]
+    __hash__ = None  # type: ignore[assignment]  # arrays can change
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{one.name} {one.score:.2f}" for one in islice(self, 5)) + ", …" * (len(self) > 5)
+        image = f"{self.file or 'an image'} ({self.size[0]} x {self.size[1]})"
+        return f"<{len(self)} detections in {image}{': ' * bool(named)}{named}>"
+
+    def filter(
+        self,
+        classes: str | Iterable[str] | None = None,
+        min_score: float | Sequence[float] | None = None,
+    ) -> "Detections":
+        """Only the detections of some classes, by name, and of at least a score: one number, or one for each label.
+
+        Raises CondetrError for a name that is no class of the weights.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if classes is not None:
+            keep &= np.isin(self.labels, labels_of_names(classes, self.categories))
+        if min_score is not None:
+            least = np.asarray(min_score, dtype=np.float32)
+            keep &= self.scores >= (least[self.labels] if least.ndim else least)
+        return self[keep]
+
+    def best_of_each_query(self) -> "Detections":
+        """At most one detection for each object query, its best: no box appears twice with two classes."""
+        return self[np.sort(np.unique(self.queries, return_index=True)[1])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold, with the keys of `predictions.jsonl`: file, width, height and detections,
+        each with category_id, category, score and box (x1, y1, x2, y2 in pixels)."""
+        return {
+            "file": self.file,
+            "width": self.size[0],
+            "height": self.size[1],
+            "detections": [
+                {"category_id": one.category_id, "category": one.name, "score": one.score, "box": list(one.box)}
+                for one in self
+            ],
+        }
+
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame, one row for each detection, with the columns of `predictions.csv`: file, width, height,
+        category_id, category, score, x1, y1, x2, y2. Raises CondetrError where pandas is not installed."""
+        try:
+            import pandas
+        except ImportError:
+            raise CondetrError("to_dataframe needs pandas: pip install pandas") from None
+        x1, y1, x2, y2 = self.boxes.astype(float).reshape(-1, 4).T
+        frame = pandas.DataFrame(
+            {
+                "category_id": np.array(self.category_ids, dtype=np.int64),
+                "category": np.array(self.names, dtype=object),
+                "score": self.scores.astype(float),
+                "x1": x1, "y1": y1, "x2": x2, "y2": y2,
+            }
+        )  # fmt: skip
+        for at, (name, value) in enumerate((("file", self.file), ("width", self.size[0]), ("height", self.size[1]))):
+            frame.insert(at, name, value)
+        return frame
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
-        """COCO results: category_id is the data set's own number, bbox is xywh in pixels."""
+        """COCO results: category_id is the data set's own number, bbox is x, y, width, height in pixels."""
         return [
             {
                 "image_id": image_id,
-                "category_id": category_id,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": score,
+                "category_id": one.category_id,
+                "bbox": [one.box[0], one.box[1], one.box[2] - one.box[0], one.box[3] - one.box[1]],
+                "score": one.score,
             }
-            for category_id, (x1, y1, x2, y2), score in zip(
-                self.category_ids, self.boxes.astype(float).tolist(), self.scores.astype(float).tolist()
-            )
+            for one in self
         ]
 
     def to_supervision(self) -> Any:
-        """As `supervision.Detections`; class_id is the label, data["class_name"] its name."""
+        """As `supervision.Detections`; class_id is the label, data["class_name"] its name. Raises CondetrError where
+        supervision is not installed."""
         try:
             import supervision
         except ImportError:
@@ -87,30 +189,67 @@ class Detections:
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
+    def draw(self, image: Source) -> Image.Image:
+        """The image with boxes, names and scores, as a PIL image, which a notebook displays. See `draw`."""
+        return Image.fromarray(draw(image, self))
 
-def best(
-    predictions: Predictions,
-    scoring: Scoring,
-    sizes: Sequence[tuple[int, int]],
-    categories: Categories,
-    limit: int = 100,
-) -> list[Detections]:
-    """The last layer's answers for each image, best first, at most `limit`; sizes are the images' (width, height).
+    def crop(self, image: Source) -> list[Pixels]:
+        """The part of the image inside each box, rounded to whole pixels, at least one: uint8 RGB (height, width, 3).
 
-    Which (query, class) pairs count is the scoring's business: the best of all pairs for focal (Conditional DETR), the
-    best class of each query for softmax (DETR). Slots of `categories` that are no class never answer.
+        Raises CondetrError for an image of another size, ImageError for one that cannot be read.
+        """
+        pixels = _pixels(image, self)
+        width, height = self.size
+        crops = []
+        for x1, y1, x2, y2 in self.boxes.astype(float).tolist():
+            left, top = min(max(round(x1), 0), width - 1), min(max(round(y1), 0), height - 1)
+            right, bottom = max(min(round(x2), width), left + 1), max(min(round(y2), height), top + 1)
+            crops.append(pixels[top:bottom, left:right].copy())
+        return crops
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        rows = "".join(
+            f"<tr><td>{escape(one.name)}</td><td>{one.score:.3f}</td>"
+            + "".join(f"<td>{side:.0f}</td>" for side in one.box)
+            + "</tr>"
+            for one in islice(self, SHOWN_ROWS)
+        )
+        more = f"<p>and {len(self) - SHOWN_ROWS} more</p>" if len(self) > SHOWN_ROWS else ""
+        head = "".join(f"<th>{name}</th>" for name in ("class", "score", "x1", "y1", "x2", "y2"))
+        title = f"{len(self)} detections in {self.file or 'an image'} ({self.size[0]} x {self.size[1]})"
+        return f"<p>{escape(title)}</p><table><tr>{head}</tr>{rows}</table>{more}"
+
+
+def draw(image: Source, detections: Detections) -> Pixels:
+    """A copy of the image with the box, name and score of every detection, the best on top: uint8 (height, width, 3).
+
+    Raises CondetrError for an image of another size, ImageError for one that cannot be read.
     """
-    probability = scoring.probabilities(predictions.logits[-1].float())
-    scores, queries, labels = scoring.rank(probability, torch.tensor(categories.real, device=probability.device), limit)
-    boxes = cxcywh_to_xyxy(predictions.boxes[-1].float())
-    boxes = boxes.gather(1, queries[..., None].expand(-1, -1, 4))
-    scale = torch.tensor([[w, h, w, h] for w, h in sizes], dtype=boxes.dtype).to(boxes.device)
-    boxes = boxes * scale[:, None]
-    return [
-        Detections(_numpy(box), _numpy(score), _numpy(label), _numpy(query), categories, (int(size[0]), int(size[1])))
-        for box, score, label, query, size in zip(boxes, scores, labels, queries, sizes, strict=True)
-    ]
+    captions = [f"{one.name} {one.score:.2f}" for one in detections]
+    return draw_boxes(_pixels(image, detections), detections.boxes, captions, detections.labels)
 
 
-def _numpy(x: Tensor) -> np.ndarray:
-    return x.detach().cpu().numpy()
+def labels_of_names(classes: str | Iterable[str], categories: Categories) -> list[int]:
+    """The labels of classes given by name. Raises CondetrError for a name that is no class, with the nearest one."""
+    names = [categories.name(label) for label in categories.real]
+    labels: list[int] = []
+    for name in [classes] if isinstance(classes, str) else classes:
+        found = [label for label in categories.real if categories.name(label) == name]
+        if not found:
+            near = get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(names[:10])}"
+            raise CondetrError(
+                f"class {name!r}: the weights have no such class; {hint}{' …' * (len(names) > 10 and not near)}"
+            )
+        labels += found
+    return labels
+
+
+def _pixels(image: Source, detections: Detections) -> Pixels:
+    pixels = open_image(image)
+    size = (pixels.shape[1], pixels.shape[0])
+    if size != detections.size:
+        found, expected = (f"{w} x {h}" for w, h in (size, detections.size))
+        raise CondetrError(f"the image is {found} pixels, but these are detections of an image of {expected}")
+    return pixels

@@ -10,7 +10,7 @@ import torch
 
 from condetr import checkpoint
 from condetr.build import build_scoring
-from condetr.detections import best
+from condetr.decoding import decode
 from condetr.errors import WeightsError
 from condetr.images.prepare import Prepare, open_image
 
@@ -51,8 +51,8 @@ def test_published_weights_see_the_two_cats(name, monkeypatch):
     torch.testing.assert_close(predictions.logits[0, 0, :3, :3], torch.tensor(logits), atol=BOUND, rtol=BOUND)
     torch.testing.assert_close(predictions.boxes[0, 0, :3, :3], torch.tensor(boxes), atol=BOUND, rtol=BOUND)
     size = (pixels.shape[1], pixels.shape[0])
-    found = best(predictions, build_scoring(weights.config.model.scoring), [size], weights.categories)[0]
-    found = found.above(0.3 if "conditional" in name else 0.9)
+    found = decode(predictions, build_scoring(weights.config.model.scoring), [size], weights.categories)[0]
+    found = found.filter(min_score=0.3 if "conditional" in name else 0.9)
     torch.testing.assert_close(torch.tensor(found.scores), torch.tensor(scores), atol=BOUND, rtol=0)
     assert sorted(found.category_ids) == sorted(category_ids)
     assert min(abs(found.boxes - torch.tensor(first).numpy()).max(-1)) < BOUND * max(size)

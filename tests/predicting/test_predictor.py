@@ -78,7 +78,7 @@ def test_thresholds(predictor: Predictor) -> None:
     some = predictor(IMAGES[0], threshold=middle)[0]
     assert 0 < len(some) < len(everything)
     assert some.scores.min() >= middle
-    same(predictor(IMAGES[0], threshold="best")[0], everything.above((0.2, 0.5, 0.3)))
+    same(predictor(IMAGES[0], threshold="best")[0], everything.filter(min_score=(0.2, 0.5, 0.3)))
     for wrong in (1.5, -0.1, float("nan")):
         with pytest.raises(CondetrError, match="between 0 and 1"):
             predictor(IMAGES[0], threshold=wrong)

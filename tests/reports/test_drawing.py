@@ -5,11 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condetr.detections import Detections
 from condetr.reports import drawing as drawing
 from condetr.reports.colors import COLORS, color_of, ink_on
-from condetr.reports.drawing import draw, draw_boxes
-from condetr.types import Categories
+from condetr.reports.drawing import draw_boxes
 
 GREY = np.full((240, 320, 3), 128, np.uint8)
 BOX = np.array([[40.0, 60, 200, 180]])
@@ -86,21 +84,6 @@ def test_from_icons_to_posters(size: tuple[int, int]) -> None:
 def test_boxes_that_are_no_numbers_or_outside_are_left_out() -> None:
     boxes = np.array([[np.nan, 0, 10, 10], [400, 10, 500, 20], [0, 0, np.inf, 10]])
     np.testing.assert_array_equal(draw_boxes(GREY, boxes, ["a", "b", "c"], np.array([0, 1, 2])), GREY)
-
-
-def test_draw_names_and_scores_every_detection(monkeypatch: pytest.MonkeyPatch) -> None:
-    captions = []
-    monkeypatch.setattr(drawing, "_tab", lambda canvas, tab, caption, color, size: captions.append(caption))
-    detections = Detections(
-        boxes=np.array([[10, 90, 90, 200], [150, 90, 260, 200]], np.float32),
-        scores=np.array([0.912, 0.5], np.float32),
-        labels=np.array([1, 0]),
-        queries=np.array([0, 1]),
-        categories=Categories((7, 9), ("cat", "dog")),
-        size=(320, 240),
-    )
-    draw(GREY, detections)
-    assert sorted(captions) == ["cat 0.50", "dog 0.91"]
 
 
 def test_colors_are_apart_and_their_ink_is_readable() -> None:

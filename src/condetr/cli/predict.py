@@ -73,7 +73,7 @@ def predict(
                 try:
                     if isinstance(answer, ImageError):
                         raise answer
-                    certain = answer.above(enough)
+                    certain = answer.filter(min_score=enough)
                     outputs.write(one, certain)
                     done, objects = done + 1, objects + len(certain)
                     if total == 1:

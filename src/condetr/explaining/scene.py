@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy
-from ..detections import Detections, best
+from ..decoding import decode
+from ..detections import Detections
 from ..errors import CondetrError
 from ..images.decode import Source
 from ..images.prepare import open_image
@@ -153,7 +154,7 @@ def look(predictor: Predictor, image: Source, threshold: Threshold = 0.5) -> Sce
     size = (pixels.shape[1], pixels.shape[0])
     witnessed = witness(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
     predictions = witnessed.predictions
-    (detections,) = best(predictions, predictor.scoring, [size], predictor.categories)
+    (detections,) = decode(predictions, predictor.scoring, [size], predictor.categories)
     real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
     scores, which = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
     scale = np.array([*size, *size], dtype=np.float32)
@@ -161,7 +162,7 @@ def look(predictor: Predictor, image: Source, threshold: Threshold = 0.5) -> Sce
         image=pixels,
         categories=predictor.categories,
         threshold=threshold,
-        detections=detections.above(predictor.bar(threshold)),
+        detections=detections.filter(min_score=predictor.bar(threshold)),
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),

@@ -16,7 +16,8 @@ from PIL import Image
 
 from ..build import build_scoring
 from ..checkpoint import Weights, load
-from ..detections import Detections, best
+from ..decoding import decode
+from ..detections import Detections
 from ..engine.device import available
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels, Source
@@ -144,7 +145,7 @@ class Predictor:
     def detect(self, images: Images, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """All answers, however low their score, for a batch of images whose own (width, height) are `sizes`."""
         predictions = self.runtime.run(images.to(self.device))
-        return best(predictions, self.scoring, sizes, self.categories)
+        return decode(predictions, self.scoring, sizes, self.categories)
 
     def _read(self, read: Callable[[T], Pixels], source: T) -> "_Scaled":
         image = read(source)
@@ -157,7 +158,7 @@ class Predictor:
         chosen = _similar([one.scaled for one in window], size)
         scaled = [window[i].scaled for i in chosen]
         for i, detections in zip(chosen, self._within_memory(scaled)):
-            window[i].answer = detections.above(bar)
+            window[i].answer = detections.filter(min_score=bar)
 
     def _within_memory(self, scaled: list["_Scaled"]) -> list[Detections]:
         """In one batch if the device has the memory for it, else in halves."""

@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from ..detections import Detections
+from ..detections import Detections, draw
 from ..files import replacing
-from ..reports.drawing import draw
 from ..types import Categories
 from .sources import Found
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..detections import Detections
 from ..shapes import Float, Int, UInt8
 from .colors import Color, color_of, ink_on
 
@@ -16,12 +15,6 @@ Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels
 HALO = 0.45  # darkness of the thin rim that keeps a line visible on a background of its own color
 SMALLEST_FONT = 9
 ROOM = 5  # an image less than so many labels high gets none: they would hide it
-
-
-def draw(image: UInt8[np.ndarray, "H W 3"], detections: Detections) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of the image with every detection: its box, its name and its score, the best on top."""
-    captions = [f"{name} {score:.2f}" for name, score in zip(detections.names, detections.scores.tolist())]
-    return draw_boxes(image, detections.boxes, captions, detections.labels)
 
 
 def draw_boxes(

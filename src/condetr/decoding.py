@@ -1,0 +1,43 @@
+"""From the predictions of a batch to the detections of each image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .boxes import cxcywh_to_xyxy
+from .detections import Detections
+from .scoring import Scoring
+from .types import Categories, Predictions
+
+MAX_DETECTIONS = 100  # per image, the number that COCO's metrics count
+
+
+def decode(
+    predictions: Predictions,
+    scoring: Scoring,
+    sizes: Sequence[tuple[int, int]],
+    categories: Categories,
+    limit: int = MAX_DETECTIONS,
+) -> list[Detections]:
+    """The detections of each image from the last decoder layer's predictions, best first, at most `limit`.
+
+    `sizes` are the images' (width, height). The scoring decides which pairs of query and class are ranked: all of them
+    for focal scoring (Conditional DETR), the best class of each query for softmax (DETR). Labels of `categories`
+    without a name are never predicted.
+    """
+    probability = scoring.probabilities(predictions.logits[-1].float())
+    scores, queries, labels = scoring.rank(probability, torch.tensor(categories.real, device=probability.device), limit)
+    boxes = cxcywh_to_xyxy(predictions.boxes[-1].float())
+    boxes = boxes.gather(1, queries[..., None].expand(-1, -1, 4))
+    scale = torch.tensor([[w, h, w, h] for w, h in sizes], dtype=boxes.dtype).to(boxes.device)
+    boxes = boxes * scale[:, None]
+    return [
+        Detections(_numpy(box), _numpy(score), _numpy(label), _numpy(query), categories, (int(size[0]), int(size[1])))
+        for box, score, label, query, size in zip(boxes, scores, labels, queries, sizes, strict=True)
+    ]
+
+
+def _numpy(x: Tensor) -> np.ndarray:
+    return x.detach().cpu().numpy()
