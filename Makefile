@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install test slow lint demo bench clean
+.PHONY: install test slow lint demo docs dist bench clean
 
 install: $(STAMP)
 
@@ -36,8 +36,29 @@ slow: install
 demo: install
 	$(BIN)/condetr demo
 
+# the site needs neither torch nor the package: mkdocstrings reads the source
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+.venv-docs/.installed: constraints-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material "mkdocstrings[python]"
+	touch $@
+
+# what a user installs: the wheel in a clean environment, and a short demo there, away from this folder
+dist: install
+	rm -rf dist build .venv-dist
+	$(BIN)/python -m pip install --quiet -c constraints.txt build
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd "$$(mktemp -d)" && $(CURDIR)/.venv-dist/bin/condetr --version \
+		&& $(CURDIR)/.venv-dist/bin/condetr demo --images 60 --epochs 1 --out demo && ls demo/report/report.html
+	rm -rf .venv-dist
+
 bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-docs .venv-dist build dist site src/*.egg-info
