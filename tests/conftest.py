@@ -1,4 +1,8 @@
-"""Shapes are checked at every call while the tests run; torch keeps to one thread."""
+"""Shapes are checked at every call while the tests run; torch keeps to one thread.
+
+timm and transformers import torchvision, whose ordinary wheel stops a CPU torch at import for want of two operators;
+declaring them is enough.
+"""
 
 import json
 import os
@@ -15,6 +19,10 @@ from tests.labelled import write_image
 
 install_import_hook("condetr", "beartype.beartype").__enter__()
 torch.set_num_threads(1)
+if not hasattr(torch.ops.torchvision, "nms"):
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 settings.register_profile("condetr", deadline=None)  # a shared machine stalls now and then
 # what CI tries is the same every time: what is new is searched for where a person sees it and mends it
 settings.register_profile("ci", deadline=None, derandomize=True)
