@@ -259,3 +259,13 @@ def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
     unwritable = CliRunner().invoke(app, [*words[:-1], str(file / "out")])
     assert "cannot be written" in str(unwritable.exception)
     assert not unwritable.stdout  # refused before the evaluation
+
+
+def test_a_console_that_cannot_show_a_class_name_loses_no_report(tmp_path: Path) -> None:
+    root, file, out = folder(tmp_path / "data"), tmp_path / "found.json", tmp_path / "out"
+    labels = root / "test" / "_annotations.coco.json"
+    labels.write_text(labels.read_text().replace('"cat"', '"\\u732b"'))
+    file.write_text(json.dumps([GOOD]))
+    CliRunner(charset="cp1252").invoke(app, ["evaluate", str(root), "--detections", str(file), "--out", str(out)])
+    assert sorted(path.name for path in out.iterdir()) == ["detections.json", "metrics.json", "report.html"]
+    assert "\u732b" in (out / "report.html").read_text(encoding="utf-8")

@@ -269,7 +269,7 @@ def _whole(value: Any) -> int | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if abs(value) < 2**62 else None
+    return value if abs(value) < 2**63 else None
 
 
 def _length(value: Any) -> int:

@@ -2,12 +2,11 @@
 
 import math
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ..metrics import ClassMetrics
+from ..reports.terminal import Column, FittedTable, printable
 from .evaluation import Evaluation
 
 
@@ -18,34 +17,33 @@ def tables(evaluation: Evaluation) -> RenderableType:
     low, high = metrics.bootstrap.ap.low, metrics.bootstrap.ap.high
     title = f"{evaluation.name} on {evaluation.data.name} {evaluation.split.name}: {metrics.images:,} images, "
     title += f"{metrics.objects:,} objects; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
-    warnings = [Text(f"warning: {warning}", style="yellow") for warning in evaluation.warnings]
+    warnings = [Text(printable(f"warning: {warning}"), style="yellow") for warning in evaluation.warnings]
     return Group(
         *warnings,
-        Text(title, style="bold"),
+        Text(printable(title), style="bold"),
         number_table(dict(numbers[:6])),
         number_table(dict(numbers[6:])),
         class_table(evaluation.classes),
     )
 
 
-def number_table(numbers: dict[str, float]) -> Table:
+def number_table(numbers: dict[str, float]) -> FittedTable:
     """One row; COCO's -1, for no object, is a dash."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in numbers:
-        table.add_column(name, justify="right", min_width=5)
+    table = FittedTable(*(Column(name) for name in numbers))
     table.add_row(*(_shown(value if value >= 0 else math.nan) for value in numbers.values()))
     return table
 
 
-def class_table(classes: tuple[ClassMetrics, ...]) -> Table:
+def class_table(classes: tuple[ClassMetrics, ...]) -> FittedTable:
     """A row per class; precision and recall are those at the class's best threshold."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("class", overflow="ellipsis", no_wrap=True)
-    for name in ("objects", "AP", "AP50", "AP75", "AR", "threshold", "precision", "recall"):
-        table.add_column(name, justify="right", min_width=5)
+    table = FittedTable(
+        Column("class", kind="name"), Column("objects", drop=2), Column("AP"), Column("AP50", drop=1),
+        Column("AP75", drop=4), Column("AR", drop=5), Column("threshold", drop=3), Column("precision", drop=6),
+        Column("recall", drop=6),
+    )  # fmt: skip
     for one in classes:
         numbers = (one.ap, one.ap50, one.ap75, one.ar, one.best.threshold, one.best.precision, one.best.recall)
-        table.add_row(Text(one.name), f"{one.objects:,}", *map(_shown, numbers))
+        table.add_row(one.name, f"{one.objects:,}", *map(_shown, numbers))
     return table
 
 

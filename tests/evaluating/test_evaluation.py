@@ -1,0 +1,157 @@
+"""What an Evaluation offers: numbers, curves ready to plot, thresholds by name, files with the data set's own ids."""
+
+import json
+import weakref
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from condetr import checkpoint
+from condetr.errors import CondetrError, WeightsError
+from condetr.evaluating import drawings as drawings_module
+from condetr.evaluating.drawings import drawings
+from condetr.evaluating.evaluate import evaluate, evaluate_detections
+from condetr.evaluating.evaluation import Evaluation
+from condetr.evaluating.terminal import tables
+from condetr.images.decode import Pixels
+from condetr.predicting.predictor import Predictor
+from condetr.reports.page import Page
+from condetr.types import Categories
+
+from .test_evaluate import HOSTILE, folder, weights
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """Detections that are the ground truth, each moved by its number in pixels."""
+    place = tmp_path_factory.mktemp("evaluation")
+    root = folder(place / "data")
+    return evaluate_detections(moved(root, place / "found.json"), root)
+
+
+def moved(root: Path, file: Path) -> Path:
+    labels = json.loads((root / "test" / "_annotations.coco.json").read_text())
+    found = [
+        {
+            "image_id": one["image_id"], "category_id": one["category_id"], "score": 1 / (number + 1),
+            "bbox": [one["bbox"][0] + number, *one["bbox"][1:]],
+        }
+        for number, one in enumerate(labels["annotations"])
+    ]  # fmt: skip
+    file.write_text(json.dumps(found))
+    return file
+
+
+def test_the_numbers_are_cocos_twelve(evaluation: Evaluation) -> None:
+    assert list(evaluation.numbers)[:3] == ["AP", "AP50", "AP75"]
+    assert len(evaluation.numbers) == 12
+    assert evaluation.numbers["AP50"] == evaluation.ap50
+    assert 0 < evaluation.ap < evaluation.ap50 < 1
+    assert evaluation.to_dict()["summary"] == evaluation.numbers
+    assert evaluation.ap_large == -1  # no object is so large
+
+
+def test_the_area_under_a_precision_recall_curve_is_the_ap_at_its_iou(evaluation: Evaluation) -> None:
+    for one in evaluation.classes:
+        recall, precision = evaluation.precision_recall(one.name)
+        assert recall[[0, -1]].tolist() == [0, 1]
+        assert precision.mean() == pytest.approx(one.ap50)
+        assert evaluation.precision_recall(one.name, iou=0.75).precision.mean() == pytest.approx(one.ap75)
+    ious = [evaluation.precision_recall(iou=iou).precision.mean() for iou in np.arange(0.5, 1, 0.05).tolist()]
+    assert np.mean(ious) == pytest.approx(evaluation.ap)
+
+
+def test_an_unknown_class_or_iou_is_refused_in_one_line(evaluation: Evaluation) -> None:
+    with pytest.raises(CondetrError, match=r"no class 'Cat'\. Did you mean 'cat'\?"):
+        evaluation.precision_recall("Cat")
+    with pytest.raises(CondetrError, match=r"iou 0\.62 is not evaluated"):
+        evaluation.precision_recall(iou=0.62)
+
+
+def test_thresholds_go_by_class_name(evaluation: Evaluation) -> None:
+    assert evaluation.thresholds == {one.name: one.best.threshold for one in evaluation.classes}
+    assert set(evaluation.thresholds) == {"cat", HOSTILE}
+
+
+def test_image_ids_of_64_bits_stay_as_they_are_from_labels_to_detections(tmp_path: Path) -> None:
+    """2^53 and 2^53 + 1 are the same float64."""
+    ids = [2**53, 2**53 + 1, 2**53 + 2, 2**63 - 1, 2**63 - 2, 7]
+    root = folder(tmp_path / "data")
+    small = evaluate_detections(moved(root, tmp_path / "small.json"), root)
+    file = root / "test" / "_annotations.coco.json"
+    labels = json.loads(file.read_text())
+    renamed = {image["id"]: id for image, id in zip(labels["images"], ids, strict=True)}
+    for image in labels["images"]:
+        image["id"] = renamed[image["id"]]
+    for one in labels["annotations"]:
+        one["image_id"] = renamed[one["image_id"]]
+    file.write_text(json.dumps(labels))
+    large = evaluate_detections(moved(root, tmp_path / "large.json"), root, out=tmp_path / "out")
+    assert large.numbers == small.numbers
+    assert sorted(one.image_id for one in large.metrics.by_image) == sorted(ids)
+    written = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {one["image_id"] for one in written} == {one["image_id"] for one in labels["annotations"]}
+    again = evaluate_detections(tmp_path / "out" / "detections.json", root)
+    assert again.metrics.to_dict() == large.metrics.to_dict()
+
+
+def test_weights_may_be_a_folder_or_a_predictor(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", 3)
+    source = weights(tmp_path / "w", Categories((1, 2), (HOSTILE, "cat")))
+    by_folder = evaluate(source, str(root), device="cpu", out=tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").exists()
+    by_predictor = evaluate(Predictor.load(source, "cpu"), root)
+    assert by_predictor.metrics.to_dict() == by_folder.metrics.to_dict()
+    assert by_predictor.name == "tiny"
+
+
+def test_the_images_of_a_page_are_in_memory_one_at_a_time(
+    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[weakref.ref[np.ndarray]] = []
+    living: list[int] = []
+    original: Callable[..., Pixels] = drawings_module.draw_boxes
+
+    def watched(*args: object, **options: object) -> Pixels:
+        pixels = original(*args, **options)
+        drawn.append(weakref.ref(pixels))
+        living.append(sum(one() is not None for one in drawn))
+        return pixels
+
+    monkeypatch.setattr(drawings_module, "draw_boxes", watched)
+    Page("images").gallery(drawings(evaluation, evaluation.metrics.by_image))
+    assert len(drawn) == 2 * len(evaluation.metrics.by_image) == 12
+    assert max(living) <= 3  # the last one of the gallery; of this one, without and with detections
+
+
+def test_saving_thresholds_replaces_config_json_alone(tmp_path: Path) -> None:
+    source = weights(tmp_path / "w", Categories((1, 2), ("model_type", "cat")))
+    before = {file.name: (file.stat().st_ino, file.read_bytes()) for file in source.iterdir()}
+    checkpoint.save_thresholds(source, (0.25, 0.75))
+    after = {file.name: (file.stat().st_ino, file.read_bytes()) for file in source.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == ["config.json"]
+    assert checkpoint.load(source).thresholds == (0.25, 0.75)
+    with pytest.raises(WeightsError, match="3 thresholds for 2 categories"):
+        checkpoint.save_thresholds(source, (0.1, 0.2, 0.3))
+
+
+def test_thresholds_are_not_saved_with_weights_of_another_format(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "detr"}')
+    with pytest.raises(WeightsError, match=r"condetr convert .* DIR"):
+        checkpoint.save_thresholds(tmp_path, (0.5,))
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "detr"}'
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_whole_numbers(evaluation: Evaluation) -> None:
+    for width in (100, 40):
+        console = Console(width=width, file=StringIO())
+        console.print(tables(evaluation))
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert f"{evaluation.ap:.3f}" in text
+        assert f"{evaluation.classes[0].ap:.3f}" in text
+        assert max(len(line) for line in text.splitlines()) <= width
+        assert ("too narrow for" in text) == (width == 40)
