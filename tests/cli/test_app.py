@@ -1,26 +1,59 @@
-"""What is true of every subcommand."""
+"""What is true of every command: help without torch, one line for a mistake, and the exit status that shells expect."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from condetr.cli.app import app, heeding
+from condetr.cli import app, main
+from condetr.cli.command import guarded
+from condetr.cli.stopping import Terminated
 from condetr.errors import CondetrError
 
+COMMANDS = ("train", "predict", "evaluate", "explain", "compare", "doctor", "convert", "recipes", "demo", "digits")
 
-def test_ctrl_c_ends_in_a_line_and_130():
+
+def process(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "condetr", *words], capture_output=True, timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        encoding=environment.get("PYTHONIOENCODING", "utf-8"),
+    )  # fmt: skip
+
+
+def called(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """The command line in this process: exit status, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["condetr", *words])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated])
+def test_ctrl_c_and_sigterm_end_in_one_line_and_their_status(stop: type[BaseException]) -> None:
     own = typer.Typer()
 
     @own.command()
-    @heeding
+    @guarded
     def wait(number: int = 3) -> None:
         """Waits."""
         assert number == 4
-        raise KeyboardInterrupt
+        raise stop
 
     found = CliRunner().invoke(own, ["--number", "4"])
     assert isinstance(found.exception, CondetrError)
-    assert (str(found.exception), found.exception.status) == ("interrupted", 130)
+    status = 143 if stop is Terminated else 130
+    assert (str(found.exception), found.exception.status) == ("interrupted", status)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +64,94 @@ def test_ctrl_c_ends_in_a_line_and_130():
         ("digits", "--size"),
     ],
 )  # fmt: skip
-def test_every_command_keeps_its_own_words(name: str, option: str):
-    found = CliRunner().invoke(app, [name, "--help"])
-    assert found.exit_code == 0
-    assert option.lower() in found.output.lower()
+def test_every_command_keeps_its_own_options(name: str, option: str) -> None:
+    for flag in ("--help", "-h"):
+        found = CliRunner().invoke(app, [name, flag])
+        assert found.exit_code == 0
+        assert option.lower() in found.output.lower()
+        assert found.output.isascii()  # the parser prints UTF-8 whatever the console is
+
+
+def test_help_lists_every_command_in_its_group() -> None:
+    found = CliRunner().invoke(app, ["-h"])
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", found.output, re.M), name
+    assert found.output.index("First steps:") < found.output.index("  demo ") < found.output.index("Data and training:")
+    assert CliRunner().invoke(app, []).output == found.output
+
+
+def test_the_version_is_printed_and_needs_no_torch() -> None:
+    code = "import sys; sys.argv=['condetr','--version']\nfrom condetr.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"condetr \d+\.\d+\S* \(torch \d+\.\d+\S*, Python 3\.\d+\.\d+\)\nFalse\n", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian", "x"], "trian: no such command. Did you mean train?"),
+        (["frobnicate"], "frobnicate: no such command. See `condetr --help`"),
+        (["predict", "a", "--treshold", "3"], "--treshold: no such option. Did you mean --threshold?"),
+        (["--foo"], "--foo: no such option. See `condetr --help`"),
+        (["predict"], "IMAGES is missing. See `condetr predict --help`"),
+        (["doctor", "x", "{y}"], "{y}: one argument too many. See `condetr doctor --help`"),
+        (["train", "x", "--epochs", "ten"], "--epochs ten: must be a whole number"),
+        (["train", "x", "--lr=much"], "--lr much: must be a number"),
+        (["predict", "x", "--batch", "0"], "--batch 0: must be at least 1"),
+        (["train", "x", "--epochs"], "--epochs: give a value after it"),
+    ],
+)
+def test_words_that_are_not_understood_are_one_line_and_status_2(monkeypatch, capsys, words, message) -> None:
+    assert called(monkeypatch, capsys, *words) == (2, "", f"condetr: {message}\n")
+
+
+def test_a_misspelt_folder_is_suggested(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "runs/birds/best", "images"):
+        (tmp_path / folder).mkdir(parents=True)
+    for words, message in (
+        (["doctor", "dtaa/"], "dtaa: no such file or folder. Did you mean data?"),
+        (["train", "Data/"], "Data: no such file or folder. Did you mean data?"),
+        (["predict", "images", "--weights", "runs/brids/best"],
+         "--weights runs/brids/best: no such folder. Did you mean runs/birds/best?"),
+    ):  # fmt: skip
+        assert called(monkeypatch, capsys, *words) == (1, "", f"condetr: {message}\n")
+
+
+def test_a_hub_id_is_not_taken_for_a_misspelt_folder(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mircosoft").mkdir()
+    _, _, errors = called(monkeypatch, capsys, "predict", "nowhere.jpg", "--weights", "microsoft/detr")
+    assert "Did you mean mircosoft" not in errors
+
+
+def test_a_name_cannot_control_the_terminal(monkeypatch, capsys) -> None:
+    status, _, errors = called(monkeypatch, capsys, "doctor", "a\x1b[2Jb\u202e")
+    assert (status, errors) == (1, "condetr: a\\x1b[2Jb\\u202e: no such file or folder\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_help_and_errors_survive_a_console_that_is_not_utf_8(encoding: str) -> None:
+    done = process("train", "--help", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = process("doctor", "große Bilder ≥ 狗", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "Bilder" in done.stderr
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = [sys.executable, "-m", "condetr", "recipes", "small"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout
+        assert running.stderr
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(60) == 141
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "condetr", "recipes"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == b"condetr: standard output: cannot be written (No space left on device)\n"

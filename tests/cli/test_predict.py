@@ -122,7 +122,7 @@ def test_thresholds(here: Path, weights: str) -> None:
         (["a.png", "--format", "xml"], "--format xml: no such format"),
         (["a.png", "--weights", "no/where/at/all"], "no such weights folder"),
         (["a.png", "--device", "abacus"], "no such device"),
-        (["a.png", "--precision", "int1"], "--precision int1: fp32 or bf16"),
+        (["a.png", "--precision", "int1"], "--precision int1: must be fp32 or bf16"),
         (["a.png", "--out", "a.png/out"], "cannot be written"),
     ],
 )
@@ -158,7 +158,7 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> Non
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         said, complaints = process.communicate(timeout=30)
-    assert process.returncode == 130, complaints
+    assert process.returncode == 143, complaints
     assert said.startswith(b"interrupted; kept: ")
     assert b"Traceback" not in complaints
     assert json.loads((tmp_path / "predictions/predictions.jsonl").read_text().splitlines()[0])["file"] == "a.png"

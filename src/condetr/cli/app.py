@@ -1,16 +1,17 @@
-"""The subcommands: the only room that prints or exits. Each takes its words apart, calls one verb and shows what it
-returns; nothing heavy is imported before a command runs."""
+"""The commands, put together; with `streams`, the only code that prints or exits. Nothing heavy is imported before a
+command runs."""
 
 import logging
 import sys
 import warnings
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import Annotated
 
 import typer
 
 from ..errors import CondetrError
+from .command import Command, Group, Interrupted, Unread, guarded
 from .compare import compare
 from .convert import convert
 from .demo import demo, digits
@@ -19,51 +20,77 @@ from .evaluate import evaluate
 from .explain import explain
 from .predict import predict
 from .recipes import recipes
+from .stopping import listen, status_of
+from .streams import discard_output, flush_output, message, survive_any_encoding
 from .train import train
+
+GROUPS = {
+    "First steps": (demo, digits),
+    "Data and training": (doctor, train, evaluate, compare, recipes),
+    "Using a detector": (predict, explain, convert),
+}
 
 app = typer.Typer(
     name="condetr",
-    help="Conditional DETR: train it on your images, run it, and see what it looks at.",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=Group,
+    help="Conditional DETR: train it on your images, detect objects with it, and see what it looks at.",
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
-class Interrupted(CondetrError):
-    """Ctrl-C, where the command itself makes nothing of it."""
-
-    status = 130
-
-
-def heeding(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, whose Ctrl-C ends in a line: typer would end it in none."""
-
-    @wraps(command)
-    def heeded(*words: Any, **options: Any) -> None:
-        try:
-            command(*words, **options)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
-
-    return heeded
+def show_version(wanted: bool) -> bool:
+    if wanted:
+        print(f"condetr {_version('condetr')} (torch {_version('torch')}, Python {python_version()})")
+        raise typer.Exit
+    return wanted
 
 
-for command in (train, predict, evaluate, explain, compare, doctor, convert, recipes, demo, digits):
-    app.command()(heeding(command))
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before the command."""
+
+
+for group, commands in GROUPS.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=group)(guarded(command))
 
 
 def main() -> None:
-    """The entry point: a user's mistake is one line on standard error and a non-zero exit, never a traceback."""
+    """The entry point. A user's mistake is one line on standard error and a non-zero exit status, not a traceback."""
+    survive_any_encoding()
+    listen()
     # Pillow warns about odd metadata of images that it can read; `condetr doctor` reports images that it cannot
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
-        app()
+        try:
+            app(prog_name="condetr")
+        finally:
+            flush_output()
     except CondetrError as error:
-        if error.spoken:
-            print(f"condetr: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        _fail(error)
+    except KeyboardInterrupt as interrupt:
+        _fail(Interrupted(status_of(interrupt)))
     except BrokenPipeError:
-        sys.exit(141)
+        discard_output()
+        _fail(Unread())
+
+
+def _fail(error: CondetrError) -> None:
+    if error.spoken:
+        message(str(error))
+    sys.exit(error.status)

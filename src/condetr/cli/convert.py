@@ -5,17 +5,23 @@ from typing import Annotated
 
 import typer
 
+from ..reports.terminal import printable
 from .options import one_of
 
 
 def convert(
-    source: Annotated[str, typer.Argument(help="an official .pth file, a weights folder, or a hub id")],
-    out: Annotated[Path, typer.Argument(help="the folder to write")],
-    to: Annotated[str, typer.Option(help="condetr, or transformers")] = "condetr",
-    recipe: Annotated[str | None, typer.Option(help="the architecture, where a .pth does not say (DC5)")] = None,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="an official .pth file, a folder of weights, or a hub id")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="the folder to write")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="condetr or transformers")] = "condetr",
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="the recipe of the model, if a .pth file does not tell it (DC5)"),
+    ] = None,
 ) -> None:
-    """Convert weights: official .pth files and transformers' folders in, our own or transformers' out."""
+    """Convert weights: from official .pth files and transformers' folders, to ours or transformers'."""
     from ..converting import convert as run
 
     weights = run(source, out, one_of("--to", to, "condetr", "transformers"), recipe)  # type: ignore[arg-type]
-    print(f"{out}: {weights.config.recipe}, {len(weights.categories.real)} classes")
+    print(f"{printable(str(out))}: {printable(weights.config.recipe)}, {len(weights.categories.real)} classes")

@@ -1,41 +1,47 @@
-"""`condetr digits` and `condetr demo`: a small data set to try things on, and the whole way through on it."""
+"""`condetr digits` and `condetr demo`: a small data set to try things on, and every step of a project on it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..reports.terminal import printable
+from .options import Quiet
+from .streams import results
+
 DEMO_IMAGES = 3500
 
 
 def digits(
-    folder: Annotated[Path, typer.Argument(help="the folder to write; new or empty")],
-    images: Annotated[int, typer.Option(help="for training; a tenth as many for valid, a fifth for test")] = 2000,
-    size: Annotated[int, typer.Option(help="side of each image, in pixels")] = 96,
-    seed: Annotated[int, typer.Option(help="another seed is another data set")] = 0,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="the folder to write; new or empty")],
+    images: Annotated[
+        int, typer.Option(metavar="N", help="images to train on; a tenth as many for valid, a fifth for test")
+    ] = 2000,
+    size: Annotated[int, typer.Option(metavar="N", help="the side of each image, in pixels")] = 96,
+    seed: Annotated[int, typer.Option(metavar="N", help="another seed gives another data set")] = 0,
 ) -> None:
     """Write a small data set to try things on: real handwritten digits on photographs."""
     from ..datasets.digits import make_digits
 
     make_digits(folder, images, size, seed)
-    print(f"{folder}: {images} images to train on, with valid and test. Next: condetr train {folder}")
+    shown = printable(str(folder))
+    print(f"{shown}: {images} images to train on, with valid and test. Next: condetr train {shown}")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="the folder to write; new or empty")] = Path("demo"),
-    images: Annotated[int, typer.Option(min=10, help="to train on")] = DEMO_IMAGES,
-    epochs: Annotated[int | None, typer.Option(help="train.epochs")] = None,
-    seed: Annotated[int, typer.Option(help="of the images and of the training")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write; new or empty")] = Path("demo"),
+    images: Annotated[int, typer.Option(metavar="N", min=10, help="images to train on")] = DEMO_IMAGES,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="epochs to train; default: the recipe's")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="the seed of the images and of the training")] = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """The whole way in minutes: make images, train from nothing, evaluate, predict, and a report to open."""
-    from rich.console import Console
-
+    """Try everything in minutes: make images, train from scratch, evaluate, predict, and write a report."""
     from ..demo import demo as run
     from ..training.live import following
     from ..training.plan import duration
     from ..training.settings import resolve
 
-    console = Console()
+    console = results(quiet)
     as_written = {
         "data.flip_chance": 0.0,
         "data.crop_chance": 0.0,
@@ -43,9 +49,11 @@ def demo(
     }  # a digit has one side to read
     config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
     with following(console) as progress:
-        done = run(out, images, seed, config, progress, lambda line: console.print(line, highlight=False))
+        done = run(out, images, seed, config, progress, lambda line: console.print(line, markup=False, soft_wrap=True))
+    if quiet:
+        return
     summary = done.evaluation
     print(f"on digits nobody has seen: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
     print(", ".join(f"{part} {duration(seconds)}" for part, seconds in done.seconds.items()))
-    print(f"images with boxes: {done.images}")
-    print(f"the report: {done.report.resolve()}")
+    print(f"images with boxes: {printable(str(done.images))}")
+    print(f"the report: {printable(str(done.report.resolve()))}")

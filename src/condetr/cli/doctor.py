@@ -8,41 +8,46 @@ from typing import Annotated
 import typer
 
 from ..files import check_writable
-from .options import Data
+from ..reports.terminal import printable
+from .options import Data, Quiet
+from .progress import progress_bar
+from .streams import messages, results
 
 
 def doctor(
     data: Data,
-    out: Annotated[Path | None, typer.Option(help="a folder for doctor.html and doctor.json")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="print JSON for machines instead of tables")] = False,
-    queries: Annotated[int | None, typer.Option(min=1, help="how many objects the model can answer")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="read the images' headers only")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write doctor.html and doctor.json to it")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    queries: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="the most objects that the model can find in an image")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="read only the headers of the images")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Look a data set over: counts, and every defect with its place and what training does about it.
+    """Check a data set: counts, and every defect with its place and what training does about it.
 
-    The exit status is 0 when it can be trained on, 1 when not.
+    The exit status is 0 if a detector can be trained on it, else 1.
     """
-    from rich.console import Console
-
     from ..config import Model
     from ..examining.cache import cache_folder
     from ..examining.examine import examine
     from ..examining.terminal import shown
-    from .progress import bar
 
     if out is not None:
         check_writable(out)
-    with bar("inspecting the images", Console(stderr=True)) as progress:
+    with progress_bar("inspecting the images", messages(), hidden=quiet) as progress:
         diagnosis = examine(
             data, queries=queries or Model().queries, decode_pixels=not fast, cache=cache_folder(), progress=progress
         )
     if json_:
         print(json.dumps(diagnosis.to_dict()))
     else:
-        Console().print(shown(diagnosis))
+        results(quiet).print(shown(diagnosis))
     if out is not None:
-        print(f"page: {diagnosis.write(out)}", file=sys.stderr if json_ else sys.stdout)
-    elif not json_:
-        print("--out DIR writes a page with the worst images drawn, and all of it as JSON")
+        page = diagnosis.write(out)
+        if not quiet:
+            print(f"page: {printable(str(page))}", file=sys.stderr if json_ else sys.stdout)
+    elif not (json_ or quiet):
+        print("--out DIR writes a page with the worst images drawn, and everything as JSON")
     if diagnosis.refusal is not None:
         raise typer.Exit(1)

@@ -9,63 +9,79 @@ import typer
 
 from ..errors import CondetrError
 from ..files import check_writable
-from .options import Device
+from ..reports.terminal import printable
+from .options import Device, Quiet, existing_data, existing_weights
+from .progress import progress_bar
+from .streams import messages, results
 
 
 def evaluate(
-    weights: Annotated[str | None, typer.Argument(help="a weights folder or hub id; none with --detections")] = None,
-    data: Annotated[Path | None, typer.Argument(help="a data set: COCO, Roboflow, YOLO or Pascal VOC")] = None,
-    split: Annotated[str | None, typer.Option(help="train, valid or test; else test, or valid without one")] = None,
-    out: Annotated[Path, typer.Option(help="a folder for report.html, metrics.json and detections.json")] = Path(
-        "evaluation"
-    ),
-    device: Device = None,
-    batch: Annotated[int, typer.Option(min=1, help="images at a time")] = 8,
-    json_: Annotated[bool, typer.Option("--json", help="print all numbers as JSON")] = False,
-    detections: Annotated[Path | None, typer.Option(help="evaluate a COCO results file in place of weights")] = None,
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="a data set: COCO, Roboflow, YOLO or Pascal VOC")],
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights),
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="evaluate a COCO results file instead of weights")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="train, valid or test; default: test, or valid without one")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="write report.html, metrics.json and detections.json to it")
+    ] = Path("evaluation"),
+    json_: Annotated[bool, typer.Option("--json", help="print all numbers as JSON instead of tables")] = False,
     save_thresholds: Annotated[
-        bool, typer.Option("--save-thresholds", help="keep each class's best threshold with the weights")
+        bool, typer.Option("--save-thresholds", help="save the best threshold of each class with the weights")
     ] = False,
+    device: Device = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="images at a time")] = 8,
+    quiet: Quiet = False,
 ) -> None:
-    """How good is a detector? COCO's numbers, curves, mistakes, and a page to pass on."""
-    if detections is not None and weights is not None and data is None:
-        data, weights = Path(weights), None
-    if data is None or (weights is None) == (detections is None):
-        raise CondetrError("evaluate: give WEIGHTS DATA, or DATA with --detections FILE.json")
+    """Measure a detector: COCO's numbers, curves and error types, and a page to share."""
+    if len(data) == 2 and weights is None and detections is None:
+        raise CondetrError(f"evaluate takes the data set alone: condetr evaluate {data[1]} --weights {data[0]}")
+    if len(data) > 1:
+        raise CondetrError(f"evaluate takes one data set, not {len(data)}. See `condetr evaluate --help`")
+    root = data[0]
+    existing_data(root)
+    if weights is None and detections is None:
+        raise CondetrError("evaluate: what to evaluate is missing; give --weights W or --detections FILE")
+    if weights is not None and detections is not None:
+        raise CondetrError("evaluate: give --weights or --detections, not both")
     if save_thresholds and weights is None:
-        raise CondetrError("--save-thresholds: there are no weights to save them with; give WEIGHTS DATA")
-
-    from rich.console import Console
+        raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
 
     from ..engine.device import available, own
     from ..engine.distributed import joined
     from ..evaluating import evaluate as verb
     from ..evaluating.terminal import tables
-    from .progress import bar
 
     device = available(device)
     with joined(device.startswith("cuda")) as processes:
         if processes.first:
             check_writable(out)
-        with bar("evaluating", Console(stderr=True), hidden=not processes.first) as count:
+        with progress_bar("evaluating", messages(), hidden=quiet or not processes.first) as progress:
             if detections is not None:
-                evaluation = verb.evaluate_detections(detections, data, split=split)
+                evaluation = verb.evaluate_detections(detections, root, split=split)
             else:
                 assert weights is not None
                 evaluation = verb.evaluate(
-                    weights, data, split=split, device=str(own(device, processes)), batch=batch, progress=count,
+                    weights, root, split=split, device=str(own(device, processes)), batch=batch, progress=progress,
                     processes=processes,
                 )  # fmt: skip
         if not processes.first:
             return
-        page = evaluation.write(out)  # before anything is printed: a console that cannot show a name loses no report
+        page = evaluation.write(out)
         if save_thresholds:
             assert weights is not None
             verb.save_best_thresholds(weights, evaluation)
         if json_:
             print(json.dumps(evaluation.to_dict()))
         else:
-            Console().print(tables(evaluation))
-        print(f"page: {page}", file=sys.stderr if json_ else sys.stdout)
-        if save_thresholds:
-            print(f"thresholds saved with {weights}", file=sys.stderr if json_ else sys.stdout)
+            results(quiet).print(tables(evaluation))
+        if not quiet:
+            remarks = sys.stderr if json_ else sys.stdout
+            print(f"page: {printable(str(page))}", file=remarks)
+            if save_thresholds:
+                print(f"thresholds saved with {printable(str(weights))}", file=remarks)

@@ -1,4 +1,4 @@
-"""Words of the command line that several commands share, and what they mean."""
+"""Options that several commands share, and how their words are read."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,43 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import CondetrError
+from ..errors import CondetrError, DataError, WeightsError
+from .suggestions import did_you_mean, nearest, nearest_path
 
 DEFAULT_WEIGHTS = "microsoft/conditional-detr-resnet-50"
 
-Data = Annotated[Path, typer.Argument(help="a folder (COCO, Roboflow, YOLO, Pascal VOC), or a .json or .yaml file")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; a GPU where there is one")]
+
+def existing_data(path: Path | None) -> Path | None:
+    """The path as it is. Raises DataError where it does not exist and a similar one does."""
+    if path is not None and (near := nearest_path(path)) is not None:
+        raise DataError(f"{path}: no such file or folder{did_you_mean(near)}")
+    return path
+
+
+def existing_weights(source: str | None) -> str | None:
+    """The word as it is, which may be a hub id. Raises WeightsError where it can only be a misspelt folder."""
+    path = Path(source or "")
+    hub_id = len(path.parts) == 2 and not Path(path.parts[0]).exists()
+    if source and not hub_id and (near := nearest_path(path)) is not None:
+        raise WeightsError(f"--weights {source}: no such folder{did_you_mean(near)}")
+    return source
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA", help="a folder (COCO, Roboflow, YOLO, Pascal VOC), or a .json or .yaml file",
+        callback=existing_data,
+    ),
+]  # fmt: skip
+Weights = Annotated[
+    str, typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights)
+]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="a setting by its dotted path, e.g. train.lr=2e-4; repeatable")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="a setting by its dotted path, e.g. train.lr=2e-4; repeatable"),
 ]
 
 
@@ -31,16 +60,25 @@ def settings(assignments: list[str] | None) -> dict[str, Any]:
     return parsed
 
 
-def whole_numbers(flag: str, words: str | None) -> list[int] | None:
-    """Words with commas as numbers. Raises CondetrError that names the flag."""
+def words(flag: str, text: str) -> list[str]:
+    """The words between commas. Raises CondetrError that names the flag where one is empty."""
+    found = [word.strip() for word in text.split(",")]
+    if not all(found):
+        raise CondetrError(f"{flag} {text}: a name is missing between two commas")
+    return found
+
+
+def whole_numbers(flag: str, text: str | None) -> list[int] | None:
+    """Whole numbers between commas. Raises CondetrError that names the flag."""
     try:
-        return None if words is None else [int(word) for word in words.split(",")]
+        return None if text is None else [int(word) for word in text.split(",")]
     except ValueError:
-        raise CondetrError(f"{flag} {words}: whole numbers with commas, for example 12,25,50") from None
+        raise CondetrError(f"{flag} {text}: give whole numbers with commas, for example 12,25,50") from None
 
 
 def one_of(flag: str, word: str, *choices: str) -> str:
     """The word, if it is a choice. Raises CondetrError that names the flag and the choices."""
     if word not in choices:
-        raise CondetrError(f"{flag} {word}: {' or '.join(choices)}")
+        near = did_you_mean(nearest(word, choices))
+        raise CondetrError(f"{flag} {word}: must be {' or '.join(choices)}{near}")
     return word

@@ -1,42 +1,62 @@
 """`condetr predict`: find objects in images."""
 
-import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ImageError
-from .options import DEFAULT_WEIGHTS, Device, one_of
+from ..errors import CondetrError, ImageError
+from ..reports.terminal import printable
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Weights, one_of
+from .progress import progress_bar
+from .stopping import status_of
+from .streams import message, messages, results
+from .suggestions import did_you_mean, nearest_path
+
+if TYPE_CHECKING:
+    from ..predicting.outputs import Outputs
+    from ..types import Categories
+
+STDOUT = Path("-")
+FORMATS = "images,jsonl"
 
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(help="images, folders, globs, http(s) addresses, or - for standard input")
+        list[str],
+        typer.Argument(metavar="IMAGES", help="images, folders, globs, http(s) addresses, or - for standard input"),
     ],
-    weights: Annotated[str, typer.Option(help="a folder of weights, or a hub id")] = DEFAULT_WEIGHTS,
-    threshold: Annotated[str, typer.Option(help="the score that counts, or best: what the weights recommend")] = "0.5",
-    out: Annotated[Path, typer.Option(help="the folder for what is written")] = Path("predictions"),
-    format: Annotated[str, typer.Option(help="of images, coco, jsonl, csv: any, with commas")] = "images,jsonl",
-    batch: Annotated[int, typer.Option(help="images that go through the detector together", min=1)] = 4,
+    weights: Weights = DEFAULT_WEIGHTS,
+    threshold: Annotated[
+        str, typer.Option(metavar="X", help="confidence threshold, or best: each class's own, saved with the weights")
+    ] = "0.5",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write; - prints JSON lines instead")] = Path(
+        "predictions"
+    ),
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help=f"what to write: images, coco, jsonl, csv; default: {FORMATS}"),
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", help="images that go through the detector together", min=1)] = 4,
     device: Device = None,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster where the processor has it, rougher")] = "fp32",
-    compile: Annotated[bool, typer.Option("--compile", help="translate the detector first: takes minutes")] = False,
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
+    ] = "fp32",
+    compile: Annotated[bool, typer.Option("--compile", help="compile the detector first, which takes minutes")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Find objects in images: draws them, and writes them down."""
-    from rich.console import Console
-
-    from ..predicting.outputs import Outputs, formats_of, nothing, table
+    """Find objects in images: draws them, and writes them to files."""
+    from ..predicting.outputs import formats_of, nothing, table
     from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, Missed, find
-    from ..reports.terminal import printable
-    from .progress import bar
 
     one_of("--precision", precision, "fp32", "bf16")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped from outside: keep what is written, too
-    console, formats, wanted = Console(stderr=True), formats_of(format), threshold_of(threshold)
+    if out == STDOUT and format not in (None, "jsonl"):
+        raise CondetrError(f"--format {format}: --out - prints jsonl alone. Name a folder with --out, or leave it out")
+    formats, wanted = formats_of(format or FORMATS), threshold_of(threshold)
     found: Iterable[Found | Missed] = find(sources, sys.stdin.buffer, apart=out)
     if "-" not in sources:
         found = list(found)
@@ -46,7 +66,9 @@ def predict(
     def tell(name: str, reason: str, failed: bool = True) -> None:
         nonlocal refused
         refused += failed
-        console.print(f"condetr: {printable(name)}: {printable(reason)}", markup=False, highlight=False, soft_wrap=True)
+        if failed or not quiet:
+            suggestion = did_you_mean(nearest_path(Path(name))) if reason.startswith("no such file") else ""
+            message(f"{name}: {reason}{suggestion}")
         if failed and outputs is not None:
             outputs.refuse(name, reason)
 
@@ -62,11 +84,11 @@ def predict(
         raise typer.Exit(1)
     predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
     enough = predictor.bar(wanted)
-    interrupted = False
+    status = 0
     try:
         with (
-            Outputs.open(out, formats, predictor.categories) as outputs,
-            bar("images", console, hidden=total == 1) as count,
+            _outputs(out, formats, predictor.categories) as outputs,
+            progress_bar("images", messages(), hidden=quiet or total == 1) as count,
         ):
             answers = predictor.stream(images(), 0.0, batch, read=Found.read)
             for number, (one, answer) in enumerate(answers, 1):
@@ -76,13 +98,26 @@ def predict(
                     certain = answer.filter(min_score=enough)
                     outputs.write(one, certain)
                     done, objects = done + 1, objects + len(certain)
-                    if total == 1:
-                        Console().print(table(certain) if len(certain) else nothing(answer, threshold))
+                    if total == 1 and out != STDOUT:
+                        shown = table(certain) if len(certain) else printable(nothing(answer, threshold))
+                        results(quiet).print(shown, markup=False)
                 except ImageError as error:
                     tell(one.name, str(error))
                 count(number, total)
-    except KeyboardInterrupt:
-        interrupted = True
-    summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
-    print(summary if not interrupted else f"interrupted; kept: {summary}")
-    raise typer.Exit(130 if interrupted else int(refused > 0))
+    except KeyboardInterrupt as interrupt:
+        status = status_of(interrupt)
+    if not quiet and out != STDOUT:
+        summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
+        print(f"interrupted; kept: {summary}" if status else summary)
+    elif status:
+        message("interrupted")
+    raise typer.Exit(status or int(refused > 0))
+
+
+def _outputs(out: Path, formats: tuple[str, ...], categories: "Categories") -> "AbstractContextManager[Outputs]":
+    """The files of a folder, or standard output for `-`: one line of JSON for each image, written at once."""
+    from ..predicting.outputs import Outputs
+    from ..predicting.writers import JsonLines
+
+    stdout: Any = sys.stdout
+    return nullcontext(Outputs(out, [JsonLines(stdout)])) if out == STDOUT else Outputs.open(out, formats, categories)

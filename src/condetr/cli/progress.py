@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal; it leaves nothing behind."""
+"""A progress bar on standard error, where that is a terminal; nothing of it is left when it is done."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +7,9 @@ from rich.console import Console
 
 
 @contextmanager
-def bar(what: str, console: Console, hidden: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for the length of the block; it is told what is done and, as far as it is known, of how many."""
+def progress_bar(what: str, console: Console, hidden: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Shows a bar while the block runs. The block calls what it is given with the number done and the total, which may
+    be None as long as it is not known."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -4,21 +4,29 @@ from typing import Annotated
 
 import typer
 
+from ..reports.terminal import Column, FittedTable
 from .options import Set, settings
+from .streams import results
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="show this recipe's settings")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="print the settings of this recipe")] = None,
     set_: Set = None,
 ) -> None:
-    """List the recipes, or every setting of one."""
+    """List the recipes, or print every setting of one as JSON."""
     from .. import config
     from ..recipes import RECIPES, recipe
 
-    if name is None:
-        for each, make in RECIPES.items():
-            c = make()
-            model = f"{c.model.decoder.kind}, {c.model.backbone.name}/{c.model.backbone.stride}"
-            print(f"{each:28}{model:28}{c.model.queries:4} queries{c.data.size:6} px{c.train.epochs:5} epochs")
+    if name is not None:
+        print(config.override(recipe(name), settings(set_)).model_dump_json(indent=2))
         return
-    print(config.override(recipe(name), settings(set_)).model_dump_json(indent=2))
+    table = FittedTable(
+        Column("recipe", kind="name"), Column("decoder", 1, "name"), Column("backbone", 4, "name"),
+        Column("stride", 5), Column("queries", 3), Column("size", 6), Column("epochs", 2),
+    )  # fmt: skip
+    for each, make in RECIPES.items():
+        one = make()
+        backbone = one.model.backbone
+        numbers = (backbone.stride, one.model.queries, one.data.size, one.train.epochs)
+        table.add_row(each, one.model.decoder.kind, backbone.name, *map(str, numbers))
+    results().print(table)

@@ -1,0 +1,102 @@
+"""How the command line is parsed: a word that it does not know is one line with the way out, and exit status 2."""
+
+import errno
+from collections.abc import Callable
+from functools import wraps
+from itertools import groupby
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from ..errors import CondetrError
+from .stopping import status_of
+from .streams import discard_output
+from .suggestions import did_you_mean, nearest
+from .usage import UsageError, usage_line
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a disk says that takes nothing more
+
+
+class Misused(CondetrError):
+    """Words that the command line does not take."""
+
+    status = 2
+
+
+class Interrupted(CondetrError):
+    """Ctrl-C or SIGTERM in a command that does not handle it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("interrupted")
+        self.status = status
+
+
+class Unread(CondetrError):
+    """Nobody reads standard output any more, as after `| head`; there is nobody to tell either."""
+
+    status, spoken = 141, False
+
+
+class Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises Misused."""
+        words = list(args)  # the parser consumes its list
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            raise Misused(usage_line(error, ctx.command_path, words)) from None
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class Group(TyperGroup):
+    """The commands in groups by purpose: `rich_help_panel` names a command's group."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises Misused."""
+        if not args:
+            args = ["--help"]
+        words = list(args)  # the parser consumes its list
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            raise Misused(usage_line(error, ctx.command_path, words)) from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Raises Misused for a command that does not exist."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            near = did_you_mean(nearest(args[0], self.commands))
+            raise Misused(f"{args[0]}: no such command{near or '. See `condetr --help`'}")
+        try:
+            return super().resolve_command(ctx, args)
+        except UsageError as error:
+            raise Misused(usage_line(error, ctx.command_path, args)) from None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands: list[Any] = [command for command in self.commands.values() if not command.hidden]
+        width = max(len(command.name or "") for command in commands)
+        for group, members in groupby(commands, lambda command: command.rich_help_panel):
+            with formatter.section(group):
+                formatter.write_dl([(f"{one.name:{width}}", one.get_short_help_str(200)) for one in members])
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, where Ctrl-C, SIGTERM and a closed pipe end in a CondetrError with the exit status of each."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted(status_of(interrupt)) from None
+        except BrokenPipeError:
+            discard_output()
+            raise Unread from None
+        except OSError as error:
+            if error.errno not in FULL or error.filename is not None:
+                raise
+            discard_output()
+            raise CondetrError(f"standard output: cannot be written ({error.strerror})") from None
+
+    return run

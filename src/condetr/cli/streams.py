@@ -1,0 +1,68 @@
+"""Standard output and standard error: results go to the one, everything else to the other, in any encoding."""
+
+import codecs
+import os
+import sys
+from contextlib import suppress
+from io import StringIO, TextIOWrapper
+
+from rich.console import Console
+
+from ..errors import CondetrError
+from ..reports.terminal import ASCII, printable
+
+PIPE_WIDTH = 120  # columns of a table that goes to a file or a pipe
+
+
+def survive_any_encoding() -> None:
+    """Characters that a stream cannot encode are written in ASCII, or as escapes, instead of ending the program."""
+    codecs.register_error("condetr", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # not where a test or a notebook has put another object in its place
+            stream.reconfigure(errors="condetr")
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    characters = error.object[error.start : error.end]
+    escape = "backslashreplace"
+    return "".join(ASCII.get(c) or c.encode("ascii", escape).decode() for c in characters), error.end
+
+
+def discard_output() -> None:
+    """Nobody reads standard output any more: what is still to be written goes nowhere, without a complaint at exit."""
+    with suppress(OSError, AttributeError, ValueError):  # no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def flush_output() -> None:
+    """Raises CondetrError where what was printed cannot be written, BrokenPipeError where nobody reads it."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise CondetrError(f"standard output: cannot be written ({error.strerror})") from None
+
+
+def results(quiet: bool = False) -> Console:
+    """Where results are shown. Lines are not wrapped; a table that is piped is `PIPE_WIDTH` wide."""
+    if quiet:
+        return Console(file=StringIO(), quiet=True)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def messages() -> Console:
+    """Where progress is shown."""
+    return Console(stderr=True, highlight=False)
+
+
+def message(text: str) -> None:
+    """One line for a person, on standard error."""
+    print(f"condetr: {printable(text)}", file=sys.stderr, flush=True)

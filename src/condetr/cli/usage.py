@@ -1,0 +1,51 @@
+"""The parser's complaints in our words: the flag as it was typed, what it takes, and the way out, in one line."""
+
+import re
+from collections.abc import Sequence
+
+import typer
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # the base of the parser's own, which typer does not export
+
+MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
+    (r"No such option: (\S+) \(Possible options: ([^,)\s]+).*", r"\1: no such option. Did you mean \2?"),
+    (r"No such option: (\S+)", r"\1: no such option. See `{name} --help`"),
+    (r"Option '?([^' ]+)'? requires an argument", r"\1: give a value after it"),
+    (r"Option '?([^' ]+)'? does not take a value", r"\1: takes no value"),
+    (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"\1: one argument too many. See `{name} --help`"),
+    (r"Missing (?:argument|parameter) '?([^'.]+).*", r"\1 is missing. See `{name} --help`"),
+)
+VALUES = (
+    (r".*valid int.*", "must be a whole number"),
+    (r".*valid (?:float|number).*", "must be a number"),
+    (r".*(?:greater than or equal to |range x>=)([\d.]+).*", r"must be at least \1"),
+    (r".*(?:less than or equal to |range x<=)([\d.]+).*", r"must be at most \1"),
+)
+
+
+def usage_line(error: Exception, name: str, arguments: Sequence[str]) -> str:
+    """The message of a UsageError for the command `name` (`condetr train`), given the words after it."""
+    name = name.removeprefix("python -m ")
+    if isinstance(error, typer.BadParameter) and error.message and error.param is not None:
+        flag = max((opt for opt in error.param.opts), key=lambda opt: (opt in arguments, len(opt)))
+        return f"{flag}{_value(flag, arguments)}: {_translated(error.message, VALUES)}"
+    sentence = error.format_message()  # type: ignore[attr-defined]
+    return _translated(sentence, MESSAGES).replace("{name}", name)
+
+
+def _translated(sentence: str, table: Sequence[tuple[str, str]]) -> str:
+    sentence = " ".join(sentence.split()).rstrip(".")
+    for pattern, ours in table:
+        if re.fullmatch(pattern, sentence):
+            return re.sub(pattern, ours, sentence)
+    return sentence
+
+
+def _value(flag: str, arguments: Sequence[str]) -> str:
+    """The word that was given to a flag, after a space."""
+    for word, following in zip(arguments, [*arguments[1:], ""]):
+        if word == flag:
+            return f" {following}"
+        if word.startswith(f"{flag}="):
+            return f" {word.partition('=')[2]}"
+    return ""
