@@ -1,4 +1,4 @@
-"""Facts §6 and §2.8-2.10: focal cost and loss to the official code's digits, and how answers are ranked."""
+"""Facts §6 and §2.8-2.10: focal cost and loss to the official code's digits, and how detections are ranked."""
 
 import torch
 from torch.nn import functional as F
@@ -20,7 +20,8 @@ def test_focal_cost_is_the_official_one():
 
 
 def test_focal_loss_is_the_official_one():
-    loss = FocalScoring(0.25, 2.0).loss(LOGITS[None, None], indices((0, 0, 0)), torch.tensor([0]), ObjectCounts((1,)))
+    matched, labels = indices((0, 0, 0)), torch.tensor([0])
+    loss = FocalScoring(0.25, 2.0).loss(LOGITS[None, None], matched, labels, torch.ones(1), ObjectCounts((1,)))
     torch.testing.assert_close(loss, torch.tensor([1.2732378]), atol=1e-6, rtol=0)
 
 
@@ -33,7 +34,7 @@ def test_softmax_loss_is_a_weighted_mean_over_queries():
     truth[matched] = labels
     weight = torch.tensor([1.0] * 5 + [0.1])
     expected = [F.cross_entropy(logits[s].flatten(0, 1), truth[s].flatten(), weight) for s in range(2)]
-    loss = SoftmaxScoring(0.1).loss(logits, matched, labels, ObjectCounts((1, 0, 1)))
+    loss = SoftmaxScoring(0.1).loss(logits, matched, labels, torch.rand(4), ObjectCounts((1, 0, 1)))
     torch.testing.assert_close(loss, torch.stack(expected))
 
 
@@ -49,7 +50,7 @@ def test_focal_ranks_pairs_and_softmax_ranks_queries():
     assert labels.tolist() == [[0, 2]]
 
 
-def test_what_is_no_class_never_answers():
+def test_only_real_labels_are_ranked():
     probability = torch.tensor([[[0.9, 0.2, 0.3]]])
     for scoring in (FocalScoring(0.25, 2.0), SoftmaxScoring(0.1)):
         _, _, labels = scoring.rank(probability, torch.tensor([1, 2]), 10)

@@ -14,11 +14,11 @@ from .model.backbone import (
     PublishedPadding,
     ResNet,
 )
-from .model.decoders import ConditionalDecoder, DetrDecoder
+from .model.decoders import ConditionalDecoder, Decoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
 from .model.initialise import initialise_conditional_heads, initialise_locally, initialise_transformer
-from .model.reference import Centre, Learned, Predicted
+from .model.reference import Centre, Learned, Predicted, Reference
 from .model.spatial_query import (
     BlockDiagonal,
     ContentOnly,
@@ -88,7 +88,7 @@ def build_backbone(c: config.Backbone) -> ResNet:
     return backbone
 
 
-def build_reference(c: config.Model) -> nn.Module:
+def build_reference(c: config.Model) -> Reference:
     match c.reference:
         case "centre":
             return Centre()
@@ -98,7 +98,7 @@ def build_reference(c: config.Model) -> nn.Module:
             return Predicted(c.dim)
 
 
-def build_decoder(c: config.Model) -> nn.Module:
+def build_decoder(c: config.Model) -> Decoder:
     match c.decoder:
         case config.Detr():
             return DetrDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout)

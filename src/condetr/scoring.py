@@ -1,5 +1,5 @@
-"""How logits mean classes. One object decides the head's width and prior, the matching cost, the loss, the probability
-and the ranking of answers, because these must agree."""
+"""How logits express classes. One object decides the head's width, the matching cost, the loss, the probability and the
+ranking of detections, because these must agree."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,18 +18,25 @@ Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # layer,
 class Scoring(ABC):
     @abstractmethod
     def width(self, classes: int) -> int:
-        """Logits a head needs for so many classes."""
+        """The number of logits C for K classes."""
 
     @abstractmethod
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
-        """What it costs, in class alone, to match each query with each object."""
+        """The class part of the cost of matching each query with each object."""
 
     @abstractmethod
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
+        self,
+        logits: Float[Tensor, "S B N C"],
+        matched: Index,
+        labels: Int[Tensor, " P"],
+        iou: Float[Tensor, " P"],
+        object_counts: ObjectCounts,
     ) -> Float[Tensor, " S"]:
-        """The classification loss of each layer: matched queries have a label, all others are background.
+        """The classification loss of each layer. Matched queries have a label, all others are background.
 
+        `iou` is the intersection over union of each matched pair's boxes, without gradient: a scoring may use it to
+        let a score express how well its box fits. Focal and softmax scoring ignore it.
         `object_counts` normalises: it counts over the whole optimizer step, of which these images may be a part.
         """
 
@@ -38,11 +45,11 @@ class Scoring(ABC):
 
     @abstractmethod
     def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        """Scores, queries and labels of the answers, best first; only labels in `real` may answer."""
+        """Scores, queries and labels of the best `limit` detections, best first, with labels in `real` only."""
 
 
 class SoftmaxScoring(Scoring):
-    """DETR: one of K classes or 'no object', which is the last logit and counts for less in the loss."""
+    """DETR: one of K classes or 'no object', which is the last logit and weighs less in the loss."""
 
     def __init__(self, background_weight: float) -> None:
         self.background_weight = background_weight
@@ -54,7 +61,12 @@ class SoftmaxScoring(Scoring):
         return -_columns(logits.softmax(-1), labels)
 
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
+        self,
+        logits: Float[Tensor, "S B N C"],
+        matched: Index,
+        labels: Int[Tensor, " P"],
+        iou: Float[Tensor, " P"],
+        object_counts: ObjectCounts,
     ) -> Float[Tensor, " S"]:
         """Cross-entropy, a weighted mean over the queries of the step's images (DETR, eq. 2)."""
         background = logits.shape[-1] - 1
@@ -64,22 +76,22 @@ class SoftmaxScoring(Scoring):
         weight[background] = self.background_weight
         entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), weight, reduction="none")
         queries = logits.shape[2]
-        answering = object_counts.matched(queries)
-        background_queries = len(object_counts.counts) * queries - answering
-        return entropy.view_as(truth).sum((1, 2)) / (answering + self.background_weight * background_queries)
+        matched_queries = object_counts.matched(queries)
+        background_queries = len(object_counts.counts) * queries - matched_queries
+        return entropy.view_as(truth).sum((1, 2)) / (matched_queries + self.background_weight * background_queries)
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
         return logits.softmax(-1)[..., :-1]
 
     def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        """Every query answers once, with its best class."""
-        score, which = probability[..., real].max(-1)
+        """Each query gives one detection, of its best class."""
+        score, best = probability[..., real].max(-1)
         score, query = score.sort(dim=-1, descending=True, stable=True)
-        return score[:, :limit], query[:, :limit], real[which.gather(1, query)][:, :limit]
+        return score[:, :limit], query[:, :limit], real[best.gather(1, query)][:, :limit]
 
 
 class FocalScoring(Scoring):
-    """Conditional DETR: K independent yes/no questions, hard ones weighing more."""
+    """Conditional DETR: K independent binary classifications, in which hard ones weigh more (Lin et al. 2017)."""
 
     def __init__(self, alpha: float, gamma: float) -> None:
         self.alpha, self.gamma = alpha, gamma
@@ -88,42 +100,46 @@ class FocalScoring(Scoring):
         return classes
 
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
-        """Focal loss of a yes minus that of a no, with the official code's 1e-8 inside the logarithms."""
+        """The focal loss of a positive minus that of a negative, with the official code's 1e-8 in the logarithms."""
         p = _columns(logits, labels).sigmoid()
-        yes = self.alpha * (1 - p) ** self.gamma * -(p + 1e-8).log()
-        no = (1 - self.alpha) * p**self.gamma * -(1 - p + 1e-8).log()
-        return yes - no
+        positive = self.alpha * (1 - p) ** self.gamma * -(p + 1e-8).log()
+        negative = (1 - self.alpha) * p**self.gamma * -(1 - p + 1e-8).log()
+        return positive - negative
 
     def loss(
-        self, logits: Float[Tensor, "S B N C"], matched: Index, labels: Int[Tensor, " P"], object_counts: ObjectCounts
+        self,
+        logits: Float[Tensor, "S B N C"],
+        matched: Index,
+        labels: Int[Tensor, " P"],
+        iou: Float[Tensor, " P"],
+        object_counts: ObjectCounts,
     ) -> Float[Tensor, " S"]:
-        """Sigmoid focal loss summed over all logits, over the number of objects.
+        """Sigmoid focal loss, summed over all logits and divided by the number of objects.
 
-        Nearly every answer is a no: sum that for all logits, then exchange it for a yes where an object was matched.
+        Nearly all logits are negatives: their loss is summed for all, then exchanged at the few positives.
         """
-        no = 1 - self.alpha
-        total = no * self._focal(logits).sum((1, 2, 3))
-        at = logits[(*matched, labels)]
-        exchange = self.alpha * self._focal(-at) - no * self._focal(at)
+        total = (1 - self.alpha) * self._focal(logits).sum((1, 2, 3))
+        x = logits[(*matched, labels)]
+        exchange = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
         return total.index_add(0, matched[0], exchange) / object_counts.objects
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
         return logits.sigmoid()
 
     def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        """The best (query, class) pairs; a query may answer with several classes."""
+        """The best pairs of a query and a class; a query may give several detections."""
         pairs = probability[..., real].flatten(1)
         score, pair = pairs.topk(min(limit, pairs.shape[1]), dim=1)
         return score, pair // len(real), real[pair % len(real)]
 
-    def _focal(self, wrong: Tensor) -> Tensor:
-        """The focal loss, unbalanced, of logits for what is not the case: sigmoid(x)^gamma * -log(1 - sigmoid(x))."""
-        return wrong.sigmoid() ** self.gamma * F.softplus(wrong)
+    def _focal(self, x: Tensor) -> Tensor:
+        """The focal loss of negatives without alpha: sigmoid(x)^gamma · -log(1 - sigmoid(x)). Of positives: at -x."""
+        return x.sigmoid() ** self.gamma * F.softplus(x)
 
 
-PRIOR = -math.log((1 - 0.01) / 0.01)  # the class bias at which every focal score starts at 0.01
+PRIOR = -math.log((1 - 0.01) / 0.01)  # the class bias with which every focal score starts at 0.01
 
 
 def _columns(x: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
-    """For each query the entries of the objects' labels."""
+    """For each query, the entries of the objects' labels."""
     return x.gather(-1, labels[..., None, :].expand(*x.shape[:-1], labels.shape[-1]))

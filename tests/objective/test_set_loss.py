@@ -1,12 +1,16 @@
-"""Matching and loss agree with the obvious computation, empty images included, and with the official digits."""
+"""Matching and loss agree with the obvious computation, images without objects included, and the official digits."""
 
 import pytest
 import torch
 
 from condetr import config, recipes
 from condetr.build import build_loss
+from condetr.objective.matching import Matcher, PaddedTargets
+from condetr.objective.set_loss import SetLoss
+from condetr.scoring import FocalScoring
 from condetr.types import ObjectCounts, Predictions, Target
 
+from .obvious import corners
 from .obvious import loss as obvious
 
 CONFIGS = {"focal": recipes.recipe("conditional_detr_r50"), "softmax": recipes.recipe("detr_r50")}
@@ -79,14 +83,14 @@ def test_official_numbers_of_loss_and_class_cost():
     target = Target(torch.tensor([0]), torch.tensor([[0.5, 0.5, 0.5, 0.5]]))
     no_place = config.override(CONFIGS["focal"], {"loss.l1": 0.0, "loss.giou": 0.0})
     loss, _ = build_loss(no_place)
-    # of the two queries the second is cheaper, so the first, whose loss is the published number, is made the only one
+    # the second query would be matched, but the published number is of the first: it is made the only one
     terms = loss(Predictions(logits[:, :, :1], predictions.boxes[:, :, :1]), [target], ObjectCounts((1,)))
     background = loss(Predictions(logits[:, :, 1:], predictions.boxes[:, :, 1:]), [Target(
         torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))], ObjectCounts((1,)))  # fmt: skip
     torch.testing.assert_close(terms.classes + background.classes, torch.tensor([1.2732378]), atol=1e-6, rtol=0)
 
 
-def test_deep_supervision_counts_every_stage():
+def test_deep_supervision_counts_every_layer():
     predictions, targets = scene("focal", (2, 1), seed=3, layers=3)
     logits = predictions.logits.requires_grad_()
     loss, weights = build_loss(CONFIGS["focal"])
@@ -102,3 +106,32 @@ def test_the_class_weight_is_two_and_the_costs_are_the_weights():
     assert (loss.matcher.class_cost, loss.matcher.l1_cost, loss.matcher.giou_cost) == (2.0, 5.0, 2.0)
     loss, weights = build_loss(CONFIGS["softmax"])
     assert (weights.classes, weights.l1, weights.giou) == (1.0, 5.0, 2.0)
+
+
+class Recording(FocalScoring):
+    """Keeps the IoUs that the loss was given."""
+
+    def loss(self, logits, matched, labels, iou, object_counts):
+        self.matched, self.iou = matched, iou
+        return super().loss(logits, matched, labels, iou, object_counts)
+
+
+def iou_of(a: list[float], b: list[float]) -> float:
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = corners(a), corners(b)
+    overlap = max(0.0, min(ax2, bx2) - max(ax1, bx1)) * max(0.0, min(ay2, by2) - max(ay1, by1))
+    return overlap / (a[2] * a[3] + b[2] * b[3] - overlap)
+
+
+def test_the_scoring_gets_the_iou_of_each_matched_pair_without_gradient():
+    predictions, targets = scene("focal", (2, 0, 3), seed=2)
+    predictions.boxes.requires_grad_()
+    scoring = Recording(0.25, 2.0)
+    SetLoss(scoring, Matcher(scoring, 2.0, 5.0, 2.0))(predictions, targets, ObjectCounts.of(targets))
+    assert len(scoring.iou) == 2 * 5
+    assert not scoring.iou.requires_grad
+    assert scoring.iou.unique().numel() > 5
+    matches = Matcher(scoring, 2.0, 5.0, 2.0)(predictions, PaddedTargets.of(targets))
+    for pair, (layer, image, query) in enumerate(zip(*(axis.tolist() for axis in scoring.matched))):
+        truth = targets[image].boxes[matches.object[pair]]
+        expected = iou_of(predictions.boxes[layer, image, query].tolist(), truth.tolist())
+        assert scoring.iou[pair].item() == pytest.approx(expected, abs=1e-6)

@@ -1,11 +1,12 @@
-"""The two decoders. Both turn object queries into embeddings, one for each layer, by looking at each other and at
-the image; they differ in how a query says where it looks.
+"""The two decoders, DETR's and Conditional DETR's: object queries become one embedding per query and layer.
 
-f: decoder embedding.  c: the same after self-attention.  p: embedded reference point.  p_q: spatial query.
-Layers start as copies of one (the official initialisation draws their biases once).
+f: decoder embedding that enters a layer.  c: embedding after self-attention.  p: embedded reference point.
+p_q: spatial query. All layers start as copies of one, as the official code initialises them.
 """
 
+from abc import ABC, abstractmethod
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import chain, repeat
 
 import torch
@@ -19,11 +20,36 @@ from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
 
 Queries = Float[Tensor, "B N D"]
-Reference = Float[Tensor, "B N 2"]
-LayerOutputs = Float[Tensor, "S B N D"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What S decoder layers return: normalised embeddings, and the reference that each layer started from.
+
+    References are logits of points (x, y) or of boxes (cx, cy, w, h), R = 2 or 4. A decoder that does not refine its
+    references has the same ones in every layer.
+    """
+
+    embeddings: Float[Tensor, "S B N D"]
+    references: Float[Tensor, "S B N R"]
+
+    def last_layer(self) -> "Decoded":
+        """The last layer alone (S = 1)."""
+        return Decoded(self.embeddings[-1:], self.references[-1:])
+
+
+class Decoder(nn.Module, ABC):
+    @abstractmethod
+    def forward(self, object_query: Queries, reference: Float[Tensor, "B N R"], memory: Tokens) -> Decoded:
+        """Decode object queries against image tokens; `reference` is the logits that the first layer starts from.
+
+        B is the number of images, or a multiple of it: then the groups of queries of an image follow one another.
+        """
 
 
 class DetrLayer(nn.Module):
+    """Self-attention, cross-attention and a feed-forward network, each followed by an addition and a norm."""
+
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.self_attention = AdditiveAttention(dim, heads, dropout)
@@ -38,8 +64,8 @@ class DetrLayer(nn.Module):
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
 
-class DetrDecoder(nn.Module):
-    """DETR: the object query is added to the content wherever a query looks."""
+class DetrDecoder(Decoder):
+    """DETR (section 3.2): every attention adds the object query to the content. The reference is only passed on."""
 
     def __init__(self, dim: int, heads: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -47,15 +73,17 @@ class DetrDecoder(nn.Module):
         self.layers = nn.ModuleList(deepcopy(first) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> LayerOutputs:
-        f, outputs = torch.zeros_like(object_query), []
+    def forward(self, object_query: Queries, reference: Float[Tensor, "B N R"], memory: Tokens) -> Decoded:
+        f, embeddings = torch.zeros_like(object_query), []
         for layer in self.layers:
             f = layer(f, object_query, memory)
-            outputs.append(self.norm(f))
-        return torch.stack(outputs)
+            embeddings.append(self.norm(f))
+        return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))
 
 
 class ConditionalLayer(nn.Module):
+    """A layer of Conditional DETR. The first one is `grounded`: see `ConditionalCrossAttention`."""
+
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float, grounded: bool) -> None:
         super().__init__()
         self.self_attention = DecoupledSelfAttention(dim, heads, dropout)
@@ -73,8 +101,9 @@ class ConditionalLayer(nn.Module):
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
 
-class ConditionalDecoder(nn.Module):
-    """Conditional DETR: a query looks where its reference point says, transformed by its content (section 3.3)."""
+class ConditionalDecoder(Decoder):
+    """Conditional DETR (section 3.3): cross-attention gets a spatial query, the embedded reference point transformed by
+    the decoder embedding. In the first layer the transform is the identity."""
 
     def __init__(
         self, dim: int, heads: int, hidden: int, layers: int, dropout: float, spatial_query: SpatialQuery
@@ -82,15 +111,15 @@ class ConditionalDecoder(nn.Module):
         super().__init__()
         first = ConditionalLayer(dim, heads, hidden, dropout, grounded=True)
         later = ConditionalLayer(dim, heads, hidden, dropout, grounded=False)
-        later.load_state_dict(first.state_dict(), strict=False)  # all but the grounding
+        later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all weights but the grounding's
         self.layers = nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
-        self.spatial_query = spatial_query  # one transform, shared by every layer but the first
+        self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Reference, memory: Tokens) -> LayerOutputs:
+    def forward(self, object_query: Queries, reference: Float[Tensor, "B N 2"], memory: Tokens) -> Decoded:
         p = embed_points(reference.sigmoid(), object_query.shape[-1]).to(object_query.dtype)
-        f, outputs = torch.zeros_like(object_query), []
+        f, embeddings = torch.zeros_like(object_query), []
         for layer, spatial_query in zip(self.layers, chain([Identity()], repeat(self.spatial_query))):
             f = layer(f, p, spatial_query, object_query, memory)
-            outputs.append(self.norm(f))
-        return torch.stack(outputs)
+            embeddings.append(self.norm(f))
+        return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))

@@ -1,4 +1,4 @@
-"""The detector: an image becomes tokens, queries look at them, heads say what and where."""
+"""The detector: images become tokens, object queries attend to them, and heads predict a class and a box per query."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -6,34 +6,43 @@ from torch.nn import functional as F
 from ..cpu.kernels import Linear
 from ..shapes import Float
 from ..types import Images, Predictions
+from .decoders import Decoded, Decoder
+from .encoder import Encoder
 from .layers import MLP, embed_grid
+from .reference import Reference
 from .tokens import Tokens
 
-FURTHEST = 11.512925  # the logit of 1 - 1e-5: no reference point is nearer to the border (official inverse_sigmoid)
+LARGEST_LOGIT = 11.512925  # of 1 - 1e-5: references closer to 0 or 1 are clamped (official code, inverse_sigmoid)
 
 
 class Heads(nn.Module):
-    """Class logits, and a box as an offset from the reference point; one pair of heads for all layers."""
+    """Class logits, and boxes as offsets from the references. One pair of heads serves all decoder layers."""
 
     def __init__(self, dim: int, logits: int) -> None:
         super().__init__()
         self.classes, self.box = Linear(dim, logits), MLP(dim, dim, 4, layers=3)
 
-    def forward(self, embeddings: Float[Tensor, "S B N D"], reference: Float[Tensor, "B N 2"]) -> Predictions:
-        """box = sigmoid(FFN(f) + [s, 0, 0]) (Conditional DETR, eq. 1)."""
-        offset = F.pad(reference.float().clamp(-FURTHEST, FURTHEST), (0, 2))
-        return Predictions(logits=self.classes(embeddings), boxes=(self.box(embeddings).float() + offset).sigmoid())
+    def forward(self, embeddings: Float[Tensor, "S B N D"], references: Float[Tensor, "S B N R"]) -> Predictions:
+        """box = sigmoid(FFN(f) + s), where s of a reference point is [s_x, s_y, 0, 0] (Conditional DETR, eq. 1).
+
+        `references` are logits of points (R = 2) or boxes (R = 4), as in `Decoded`.
+        """
+        s = references.float().clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+        s = F.pad(s, (0, 4 - s.shape[-1]))
+        return Predictions(logits=self.classes(embeddings), boxes=(self.box(embeddings).float() + s).sigmoid())
 
 
 class Detector(nn.Module):
+    """All weights of a model. How it is trained is a `Learner`'s business, how it is executed a `Runtime`'s."""
+
     def __init__(
         self,
         backbone: nn.Module,
         project: nn.Conv2d,
-        encoder: nn.Module,
+        encoder: Encoder,
         queries: nn.Embedding,
-        reference: nn.Module,
-        decoder: nn.Module,
+        reference: Reference,
+        decoder: Decoder,
         heads: Heads,
     ) -> None:
         super().__init__()
@@ -41,25 +50,31 @@ class Detector(nn.Module):
         self.queries, self.reference, self.decoder, self.heads = queries, reference, decoder, heads
 
     def forward(self, images: Images) -> Predictions:
-        """What every layer says, the last one last."""
-        return self._look(images, supervised=slice(None))
+        """The predictions of all S decoder layers, the last layer last."""
+        return self.read(self.decode(self.object_queries(images), self.encode(images)))
 
     def predict(self, images: Images) -> Predictions:
-        """What the last layer says, alone: all that is needed of a trained detector."""
-        return self._look(images, supervised=slice(-1, None))
+        """The predictions of the last decoder layer (S = 1): all that is needed of a trained detector."""
+        return self.read(self.decode(self.object_queries(images), self.encode(images)).last_layer())
 
-    def _look(self, images: Images, supervised: slice) -> Predictions:
-        memory = self.encoder(self.tokens(images))
-        return self.ask(self.queries.weight.expand(len(images), -1, -1), memory, supervised)
+    def encode(self, images: Images) -> Tokens:
+        """The encoder's output, to which the decoder attends."""
+        return self.encoder(self.tokens(images))
 
-    def ask(self, object_query: Float[Tensor, "B N D"], memory: Tokens, supervised: slice = slice(None)) -> Predictions:
-        """What these queries find in the encoded images."""
-        reference = self.reference(object_query)
-        embeddings = self.decoder(object_query, reference, memory)
-        return self.heads(embeddings[supervised], reference)
+    def decode(self, object_query: Float[Tensor, "B N D"], memory: Tokens) -> Decoded:
+        """Decode any object queries, from the references that belong to them."""
+        return self.decoder(object_query, self.reference(object_query), memory)
+
+    def read(self, decoded: Decoded) -> Predictions:
+        """Read the predictions from embeddings and references."""
+        return self.heads(decoded.embeddings, decoded.references)
+
+    def object_queries(self, images: Images) -> Float[Tensor, "B N D"]:
+        """The detector's own queries, the same for each image."""
+        return self.queries.weight.expand(len(images), -1, -1)
 
     def tokens(self, images: Images) -> Tokens:
-        """One token for each cell of the backbone's last features."""
+        """One token for each cell of the backbone's features."""
         features, padding = self.backbone(images)
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)

@@ -1,7 +1,9 @@
-"""Where each query starts looking, as logits s: boxes are predicted as offsets from here.
+"""The reference of each query: a place, as logits, from which decoding starts and boxes are predicted as offsets.
 
 Conditional DETR, section 3.3; the three forms of the ablation in section 4.3: (0, 0), learned, predicted.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +12,21 @@ from ..shapes import Float
 from .layers import MLP
 
 
-class Centre(nn.Module):
-    """s = (0, 0), the image centre: DETR's boxes, where an offset is the whole answer."""
+class Reference(nn.Module, ABC):
+    @abstractmethod
+    def forward(self, object_query: Float[Tensor, "B N D"]) -> Float[Tensor, "B N R"]:
+        """Logits s of a point (x, y), R = 2, or of a box (cx, cy, w, h), R = 4, for each object query."""
+
+
+class Centre(Reference):
+    """s = (0, 0), the image centre: the model then predicts a box without a reference, as DETR does."""
 
     def forward(self, object_query: Float[Tensor, "B N D"]) -> Float[Tensor, "B N 2"]:
         return object_query.new_zeros(*object_query.shape[:2], 2)
 
 
-class Learned(nn.Module):
-    """s is a parameter of each query, starting anywhere in the image with the same chance."""
+class Learned(Reference):
+    """s is a parameter of each query, initialised uniformly over the image."""
 
     def __init__(self, queries: int) -> None:
         super().__init__()
@@ -28,8 +36,8 @@ class Learned(nn.Module):
         return self.point.expand(len(object_query), -1, -1)
 
 
-class Predicted(nn.Module):
-    """s = FFN(o), of the object query: the published model."""
+class Predicted(Reference):
+    """s = FFN(o), where o is the object query: the published model."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The one-to-one assignment of queries to objects that costs least: every layer and image at once.
+"""The one-to-one assignment of queries to objects with the least cost, for all layers and images at once.
 
-All costs are computed in one batched pass over padded targets and cross to the host in one transfer; the assignment
+All costs are computed in one batched pass over padded targets and moved to the host in one transfer; the assignment
 itself (scipy's Jonker-Volgenant) is exact. DETR, eq. 1; the weights are the loss weights, as in both papers.
 """
 
@@ -20,7 +20,7 @@ from ..types import Predictions, Target
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """P pairs: at `layer`, in `image`, `query` answers for `object` (an index into that image's target)."""
+    """P pairs: in `layer` and `image`, `query` is matched with `object`, an index into the image's target."""
 
     layer: Int[Tensor, " P"]
     image: Int[Tensor, " P"]
@@ -35,7 +35,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class PaddedTargets:
-    """The targets of a batch as two tensors, objects padded to the most crowded image."""
+    """The targets of a batch as two tensors, padded to M, the most objects that one of the images has."""
 
     labels: Int[Tensor, "B M"]
     boxes: Float[Tensor, "B M 4"]
@@ -53,13 +53,15 @@ class PaddedTargets:
 
 
 class Matcher:
+    """The matching cost of a query and an object is a weighted sum of class cost, L1 distance and negative GIoU."""
+
     def __init__(self, scoring: Scoring, class_cost: float, l1_cost: float, giou_cost: float) -> None:
         self.scoring = scoring
         self.class_cost, self.l1_cost, self.giou_cost = class_cost, l1_cost, giou_cost
 
     @torch.no_grad()
     def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
-        """Match every layer of every image. An image with more objects than queries keeps the cheapest ones."""
+        """Match each layer of each image. Where there are more objects than queries, all queries are matched."""
         if not any(targets.counts):
             empty = torch.zeros(0, dtype=torch.int64, device=predictions.logits.device)
             return Matches(empty, empty, empty, empty)
@@ -81,8 +83,8 @@ class Matcher:
     def cost(self, predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
         logits, boxes = predictions.logits.float(), predictions.boxes.float()
         classes = self.scoring.cost(logits, targets.labels.expand(len(logits), -1, -1)).mT
-        # queries come last: an axis of hundreds, along which a processor computes and the assignment reads
-        found, truth = boxes[:, :, None], targets.boxes[None, :, :, None]
-        l1 = sum((a - b).abs() for a, b in zip(found.movedim(-1, 0).contiguous(), truth.movedim(-1, 0).contiguous()))
-        giou = generalized_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
+        # queries are the last axis: the longest, so that processors and the assignment read contiguous memory
+        a, b = boxes[:, :, None], targets.boxes[None, :, :, None]
+        l1 = sum((p - q).abs() for p, q in zip(a.movedim(-1, 0).contiguous(), b.movedim(-1, 0).contiguous()))
+        giou = generalized_iou(cxcywh_to_xyxy(a), cxcywh_to_xyxy(b))
         return (self.class_cost * classes + self.l1_cost * l1 - self.giou_cost * giou).mT

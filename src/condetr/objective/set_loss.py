@@ -1,11 +1,14 @@
-"""The set loss: match, then supervise class and box at every decoder layer (DETR, section 3.1 and appendix A.2)."""
+"""The set loss: match queries with objects, then supervise class and box at each decoder layer.
+
+DETR, section 3.1 and appendix A.2. All of it is computed in float32, whatever the precision of the forward pass.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..boxes import cxcywh_to_xyxy, generalized_iou
+from ..boxes import cxcywh_to_xyxy, iou_and_giou
 from ..scoring import Scoring
 from ..shapes import Float
 from ..types import ObjectCounts, Predictions, Target
@@ -34,7 +37,7 @@ class LossWeights:
     giou: float
 
     def total(self, terms: LossTerms) -> Float[Tensor, ""]:
-        """Deep supervision: every layer counts the same."""
+        """The weighted sum over terms and layers; every layer counts the same (deep supervision)."""
         return (self.classes * terms.classes + self.l1 * terms.l1 + self.giou * terms.giou).sum()
 
 
@@ -43,21 +46,21 @@ class SetLoss:
         self.scoring, self.matcher = scoring, matcher
 
     def __call__(self, predictions: Predictions, targets: Sequence[Target], object_counts: ObjectCounts) -> LossTerms:
-        """The part that these images have in the loss of the optimizer step that `object_counts` describes.
+        """The share of these images in the loss of the optimizer step that `object_counts` describes.
 
-        The parts of a step add up to its loss; where it has one part, that is the papers' loss of a batch.
+        The shares of a step add up to its loss. Where a step is one batch, that is the papers' loss of a batch.
         """
         padded = PaddedTargets.of(targets)
         matches = self.matcher(predictions, padded)
         logits = predictions.logits.float()
-        found = predictions.boxes.float()[matches.queries]
-        chosen = (matches.image, matches.object)
-        truth = padded.boxes[chosen]
-        l1 = (found - truth).abs().sum(-1)
-        giou = 1 - generalized_iou(cxcywh_to_xyxy(found), cxcywh_to_xyxy(truth))
-        nothing = logits.new_zeros(len(logits))
+        predicted = predictions.boxes.float()[matches.queries]
+        objects = (matches.image, matches.object)
+        truth = padded.boxes[objects]
+        l1 = (predicted - truth).abs().sum(-1)
+        iou, giou = iou_and_giou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(truth))
+        zero = logits.new_zeros(len(logits))
         return LossTerms(
-            classes=self.scoring.loss(logits, matches.queries, padded.labels[chosen], object_counts),
-            l1=nothing.index_add(0, matches.layer, l1) / object_counts.objects,
-            giou=nothing.index_add(0, matches.layer, giou) / object_counts.objects,
+            classes=self.scoring.loss(logits, matches.queries, padded.labels[objects], iou.detach(), object_counts),
+            l1=zero.index_add(0, matches.layer, l1) / object_counts.objects,
+            giou=zero.index_add(0, matches.layer, 1 - giou) / object_counts.objects,
         )

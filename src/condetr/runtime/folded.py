@@ -33,8 +33,8 @@ def folded(detector: Detector, precision: torch.dtype) -> Detector:
     if precision != torch.float32:
         for part in (detector.queries, detector.reference):
             replaced[id(part)] = _copied(part, torch.float32, {})
-        for part, own in ((detector.decoder, precision), (detector.heads, torch.float32)):
-            replaced[id(part)] = _Casting(_copied(part, own, {}), own)
+        for module, own in ((detector.decoder, precision), (detector.heads, torch.float32)):
+            replaced[id(module)] = _Casting(_copied(module, own, {}), own)
     return _copied(detector, precision, replaced)
 
 

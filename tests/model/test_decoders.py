@@ -1,0 +1,35 @@
+"""What a decoder hands to the heads: embeddings, and the references that its layers started from."""
+
+import pytest
+import torch
+
+from condetr.model.detector import Heads
+from condetr.types import Images
+from tests.tiny import TINY, TINY_DETR, shaken
+
+
+@pytest.mark.parametrize("model", [TINY, TINY_DETR], ids=["conditional", "detr"])
+def test_without_refinement_every_layer_starts_from_the_reference(model):
+    detector = shaken(model, classes=3)
+    images = Images.pad([torch.randn(3, 48, 80), torch.randn(3, 64, 64)])
+    decoded = detector.decode(detector.object_queries(images), detector.encode(images))
+    reference = detector.reference(detector.object_queries(images))
+    assert decoded.embeddings.shape == (model.decoder_layers, 2, model.queries, model.dim)
+    assert decoded.references.shape == (model.decoder_layers, 2, model.queries, 2)
+    assert all(torch.equal(layer, reference) for layer in decoded.references)
+    last = decoded.last_layer()
+    assert torch.equal(last.embeddings[0], decoded.embeddings[-1])
+    assert torch.equal(last.references[0], decoded.references[-1])
+
+
+def test_heads_offset_the_box_of_each_layer_from_its_own_reference():
+    """A point moves the centre alone, a box all four coordinates; both are logits, and layers may differ."""
+    torch.manual_seed(0)
+    heads, embeddings = Heads(16, 3), torch.randn(2, 1, 5, 16)
+    points, boxes = torch.randn(2, 1, 5, 2), torch.randn(2, 1, 5, 4)
+    offset = heads.box(embeddings)
+    by_point, by_box = heads(embeddings, points).boxes, heads(embeddings, boxes).boxes
+    torch.testing.assert_close(by_point[..., :2], (offset[..., :2] + points).sigmoid())
+    torch.testing.assert_close(by_point[..., 2:], offset[..., 2:].sigmoid())
+    torch.testing.assert_close(by_box, (offset + boxes).sigmoid())
+    assert not torch.equal(points[0], points[1])
