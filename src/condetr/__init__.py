@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .errors import CondetrError as CondetrError
     from .examining.diagnosis import Diagnosis as Diagnosis
     from .examining.examine import examine as examine
+    from .explaining.explain import explain as explain
     from .explaining.explanation import Explanation as Explanation
-    from .explaining.explanation import explain as explain
     from .explaining.head_roles import attention_shares as attention_shares
     from .explaining.head_roles import object_shares as object_shares
     from .predicting.predictor import Predictor as Predictor
@@ -32,7 +32,7 @@ _HOME = {
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
     "examine": "examining.examine",
-    "explain": "explaining.explanation",
+    "explain": "explaining.explain",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",
 }

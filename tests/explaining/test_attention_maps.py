@@ -1,11 +1,11 @@
-"""Maps are what the layers use: they sum to one, leave padding out, and give back the layers' own outputs."""
+"""Attention maps are what the layers use: they sum to one, exclude padding, and reproduce the layers' outputs."""
 
 import pytest
 import torch
 
 from condetr import config
 from condetr.build import build_detector
-from condetr.explaining.attention_maps import witness
+from condetr.explaining.attention_maps import record_attention
 from condetr.model.attention import split_heads
 from condetr.recipes import recipe
 from condetr.types import Images
@@ -27,7 +27,7 @@ def ragged() -> Images:
 
 
 def outputs(detector, images):
-    """What the attentions themselves answer in a forward pass: the decoder's on the image, and the encoder's."""
+    """The outputs of the attention modules in a forward pass: the decoder's cross-attentions, the encoder's."""
     cross, within = [], []
     handles = [
         layer.cross_attention.register_forward_hook(lambda _, __, y: cross.append(y))
@@ -41,7 +41,7 @@ def outputs(detector, images):
 
 
 def applied(attention, maps, memory):
-    """Maps (B H N h w) applied to an attention's values, and its output projection."""
+    """Maps (B H N h w) applied to the values of an attention, then its output projection."""
     values = split_heads(attention.value(memory.content), attention.heads)
     return attention.out((maps.flatten(-2) @ values).transpose(1, 2).flatten(2))
 
@@ -52,96 +52,107 @@ def detector(request):
 
 
 @torch.no_grad()
-def test_the_combined_map_gives_the_layers_output_when_applied_to_its_values(detector):
+def test_the_combined_map_applied_to_the_values_reproduces_the_layers_output(detector):
     cross, _ = outputs(detector, ragged())
-    witnessed = witness(detector, ragged())
+    record = record_attention(detector, ragged())
     for i, layer in enumerate(detector.decoder.layers):
-        maps = witnessed.gaze(i, QUERIES).part("combined")
-        answer = applied(layer.cross_attention, maps, witnessed.cross[i].given["memory"])
+        maps = record.cross_attention(i, QUERIES).part("combined")
+        output = applied(layer.cross_attention, maps, record.cross[i].inputs["memory"])
         expected = torch.stack([cross[i][b, q] for b, q in enumerate(QUERIES)])
-        torch.testing.assert_close(answer, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
         assert expected.abs().max() > 0.05
 
 
 @torch.no_grad()
-def test_the_encoders_maps_give_its_layers_output(detector):
+def test_the_encoders_maps_applied_to_the_values_reproduce_its_layers_outputs(detector):
     _, within = outputs(detector, ragged())
-    witnessed = witness(detector, ragged())
+    record = record_attention(detector, ragged())
     cells = torch.tensor([[0, 2], [1, 0]])
     for i, layer in enumerate(detector.encoder.layers):
-        maps = witnessed.self_attention(i, cells)
-        answer = applied(layer.attention, maps, witnessed.encoder[i].given["memory"])
+        maps = record.self_attention(i, cells)
+        output = applied(layer.attention, maps, record.encoder[i].inputs["memory"])
         torch.testing.assert_close(
-            answer, torch.stack([within[i][b, c] for b, c in enumerate(cells)]), atol=1e-5, rtol=0
+            output, torch.stack([within[i][b, c] for b, c in enumerate(cells)]), atol=1e-5, rtol=0
         )
         torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(maps.shape[:3]))
-        assert (maps * witnessed.padding[:, None, None] == 0).all()
+        assert (maps * record.padding[:, None, None] == 0).all()
 
 
-def test_every_part_sums_to_one_and_gives_padding_exactly_nothing(detector):
-    witnessed = witness(detector, ragged())
-    assert witnessed.padding.any()
+def test_every_map_sums_to_one_and_is_exactly_zero_on_padding(detector):
+    record = record_attention(detector, ragged())
+    assert record.padding.any()
     for layer in range(len(detector.decoder.layers)):
-        gaze = witnessed.gaze(layer, QUERIES)
-        assert gaze.maps.shape[:4] == (len(gaze.parts), 2, detector.decoder.layers[0].cross_attention.heads, 3)
-        torch.testing.assert_close(gaze.maps.sum((-2, -1)), torch.ones(gaze.maps.shape[:4]))
-        padding = witnessed.padding[None, :, None, None].expand_as(gaze.maps)
-        assert (gaze.maps[padding] == 0).all()
-        assert (gaze.maps[~padding] > 0).all()
+        attention = record.cross_attention(layer, QUERIES)
+        assert attention.maps.shape[:4] == (
+            len(attention.parts),
+            2,
+            detector.decoder.layers[0].cross_attention.heads,
+            3,
+        )
+        torch.testing.assert_close(attention.maps.sum((-2, -1)), torch.ones(attention.maps.shape[:4]))
+        padding = record.padding[None, :, None, None].expand_as(attention.maps)
+        assert (attention.maps[padding] == 0).all()
+        assert (attention.maps[~padding] > 0).all()
 
 
 def test_detr_has_one_part_and_conditional_detr_three():
-    assert witness(shaken(TINY_DETR, 4), ragged()).gaze(0, QUERIES).parts == ("combined",)
-    assert witness(shaken(TINY, 4), ragged()).gaze(0, QUERIES).parts == ("spatial", "content", "combined")
+    assert record_attention(shaken(TINY_DETR, 4), ragged()).cross_attention(0, QUERIES).parts == ("combined",)
+    assert record_attention(shaken(TINY, 4), ragged()).cross_attention(0, QUERIES).parts == (
+        "spatial",
+        "content",
+        "combined",
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_scores_add_so_maps_multiply(form):
-    """Equation 3: softmax(a + b) is softmax(a) softmax(b), normalised again; in every form of the spatial query."""
+def test_the_combined_map_is_the_normalised_product_of_the_other_two(form):
+    """Equation 3: softmax(a + b) is softmax(a) softmax(b), normalised; for every form of the spatial query."""
     model = config.Model(**{**TINY.model_dump(), "decoder": {"kind": "conditional", "spatial_query": form}})
-    witnessed = witness(shaken(model, 4), ragged())
+    record = record_attention(shaken(model, 4), ragged())
     for layer in LAYERS:
-        spatial, content, combined = witnessed.gaze(layer, QUERIES).maps
+        spatial, content, combined = record.cross_attention(layer, QUERIES).maps
         product = spatial * content
         torch.testing.assert_close(combined, product / product.sum((-2, -1), keepdim=True), atol=1e-6, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_the_spatial_part_is_blind_to_the_image_in_the_first_layer():
-    """There p_q is the reference point alone; what lies in the image moves the content part only."""
+def test_the_spatial_part_does_not_depend_on_the_image_in_the_first_layer():
+    """There p_q depends on the reference point alone; the image changes only the content part."""
     detector, other = shaken(TINY, 4), Images.pad([torch.randn(3, 64, 96), torch.randn(3, 112, 50)])
-    one, two = (witness(detector, images).gaze(0, QUERIES) for images in (ragged(), other))
+    one, two = (record_attention(detector, images).cross_attention(0, QUERIES) for images in (ragged(), other))
     torch.testing.assert_close(one.part("spatial"), two.part("spatial"))
     assert (one.part("content") - two.part("content")).abs().max() > 1e-4
 
 
 @torch.no_grad()
-def test_witnessing_changes_neither_the_answer_nor_the_detector():
+def test_recording_changes_neither_the_predictions_nor_the_detector():
     for model in (TINY, TINY_DETR):
         detector, images = shaken(model, 4), ragged()
         before = detector(images)
-        witnessed = witness(detector, images)
-        torch.testing.assert_close(witnessed.predictions.boxes, before.boxes, atol=0, rtol=0)
-        torch.testing.assert_close(witnessed.predictions.logits, before.logits, atol=0, rtol=0)
+        record = record_attention(detector, images)
+        torch.testing.assert_close(record.predictions.boxes, before.boxes, atol=0, rtol=0)
+        torch.testing.assert_close(record.predictions.logits, before.logits, atol=0, rtol=0)
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in detector.modules())
 
 
-def test_hooks_go_also_when_the_forward_pass_fails():
+def test_hooks_are_removed_also_when_the_forward_pass_fails():
     detector = shaken(TINY, 4)
-    detector.decoder.layers[1].feed_forward = torch.nn.Linear(3, 3)  # does not fit
+    detector.decoder.layers[1].feed_forward = torch.nn.Linear(3, 3)  # of the wrong width
     with pytest.raises(RuntimeError):
-        witness(detector, ragged())
+        record_attention(detector, ragged())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in detector.modules())
 
 
-def test_boxes_start_at_the_reference_point():
+def test_boxes_of_an_untrained_detector_are_at_the_reference_point():
     torch.manual_seed(0)
-    witnessed = witness(build_detector(TINY, 4).eval(), ragged())
-    torch.testing.assert_close(witnessed.predictions.boxes[0, ..., :2], witnessed.reference)
+    record = record_attention(build_detector(TINY, 4).eval(), ragged())
+    torch.testing.assert_close(record.predictions.boxes[0, ..., :2], record.reference)
 
 
 def test_an_image_has_the_same_maps_alone_and_in_a_batch():
     detector, images = shaken(TINY, 4), ragged()
-    alone = witness(detector, Images(images.pixels[:1, :, :64, :96], images.padding[:1, :64, :96], ragged=False))
-    maps = witness(detector, images).gaze(-1, QUERIES).maps[:, :1, ..., :4, :6]
-    torch.testing.assert_close(maps, alone.gaze(-1, QUERIES[:1]).maps, atol=1e-5, rtol=1e-3)
+    alone = record_attention(
+        detector, Images(images.pixels[:1, :, :64, :96], images.padding[:1, :64, :96], ragged=False)
+    )
+    maps = record_attention(detector, images).cross_attention(-1, QUERIES).maps[:, :1, ..., :4, :6]
+    torch.testing.assert_close(maps, alone.cross_attention(-1, QUERIES[:1]).maps, atol=1e-5, rtol=1e-3)

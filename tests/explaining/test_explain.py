@@ -1,4 +1,4 @@
-"""Explanations as files: figures and a page that hold what was asked for, and mistakes that say so in one line."""
+"""Explanations as files: figures and a page contain what was selected; mistakes are reported in one line."""
 
 import base64
 import io
@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import weakref
 import zlib
 from dataclasses import replace
 from itertools import combinations
@@ -22,19 +23,19 @@ from condetr.checkpoint import Weights, save
 from condetr.cli.explain import explain as explain_command
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
-from condetr.explaining.explain import Asked, explain_images, point_of
-from condetr.explaining.explanation import Explanation, explain
-from condetr.explaining.extremities import LANDMARKS
-from condetr.explaining.figures import figure, heated, png
+from condetr.explaining.explain import Selection, explain, explain_images, parse_point
+from condetr.explaining.explanation import Explanation
+from condetr.explaining.extremities import REGIONS
+from condetr.explaining.figures import figure, heatmap, png
+from condetr.explaining.image_record import no_detection, record_image
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
-from condetr.explaining.scene import look, nothing_found
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found
 from tests.explaining.test_explanation import CATEGORIES, IMAGE, predictor_of
 from tests.tiny import TINY, TINY_DETR, shaken
 
-EVERYTHING = Asked(None, None, -1, 0.0)
-BETWEEN = -1.0  # stands for a threshold between the best scores of two images
+EVERYTHING = Selection(threshold=0.0)
+BETWEEN = -1.0  # a placeholder for a threshold between the best scores of two images
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,13 @@ def predictor():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Figures cost a second each; where the page is in question they are left undrawn."""
+    """Skip the drawing of figures, which takes a second each, in tests of the page."""
     monkeypatch.setattr("condetr.explaining.explain.png", lambda explanation: b"")
 
 
 @pytest.fixture
 def images(tmp_path):
-    """Two images whose names differ only by what files do not distinguish everywhere."""
+    """Two images whose figures' names differ only in case, which some file systems ignore."""
     found = []
     for name, size in (("a</script>.png", (90, 60)), ("Script_.png", (40, 70))):
         path = tmp_path / name.replace("/", "_")
@@ -68,97 +69,97 @@ def unpacked(packed: str, *shape: int) -> np.ndarray:
     return np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(shape)
 
 
-def test_the_page_holds_every_map_to_8_bits(predictor, images, tmp_path, quick):
+def test_the_page_contains_every_map_with_8_bits(predictor, images, tmp_path, quick):
     written = explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out")
     (image,) = content(written.page)["images"]
-    scene = look(predictor, images[0].read(), 0.0)
-    queries = list(dict.fromkeys(scene.detections[:MOST_DETECTIONS].queries.tolist()))
-    maps = unpacked(image["maps"], len(queries), 3, 3, TINY.heads, *scene.grid)
+    record = record_image(predictor, images[0].read(), 0.0)
+    queries = list(dict.fromkeys(record.detections[:MOST_DETECTIONS].queries.tolist()))
+    maps = unpacked(image["maps"], len(queries), 3, 3, TINY.heads, *record.grid)
     for layer in range(3):
         for i, query in enumerate(queries):
-            expected = scene.maps([query], layer)[:, :, 0].numpy()
+            expected = record.maps([query], layer)[:, :, 0].numpy()
             peaks = expected.max(axis=(-2, -1), keepdims=True)
             np.testing.assert_allclose(maps[i, layer] / 255, expected / peaks, atol=0.5 / 255 + 1e-4)
-            one = Explanation.of(scene, query, int(scene.labels[-1, query]), layer)
+            one = Explanation.of(record, query, int(record.labels[-1, query]), layer)
             measured = np.array(image["measured"][i][layer])
-            np.testing.assert_array_equal(measured[..., 0], one.looks_at)
+            np.testing.assert_array_equal(measured[..., 0], one.peak_regions)
             np.testing.assert_allclose(measured[..., 1], 100 * one.inside, atol=0.51)
-    encoder = unpacked(image["encoder"], 2, 6 * 4, *scene.grid)
+    encoder = unpacked(image["encoder"], 2, 6 * 4, *record.grid)
     np.testing.assert_array_equal(image["points"], [6, 4])
-    first = scene.encoder_maps(1, [(7.5, 7.5)])[0].mean(0)
+    first = record.encoder_maps(1, [(7.5, 7.5)])[0].mean(0)
     np.testing.assert_allclose(encoder[1, 0] / 255, first / first.max(), atol=0.5 / 255 + 1e-4)
 
 
 def test_the_page_lists_the_detections_of_the_figures(predictor, images, tmp_path, quick):
     written = explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out")
     (image,) = content(written.page)["images"]
-    found = look(predictor, images[0].read(), 0.0).detections[:MOST_DETECTIONS]
-    assert len(set(found.queries.tolist())) < len(found), "several answers of one query"
+    found = record_image(predictor, images[0].read(), 0.0).detections[:MOST_DETECTIONS]
+    assert len(set(found.queries.tolist())) < len(found), "several predictions of one query"
     shown = image["shown"]
     assert [(one["query"], one["name"]) for one in shown] == list(zip(found.queries.tolist(), found.names))
     assert [one["score"] for one in shown] == pytest.approx(found.scores.tolist())
     assert [one["number"] for one in shown] == list(range(len(written.figures)))
     queries = list(dict.fromkeys(found.queries.tolist()))
     assert [queries[one["maps"]] for one in shown] == found.queries.tolist()
-    chosen = explain_images(predictor, images[:1], Asked(3, None, -1, 0.0), tmp_path / "three")
+    chosen = explain_images(predictor, images[:1], Selection(3, None, -1, 0.0), tmp_path / "three")
     first = content(chosen.page)["images"][0]["shown"][0]
     assert (first["number"], first["query"], first["name"]) == (3, found.queries[3], found.names[3])
 
 
-def test_the_page_says_that_nothing_was_found(predictor, images, tmp_path, quick):
-    data = content(explain_images(predictor, images[:1], Asked(None, None, -1, 1.0), tmp_path / "none").page)
-    assert data["images"][0]["nothing"] == nothing_found(look(predictor, images[0].read(), 1.0))
+def test_the_page_says_where_an_image_has_no_detection(predictor, images, tmp_path, quick):
+    data = content(explain_images(predictor, images[:1], Selection(None, None, -1, 1.0), tmp_path / "none").page)
+    assert data["images"][0]["no_detection"] == no_detection(record_image(predictor, images[0].read(), 1.0))
     data = content(explain_images(predictor, images[:1], EVERYTHING, tmp_path / "some").page)
-    assert data["images"][0]["nothing"] == ""
+    assert data["images"][0]["no_detection"] == ""
 
 
-def test_the_page_says_what_a_detection_scores(predictor, images, tmp_path, quick):
-    page = explain_images(predictor, images[:1], Asked(0, None, -1, 0.01), tmp_path / "one").page.read_text()
-    assert "a detection scores 0.01 or more" in page
-    assert "Of one detection, decoder layer 2" in page
+def test_the_page_names_the_confidence_threshold(predictor, images, tmp_path, quick):
+    page = explain_images(predictor, images[:1], Selection(0, None, -1, 0.01), tmp_path / "one").page.read_text()
+    assert "confidence threshold 0.01" in page
+    assert "One detection, decoder layer 2" in page
     weights = Weights(shaken(TINY, 4), Config(model=TINY, data=Data(size=64)), CATEGORIES, (0.1,) * 4)
-    best = explain_images(Predictor(weights), images[:1], Asked(None, None, -1, "best"), tmp_path / "best")
-    assert "a detection scores what the weights recommend for its class, or more" in best.page.read_text()
+    best = explain_images(Predictor(weights), images[:1], Selection(None, None, -1, "best"), tmp_path / "best")
+    assert "confidence thresholds stored in the weights, one for each class" in best.page.read_text()
 
 
-def test_the_page_holds_every_querys_answers(predictor, images, tmp_path):
-    written = explain_images(predictor, images, Asked(None, None, -1, 1.0), tmp_path / "out")
+def test_the_page_contains_the_predictions_of_every_query(predictor, images, tmp_path):
+    written = explain_images(predictor, images, Selection(None, None, -1, 1.0), tmp_path / "out")
     data = content(written.page)
     assert written.figures == ()
     assert [one["shown"] for one in data["images"]] == [[], []]
-    scene = look(predictor, images[1].read(), 1.0)
-    np.testing.assert_allclose(data["images"][1]["boxes"], scene.boxes, atol=0.051)
-    np.testing.assert_allclose(data["images"][1]["scores"], scene.scores, atol=6e-5)
-    assert len(written.remarks) == 2
-    assert all("--at X,Y" in remark and "the best is" in remark for remark in written.remarks)
+    record = record_image(predictor, images[1].read(), 1.0)
+    np.testing.assert_allclose(data["images"][1]["boxes"], record.boxes, atol=0.051)
+    np.testing.assert_allclose(data["images"][1]["scores"], record.scores, atol=6e-5)
+    assert len(written.notes) == 2
+    assert all("--at X,Y" in note and "the best is" in note for note in written.notes)
 
 
-def test_the_page_asks_for_nothing_and_cannot_be_broken_by_a_name(predictor, images, tmp_path, quick):
+def test_the_page_loads_nothing_from_the_network_and_escapes_names(predictor, images, tmp_path, quick):
     page = explain_images(predictor, images, EVERYTHING, tmp_path / "out").page.read_text()
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
     assert "default-src 'none'" in page
     assert "a</script>" not in page
     scripts = re.findall(r"<script[ >]", page)
-    assert len(scripts) == page.count("</script>") == 3
+    assert len(scripts) == page.count("</script>") == 4
 
 
-def test_each_detection_has_its_figure(predictor, images, tmp_path, quick):
+def test_every_detection_has_a_figure(predictor, images, tmp_path, quick):
     written = explain_images(predictor, images, EVERYTHING, tmp_path / "out")
     names = [figure.name for figure in written.figures]
     assert len({name.casefold() for name in names}) == len(names)
     assert set(written.figures) | {written.page} == set((tmp_path / "out").iterdir())
-    scene = look(predictor, images[0].read(), 0.0)
-    assert sum(name.startswith("script_-") for name in names) == min(len(scene.detections), MOST_DETECTIONS)
+    record = record_image(predictor, images[0].read(), 0.0)
+    assert sum(name.startswith("script_-") for name in names) == min(len(record.detections), MOST_DETECTIONS)
 
 
-def test_one_detection_or_one_point_has_one_figure(predictor, images, tmp_path, quick):
-    one = explain_images(predictor, images[:1], Asked(1, None, 0, 0.0), tmp_path / "one")
+def test_a_selected_detection_or_point_has_one_figure(predictor, images, tmp_path, quick):
+    one = explain_images(predictor, images[:1], Selection(1, None, 0, 0.0), tmp_path / "one")
     assert [figure.name for figure in one.figures] == ["script_-detection1-layer0.png"]
-    point = explain_images(predictor, images[:1], Asked(None, (3.0, 4.0), -1, 0.9), tmp_path / "point")
+    point = explain_images(predictor, images[:1], Selection(None, (3.0, 4.0), -1, 0.9), tmp_path / "point")
     assert [figure.name for figure in point.figures] == ["script_-at-3-4-layer2.png"]
     data = content(point.page)
     assert data["start"] == {"p": 0, "d": 0, "l": 2, "m": "why", "x": 3, "y": 4}
-    nearest = look(predictor, images[0].read(), 0.9).nearest((3.0, 4.0), 3)
+    nearest = record_image(predictor, images[0].read(), 0.9).nearest((3.0, 4.0), 3)
     assert [one["query"] for one in data["images"][0]["shown"]] == [one.query for one in nearest]
     assert all(one["number"] is None for one in data["images"][0]["shown"])
 
@@ -179,11 +180,11 @@ SHAPES = [(90, 160), (120, 160), (160, 160), (160, 120), (160, 90), (10, 1500), 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("at", [None, (5, 5)])
-def test_no_words_of_a_figure_meet_and_none_leave_it(predictor, shape, at):
+def test_no_texts_of_a_figure_overlap_and_none_leave_it(predictor, shape, at):
     image = np.asarray(Image.fromarray(IMAGE).resize(shape))
     one = explain(predictor, image, at=at, layer=0, threshold=0.999 if at else 0.0)
-    one = replace(one, inside=np.ones_like(one.inside), looks_at=np.full_like(one.looks_at, len(LANDMARKS) - 1))
-    drawing = figure(replace(one, name="$a name of more letters than anyone would write, and \\frac{"))
+    one = replace(one, inside=np.ones_like(one.inside), peak_regions=np.full_like(one.peak_regions, len(REGIONS) - 1))
+    drawing = figure(replace(one, name="$a name that is longer than any class name should be, and \\frac{"))
     canvas = FigureCanvasAgg(drawing)
     places = [text.get_window_extent(canvas.get_renderer()) for text in drawing.axes[0].texts]
     assert all(place.x0 >= 0 and place.x1 <= drawing.bbox.x1 and place.y0 >= 0 for place in places)
@@ -195,92 +196,97 @@ def test_no_words_of_a_figure_meet_and_none_leave_it(predictor, shape, at):
     assert all(Bbox.intersection(a, b) is None for a in places for b in outside)
 
 
-def test_a_figure_marks_the_point_asked_about_and_says_what_was_no_detection(predictor):
-    missed, found = (explain(predictor, IMAGE, at=(80, 55), threshold=bar) for bar in (0.999, 0.0))
+def test_a_figure_marks_the_given_point_and_names_a_query_that_is_not_a_detection(predictor):
+    missed, found = (explain(predictor, IMAGE, at=(80, 55), threshold=threshold) for threshold in (0.999, 0.0))
     words = [" ".join(text.get_text() for text in figure(one).axes[0].texts) for one in (missed, found)]
-    assert all("× the point asked about" in each and "nearest to 80, 55" in each for each in words)
+    assert all("× the given point" in each and "nearest to 80, 55" in each for each in words)
     assert ["below the threshold" in each for each in words] == [True, False]
     crosses = [line for line in figure(missed).axes[0].lines if line.get_marker() == "x"]
     assert len(crosses) == 2 * (1 + 3 * TINY.heads)
 
 
-def test_the_first_layers_content_is_said_to_hold_positions(predictor):
+def test_a_figure_says_that_the_first_layers_content_includes_positions(predictor):
     words = [
         " ".join(
             text.get_text() for text in figure(explain(predictor, IMAGE, layer=layer, threshold=0.0)).axes[0].texts
         )
         for layer in (0, 1)
     ]
-    assert ["object query and key position" in each for each in words] == [True, False]
+    assert ["include the object query" in each for each in words] == [True, False]
 
 
-def test_the_most_attended_place_burns_brightest():
+def test_the_cell_with_the_most_attention_is_the_brightest():
     attention = np.zeros((4, 6), np.float32)
     attention[1, 4] = 1
-    glowing = heated(np.zeros((40, 60, 3), np.uint8), attention).sum(-1)
-    y, x = np.unravel_index(glowing.argmax(), glowing.shape)
+    bright = heatmap(np.zeros((40, 60, 3), np.uint8), attention).sum(-1)
+    y, x = np.unravel_index(bright.argmax(), bright.shape)
     assert (y // 10, x // 10) == (1, 4)
-    assert glowing[35, 5] == glowing.min()
+    assert bright[35, 5] == bright.min()
 
 
-def test_a_large_page_leaves_out_the_last_detections(predictor):
-    scene = look(predictor, IMAGE, 0.0)
+def test_a_page_over_budget_leaves_out_the_last_detections(predictor):
+    record = record_image(predictor, IMAGE, 0.0)
     page = ExplanationPage(1, CATEGORIES, "")
-    page.room = 3 * 3 * 3 * TINY.heads * 4 * 6
-    page.add("a", scene, asked=[])
-    found = list(dict.fromkeys(scene.detections.queries.tolist()))
+    page.budget = 3 * 3 * 3 * TINY.heads * 4 * 6
+    page.add("a", record, selected=[])
+    found = list(dict.fromkeys(record.detections.queries.tolist()))
     shown = [one["query"] for one in page._images[0]["shown"]]
-    assert shown == scene.detections.queries[: len(shown)].tolist()
+    assert shown == record.detections.queries[: len(shown)].tolist()
     assert list(dict.fromkeys(shown)) == found[:3]
-    assert page._images[0]["left_out"] == len(scene.detections) - len(shown)
+    assert page._images[0]["left_out"] == len(record.detections) - len(shown)
 
 
-def test_a_page_of_everything_keeps_to_its_room(predictor, images, tmp_path, quick, monkeypatch):
+def test_a_page_of_all_detections_keeps_to_its_budget(predictor, images, tmp_path, quick, monkeypatch):
     monkeypatch.setattr("condetr.explaining.page.BUDGET", 2 * 3 * 3 * TINY.heads * 4 * 6)
     (image,) = content(explain_images(predictor, images[:1], EVERYTHING, tmp_path / "out").page)["images"]
     assert len({one["query"] for one in image["shown"]}) == 2
     assert image["left_out"] > 0
 
 
-def test_images_that_cannot_be_read_do_not_stop_the_others(predictor, images, tmp_path, quick):
+def test_an_unreadable_image_does_not_stop_the_others(predictor, images, tmp_path, quick):
     broken = Found("no.jpg", tmp_path / "no.jpg", PurePosixPath("no.jpg"))
     written = explain_images(predictor, [broken, images[0]], EVERYTHING, tmp_path / "out")
-    assert written.refused == (("no.jpg", "no such file"),)
+    assert written.failed == (("no.jpg", "no such file"),)
     assert [one["name"] for one in content(written.page)["images"]] == ["a</script>.png"]
     assert explain_images(predictor, [broken], EVERYTHING, tmp_path / "none").page is None
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("selection", "reason"),
     [
-        (Asked(None, (60.0, 1.0), -1, 0.0), r"at 60,1: outside the image, which is 40 x 70"),
-        (Asked(0, None, -1, BETWEEN), r"detection 0: nothing scores .* or more; the best is \w+ with 0\.\d{3}\. Lower"),
+        (Selection(None, (60.0, 1.0), -1, 0.0), r"at 60,1: outside the image, which is 40 x 70"),
+        (
+            Selection(0, None, -1, BETWEEN),
+            r"detection 0: no detection scores .* or more; the best is \w+ with 0\.\d{3}",
+        ),
     ],
 )
-def test_an_image_without_what_was_asked_for_stops_no_others(predictor, images, tmp_path, quick, asked, reason):
-    if asked.threshold is BETWEEN:
-        scores = [look(predictor, image.read(), 1.0).all_detections.scores[0] for image in images]
-        asked = replace(asked, threshold=float(np.mean(scores)))
+def test_an_image_without_the_selected_detection_or_point_does_not_stop_the_others(
+    predictor, images, tmp_path, quick, selection, reason
+):
+    if selection.threshold is BETWEEN:
+        scores = [record_image(predictor, image.read(), 1.0).all_detections.scores[0] for image in images]
+        selection = replace(selection, threshold=float(np.mean(scores)))
         images = [images[i] for i in np.argsort(scores)[::-1]]
-    written = explain_images(predictor, [images[1], images[0]], asked, tmp_path / "out")
-    ((name, why),) = written.refused
+    written = explain_images(predictor, [images[1], images[0]], selection, tmp_path / "out")
+    ((name, why),) = written.failed
     assert name == images[1].name
     assert re.match(reason, why)
     assert set((tmp_path / "out").iterdir()) == {written.page, *written.figures}
     assert len(written.figures) == 1
     assert [one["name"] for one in content(written.page)["images"]] == [images[0].name]
-    alone = explain_images(predictor, [images[1]], asked, tmp_path / "alone")
-    assert (alone.page, alone.refused) == (None, written.refused)
+    alone = explain_images(predictor, [images[1]], selection, tmp_path / "alone")
+    assert (alone.page, alone.failed) == (None, written.failed)
     assert not (tmp_path / "alone").exists()
 
 
-def test_a_detection_that_does_not_exist_refuses_its_image(predictor, images, tmp_path):
-    written = explain_images(predictor, images[:1], Asked(50, None, -1, 0.0), tmp_path / "out")
-    ((_, why),) = written.refused
+def test_an_image_without_the_selected_detection_fails(predictor, images, tmp_path):
+    written = explain_images(predictor, images[:1], Selection(50, None, -1, 0.0), tmp_path / "out")
+    ((_, why),) = written.failed
     assert re.fullmatch(r"detection 50: there are \d+, counted from 0", why)
 
 
-def test_an_interrupted_explanation_says_what_it_kept(predictor, images, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_reports_the_figures_it_kept(predictor, images, tmp_path, monkeypatch, capsys):
     drawn = []
 
     def interrupted(explanation):
@@ -295,10 +301,38 @@ def test_an_interrupted_explanation_says_what_it_kept(predictor, images, tmp_pat
     with pytest.raises(typer.Exit) as ended:
         explain_command([str(images[0].place)], threshold="0", out=tmp_path / "out")
     assert ended.value.exit_code == 130
-    told = capsys.readouterr()
-    assert told.err == f"condetr: interrupted; kept: 2 figures in {tmp_path / 'out'}, without a page\n"
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert output.err == f"condetr: interrupted; kept: 2 figures in {tmp_path / 'out'}, without a page\n"
+    assert output.out == ""
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_progress_counts_images_and_ends_at_their_number(predictor, images, tmp_path, quick):
+    reports = []
+    broken = Found("no.jpg", tmp_path / "no.jpg", PurePosixPath("no.jpg"))
+    explain_images(predictor, [*images, broken], EVERYTHING, tmp_path / "out", lambda *report: reports.append(report))
+    done = [number for number, _ in reports]
+    assert {total for _, total in reports} == {3}
+    assert (done[0], done[-1]) == (0, 3)
+    assert done == sorted(done)
+    assert {1, 2} < set(done), "also in fractions, for the figures of an image"
+
+
+def test_at_most_two_images_are_in_memory_at_a_time(predictor, tmp_path, quick, monkeypatch):
+    """Of a run over many images only numbers are kept, not the images or their maps."""
+    read, alive = [], []
+
+    class Watched(Found):
+        def read(self):
+            pixels = IMAGE.copy()
+            read.append(weakref.ref(pixels))
+            alive.append(sum(one() is not None for one in read))
+            return pixels
+
+    found = [Watched(f"{i}.png", tmp_path / f"{i}.png", PurePosixPath(f"{i}.png")) for i in range(6)]
+    explain_images(predictor, found, EVERYTHING, tmp_path / "out")
+    assert len(alive) == 6
+    assert max(alive) <= 2
 
 
 def test_too_many_images_are_refused_before_any_weights_are_loaded(images, tmp_path):
@@ -307,30 +341,30 @@ def test_too_many_images_are_refused_before_any_weights_are_loaded(images, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer"),
+    ("selection", "message"),
     [
-        (Asked(None, None, 7, 0.0), r"^layer 7: this decoder has layers 0 to 2"),
-        (Asked(0, (1.0, 1.0), -1, 0.0), "give --detection or --at, not both"),
-        (Asked(None, None, -1, 7.0), "threshold 7.0: must be between 0 and 1"),
-        (Asked(None, None, -1, "best"), "threshold best: these weights carry none"),
+        (Selection(None, None, 7, 0.0), r"^layer 7: this decoder has layers 0 to 2"),
+        (Selection(0, (1.0, 1.0), -1, 0.0), "give --detection or --at, not both"),
+        (Selection(None, None, -1, 7.0), "threshold 7.0: must be between 0 and 1"),
+        (Selection(None, None, -1, "best"), "threshold best: these weights carry none"),
     ],
 )
-def test_mistakes_are_one_line(predictor, images, tmp_path, asked, answer):
-    with pytest.raises(CondetrError, match=answer):
-        explain_images(predictor, images[:1], asked, tmp_path / "out")
+def test_invalid_selections_are_reported_in_one_line(predictor, images, tmp_path, selection, message):
+    with pytest.raises(CondetrError, match=message):
+        explain_images(predictor, images[:1], selection, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_page_has_its_limit(predictor, images, tmp_path):
+def test_too_many_images_for_one_page_are_refused(predictor, images, tmp_path):
     with pytest.raises(CondetrError, match="25 images; a page holds at most 24"):
         explain_images(predictor, [images[0]] * 25, EVERYTHING, tmp_path / "out")
 
 
 @pytest.mark.parametrize("word", ["3", "3,x", "1,2,3", ""])
-def test_a_point_is_two_numbers(word):
+def test_a_point_on_the_command_line_is_two_numbers(word):
     with pytest.raises(CondetrError, match="write it as X,Y in pixels"):
-        point_of(word)
-    assert point_of("3, 4.5") == (3.0, 4.5)
+        parse_point(word)
+    assert parse_point("3, 4.5") == (3.0, 4.5)
 
 
 def test_the_command_line_explains(images, tmp_path):

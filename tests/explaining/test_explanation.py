@@ -1,4 +1,4 @@
-"""What an explanation says agrees with the detections it explains, with the maps, and with itself."""
+"""An explanation agrees with the detections it explains, with the maps, and with itself."""
 
 import subprocess
 import sys
@@ -13,10 +13,11 @@ from condetr.boxes import generalized_iou
 from condetr.checkpoint import Weights
 from condetr.config import Config, Data
 from condetr.errors import CondetrError, ImageError
-from condetr.explaining.explanation import Explanation, explain
-from condetr.explaining.extremities import LANDMARKS, coverage
-from condetr.explaining.head_roles import attention_shares, average, object_shares
-from condetr.explaining.scene import look, nothing_found
+from condetr.explaining.explain import explain
+from condetr.explaining.explanation import Explanation
+from condetr.explaining.extremities import REGIONS, coverage
+from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
+from condetr.explaining.image_record import no_detection, record_image
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
@@ -36,17 +37,17 @@ def predictor(request) -> Predictor:
     return predictor_of(MODELS[request.param])
 
 
-def test_a_scene_finds_what_the_predictor_finds(predictor):
+def test_an_image_record_has_the_detections_of_the_predictor(predictor):
     (found,) = predictor([IMAGE], threshold=0.01)
-    scene = look(predictor, IMAGE, 0.01)
+    record = record_image(predictor, IMAGE, 0.01)
     assert len(found) > 0
-    np.testing.assert_allclose(scene.detections.boxes, found.boxes, atol=1e-4)
-    np.testing.assert_array_equal(scene.detections.labels, found.labels)
-    np.testing.assert_allclose(scene.boxes[-1][found.queries], found.boxes, atol=1e-4)
-    assert not (scene.labels == 1).any(), "a slot without a class never answers"
+    np.testing.assert_allclose(record.detections.boxes, found.boxes, atol=1e-4)
+    np.testing.assert_array_equal(record.detections.labels, found.labels)
+    np.testing.assert_allclose(record.boxes[-1][found.queries], found.boxes, atol=1e-4)
+    assert not (record.labels == 1).any(), "an index without a class is never predicted"
 
 
-def test_an_explanation_is_of_the_detection_asked_for(predictor):
+def test_an_explanation_is_of_the_selected_detection(predictor):
     (found,) = predictor([IMAGE], threshold=0.01)
     for k in (0, len(found) - 1):
         one = explain(predictor, IMAGE, detection=k, threshold=0.01)
@@ -58,7 +59,7 @@ def test_an_explanation_is_of_the_detection_asked_for(predictor):
     assert explain(predictor, IMAGE, threshold=0.01).query == found.queries[0]
 
 
-def test_maps_and_measures_agree(predictor):
+def test_maps_and_measurements_agree(predictor):
     one = explain(predictor, IMAGE, threshold=0.01, layer=1)
     parts, heads, rows, columns = one.maps.shape
     assert (one.layer, heads, rows, columns) == (1, TINY.heads, 4, 6)
@@ -72,49 +73,49 @@ def test_maps_and_measures_agree(predictor):
     np.testing.assert_allclose(one.encoder.sum((-2, -1)), 1, atol=1e-5)
 
 
-def test_layers_count_from_both_ends(predictor):
+def test_layers_are_counted_from_both_ends(predictor):
     first, last = (explain(predictor, IMAGE, threshold=0.01, layer=layer) for layer in (2, -1))
     np.testing.assert_array_equal(first.maps, last.maps)
     assert first.layer == last.layer == 2
 
 
-def test_the_nearest_queries_cover_the_point_best_first(predictor):
-    scene = look(predictor, IMAGE, 0.3)
-    candidates = scene.nearest((45, 30), limit=7)
+def test_the_nearest_queries_contain_the_point_and_come_by_descending_score(predictor):
+    record = record_image(predictor, IMAGE, 0.3)
+    candidates = record.nearest((45, 30), limit=7)
     assert sorted(c.query for c in candidates) == list(range(7))
     covering = [c for c in candidates if c.covers]
     assert candidates[: len(covering)] == tuple(covering)
     assert [c.score for c in covering] == sorted((c.score for c in covering), reverse=True)
     for c in candidates:
         assert c.covers == (c.box[0] <= 45 <= c.box[2] and c.box[1] <= 30 <= c.box[3])
-        assert c.kept == (c.query in scene.detections.queries)
+        assert c.detected == (c.query in record.detections.queries)
         assert c.name in ("cat", "dog", "bird")
 
 
-def test_a_point_is_explained_by_its_nearest_query_found_or_not(predictor):
+def test_a_point_is_explained_by_its_nearest_query_detected_or_not(predictor):
     one = explain(predictor, IMAGE, at=(80, 55), threshold=0.999)
     assert one.query == one.nearest[0].query
     assert one.point == (80, 55)
-    assert not one.nearest[0].kept
-    corner = look(predictor, IMAGE).encoder_maps(1, [(80, 55), (90, 60)])
+    assert not one.nearest[0].detected
+    corner = record_image(predictor, IMAGE, 0.5).encoder_maps(1, [(80, 55), (90, 60)])
     np.testing.assert_allclose(one.encoder[1], corner[0], atol=1e-6)
     np.testing.assert_allclose(corner[0], corner[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_spatial_query_is_explained(form):
+def test_every_form_of_the_spatial_query_can_be_explained(form):
     model = TINY.model_copy(update={"decoder": TINY.decoder.model_copy(update={"spatial_query": form})})
     one = explain(predictor_of(model), IMAGE, threshold=0.0)
     assert one.parts == ("spatial", "content", "combined")
 
 
-def test_a_detector_without_encoder_is_explained():
+def test_a_detector_without_encoder_can_be_explained():
     one = explain(predictor_of(TINY.model_copy(update={"encoder_layers": 0})), IMAGE, threshold=0.0)
     assert len(one.encoder) == 0
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer"),
+    ("arguments", "message"),
     [
         ({"layer": 3}, "layer 3: this decoder has layers 0 to 2; -1 is the last"),
         ({"layer": -4}, "layer -4: this decoder has layers 0 to 2; -1 is the last"),
@@ -123,43 +124,49 @@ def test_a_detector_without_encoder_is_explained():
         ({"at": (91, 5)}, "at 91,5: outside the image, which is 90 x 60 pixels"),
         ({"at": (5, -1)}, "at 5,-1: outside the image, which is 90 x 60 pixels"),
         ({"at": (float("nan"), 1)}, "at nan,1: outside the image, which is 90 x 60 pixels"),
-        ({"at": (5, 5), "detection": 0}, "give a detection or a point, not both"),
+        ({"at": (5, 5), "detection": 0}, "explain: give a detection or a point \\(at\\), not both"),
         (
             {"threshold": 1.0},
-            r"nothing scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .* --at X,Y",
+            r"no detection scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .*--at X,Y",
         ),
         ({"threshold": 2.0}, "threshold 2.0: must be between 0 and 1"),
     ],
 )
-def test_mistakes_are_one_line(predictor, asked, answer):
-    with pytest.raises(CondetrError, match=answer):
-        explain(predictor, IMAGE, **{"threshold": 0.01, **asked})
+def test_mistakes_are_reported_in_one_line(predictor, arguments, message):
+    with pytest.raises(CondetrError, match=message):
+        explain(predictor, IMAGE, **{"threshold": 0.01, **arguments})
 
 
-def test_an_image_that_cannot_be_read_says_why(predictor):
+def test_the_error_for_an_unreadable_image_gives_the_reason(predictor):
     with pytest.raises(ImageError, match="no such file"):
         explain(predictor, "nowhere.jpg")
 
 
-def test_nothing_found_names_the_best_answer(predictor):
-    scene = look(predictor, IMAGE, 1.0)
-    assert scene.all_detections.names[0] in nothing_found(scene)
+def test_the_message_for_no_detection_names_the_best_prediction(predictor):
+    record = record_image(predictor, IMAGE, 1.0)
+    assert record.all_detections.names[0] in no_detection(record)
 
 
-@pytest.mark.parametrize(("threshold", "said"), [(0.4, "0.4 or more"), ("best", "what the weights recommend for its")])
-def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, said):
-    scene = look(predictor, IMAGE, 1.0)
-    best = replace(scene.all_detections, scores=np.full_like(scene.all_detections.scores, 0.39996))
-    sentence = nothing_found(replace(scene, all_detections=best, threshold=threshold))
-    assert sentence.startswith(f"nothing scores {said}")
+@pytest.mark.parametrize(
+    ("threshold", "start"),
+    [
+        (0.4, "no detection scores 0.4 or more"),
+        ("best", "no detection reaches the threshold stored in"),
+    ],
+)
+def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, start):
+    record = record_image(predictor, IMAGE, 1.0)
+    best = replace(record.all_detections, scores=np.full_like(record.all_detections.scores, 0.39996))
+    sentence = no_detection(replace(record, all_detections=best, threshold=threshold))
+    assert sentence.startswith(start)
     assert sentence.endswith("with 0.399")
 
 
-def test_an_explanation_says_whether_it_is_of_a_detection(predictor):
-    found = explain(predictor, IMAGE, threshold=0.01)
+def test_an_explanation_knows_whether_its_query_is_a_detection(predictor):
+    detected = explain(predictor, IMAGE, threshold=0.01)
     missed = explain(predictor, IMAGE, at=(80, 55), threshold=0.999)
-    assert (found.kept, found.asked) == (True, False)
-    assert (missed.kept, missed.asked) == (False, True)
+    assert (detected.detected, detected.point_given) == (True, False)
+    assert (missed.detected, missed.point_given) == (False, True)
 
 
 WRONG = """
@@ -167,16 +174,16 @@ from condetr.errors import CondetrError
 from condetr import explain
 from tests.explaining.test_explanation import MODELS, IMAGE, predictor_of
 predictor = predictor_of(MODELS["conditional"])
-for asked in ({"at": (10,)}, {"at": 5}, {"at": ("a", 1)}, {"layer": 1.0}, {"detection": 0.0}, {"layer": "1"}):
+for arguments in ({"at": (10,)}, {"at": 5}, {"at": ("a", 1)}, {"layer": 1.0}, {"detection": 0.0}, {"layer": "1"}):
     try:
-        explain(predictor, IMAGE, **{"threshold": 0.01, **asked})
+        explain(predictor, IMAGE, **{"threshold": 0.01, **arguments})
     except CondetrError as error:
         print(error)
 """
 
 
-def test_arguments_of_another_type_are_one_line():
-    """In a process of its own, where no types are checked, as a user's has none."""
+def test_arguments_of_a_wrong_type_are_reported_in_one_line():
+    """In a process of its own, without the shape checker of the tests."""
     run = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
@@ -186,7 +193,7 @@ def test_arguments_of_another_type_are_one_line():
     assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the image"
 
 
-def test_shares_of_one_image_need_no_list(predictor, tmp_path):
+def test_attention_shares_take_one_image_without_a_list(predictor, tmp_path):
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
     alone, listed = (attention_shares(predictor, one, 0.01) for one in (IMAGE, [IMAGE]))
     assert alone.roles == listed.roles
@@ -194,38 +201,40 @@ def test_shares_of_one_image_need_no_list(predictor, tmp_path):
         assert attention_shares(predictor, path, 0.01).detections == alone.detections
 
 
-def test_shares_are_means_over_detections(predictor):
+def test_attention_shares_are_means_over_detections(predictor):
     measured = attention_shares(predictor, [IMAGE, IMAGE[:50]], threshold=0.01, layer=0)
-    scenes = [look(predictor, image, 0.01) for image in (IMAGE, IMAGE[:50])]
-    seen = [Explanation.of(s, int(q), 0, 0) for s in scenes for q in s.detections.queries.tolist()]
-    assert measured.detections == len(seen) > 2
-    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
-    assert measured.inside_uniform == pytest.approx(np.mean([one.inside_uniform for one in seen]))
+    records = [record_image(predictor, image, 0.01) for image in (IMAGE, IMAGE[:50])]
+    expected = [Explanation.of(s, int(q), 0, 0) for s in records for q in s.detections.queries.tolist()]
+    assert measured.detections == len(expected) > 2
+    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in expected], axis=0), atol=1e-6)
+    assert measured.inside_uniform == pytest.approx(np.mean([one.inside_uniform for one in expected]))
     assert ((measured.agreement > 0) & (measured.agreement <= 1)).all()
     for part in range(len(measured.parts)):
         for head, role in enumerate(measured.roles[part]):
-            votes = [LANDMARKS[one.looks_at[part, head]] for one in seen]
-            assert votes.count(role) == max(votes.count(name) for name in LANDMARKS)
-    assert average(seen).roles == measured.roles
+            regions = [REGIONS[one.peak_regions[part, head]] for one in expected]
+            assert regions.count(role) == max(regions.count(name) for name in REGIONS)
+    assert average([Measurement.of(one) for one in expected]).roles == measured.roles
 
 
-def test_no_detection_has_no_shares(predictor):
-    with pytest.raises(CondetrError, match="nothing scores 1 or more"):
+def test_attention_shares_without_a_detection_are_an_error(predictor):
+    with pytest.raises(CondetrError, match="no detection scores 1 or more"):
         attention_shares(predictor, [IMAGE], threshold=1.0)
 
 
-def test_objects_are_seen_by_the_queries_that_fit_them_best(predictor, tmp_path):
+def test_object_shares_use_the_query_whose_box_fits_each_object_best(predictor, tmp_path):
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
-    scene = look(predictor, tmp_path / "a.png", 1.0)
+    record = record_image(predictor, tmp_path / "a.png", 1.0)
     chosen = [3, 1]
-    boxes = np.concatenate([scene.boxes[-1, chosen] + 0.01, [[0, 0, 5, 5]]]).astype(np.float32)
+    boxes = np.concatenate([record.boxes[-1, chosen] + 0.01, [[0, 0, 5, 5]]]).astype(np.float32)
     crowd = np.array([False, False, True])
-    truth = Truth(boxes=boxes, labels=np.zeros(3, np.int64), crowd=crowd, areas=np.ones(3), size=scene.size, image_id=1)
+    truth = Truth(
+        boxes=boxes, labels=np.zeros(3, np.int64), crowd=crowd, areas=np.ones(3), size=record.size, image_id=1
+    )
     measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth)], layer=0)
     assert measured.detections == 2
-    fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(scene.boxes[-1][None]))
-    seen = [Explanation.of(scene, int(query), 0, 0) for query in fits.argmax(-1)]
-    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in seen], axis=0), atol=1e-6)
-    bare = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
+    fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(record.boxes[-1][None]))
+    expected = [Explanation.of(record, int(query), 0, 0) for query in fits.argmax(-1)]
+    np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in expected], axis=0), atol=1e-6)
+    unlabelled = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
     with pytest.raises(CondetrError, match="no object is labelled"):
-        object_shares(predictor, [bare])
+        object_shares(predictor, [unlabelled])

@@ -36,11 +36,11 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """See what the detector looks at: the attention of every head for each detection, and why nothing was found."""
-    from ..explaining.explain import Asked, check, explain_images, point_of
+    from ..explaining.explain import Selection, check, explain_images, parse_point
     from ..predicting.predictor import Predictor, threshold_of
     from ..predicting.sources import Found, find
 
-    asked = Asked(detection, None if at is None else point_of(at), layer, threshold_of(threshold))
+    selection = Selection(detection, None if at is None else parse_point(at), layer, threshold_of(threshold))
     found = list(find(sources, sys.stdin.buffer, apart=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
@@ -49,12 +49,12 @@ def explain(
             message(f"{one.name}: {one.reason}")
     if not images:
         raise typer.Exit(1)
-    check(images, asked)
+    check(images, selection)
     check_writable(out)
-    written = explain_images(Predictor.load(weights, device), images, asked, out)
-    for remark in written.remarks if not quiet else ():
-        message(remark)
-    for name, reason in written.refused:
+    written = explain_images(Predictor.load(weights, device), images, selection, out)
+    for note in written.notes if not quiet else ():
+        message(note)
+    for name, reason in written.failed:
         message(f"{name}: {reason}")
     figures = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
     if written.interrupted:
@@ -62,4 +62,4 @@ def explain(
         raise typer.Exit(status_of(KeyboardInterrupt()))
     if written.page is not None and not quiet:
         print(f"{figures}; open {printable(str(written.page))}")
-    raise typer.Exit(int(bool(written.refused) or any(one.refused for one in missed)))
+    raise typer.Exit(int(bool(written.failed) or any(one.refused for one in missed)))

@@ -1,1 +1,1 @@
-"""What a detector looked at, as arrays, figures and a page."""
+"""A detector's attention for one image or many, as arrays, figures and an HTML page."""

@@ -1,10 +1,11 @@
-"""Where queries look: attention maps of a detector's ordinary forward pass, for the few queries one asks about.
+"""Attention maps of selected queries, computed from the inputs that hooks record during an ordinary forward pass.
 
-The forward pass keeps its fast attention, which never holds a map. Hooks note what each attention was given, and the
-maps of the chosen queries are computed again from that: all queries of six layers would be a hundred times the work.
+The forward pass keeps its fast attention, which never stores a map. The maps of the selected queries are computed
+afterwards, because those of all queries in all layers would take far more time and memory.
 
-Of the conditional cross-attention each map comes in three parts, as in the paper's figures 1 and 4: softmax(p_q.p_k)
-alone, softmax(c_q.c_k) alone, and the softmax of the sum, which is what the layer uses. DETR has only the last.
+Each map of the conditional cross-attention has three parts, as in figures 1 and 4 of the Conditional DETR paper:
+softmax(p_q.p_k) alone, softmax(c_q.c_k) alone, and the softmax of their sum, which is what the layer uses. DETR's
+cross-attention has only the last.
 """
 
 import inspect
@@ -28,10 +29,10 @@ Scores = Float[Tensor, "B H N L"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gaze:
-    """Attention maps of chosen queries, one for each part and head; over an image's cells each sums to one.
+class AttentionMaps:
+    """Attention maps of selected queries, one for each part and head; each sums to one over the cells of its image.
 
-    Padding gets exactly zero. `parts` names the first axis: spatial, content and combined, or combined alone (DETR).
+    Padding has exactly zero. `parts` names the first axis: spatial, content and combined, or combined alone (DETR).
     """
 
     parts: tuple[Part, ...]
@@ -42,31 +43,33 @@ class Gaze:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One attention and what it was given, by the names of its parameters."""
+class AttentionCall:
+    """One attention module and the inputs of its last call, by parameter name."""
 
     attention: AdditiveAttention | ConditionalCrossAttention
-    given: dict[str, Any]
+    inputs: dict[str, Any]
 
-    def scores(self, chosen: Int[Tensor, "B N"]) -> tuple[Scores, ...]:
-        """The scaled scores of chosen queries before the softmax: spatial, content and their sum; or all in one."""
-        memory: Tokens = self.given["memory"]
+    def scores(self, selected: Int[Tensor, "B N"]) -> tuple[Scores, ...]:
+        """The scaled scores of the selected queries before the softmax: spatial, content and their sum; or one."""
+        memory: Tokens = self.inputs["memory"]
         if isinstance(self.attention, ConditionalCrossAttention):
-            content, spatial, object_query = self._of("content", "spatial", "object_query", chosen=chosen)
+            content, spatial, object_query = self._inputs("content", "spatial", "object_query", selected=selected)
             return _conditional_scores(self.attention, content, spatial, object_query, memory)
-        x, position = self._of("x", "position", chosen=chosen)
+        x, position = self._inputs("x", "position", selected=selected)
         return (_additive_scores(self.attention, x, position, memory),)
 
-    def _of(self, *names: str, chosen: Int[Tensor, "B N"]) -> Iterator[Queries]:
-        """What was given under these names, for the chosen queries alone."""
-        return (x.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1])) for x in (self.given[n] for n in names))
+    def _inputs(self, *names: str, selected: Int[Tensor, "B N"]) -> Iterator[Queries]:
+        """The inputs of these names, reduced to the selected queries."""
+        for name in names:
+            x = self.inputs[name]
+            yield x.gather(1, selected[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _conditional_scores(
     attention: ConditionalCrossAttention, content: Queries, spatial: Queries, object_query: Queries, memory: Tokens
 ) -> tuple[Scores, Scores, Scores]:
     q, k = attention.halves(content, spatial, object_query, memory)
-    scale = (2 * q.content.shape[-1]) ** -0.5  # of the sum, whose heads are both halves wide
+    scale = (2 * q.content.shape[-1]) ** -0.5  # of the sum, whose heads are as wide as both halves
     spatial_scores = q.spatial.float() @ k.spatial.float().mT * scale
     content_scores = q.content.float() @ k.content.float().mT * scale
     return spatial_scores, content_scores, spatial_scores + content_scores
@@ -79,78 +82,79 @@ def _additive_scores(attention: AdditiveAttention, x: Queries, position: Queries
 
 
 @dataclass(frozen=True, slots=True)
-class Witnessed:
-    """One forward pass: its answer, and what its attentions were given.
+class AttentionRecord:
+    """One forward pass: its predictions and the inputs of every attention module.
 
-    `reference` is each query's reference point in [0, 1], relative to the unpadded image as boxes are.
+    `reference` is each query's reference point in [0, 1], relative to the unpadded image, as boxes are. `cross` are
+    the decoder's cross-attentions, `encoder` the encoder's self-attentions, one for each layer.
     """
 
     predictions: Predictions
     reference: Float[Tensor, "B N 2"]
     padding: Bool[Tensor, "B h w"]
-    cross: tuple[Call, ...]
-    encoder: tuple[Call, ...]
+    cross: tuple[AttentionCall, ...]
+    encoder: tuple[AttentionCall, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What the cross-attentions' maps come in."""
+        """The parts that the cross-attention's maps have."""
         conditional = isinstance(self.cross[0].attention, ConditionalCrossAttention)
         return ("spatial", "content", "combined") if conditional else ("combined",)
 
-    def gaze(self, layer: int, queries: Int[Tensor, "B N"]) -> Gaze:
-        """Where queries look in the cross-attention of a decoder layer; -1 is the last."""
-        return Gaze(self.parts, self._maps(self.cross[layer], queries))
+    def cross_attention(self, layer: int, queries: Int[Tensor, "B N"]) -> AttentionMaps:
+        """The maps of queries in the cross-attention of a decoder layer; -1 is the last."""
+        return AttentionMaps(self.parts, self._maps(self.cross[layer], queries))
 
     def self_attention(self, layer: int, cells: Int[Tensor, "B N"]) -> Float[Tensor, "B H N h w"]:
-        """Where cells (row x w + column) look in the self-attention of an encoder layer."""
+        """The maps of cells (row x w + column) in the self-attention of an encoder layer."""
         return self._maps(self.encoder[layer], cells)[0]
 
     @torch.no_grad()
-    def _maps(self, call: Call, chosen: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
-        hidden = self.padding.flatten(1)[:, None, None]
-        maps = [scores.masked_fill(hidden, -torch.inf).softmax(-1) for scores in call.scores(chosen)]
+    def _maps(self, call: AttentionCall, selected: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
+        padding = self.padding.flatten(1)[:, None, None]
+        maps = [scores.masked_fill(padding, -torch.inf).softmax(-1) for scores in call.scores(selected)]
         return torch.stack(maps).unflatten(-1, self.padding.shape[1:])
 
 
 @torch.no_grad()
-def witness(detector: Detector, images: Images) -> Witnessed:
-    """Run a detector in evaluation mode as always, and remember what its attentions were given."""
+def record_attention(detector: Detector, images: Images) -> AttentionRecord:
+    """Run a detector in evaluation mode and record the inputs of its attention modules."""
     decoder: Any = detector.decoder
     encoder: Any = detector.encoder
     cross = [layer.cross_attention for layer in decoder.layers]
     within = [layer.attention for layer in encoder.layers]
     with ExitStack() as stack:
-        features = stack.enter_context(_noted(detector.backbone))
-        reference = stack.enter_context(_noted(detector.reference))
-        calls = [stack.enter_context(_noted(module)) for module in (*cross, *within)]
+        features = stack.enter_context(_recorded(detector.backbone))
+        reference = stack.enter_context(_recorded(detector.reference))
+        recorded = [stack.enter_context(_recorded(module)) for module in (*cross, *within)]
         predictions = detector(images)
-    given = [Call(module, note.given) for module, note in zip((*cross, *within), calls)]
-    return Witnessed(
+    calls = [AttentionCall(module, call.inputs) for module, call in zip((*cross, *within), recorded)]
+    return AttentionRecord(
         predictions=predictions,
-        reference=reference.answer.float().sigmoid(),
-        padding=features.answer[1],
-        cross=tuple(given[: len(cross)]),
-        encoder=tuple(given[len(cross) :]),
+        reference=reference.output.float().sigmoid(),
+        padding=features.output[1],
+        cross=tuple(calls[: len(cross)]),
+        encoder=tuple(calls[len(cross) :]),
     )
 
 
 @dataclass(slots=True)
-class _Note:
-    given: dict[str, Any]
-    answer: Any = None
+class _ModuleCall:
+    inputs: dict[str, Any]
+    output: Any = None
 
 
 @contextmanager
-def _noted(module: nn.Module) -> Iterator[_Note]:
-    """Within the block, the module's last call is noted down; after it, however it ends, the module is as before."""
-    note = _Note({})
+def _recorded(module: nn.Module) -> Iterator[_ModuleCall]:
+    """Record the module's last call within the block. The hook is removed afterwards, also after an exception."""
+    call = _ModuleCall({})
     signature = inspect.signature(module.forward)
 
-    def write(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> None:
-        note.given, note.answer = dict(signature.bind(*args, **kwargs).arguments), answer
+    def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        call.inputs, call.output = dict(signature.bind(*args, **kwargs).arguments), output
 
-    handle = module.register_forward_hook(write, with_kwargs=True)
+    handle = module.register_forward_hook(record, with_kwargs=True)
     try:
-        yield note
+        yield call
     finally:
         handle.remove()

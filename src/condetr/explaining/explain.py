@@ -1,50 +1,85 @@
-"""`condetr explain`: images in; a figure for each detection and one page for all of them out."""
+"""Explaining detections: one as an `Explanation`, or those of many images as figures and one HTML page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CondetrError
 from ..files import write_bytes
+from ..images.decode import Source
 from ..predicting.predictor import Predictor
 from ..predicting.sources import Found
 from .explanation import Explanation
 from .figures import png
-from .head_roles import average
+from .head_roles import Measurement, average
+from .image_record import ADVICE, ImageRecord, Point, Threshold, layer_index, no_detection, record_image
 from .page import MOST_DETECTIONS, ExplanationPage
-from .scene import ADVICE, Point, Scene, Threshold, enough, layer_of, look, nothing_found
 
+DEFAULT_THRESHOLD = 0.5
 MOST_IMAGES = 24  # in one page
-NEAREST = 3  # queries whose maps the page holds for a point
+NEAREST = 3  # queries near a given point whose maps are in the page
+
+
+def explain(
+    weights: Predictor | str | Path,
+    image: Source,
+    *,
+    detection: int | None = None,
+    at: Point | None = None,
+    layer: int = -1,
+    threshold: Threshold | None = None,
+) -> Explanation:
+    """Explain one detection: the attention of its query in one decoder layer, and how its box came about.
+
+    Args:
+        weights: a folder of weights, a hub id, or a Predictor.
+        image: a path, a PIL image, an RGB uint8 array (H W 3), or bytes.
+        detection: which detection; 0, the default, is the one with the highest score.
+        at: a point (x, y) in pixels instead of a detection: explains the query nearest to it, detected or not.
+        layer: the decoder layer, counted from 0; -1 is the last.
+        threshold: the confidence threshold (0.5), or "best" for those stored in the weights.
+
+    Raises CondetrError for a detection, layer or point that does not exist, ImageError for an image that cannot be
+    read.
+    """
+    if at is not None and detection is not None:
+        raise CondetrError("explain: give a detection or a point (at), not both")
+    predictor = weights if isinstance(weights, Predictor) else Predictor.load(weights)
+    record = record_image(predictor, image, DEFAULT_THRESHOLD if threshold is None else threshold)
+    if at is not None:
+        nearest = record.nearest(at, limit=1)[0]
+        return Explanation.of(record, nearest.query, nearest.label, layer, at)
+    query, label = record.detection(0 if detection is None else detection)
+    return Explanation.of(record, query, label, layer)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What to explain: detection K of each image, what is about a point of it, or every detection."""
+class Selection:
+    """What to explain in each image: one detection, the queries nearest to a point, or every detection."""
 
-    detection: int | None
-    at: Point | None
-    layer: int
-    threshold: Threshold
+    detection: int | None = None
+    at: Point | None = None
+    layer: int = -1
+    threshold: Threshold = DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The page, the figures, what is worth a remark, and the images that were left out, with the reason.
+class ExplainedImages:
+    """The files that `explain_images` wrote, notes for the user, and the images that failed, each with the reason.
 
-    `interrupted`: the user stopped it, so that there are figures without a page.
+    `interrupted`: the user stopped it, so that there are figures but no page.
     """
 
     page: Path | None
     figures: tuple[Path, ...]
-    remarks: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
     interrupted: bool = False
 
 
-def point_of(text: str) -> Point:
-    """The point that `--at X,Y` names."""
+def parse_point(text: str) -> Point:
+    """The point of the option `--at X,Y`."""
     try:
         x, y = (float(number) for number in text.split(","))
     except ValueError:
@@ -52,70 +87,98 @@ def point_of(text: str) -> Point:
     return x, y
 
 
-def check(images: Sequence[Found], asked: Asked) -> None:
-    """What can be known to be a mistake before any weights are loaded. Raises CondetrError."""
+def check(images: Sequence[Found], selection: Selection) -> None:
+    """Check what can be checked before any weights are loaded. Raises CondetrError."""
     if len(images) > MOST_IMAGES:
         raise CondetrError(f"explain: {len(images)} images; a page holds at most {MOST_IMAGES}. Name fewer")
-    if asked.detection is not None and asked.at is not None:
+    if selection.detection is not None and selection.at is not None:
         raise CondetrError("explain: give --detection or --at, not both")
 
 
-def explain_images(predictor: Predictor, images: Sequence[Found], asked: Asked, out: Path) -> Written:
-    """Write `explain.html` and a PNG for each explained detection into a folder.
+def explain_images(
+    predictor: Predictor,
+    images: Sequence[Found],
+    selection: Selection,
+    out: Path,
+    progress: Callable[[float, int], None] | None = None,
+) -> ExplainedImages:
+    """Write `explain.html` and a PNG figure for each explained detection into a folder.
 
-    An image without a detection is in the page all the same, where one can ask why; one that cannot be read, or has no
-    such detection or point, is refused, and the others go on. Raises CondetrError, in one line and before anything is
-    written, for what is wrong for all of them.
+    `progress(done, total)` is called with the number of images done, in fractions while an image's figures are drawn,
+    and the number of images. An image without a detection is still in the page, where its queries can be inspected.
+    An image that cannot be read, or has no such detection or point, is reported in `failed`, and the others are
+    explained. Raises CondetrError, before anything is written, for a selection that is invalid for every image.
     """
-    check(images, asked)
-    predictor.bar(asked.threshold)
-    layer = layer_of(asked.layer, predictor.config.model.decoder_layers)
-    subtitle = f"{predictor.config.recipe}; a detection scores {enough(asked.threshold)}"
+    check(images, selection)
+    predictor.bar(selection.threshold)
+    layer = layer_index(selection.layer, predictor.config.model.decoder_layers)
+    subtitle = f"{predictor.config.recipe}; {_threshold_words(selection.threshold)}"
     page = ExplanationPage(len(images), predictor.categories, subtitle)
-    seen: list[Explanation] = []
+    report = progress or _no_progress
+    measured: list[Measurement] = []
     figures: list[Path] = []
-    remarks: list[str] = []
-    refused: list[tuple[str, str]] = []
-    taken: set[str] = set()
-    everything = asked.at is None and asked.detection is None
+    notes: list[str] = []
+    failed: list[tuple[str, str]] = []
+    stems: set[str] = set()
+    every = selection.at is None and selection.detection is None
     try:
-        for image in images:
+        for number, image in enumerate(images):
+            report(float(number), len(images))
             try:
-                scene = look(predictor, image.read(), asked.threshold)
-                chosen = _chosen(scene, asked)
+                record = record_image(predictor, image.read(), selection.threshold)
+                selected = _selected(record, selection)
             except CondetrError as error:
-                refused.append((image.name, str(error)))
+                failed.append((image.name, str(error)))
                 continue
-            if not len(scene.detections) and everything:
-                remarks.append(f"{image.name}: {nothing_found(scene)}. {ADVICE}")
-            page.add(str(image.below), scene, [] if everything else [one[:2] for one in chosen])
-            stem = _stem(image.below.stem, taken)
-            for query, label, word in chosen if asked.at is None else chosen[:1]:
-                seen.append(Explanation.of(scene, query, label, layer, asked.at))
-                path = out / f"{stem}-{word}-layer{layer}.png"
-                write_bytes(path, png(seen[-1]))
+            if not len(record.detections) and every:
+                notes.append(f"{image.name}: {no_detection(record)}. {ADVICE}")
+            page.add(str(image.below), record, [] if every else [one[:2] for one in selected])
+            stem = _stem(image.below.stem, stems)
+            drawn = selected if selection.at is None else selected[:1]
+            for done, (query, label, suffix) in enumerate(drawn):
+                explanation = Explanation.of(record, query, label, layer, selection.at)
+                measured.append(Measurement.of(explanation))
+                path = out / f"{stem}-{suffix}-layer{layer}.png"
+                write_bytes(path, png(explanation))
                 figures.append(path)
-            if everything and len(scene.detections) > len(chosen):
-                remarks.append(f"{image.name}: figures of the best {len(chosen)} of {len(scene.detections)} detections")
-        if len(refused) == len(images):
-            return Written(None, (), (), tuple(refused))
-        page.save(out / "explain.html", layer, asked.at, average(seen) if seen and asked.at is None else None)
+                report(number + (done + 1) / len(drawn), len(images))
+            if every and len(record.detections) > len(selected):
+                count = len(record.detections)
+                notes.append(f"{image.name}: figures of the best {len(selected)} of {count} detections")
+        report(float(len(images)), len(images))
+        if len(failed) == len(images):
+            return ExplainedImages(None, (), (), tuple(failed))
+        means = average(measured) if measured and selection.at is None else None
+        page.save(out / "explain.html", layer, selection.at, means)
     except KeyboardInterrupt:
-        return Written(None, tuple(figures), tuple(remarks), tuple(refused), interrupted=True)
-    return Written(out / "explain.html", tuple(figures), tuple(remarks), tuple(refused))
+        return ExplainedImages(None, tuple(figures), tuple(notes), tuple(failed), interrupted=True)
+    return ExplainedImages(out / "explain.html", tuple(figures), tuple(notes), tuple(failed))
 
 
-def _chosen(scene: Scene, asked: Asked) -> list[tuple[int, int, str]]:
-    """Query, label and a word for a file name, of what is to be explained."""
-    if asked.at is not None:
-        x, y = asked.at
-        return [(one.query, one.label, f"at-{x:g}-{y:g}") for one in scene.nearest(asked.at, NEAREST)]
-    numbers = range(min(len(scene.detections), MOST_DETECTIONS)) if asked.detection is None else [asked.detection]
-    return [(*scene.detection(number), f"detection{number}") for number in numbers]
+def _no_progress(done: float, total: int) -> None:
+    pass
+
+
+def _threshold_words(threshold: Threshold) -> str:
+    if threshold == "best":
+        return "confidence thresholds stored in the weights, one for each class"
+    return f"confidence threshold {float(threshold):g}"
+
+
+def _selected(record: ImageRecord, selection: Selection) -> list[tuple[int, int, str]]:
+    """The query, the label and a suffix for the figure's file name, for each prediction to explain."""
+    if selection.at is not None:
+        x, y = selection.at
+        return [(one.query, one.label, f"at-{x:g}-{y:g}") for one in record.nearest(selection.at, NEAREST)]
+    if selection.detection is None:
+        numbers = list(range(min(len(record.detections), MOST_DETECTIONS)))
+    else:
+        numbers = [selection.detection]
+    return [(*record.detection(number), f"detection{number}") for number in numbers]
 
 
 def _stem(name: str, taken: set[str]) -> str:
-    """A file name's beginning that no other image of this run has, on any system."""
+    """The beginning of a file name, valid on any system and different from that of every other image of this run."""
     stem = base = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:80].lstrip(".") or "image"
     number = 1
     while stem.casefold() in taken:

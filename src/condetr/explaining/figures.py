@@ -1,4 +1,4 @@
-"""An explanation as one image, laid out as the paper's figures 1 and 4: parts are rows, heads are columns."""
+"""An explanation as one figure, laid out as the paper's figures 1 and 4: parts are rows, heads are columns."""
 
 import io
 import warnings
@@ -18,21 +18,21 @@ from ..images.prepare import resize
 from ..shapes import Float, UInt8
 from .attention_maps import Part
 from .explanation import Explanation
-from .extremities import LANDMARKS
+from .extremities import REGIONS
 
 PANEL = 240  # pixels of a panel's longer side
-NARROWEST = 40  # and of its shorter side: an image that would be slimmer is stretched
+NARROWEST = 40  # pixels of its shorter side, at least: a narrower image is stretched
 MOST_HEADS = 16  # columns; more would be too small to see
-COLORS = "inferno"
-PAPER, INK, SOFT = "#ffffff", "#111111", "#666666"
-BOX, POINT = "#ffffff", "#38e1ff"  # of the box and its extremities, and of the reference point
-ASKED = "#ff5ad0"  # of the point asked about
+COLORMAP = "inferno"
+BACKGROUND, TEXT, MUTED = "#ffffff", "#111111", "#666666"
+BOX, REFERENCE = "#ffffff", "#38e1ff"  # colors of the box and its extremities, and of the reference point
+GIVEN_POINT = "#ff5ad0"  # color of the point given with `at`
 MEANING = {"spatial": "p$_q$·p$_k$ alone", "content": "c$_q$·c$_k$ alone", "combined": "what the layer uses"}
-GROUNDED = "c$_q$·c$_k$ alone; in the first layer they hold object query and key position too"
-EARLIER = "#ffd34d"  # of the boxes of earlier layers
-GAP, TOP, LEFTMOST = 8, 78, 700  # pixels between panels, above them, and of the narrowest figure
+FIRST_CONTENT = "c$_q$·c$_k$ alone; in the first layer they include the object query and the key's position"
+EARLIER = "#ffd34d"  # color of the boxes of earlier layers
+GAP, TOP, SMALLEST_WIDTH = 8, 78, 700  # pixels between panels, above them, and of the figure
 COLUMN = 160  # pixels from one column to the next, at least
-LONGEST_NAME = 40  # letters of a class name that are written
+LONGEST_NAME = 40  # characters of a class name that are shown
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 
@@ -41,15 +41,15 @@ def png(explanation: Explanation) -> bytes:
     """The figure as a PNG file."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a class named in a script the font lacks
-        figure(explanation).savefig(stream, format="png", facecolor=PAPER)
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a class name in a script that the font lacks
+        figure(explanation).savefig(stream, format="png", facecolor=BACKGROUND)
     return stream.getvalue()
 
 
 def figure(explanation: Explanation) -> Figure:
-    """The image with the detection and its way there, and beside it every head's maps over the image.
+    """The image with the box after each layer, and beside it the maps of every head over the image.
 
-    One canvas of pixels, with lines and words over it in the same coordinates: fifty small plots would take seconds.
+    One canvas of pixels with lines and text over it in the same coordinates, because fifty subplots take seconds.
     """
     one = explanation
     parts, heads = len(one.parts), min(one.maps.shape[1], MOST_HEADS)
@@ -57,57 +57,57 @@ def figure(explanation: Explanation) -> Figure:
     small = resize(one.image, _within(wide, high, PANEL, NARROWEST))
     large = resize(one.image, _within(wide, high, 2 * PANEL, 2 * NARROWEST))
     title, subtitle = f"{_short(one.name)} {one.score:.2f}", _subtitle(one)
-    story, meaning, looks = _story(one), [_meaning(one, part) for part in one.parts], _looks(one, heads)
-    left = 5 * GAP + max(large.shape[1], *(_width(text, 8.0) for text in story))
-    column = max(small.shape[1] + GAP, COLUMN, *(_width(text, 7.0) + 2 * GAP for row in looks for text in row))
+    legend, meanings, captions = _legend(one), [_meaning(one, part) for part in one.parts], _captions(one, heads)
+    left = 5 * GAP + max(large.shape[1], *(_width(text, 8.0) for text in legend))
+    column = max(small.shape[1] + GAP, COLUMN, *(_width(text, 7.0) + 2 * GAP for row in captions for text in row))
     pitch = small.shape[0] + 44
     width = max(
         left + heads * column,
-        left + 88 + max(_width(text, 9.0) for text in meaning) + GAP,
+        left + 88 + max(_width(text, 9.0) for text in meanings) + GAP,
         GAP + max(_width(title, 14.0), _width(subtitle, 9.0)) + GAP,
-        LEFTMOST,
+        SMALLEST_WIDTH,
     )
-    height = TOP + max(parts * pitch, large.shape[0] + 24 + 16 * len(story))
+    height = TOP + max(parts * pitch, large.shape[0] + 24 + 16 * len(legend))
     canvas = np.full((height, width, 3), 255, np.uint8)
     drawing = Figure(figsize=(width / 100, height / 100), dpi=100)
     axes = drawing.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
 
-    def panel(x: int, y: int, pixels: Pixels, size: float) -> Place:
+    def panel(x: int, y: int, pixels: Pixels, size: float) -> Panel:
         canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
         scale = np.array([pixels.shape[1] / wide, pixels.shape[0] / high])
-        place = Place(axes, np.array([x, y]), scale, size, Rectangle((x, y), pixels.shape[1], pixels.shape[0]))
+        place = Panel(axes, np.array([x, y]), scale, size, Rectangle((x, y), pixels.shape[1], pixels.shape[0]))
         axes.add_patch(place.clip)
         place.clip.set_visible(False)
         return place
 
-    def words(x: float, y: float, text: str, size: float, color: str = SOFT, **more: Any) -> None:
+    def write(x: float, y: float, text: str, size: float, color: str = MUTED, **more: Any) -> None:
         axes.text(x, y, text, size=size, color=color, va="center", **more)
 
-    words(float(GAP), 18.0, title, 13.0, INK, weight="bold", parse_math=False)
-    words(float(GAP), 40.0, subtitle, 9.0)
+    write(float(GAP), 18.0, title, 13.0, TEXT, weight="bold", parse_math=False)
+    write(float(GAP), 40.0, subtitle, 9.0)
     whole = panel(GAP, TOP, large, 1.6)
     for layer, box in enumerate(one.layer_boxes[:-1]):
         whole.box(box, EARLIER, 0.35 + 0.5 * (layer + 1) / len(one.layer_boxes))
     _marks(whole, one)
-    for line, text in enumerate(story):
-        words(float(GAP), float(TOP + large.shape[0] + 18 + 16 * line), text, 8.0, parse_math=False)
+    for line, text in enumerate(legend):
+        write(float(GAP), float(TOP + large.shape[0] + 18 + 16 * line), text, 8.0, parse_math=False)
     for row, part in enumerate(one.parts):
         y = TOP + row * pitch
-        words(float(left), y - 10.0, part, 10.0, INK, weight="bold")
-        words(left + 88.0, y - 10.0, meaning[row], 9.0)
+        write(float(left), y - 10.0, part, 10.0, TEXT, weight="bold")
+        write(left + 88.0, y - 10.0, meanings[row], 9.0)
         for head in range(heads):
             x = left + head * column
-            _marks(panel(x, y, heated(small, one.maps[row, head]), 1.0), one)
-            words(float(x), y + small.shape[0] + 10.0, looks[row][head], 7.0)
+            _marks(panel(x, y, heatmap(small, one.maps[row, head]), 1.0), one)
+            write(float(x), y + small.shape[0] + 10.0, captions[row][head], 7.0)
     axes.imshow(canvas, extent=(0, width, height, 0), interpolation="none", aspect="auto", zorder=-1)
     return drawing
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where on the canvas a panel shows the image: lines in the image's pixels are drawn there, and stay inside."""
+class Panel:
+    """A copy of the image on the canvas. Lines are given in the image's pixels and clipped to the panel."""
 
     axes: Axes
     corner: np.ndarray
@@ -121,8 +121,8 @@ class Place:
         patch = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=1.3, ls="--", alpha=opacity)
         self.axes.add_patch(patch).set_clip_path(self.clip)
 
-    def line(self, points: Float[np.ndarray, "M 2"], style: str, **look: Any) -> None:
-        (line,) = self.axes.plot(*(self.corner + points * self.scale).T, style, **look)
+    def line(self, points: Float[np.ndarray, "M 2"], style: str, **properties: Any) -> None:
+        (line,) = self.axes.plot(*(self.corner + points * self.scale).T, style, **properties)
         line.set_clip_path(self.clip)
 
 
@@ -132,7 +132,7 @@ def _within(width: int, height: int, side: int, least: int) -> tuple[int, int]:
 
 
 def _width(text: str, size: float) -> int:
-    """Pixels that a line of words needs; a dollar sign counts as itself, for a class name may hold some."""
+    """Width of a line of text in pixels. Dollar signs, which a class name may contain, are literal."""
     path = TextPath((0, 0), text.replace("$", r"\$"), size=size)
     return ceil(path.get_extents().x1 * 100 / 72)
 
@@ -142,61 +142,61 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def heated(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
-    """An image in grey with attention over it: the most attended place burns brightest, the rest stays visible."""
+def heatmap(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
+    """An image in grey with an attention map over it, scaled so that the highest cell has the brightest color."""
     height, width = image.shape[:2]
     map_ = Image.fromarray(attention.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     heat = np.asarray(map_).clip(0)
     heat = (heat / max(heat.max(), 1e-12))[..., None]
     grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
-    color = matplotlib.colormaps[COLORS](0.15 + 0.85 * heat[..., 0])[..., :3] * 255
+    color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * heat[..., 0])[..., :3] * 255
     opacity = 0.88 * heat**0.75
     return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)
 
 
-def _marks(place: Place, one: Explanation) -> None:
-    """The box, its four extremities, and the reference point and the point asked about where there is one."""
+def _marks(place: Panel, one: Explanation) -> None:
+    """Draw the box, its four extremities, and the reference point and the given point where there is one."""
     x1, y1, x2, y2 = one.box.tolist()
     around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
     place.line(around, "-", color="#000000", lw=2.6 * place.size, alpha=0.6)
     place.line(around, "-", color=BOX, lw=1.1 * place.size)
     place.line(one.extremities, "o", ms=3.4 * place.size, mfc=BOX, mec="#000000", mew=0.7 * place.size)
     if "spatial" in one.parts:
-        for color, width in (("#000000", 3.4), (POINT, 1.7)):
+        for color, width in (("#000000", 3.4), (REFERENCE, 1.7)):
             place.line(one.reference[None], "+", ms=8 * place.size, color=color, mew=width * place.size)
-    if one.asked:
-        for color, width in (("#000000", 3.4), (ASKED, 1.7)):
+    if one.point_given:
+        for color, width in (("#000000", 3.4), (GIVEN_POINT, 1.7)):
             place.line(np.array([one.point]), "x", ms=7 * place.size, color=color, mew=width * place.size)
 
 
 def _subtitle(one: Explanation) -> str:
     words = f"query {one.query}, decoder layer {one.layer}"
-    if one.asked:
+    if one.point_given:
         words += f", nearest to {one.point[0]:g}, {one.point[1]:g}"
-    return words if one.kept else f"{words}; no detection: its score is below the threshold"
+    return words if one.detected else f"{words}; not a detection: its score is below the threshold"
 
 
 def _meaning(one: Explanation, part: Part) -> str:
-    """What a row shows. The content half is grounded in the first layer of Conditional DETR, and there alone."""
-    return GROUNDED if part == "content" and one.layer == 0 else MEANING[part]
+    """What a row shows. Only in the first layer does the content half include positions."""
+    return FIRST_CONTENT if part == "content" and one.layer == 0 else MEANING[part]
 
 
-def _looks(one: Explanation, heads: int) -> list[list[str]]:
-    """Under each map: where it looks."""
+def _captions(one: Explanation, heads: int) -> list[list[str]]:
+    """The text under each map: the region of its peak and the fraction inside the box."""
     return [
-        [f"head {head}: {LANDMARKS[at[head]]} · {inside[head]:.0%} in the box" for head in range(heads)]
-        for at, inside in zip(one.looks_at.tolist(), one.inside.tolist())
+        [f"head {head}: {REGIONS[at[head]]} · {inside[head]:.0%} in the box" for head in range(heads)]
+        for at, inside in zip(one.peak_regions.tolist(), one.inside.tolist())
     ]
 
 
-def _story(one: Explanation) -> list[str]:
-    """What the marks mean, and what each layer said."""
+def _legend(one: Explanation) -> list[str]:
+    """What the marks mean, and the prediction after each layer."""
     layers = [
         f"after layer {number}: {_short(one.layer_names[number])} {score:.2f}"
         for number, score in enumerate(one.layer_scores)
     ]
     return [
-        *(["× the point asked about"] if one.asked else []),
+        *(["× the given point"] if one.point_given else []),
         *(["+ reference point"] if "spatial" in one.parts else []),
         "○ extremities",
         "dashed: the boxes of earlier layers",

@@ -1,6 +1,6 @@
-"""How much attention falls on objects, and what each head looks at, averaged over many detections."""
+"""How much of the attention falls on objects, and which part of them each head attends to, as means over detections."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +12,27 @@ from ..boxes import generalized_iou
 from ..errors import CondetrError
 from ..images.decode import Source
 from ..predicting.predictor import Predictor
-from ..shapes import Float
+from ..shapes import Float, Int
 from ..types import Sample
 from .attention_maps import Part
 from .explanation import Explanation
-from .extremities import LANDMARKS, distances
-from .scene import Threshold, enough, look
+from .extremities import REGIONS, distances
+from .image_record import Threshold, nothing_above, record_image
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionShares:
-    """Means over `detections` of one decoder layer, for each part (spatial, content, combined) and head.
+    """Means over `detections` (their number) of one decoder layer, for each part (axis P) and head (axis H).
 
-    `inside` and `border`: the part of the attention inside the box, and within a tenth of its sides of its border;
-    `inside_uniform` and `border_uniform` are those of attention that looks nowhere (for `inside`, the box's area).
-    `roles`: the landmark (inside, left, top, right, bottom, elsewhere) that the head's peak is most often at;
-    `agreement`: in which part of the detections it is. `places`: the mean of the maps' mass centres in the box's own
-    coordinates, where (-1, 0) is the middle of the left side; `distances`: the mean of how far they are from the first
-    five landmarks, in half sides of the box.
+    Attributes:
+        layer, parts: the decoder layer, and the names of the first axis.
+        inside, border: the fraction of the attention inside the box, and within a tenth of its sides of its border.
+        inside_uniform, border_uniform: those of a uniform map (for `inside`, the box's fraction of the image).
+        roles: the region (inside, left, top, right, bottom, elsewhere) in which the head's peak is most often.
+        agreement: the fraction of the detections for which it is.
+        mass_centres: the mean position of the maps, in box coordinates, where (-1, 0) is the middle of the left side.
+        distances: the mean distance of the maps' positions from the box's middle and its left, top, right and bottom
+            extremity, in half sides of the box.
     """
 
     layer: int
@@ -41,8 +44,36 @@ class AttentionShares:
     border_uniform: float
     roles: tuple[tuple[str, ...], ...]
     agreement: Float[np.ndarray, "P H"]
-    places: Float[np.ndarray, "P H 2"]
+    mass_centres: Float[np.ndarray, "P H 2"]
     distances: Float[np.ndarray, "P H 5"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The numbers of one explanation that enter the means; unlike the explanation it does not keep the image."""
+
+    layer: int
+    parts: tuple[Part, ...]
+    inside: Float[np.ndarray, "P H"]
+    border: Float[np.ndarray, "P H"]
+    inside_uniform: float
+    border_uniform: float
+    peak_regions: Int[np.ndarray, "P H"]
+    mass_centres: Float[np.ndarray, "P H 2"]
+
+    @classmethod
+    def of(cls, one: Explanation) -> "Measurement":
+        low, high = one.box[:2], one.box[2:]
+        return cls(
+            layer=one.layer,
+            parts=one.parts,
+            inside=one.inside,
+            border=one.border,
+            inside_uniform=one.inside_uniform,
+            border_uniform=one.border_uniform,
+            peak_regions=one.peak_regions,
+            mass_centres=(2 * one.mass_centres - low - high) / np.maximum(high - low, 1e-6),
+        )
 
 
 def attention_shares(
@@ -51,64 +82,70 @@ def attention_shares(
     threshold: Threshold = 0.5,
     layer: int = -1,
 ) -> AttentionShares:
-    """Measure a detector's attention on its own detections in an image or some, which are seen one by one.
+    """Measure a detector's attention on its own detections.
 
-    Raises CondetrError where nothing is detected in any of them, and for a layer that does not exist.
+    Args:
+        predictor: the detector.
+        images: one image or several, which are read one by one: paths, PIL images, RGB uint8 arrays (H W 3), bytes.
+        threshold: the confidence threshold, or "best" for those stored in the weights.
+        layer: the decoder layer, counted from 0; -1 is the last.
+
+    Raises CondetrError where no image has a detection and for a layer that does not exist, ImageError for an image
+    that cannot be read.
     """
-    seen: list[Explanation] = []
+    measured: list[Measurement] = []
     one = isinstance(images, str | bytes | Path | np.ndarray | Image.Image) or hasattr(images, "read")
     sources: Iterable[Source] = [images] if one else images  # type: ignore[list-item, assignment]
     for image in sources:
-        scene = look(predictor, image, threshold)
-        queries, labels = scene.detections.queries.tolist(), scene.detections.labels.tolist()
-        seen += [Explanation.of(scene, query, label, layer) for query, label in zip(queries, labels)]
-    if not seen:
-        raise CondetrError(f"nothing scores {enough(threshold)} in these images. Lower the threshold")
-    return average(seen)
+        record = record_image(predictor, image, threshold)
+        pairs = zip(record.detections.queries.tolist(), record.detections.labels.tolist())
+        measured += [Measurement.of(Explanation.of(record, query, label, layer)) for query, label in pairs]
+    if not measured:
+        raise CondetrError(f"{nothing_above(threshold)} in these images. Lower the threshold")
+    return average(measured)
 
 
 def object_shares(predictor: Predictor, samples: Iterable[Sample], layer: int = -1) -> AttentionShares:
-    """The same for labelled objects, each seen by the query whose box fits it best (GIoU), sure of itself or not.
+    """Measure a detector's attention on labelled objects, so that detectors are compared on the same objects.
 
-    So detectors that find unequally much are measured on the same objects. Crowd regions are left out. Raises
-    CondetrError where no object is labelled, and for a layer that does not exist.
+    Each object is measured with the query whose box fits it best (highest GIoU), whatever its score. Crowd regions are
+    left out. `samples` are those of a data set's split; `layer` is the decoder layer, -1 the last.
+
+    Raises CondetrError where no object is labelled and for a layer that does not exist.
     """
-    seen: list[Explanation] = []
+    measured: list[Measurement] = []
     for sample in samples:
         objects = ~sample.truth.crowd
         if not objects.any():
             continue
-        scene = look(predictor, sample.path)
-        fit = generalized_iou(*(torch.as_tensor(b) for b in (sample.truth.boxes[objects, None], scene.boxes[-1][None])))
-        seen += [Explanation.of(scene, q, int(scene.labels[-1, q]), layer) for q in fit.argmax(-1).tolist()]
-    if not seen:
-        raise CondetrError("no object is labelled in these images: there is nothing to look at")
-    return average(seen)
+        record = record_image(predictor, sample.path, 0.5)
+        truth, boxes = torch.as_tensor(sample.truth.boxes[objects, None]), torch.as_tensor(record.boxes[-1][None])
+        queries = generalized_iou(truth, boxes).argmax(-1).tolist()
+        measured += [
+            Measurement.of(Explanation.of(record, query, int(record.labels[-1, query]), layer)) for query in queries
+        ]
+    if not measured:
+        raise CondetrError("no object is labelled in these images, so there is no attention to measure")
+    return average(measured)
 
 
-def average(seen: list[Explanation]) -> AttentionShares:
-    """The means over explanations of one layer of one detector."""
-    looks_at = np.stack([one.looks_at for one in seen])
-    counts = (looks_at[..., None] == np.arange(len(LANDMARKS))).mean(0)
-    places = [_within_box(one) for one in seen]
+def average(measured: Sequence[Measurement]) -> AttentionShares:
+    """The means over measurements of one layer of one detector."""
+    regions = np.stack([one.peak_regions for one in measured])
+    fractions = (regions[..., None] == np.arange(len(REGIONS))).mean(0)
     return AttentionShares(
-        layer=seen[0].layer,
-        parts=seen[0].parts,
-        detections=len(seen),
-        inside=_mean([one.inside for one in seen]),
-        border=_mean([one.border for one in seen]),
-        inside_uniform=float(np.mean([one.inside_uniform for one in seen])),
-        border_uniform=float(np.mean([one.border_uniform for one in seen])),
-        roles=tuple(tuple(LANDMARKS[i] for i in row) for row in counts.argmax(-1).tolist()),
-        agreement=counts.max(-1),
-        places=_mean(places),
-        distances=_mean([distances(torch.tensor(one)).numpy() for one in places]),
+        layer=measured[0].layer,
+        parts=measured[0].parts,
+        detections=len(measured),
+        inside=_mean([one.inside for one in measured]),
+        border=_mean([one.border for one in measured]),
+        inside_uniform=float(np.mean([one.inside_uniform for one in measured])),
+        border_uniform=float(np.mean([one.border_uniform for one in measured])),
+        roles=tuple(tuple(REGIONS[i] for i in row) for row in fractions.argmax(-1).tolist()),
+        agreement=fractions.max(-1),
+        mass_centres=_mean([one.mass_centres for one in measured]),
+        distances=_mean([distances(torch.tensor(one.mass_centres)).numpy() for one in measured]),
     )
-
-
-def _within_box(one: Explanation) -> Float[np.ndarray, "P H 2"]:
-    low, high = one.box[:2], one.box[2:]
-    return (2 * one.mass_centres - low - high) / np.maximum(high - low, 1e-6)
 
 
 def _mean(values: list[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-// The page of `condetr explain`: one state, kept in the address; every change of it draws everything again.
+// The page of `condetr explain`. Its state is kept in the address, and every change of the state draws everything again.
 "use strict";
 (async () => {
   const data = JSON.parse(document.getElementById("explanation").textContent);
@@ -6,174 +6,120 @@
   const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
   const inflate = async text => new Uint8Array(await new Response(
     new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
-  const lut = bytes(data.colors);
-  const make = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes))
-      name.startsWith("on") ? element.addEventListener(name.slice(2), value)
-        : value !== false && element.setAttribute(name, value === true ? "" : value);
-    element.append(...children);
-    return element;
-  };
+  const colormap = bytes(data.colors);
   const percent = value => `${value} %`;
   const MODES = { detection: "Detections", encoder: "Encoder", why: "Why nothing here?" };
   const HINTS = {
     detection: "Click a box. Arrow keys: left and right change the head, up and down the layer; n and p the detection.",
-    encoder: "Click a place: where the encoder's self-attention looks from there, mean of the heads. Arrow keys move it.",
-    why: "Click a place: the queries whose answer is about it, and why they are no detections. Arrow keys move it.",
+    encoder: "Click a point to see the encoder's self-attention from there, mean of the heads. Arrow keys move the point.",
+    why: "Click a point to list the queries nearest to it, and why they are not detections. Arrow keys move the point.",
   };
 
-  // --- state: always complete, always legal --------------------------------------------------------------------------
+  // --- state: always complete and valid ------------------------------------------------------------------------------
   const first = data.start;
   const state = {};
-  const whole = (value, low, high, otherwise) => {
+  const integer = (value, low, high, otherwise) => {
     const number = Number.parseInt(value ?? "", 10);
     return number >= low && number <= high ? number : otherwise;
   };
   const read = () => {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    state.p = whole(asked.get("p"), 0, data.images.length - 1, first.p);
+    const address = new URLSearchParams(location.hash.slice(1));
+    state.p = integer(address.get("p"), 0, data.images.length - 1, first.p);
     const image = data.images[state.p];
-    state.m = Object.hasOwn(MODES, asked.get("m")) ? asked.get("m") : image.shown.length ? first.m : "why";
+    state.m = Object.hasOwn(MODES, address.get("m")) ? address.get("m") : image.shown.length ? first.m : "why";
     if (state.m === "detection" && !image.shown.length) state.m = "why";
     if (state.m === "encoder" && !image.encoder_layers) state.m = "why";
-    state.d = whole(asked.get("d"), 0, image.shown.length - 1, Math.min(first.d, image.shown.length - 1));
-    state.l = whole(asked.get("l"), 0, image.layers - 1, first.l);
-    state.e = whole(asked.get("e"), 0, image.encoder_layers - 1, image.encoder_layers - 1);
-    state.h = asked.get("h") === "all" ? "all" : whole(asked.get("h"), 0, image.heads - 1, "all");
-    state.t = image.parts.includes(asked.get("t")) ? asked.get("t") : image.parts.at(-1);
-    state.o = whole(asked.get("o"), 0, 100, 85);
-    state.c = asked.get("c") === "1" ? 1 : 0;
-    const inside = first.x <= image.width && first.y <= image.height;  // false, too, where no point was asked about
-    state.x = whole(asked.get("x"), 0, image.width, inside ? first.x : Math.round(image.width / 2));
-    state.y = whole(asked.get("y"), 0, image.height, inside ? first.y : Math.round(image.height / 2));
-    state.q = whole(asked.get("q"), 0, image.queries - 1, -1);
+    state.d = integer(address.get("d"), 0, image.shown.length - 1, Math.min(first.d, image.shown.length - 1));
+    state.l = integer(address.get("l"), 0, image.layers - 1, first.l);
+    state.e = integer(address.get("e"), 0, image.encoder_layers - 1, image.encoder_layers - 1);
+    state.h = address.get("h") === "all" ? "all" : integer(address.get("h"), 0, image.heads - 1, "all");
+    state.t = image.parts.includes(address.get("t")) ? address.get("t") : image.parts.at(-1);
+    state.o = integer(address.get("o"), 0, 100, 85);
+    state.c = address.get("c") === "1" ? 1 : 0;
+    const inside = first.x <= image.width && first.y <= image.height;  // also false where no point was given
+    state.x = integer(address.get("x"), 0, image.width, inside ? first.x : Math.round(image.width / 2));
+    state.y = integer(address.get("y"), 0, image.height, inside ? first.y : Math.round(image.height / 2));
+    state.q = integer(address.get("q"), 0, image.queries - 1, -1);
   };
   const write = () => history.replaceState(null, "", "#" + new URLSearchParams(Object.entries(state)));
   const change = changes => {
     Object.assign(state, changes);
     write();
     read();
-    write();  // what reading has made legal
+    write();  // the values that reading has corrected
     draw();
   };
 
   // --- numbers -------------------------------------------------------------------------------------------------------
-  const map = (image, d, l, t, h) => {
+  const crossMap = (image, d, l, t, h) => {
     const size = image.rows * image.columns, parts = image.parts.length;
     const at = (((image.shown[d].maps * image.layers + l) * parts + image.parts.indexOf(t)) * image.heads + h) * size;
     return image.maps.subarray(at, at + size);
   };
-  const mean = (image, d, l, t) => {  // of the heads, each first back from its own peak to a sum of one
+  const meanMap = (image, d, l, t) => {  // of the heads, each first rescaled from its own maximum to a sum of one
     const sum = new Float32Array(image.rows * image.columns);
     for (let h = 0; h < image.heads; h++) {
-      const one = map(image, d, l, t, h), total = one.reduce((a, b) => a + b, 0) || 1;
+      const one = crossMap(image, d, l, t, h), total = one.reduce((a, b) => a + b, 0) || 1;
       one.forEach((value, i) => { sum[i] += value / total; });
     }
     const peak = Math.max(...sum) || 1;
     return sum.map(value => value / peak * 255);
   };
-  const sight = (image, x, y) => {  // of the encoder, from the nearest of the points that were measured
+  const encoderMap = (image, x, y) => {  // of the nearest point whose attention is stored
     const [across, down] = image.points;
     const column = Math.min(Math.floor(x / image.width * across), across - 1);
     const row = Math.min(Math.floor(y / image.height * down), down - 1);
     const size = image.rows * image.columns, at = (state.e * across * down + row * across + column) * size;
     return {
-      map: image.encoder.subarray(at, at + size),
+      values: image.encoder.subarray(at, at + size),
       x: (column + 0.5) / across * image.width, y: (row + 0.5) / down * image.height,
     };
   };
-  const answer = (image, query, stage) => ({
-    query, box: image.boxes[stage][query], score: image.scores[stage][query],
-    name: data.names[image.labels[stage][query]], reference: image.references[query],
+  const prediction = (image, query, layer) => ({
+    query, box: image.boxes[layer][query], score: image.scores[layer][query],
+    name: data.names[image.labels[layer][query]], reference: image.references[query],
   });
   const nearest = (image, x, y) => Array.from({ length: image.queries }, (_, query) => {
-    const one = answer(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;
+    const one = prediction(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;
     return { ...one, distance: Math.hypot(Math.max(x1 - x, x - x2, 0), Math.max(y1 - y, y - y2, 0)) };
   }).sort((a, b) => a.distance - b.distance || b.score - a.score).slice(0, 8);
-  const titled = one => `${one.name} ${one.score.toFixed(2)}`;
-  const chosen = image => state.m === "detection" ? image.shown[state.d]
+  const caption = one => `${one.name} ${one.score.toFixed(2)}`;
+  const selected = image => state.m === "detection" ? image.shown[state.d]
     : state.m === "why" ? { query: state.q >= 0 ? state.q : nearest(image, state.x, state.y)[0].query } : null;
 
   // --- drawing -------------------------------------------------------------------------------------------------------
-  const heat = (image, values) => {
-    const canvas = make("canvas", { width: image.columns, height: image.rows });
-    const context = canvas.getContext("2d"), pixels = context.createImageData(image.columns, image.rows);
-    values.forEach((value, i) => {
-      const level = Math.round(38 + value * 217 / 255);
-      pixels.data.set([lut[3 * level], lut[3 * level + 1], lut[3 * level + 2],
-        255 * state.o / 100 * (value / 255) ** 0.75], 4 * i);
-    });
-    context.putImageData(pixels, 0, 0);
-    return canvas;
-  };
-  const paint = (canvas, image, values, marks, wide) => {
-    const scale = wide * devicePixelRatio / image.width, context = canvas.getContext("2d");
-    canvas.width = Math.max(1, Math.round(image.width * scale));
-    canvas.height = Math.max(1, Math.round(image.height * scale));
-    context.drawImage(values ? image.grey : image.bitmap, 0, 0, canvas.width, canvas.height);
-    context.imageSmoothingEnabled = !state.c;
-    context.imageSmoothingQuality = "high";
-    if (values) context.drawImage(heat(image, values), 0, 0, canvas.width, canvas.height);
-    const line = devicePixelRatio * (wide > 300 ? 2 : 1);
-    const stroke = (path, color, width, dash = []) => {
-      for (const [style, extra] of [["#000a", 2 * line], [color, 0]]) {
-        context.setLineDash(dash); context.strokeStyle = style; context.lineWidth = width + (dash.length ? 0 : extra);
-        context.beginPath(); path(); context.stroke();
-      }
-      context.setLineDash([]);
-    };
-    for (const { box, color, dash, thin, words } of marks.boxes ?? []) {
-      const [x1, y1, x2, y2] = box.map(value => value * scale);
-      stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), color, thin ? line / 2 : line, dash ? [5 * line, 4 * line] : []);
-      if (!words || wide < 300) continue;
-      context.font = `${13 * devicePixelRatio}px system-ui, sans-serif`;
-      const width = context.measureText(words).width + 8 * devicePixelRatio, high = 19 * devicePixelRatio;
-      const left = Math.max(0, Math.min(x1, canvas.width - width)), top = Math.max(0, y1 - high);
-      context.fillStyle = "#000b"; context.fillRect(left, top, width, high);
-      context.fillStyle = "#fff"; context.fillText(words, left + 4 * devicePixelRatio, top + 14 * devicePixelRatio);
-    }
-    for (const [x, y] of marks.dots ?? []) {
-      context.beginPath(); context.arc(x * scale, y * scale, 2.2 * line, 0, 7);
-      context.fillStyle = "#fff"; context.fill(); context.strokeStyle = "#000"; context.lineWidth = line / 2; context.stroke();
-    }
-    for (const [place, color] of [[marks.reference, "#38e1ff"], [marks.point, "#ff5ad0"]]) {
-      if (!place) continue;
-      const [x, y] = place.map(value => value * scale), arm = 5 * line;
-      stroke(() => { context.moveTo(x - arm, y); context.lineTo(x + arm, y); context.moveTo(x, y - arm);
-        context.lineTo(x, y + arm); }, color, line);
-    }
-  };
-  const marksOf = (image, query, words) => {  // with the way there, too, where there are words
-    const last = image.layers - 1, one = answer(image, query, last), [x1, y1, x2, y2] = one.box;
-    const boxes = [{ box: one.box, color: "#fff", words }];
-    for (let stage = 0; words && stage < last; stage++)
-      boxes.unshift({ box: image.boxes[stage][query], color: "#ffd34d", dash: true });
+  const shownMap = values => values && { values, opacity: state.o / 100, smooth: !state.c, colormap };
+  const marksOf = (image, query, text) => {  // with the boxes of earlier layers where there is a text
+    const last = image.layers - 1, one = prediction(image, query, last), [x1, y1, x2, y2] = one.box;
+    const boxes = [{ box: one.box, color: "#fff", text }];
+    for (let layer = 0; text && layer < last; layer++)
+      boxes.unshift({ box: image.boxes[layer][query], color: "#ffd34d", dash: true });
     const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
     return { boxes, dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
       reference: image.parts.includes("spatial") ? one.reference : null };
   };
   const draw = () => {
-    const image = data.images[state.p], pick = chosen(image);
+    const image = data.images[state.p], pick = selected(image);
     let values = null, marks = {};
     if (pick) marks = marksOf(image, pick.query,
-      titled(state.m === "detection" ? pick : answer(image, pick.query, image.layers - 1)));
+      caption(state.m === "detection" ? pick : prediction(image, pick.query, image.layers - 1)));
     if (state.m === "detection") marks.boxes.unshift(...image.shown.filter((_, d) => d !== state.d).map(one =>
       ({ box: image.boxes[image.layers - 1][one.query], color: "#c8ccd4", thin: true })));
     if (state.m === "detection")
-      values = state.h === "all" ? mean(image, state.d, state.l, state.t)
-        : map(image, state.d, state.l, state.t, state.h);
+      values = state.h === "all" ? meanMap(image, state.d, state.l, state.t)
+        : crossMap(image, state.d, state.l, state.t, state.h);
     if (state.m === "encoder") {
-      const seen = sight(image, state.x, state.y);
-      values = seen.map; marks = { point: [seen.x, seen.y] };
+      const one = encoderMap(image, state.x, state.y);
+      values = one.values; marks = { point: [one.x, one.y] };
     }
     if (state.m === "why") marks.point = [state.x, state.y];
-    controls(image);
-    paint(view, image, values, marks, Math.min(stage.clientWidth, 75 / 100 * innerHeight * image.width / image.height));
+    drawControls(image);
+    paint(view, image, shownMap(values), marks,
+      Math.min(viewer.clientWidth, 75 / 100 * innerHeight * image.width / image.height));
     view.setAttribute("aria-label", `${image.name}, ${MODES[state.m]}`);
-    heads(image);
-    story(image, pick);
-    why(image);
+    drawHeads(image);
+    drawLayerTable(image, pick);
+    drawNearestTable(image);
   };
 
   // --- controls ------------------------------------------------------------------------------------------------------
@@ -188,27 +134,28 @@
       .sort((a, b) => size(a.box) - size(b.box));
     change(hit.length ? { d: hit[0].d } : { m: "why", x, y, q: -1 });
   } });
-  const stage = make("div", { class: "stage" }, view), panel = make("div", { class: "panel" });
+  const viewer = make("div", { class: "viewer" }, view), panel = make("div", { class: "panel" });
   const strip = make("div", { class: "strip" }), notes = make("div", { class: "notes" });
-  root.append(make("div", { class: "columns" }, stage, panel), strip, notes);
+  root.append(make("div", { class: "columns" }, viewer, panel), strip, notes);
   const group = (title, options, now, choose) => make("div", { class: "group", role: "group", "aria-label": title },
-    make("span", {}, title), ...options.map(([value, words, hover]) => make("button", { type: "button",
+    make("span", {}, title), ...options.map(([value, text, hover]) => make("button", { type: "button",
       "aria-pressed": String(value === now), title: hover ?? "", "data-key": `${title}:${value}`,
-      onclick: () => choose(value) }, words)));
+      onclick: () => choose(value) }, text)));
   const count = n => Array.from({ length: n }, (_, i) => [i, String(i)]);
-  const controls = image => {
+  const drawControls = image => {
     const focus = document.activeElement?.dataset?.key, rows = [];
     if (data.images.length > 1) rows.push(make("label", { class: "group" }, make("span", {}, "Image"),
       make("select", { "data-key": "image", onchange: event =>
         change({ p: Number(event.target.value), d: 0, q: -1, x: -1, y: -1 }) },
         ...data.images.map((one, i) => make("option", { value: i, selected: i === state.p }, one.name)))));
-    if (image.nothing) rows.push(make("p", { class: "nothing" }, `In this image ${image.nothing}.`));
+    if (image.no_detection)
+      rows.push(make("p", { class: "no-detection" }, `In this image, ${image.no_detection}.`));
     const modes = Object.entries(MODES).filter(([mode]) => mode === "why" ||
       (mode === "detection" ? image.shown.length : image.encoder_layers));
     rows.push(group("Show", modes, state.m, m => change({ m })));
     if (state.m === "detection") rows.push(
       group("Detection", image.shown.map((one, d) => [d,
-        titled(one) + (one.number === null ? ", below the threshold" : ""),
+        caption(one) + (one.number === null ? ", below the threshold" : ""),
         `${one.number === null ? "" : `detection ${one.number}, `}query ${one.query}`]), state.d, d => change({ d })),
       group("Layer", count(image.layers), state.l, l => change({ l })),
       group("Part", image.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),
@@ -218,14 +165,14 @@
       make("input", { type: "range", min: 0, max: 100, value: state.o, "data-key": "opacity",
         oninput: event => change({ o: Number(event.target.value) }) })),
     make("label", { class: "group" }, make("span", {}, "Cells"), make("input", { type: "checkbox", checked: !!state.c,
-      "data-key": "cells", onchange: event => change({ c: event.target.checked ? 1 : 0 }) }), "as they are"));
+      "data-key": "cells", onchange: event => change({ c: event.target.checked ? 1 : 0 }) }), "not smoothed"));
     rows.push(make("p", { class: "hint" }, HINTS[state.m]));
     if (image.left_out && state.m === "detection") rows.push(make("p", { class: "hint" },
       `${image.left_out} more detections are not in this page, to keep it small.`));
     panel.replaceChildren(...rows);
     if (focus) panel.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
   };
-  const heads = image => {
+  const drawHeads = image => {
     strip.replaceChildren();
     if (state.m !== "detection") return;
     const { query, maps } = image.shown[state.d], marks = marksOf(image, query, "");
@@ -234,71 +181,71 @@
       const row = make("div", { class: "heads", style: `--heads:${image.heads}` });
       for (let h = 0; h < image.heads; h++) {
         const small = make("canvas", {});
-        paint(small, image, map(image, state.d, state.l, part, h), marks, wide);
-        const at = image.parts.indexOf(part), one = image.measured[maps][state.l][at][h];
+        paint(small, image, shownMap(crossMap(image, state.d, state.l, part, h)), marks, wide);
+        const [region, inside] = image.measured[maps][state.l][image.parts.indexOf(part)][h];
         row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
           String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
-        make("small", {}, `head ${h} · ${data.landmarks[one[0]]} · ${percent(one[1])} in box`)));
+        make("small", {}, `head ${h} · ${data.regions[region]} · ${percent(inside)} in box`)));
       }
-      const also = part === "content" && state.l === 0
-        ? " (in the first layer with object query and key position)" : "";
-      strip.append(make("h3", {}, part + also), row);
+      const note = part === "content" && state.l === 0
+        ? " (in the first layer including object query and key position)" : "";
+      strip.append(make("h3", {}, part + note), row);
     }
   };
-  const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(words =>
-    make("th", {}, words)))), make("tbody", {}, ...rows));
-  const story = (image, pick) => {
+  const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(text =>
+    make("th", {}, text)))), make("tbody", {}, ...rows));
+  const drawLayerTable = (image, pick) => {
     notes.replaceChildren();
     if (!pick) return;
     const rows = Array.from({ length: image.layers }, (_, l) => {
-      const one = answer(image, pick.query, l), [x1, y1, x2, y2] = one.box;
+      const one = prediction(image, pick.query, l), [x1, y1, x2, y2] = one.box;
       const cells = [l, one.name, one.score.toFixed(3), `${((x1 + x2) / 2).toFixed(1)}, ${((y1 + y2) / 2).toFixed(1)}`,
         `${(x2 - x1).toFixed(1)} × ${(y2 - y1).toFixed(1)}`];
       return make("tr", {}, ...cells.map(cell => make("td", {}, String(cell))));
     });
-    const which = state.m !== "detection" ? "" : ` (${pick.number === null ? "no detection" : `detection ${pick.number}`
-      }: ${titled(pick)})`;
+    const which = state.m !== "detection" ? "" : ` (${pick.number === null ? "not a detection"
+      : `detection ${pick.number}`}: ${caption(pick)})`;
     notes.append(make("h3", {}, `Query ${pick.query}${which} from layer to layer`),
       table(["after layer", "best class", "score", "centre", "size in pixels"], rows));
   };
-  const why = image => {
+  const drawNearestTable = image => {
     if (state.m !== "why") return;
-    const query = chosen(image).query, referring = image.parts.includes("spatial");
+    const query = selected(image).query, conditional = image.parts.includes("spatial");
     const rows = nearest(image, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
       ...[make("button", { type: "button", onclick: () => change({ q: one.query }), "aria-label": `query ${one.query}` },
         String(one.query)),
-        image.kept.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
-        one.distance ? `${one.distance.toFixed(0)} px away` : "holds the point",
-        ...(referring ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
+        image.detected.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
+        one.distance ? `${one.distance.toFixed(0)} px away` : "contains the point",
+        ...(conditional ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
     notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
-      table(["query", "why", "best class", "score", "its box", ...(referring ? ["reference point"] : [])], rows));
+      table(["query", "status", "best class", "score", "its box", ...(conditional ? ["reference point"] : [])], rows));
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;
     const image = data.images[state.p];
     const cells = state.m === "encoder" ? image.points : [image.columns, image.rows];
-    const move = (place, by, of, side) => {  // to the middle of the next cell, or of the measured places in the encoder
-      const cell = Math.min(Math.floor(place / side * of), of - 1) + by;
-      return by ? Math.round((Math.min(Math.max(cell, 0), of - 1) + 0.5) / of * side) : place;
+    const move = (position, by, of, side) => {  // to the middle of the next cell, or in the encoder of the next point
+      const cell = Math.min(Math.floor(position / side * of), of - 1) + by;
+      return by ? Math.round((Math.min(Math.max(cell, 0), of - 1) + 0.5) / of * side) : position;
     };
-    const turn = (value, by, of) => (value + by + of) % of;
+    const wrap = (value, by, of) => (value + by + of) % of;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const step = steps[event.key];
     if (step && state.m !== "detection") change({ q: -1,
       x: move(state.x, step[0], cells[0], image.width), y: move(state.y, step[1], cells[1], image.height) });
     else if (step && step[0]) change({ h: state.h === "all" ? (step[0] > 0 ? 0 : image.heads - 1)
-      : turn(state.h, step[0], image.heads) });
-    else if (step) change({ l: turn(state.l, -step[1], image.layers) });
+      : wrap(state.h, step[0], image.heads) });
+    else if (step) change({ l: wrap(state.l, -step[1], image.layers) });
     else if ("np".includes(event.key) && state.m === "detection")
-      change({ d: turn(state.d, event.key === "n" ? 1 : -1, image.shown.length) });
+      change({ d: wrap(state.d, event.key === "n" ? 1 : -1, image.shown.length) });
     else if (event.key === "a" && state.m === "detection") change({ h: "all" });
     else if (image.parts[event.key - 1] && state.m === "detection") change({ t: image.parts[event.key - 1] });
     else return;
     event.preventDefault();
   });
 
-  // --- begin ---------------------------------------------------------------------------------------------------------
+  // --- start ---------------------------------------------------------------------------------------------------------
   await Promise.all(data.images.map(async image => {
     [image.maps, image.encoder] = await Promise.all([inflate(image.maps), inflate(image.encoder)]);
     image.bitmap = new Image();
@@ -312,7 +259,7 @@
       values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
     context.putImageData(pixels, 0, 0);
   }));
-  addEventListener("hashchange", () => {  // but a link of the page's contents is no view
+  addEventListener("hashchange", () => {  // a link of the page's contents does not change the state
     if (location.hash && !location.hash.includes("=")) return;
     read();
     draw();

@@ -1,4 +1,4 @@
-"""One image, seen once by a detector: every query's answers, and where each of them looked."""
+"""One image's forward pass: the predictions of every query at every layer, and the attention that led to them."""
 
 from dataclasses import dataclass
 from math import floor
@@ -17,19 +17,20 @@ from ..images.prepare import open_image
 from ..predicting.predictor import Predictor
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
-from .attention_maps import Part, Witnessed, witness
+from .attention_maps import AttentionRecord, Part, record_attention
 
 Point = tuple[float | int, float | int]
 Threshold = float | Literal["best"]
 
-ADVICE = "Lower the threshold (`best` is what the weights recommend, if they do), or ask about a point: --at X,Y"
+ADVICE = "Lower the threshold, or explain a point (--at X,Y; from Python at=(x, y))"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the image.
 
-    `covers`: the box holds the point. `kept`: the query is among the detections; if not, its score is too low.
+    `covers`: the box contains the point. `detected`: the query gives a detection; otherwise its score is below the
+    confidence threshold.
     """
 
     query: int
@@ -39,14 +40,15 @@ class Candidate:
     box: tuple[float, float, float, float]
     reference: Point
     covers: bool
-    kept: bool
+    detected: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One image, seen once. `boxes` (xyxy), `scores` and `labels` are every query's best class at every layer.
+class ImageRecord:
+    """One image and its recorded forward pass; boxes and points are in pixels of the image.
 
-    `detections` score at least the threshold; `all_detections` are the answers without one. Pixels of the image.
+    `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer.
+    `detections` score at least the confidence threshold; `all_detections` are those of any score.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -58,65 +60,71 @@ class Scene:
     scores: Float[np.ndarray, "S N"]
     labels: Int[np.ndarray, "S N"]
     references: Float[np.ndarray, "N 2"]
-    witnessed: Witnessed
+    attention: AttentionRecord
 
     @property
     def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
         return (self.image.shape[1], self.image.shape[0])
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the attention maps."""
-        return tuple(self.witnessed.padding.shape[1:])  # type: ignore[return-value]
+        return tuple(self.attention.padding.shape[1:])  # type: ignore[return-value]
 
     @property
     def heads(self) -> int:
-        return self.witnessed.cross[0].attention.heads
+        return self.attention.cross[0].attention.heads
 
-    def layer(self, number: int) -> int:
-        """A decoder layer's number counted from 0, from one that may count from the end."""
-        return layer_of(number, len(self.witnessed.cross))
+    @property
+    def layers(self) -> int:
+        """The number of decoder layers."""
+        return len(self.attention.cross)
 
-    def detection(self, number: int) -> tuple[int, int]:
-        """Query and label of a detection, counted from 0, the best."""
-        count = len(self.detections)
-        if not count:
-            raise CondetrError(f"detection {number}: {nothing_found(self)}. {ADVICE}")
-        if not _is_whole(number) or not 0 <= number < count:
-            raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
-        return int(self.detections.queries[number]), int(self.detections.labels[number])
+    @property
+    def encoder_layers(self) -> int:
+        return len(self.attention.encoder)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return self.witnessed.parts
+        return self.attention.parts
+
+    def detection(self, number: int) -> tuple[int, int]:
+        """Query and label of a detection; 0 is the one with the highest score."""
+        count = len(self.detections)
+        if not count:
+            raise CondetrError(f"detection {number}: {no_detection(self)}. {ADVICE}")
+        if not _is_integer(number) or not 0 <= number < count:
+            raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
+        return int(self.detections.queries[number]), int(self.detections.labels[number])
 
     def maps(self, queries: list[int], layer: int) -> Float[Tensor, "P H M h w"]:
-        """Where queries look in one decoder layer, in the parts that `parts` names."""
-        chosen = torch.tensor([queries], device=self.witnessed.padding.device)
-        return self.witnessed.gaze(layer, chosen).maps[:, 0].cpu()
+        """The cross-attention maps of queries in one decoder layer; `parts` names the first axis."""
+        selected = torch.tensor([queries], device=self.attention.padding.device)
+        return self.attention.cross_attention(layer, selected).maps[:, 0].cpu()
 
-    def relative(self, queries: list[int]) -> Float[Tensor, "M 4"]:
-        """The queries' boxes (xyxy) in parts of the image's sides."""
+    def relative_boxes(self, queries: list[int]) -> Float[Tensor, "M 4"]:
+        """The queries' boxes (xyxy), relative to the image's sides."""
         return torch.tensor(self.boxes[-1, queries] / np.array([*self.size, *self.size], dtype=np.float32))
 
     def encoder_maps(self, layer: int, points: list[Point]) -> Float[np.ndarray, "M H h w"]:
-        """Where the cells at some points look in the self-attention of one encoder layer."""
+        """The self-attention maps, in one encoder layer, of the cells that contain some points."""
         rows, columns = self.grid
         (width, height) = self.size
         cells = [
             min(int(y * rows / height), rows - 1) * columns + min(int(x * columns / width), columns - 1)
             for x, y in points
         ]
-        chosen = torch.tensor([cells], device=self.witnessed.padding.device)
-        return self.witnessed.self_attention(layer, chosen)[0].transpose(0, 1).cpu().numpy()
+        selected = torch.tensor([cells], device=self.attention.padding.device)
+        return self.attention.self_attention(layer, selected)[0].transpose(0, 1).cpu().numpy()
 
     def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
-        """The queries whose answer is about a point: boxes that hold it, best score first, then the nearest boxes."""
+        """The queries nearest to a point: those whose box contains it by descending score, then by distance."""
         x, y = self.inside(at)
         boxes, scores, labels = self.boxes[-1], self.scores[-1], self.labels[-1]
         beyond = np.maximum(np.maximum(boxes[:, :2] - [x, y], [x, y] - boxes[:, 2:]), 0)
         distance = np.linalg.norm(beyond, axis=1)
-        kept = set(self.detections.queries.tolist())
+        detected = set(self.detections.queries.tolist())
         return tuple(
             Candidate(
                 query=query,
@@ -126,13 +134,13 @@ class Scene:
                 box=tuple(boxes[query].tolist()),
                 reference=tuple(self.references[query].tolist()),
                 covers=bool(distance[query] == 0),
-                kept=query in kept,
+                detected=query in detected,
             )
             for query in np.lexsort((-scores, distance))[:limit].tolist()
         )
 
     def inside(self, at: Point) -> Point:
-        """The point itself, if it is one of the image."""
+        """The point itself. Raises CondetrError if it is not in the image."""
         width, height = self.size
         try:
             x, y = (float(number) for number in at)
@@ -143,22 +151,22 @@ class Scene:
         return x, y
 
     def score(self, query: int, label: int) -> float:
-        """What a query answers a label with."""
+        """The score of a query for a label, or for its best class if that label has none."""
         found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
 
 
-def look(predictor: Predictor, image: Source, threshold: Threshold = 0.5) -> Scene:
-    """Show an image to a detector, in one ordinary forward pass. Raises ImageError for one that cannot be read."""
+def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> ImageRecord:
+    """Run a detector on an image and record its attention. Raises ImageError for an image that cannot be read."""
     pixels = open_image(image)
     size = (pixels.shape[1], pixels.shape[0])
-    witnessed = witness(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
-    predictions = witnessed.predictions
+    attention = record_attention(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
+    predictions = attention.predictions
     (detections,) = decode(predictions, predictor.scoring, [size], predictor.categories)
     real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
-    scores, which = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
+    scores, indices = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
     scale = np.array([*size, *size], dtype=np.float32)
-    return Scene(
+    return ImageRecord(
         image=pixels,
         categories=predictor.categories,
         threshold=threshold,
@@ -166,34 +174,34 @@ def look(predictor: Predictor, image: Source, threshold: Threshold = 0.5) -> Sce
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),
-        labels=real[which].cpu().numpy(),
-        references=witnessed.reference[0].cpu().numpy() * scale[:2],
-        witnessed=witnessed,
+        labels=real[indices].cpu().numpy(),
+        references=attention.reference[0].cpu().numpy() * scale[:2],
+        attention=attention,
     )
 
 
-def layer_of(number: int, layers: int) -> int:
-    """A layer's number counted from 0, from one that may count from the end. Raises CondetrError if there is none."""
-    if not _is_whole(number) or not -layers <= number < layers:
+def layer_index(number: int, layers: int) -> int:
+    """A layer's index from 0, given one that may count from the end. Raises CondetrError if there is none."""
+    if not _is_integer(number) or not -layers <= number < layers:
         raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
     return int(number) % layers
 
 
-def enough(threshold: Threshold) -> str:
-    """What a detection scores, in words."""
-    return (
-        "what the weights recommend for its class, or more" if threshold == "best" else f"{float(threshold):g} or more"
-    )
+def no_detection(record: ImageRecord) -> str:
+    """Why an image has no detection. The score is rounded down, so that it never seems to reach the threshold."""
+    candidates = record.all_detections
+    if not len(candidates):
+        return f"{nothing_above(record.threshold)}; there are no predictions at all"
+    score = floor(1000 * float(candidates.scores[0])) / 1000
+    return f"{nothing_above(record.threshold)}; the best is {candidates.names[0]} with {score:.3f}"
 
 
-def nothing_found(scene: Scene) -> str:
-    """Why there is no detection. The score is rounded down, so that it never seems to reach the threshold."""
-    best = scene.all_detections
-    if not len(best):
-        return f"nothing scores {enough(scene.threshold)}; there is no answer at all"
-    score = floor(1000 * float(best.scores[0])) / 1000
-    return f"nothing scores {enough(scene.threshold)}; the best is {best.names[0]} with {score:.3f}"
+def nothing_above(threshold: Threshold) -> str:
+    """A clause that says that there is no detection at a confidence threshold."""
+    if threshold == "best":
+        return "no detection reaches the threshold stored in the weights for its class"
+    return f"no detection scores {float(threshold):g} or more"
 
 
-def _is_whole(number: object) -> bool:
+def _is_integer(number: object) -> bool:
     return isinstance(number, int | np.integer) and not isinstance(number, bool)
