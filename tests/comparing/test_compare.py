@@ -1,6 +1,7 @@
 """A comparison from a folder of images to a page: whole, stopped and taken up again, refused, and recomputed."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from condetr.cli import app
 from condetr.comparing import compare as verb
+from condetr.comparing import runner
 from condetr.comparing.compare import Advanced, Compared, Interrupted, compare, recomputed
 from condetr.errors import CondetrError, ConfigError, DataError
 from tests import generated
@@ -187,6 +189,21 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(data, compared, tmp_path)
     assert len(found.problems) == 1
     assert found.problems[0].startswith("conditional_detr/e4/s0: ")
     assert [curve.model for curve in found.curves] == ["detr"]
+
+
+def test_runs_at_the_same_time_share_the_memory_for_cached_images(compared, monkeypatch):
+    seen = {}
+
+    def train(*args, **options):
+        seen.update(options)
+        raise CondetrError("enough")
+
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    monkeypatch.setattr(runner, "train", train)
+    monkeypatch.setattr(os, "setpgrp", lambda: None)
+    runner._work(compared.planned.runs[0], compared.planned.data, "cpu", 1, 4, os.getpid(), theirs)
+    assert ours.recv() == "enough"
+    assert seen["cache_shares"] == 4
 
 
 # --- bad input, as a person meets it ----------------------------------------------------------------------------------

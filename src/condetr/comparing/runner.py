@@ -69,7 +69,7 @@ def run_all(
             slot = next(i for i in range(jobs) if i not in live)
             run = waiting.pop(0)
             if may(run):
-                live[slot] = _begun(run, dataset, devices[slot % len(devices)], threads)
+                live[slot] = _begun(run, dataset, devices[slot % len(devices)], threads, jobs)
         if interrupt.number:
             waiting.clear()
             for _, process, _, _ in live.values() if not asked else ():
@@ -81,10 +81,13 @@ def run_all(
                 live.pop(slot)
 
 
-def _begun(run: Run, dataset: DataSet, device: str, threads: int) -> tuple[Run, BaseProcess, Connection, float]:
+def _begun(
+    run: Run, dataset: DataSet, device: str, threads: int, jobs: int
+) -> tuple[Run, BaseProcess, Connection, float]:
     ours, theirs = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("spawn")  # a fork would share CUDA and threads
-    process = context.Process(target=_work, args=(run, dataset, device, threads, os.getpid(), theirs), name=run.name)
+    arguments = (run, dataset, device, threads, jobs, os.getpid(), theirs)
+    process = context.Process(target=_work, args=arguments, name=run.name)
     resource_tracker.ensure_running()  # before the mask is set: where it is started, it unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -117,7 +120,9 @@ def _ending(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}; out of memory?" if code < 0 else f"exit status {code}"
 
 
-def _work(run: Run, dataset: DataSet, device: str, threads: int, parent: int, connection: Connection) -> None:
+def _work(
+    run: Run, dataset: DataSet, device: str, threads: int, jobs: int, parent: int, connection: Connection
+) -> None:
     """In the process of a run. Says the number of each finished epoch, and at the end None or what went wrong."""
     os.setpgrp()  # signals to the group are for the parent, which asks each run once: a second one would kill
     torch.set_num_threads(threads)
@@ -130,7 +135,9 @@ def _work(run: Run, dataset: DataSet, device: str, threads: int, parent: int, co
 
     with closing(connection):
         try:
-            result = train(dataset, run.folder, run.config, resume=True, device=device, progress=progress)
+            result = train(
+                dataset, run.folder, run.config, resume=True, device=device, progress=progress, cache_shares=jobs
+            )
             _conclude(run, dataset, device, result.epochs)
             connection.send(None)
         except CondetrError as error:

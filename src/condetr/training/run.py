@@ -65,6 +65,7 @@ class Machine:
     device: torch.device
     workers: int
     micro_batch: int
+    cache_shares: int  # processes on this machine that cache images, each in its share of the memory
 
 
 class Run:
@@ -80,7 +81,7 @@ class Run:
         self.precision = precision(config.train.precision, machine.device)
         self.loop = Loop(self.started.detector, config, machine.device, self.precision, processes)
         self.place = folder.take_up(self.loop, fingerprint(dataset))
-        self.read = reader(config.data.cache, processes.world)
+        self.read = reader(config.data.cache, machine.cache_shares)
         train = dataset.split("train").samples
         self.valid = dataset.split("valid").samples
         per_process = -(-config.train.batch // processes.world)

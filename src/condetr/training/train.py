@@ -40,12 +40,14 @@ def train(
     micro_batch: int | None = None,
     trackers: tuple[str, ...] = (),
     progress: Progress = silent,
+    cache_shares: int = 1,
 ) -> Result:
     """Train a detector on `data` (a data set's path, or one that `examine` has cleaned) and write it all to `out`.
 
     Without a config the recipe is Conditional DETR's, or on `resume` the run's own. `resume` goes on where the run in
     `out` stands, and starts it where there is none. `micro_batch` images go through the detector at a time.
-    Started by `torchrun`, all processes train together; the first one writes and tells.
+    Started by `torchrun`, all processes train together; the first one writes and tells. `cache_shares` is the number of
+    trainings on this machine at the same time: each caches decoded images in its share of the memory.
 
     Raises CondetrError in one line for what a user can mend, Stopped after SIGTERM or Ctrl-C (the state is saved then),
     LossError when the loss is no number.
@@ -57,7 +59,7 @@ def train(
         tell = progress if processes.first else silent
         try:
             folder, settled, dataset = _settled(data, out, config, resume, processes, tell, stack)
-            machine = _machine(name, workers, micro_batch, settled, processes)
+            machine = _machine(name, workers, micro_batch, settled, processes, cache_shares)
             interrupt = stack.enter_context(heeded())
             if machine.device.type == "cuda":
                 torch.cuda.set_device(machine.device)
@@ -130,7 +132,7 @@ def _with_valid(dataset: DataSet, config: Config, tell: Progress) -> DataSet:
 
 
 def _machine(
-    device: str, workers: int | None, micro_batch: int | None, config: Config, processes: Processes
+    device: str, workers: int | None, micro_batch: int | None, config: Config, processes: Processes, cache_shares: int
 ) -> Machine:
     if workers is None:
         workers = min(16, (os.cpu_count() or 1) // processes.world) if device.startswith("cuda") else 1
@@ -138,4 +140,4 @@ def _machine(
     if device == "cpu":  # where a batch of large images takes as long as they do one by one, and more memory
         share = min(share, -(-ENOUGH // config.data.size**2))
     at_a_time = micro_batch or share
-    return Machine(own(device, processes), workers, at_a_time)
+    return Machine(own(device, processes), workers, at_a_time, cache_shares * processes.world)
