@@ -1,4 +1,4 @@
-"""COCO JSON: one class contract whatever the ids, in every layout people use."""
+"""COCO JSON: labels and category ids in every layout in use, and where its images are found."""
 
 import json
 import unicodedata
@@ -33,7 +33,7 @@ def test_categories_are_in_the_order_of_their_ids_not_of_the_file(roboflow):
     assert found[0] == [0, 1]
 
 
-def test_roboflows_root_is_no_class(roboflow):
+def test_roboflows_root_category_is_not_a_class(roboflow):
     content = coco_content(1)
     for category in content["categories"]:
         category["supercategory"] = "things"
@@ -43,7 +43,7 @@ def test_roboflows_root_is_no_class(roboflow):
     assert found[0] == [0, 1]
 
 
-def test_a_root_that_labels_something_in_any_split_is_a_class(roboflow):
+def test_a_root_category_with_objects_in_any_split_is_a_class(roboflow):
     train, valid = coco_content(1), coco_content(10)
     for content in (train, valid):
         content["categories"][0]["supercategory"] = "things"
@@ -52,13 +52,13 @@ def test_a_root_that_labels_something_in_any_split_is_a_class(roboflow):
     assert labels(roboflow(train=train, valid=valid))[0].ids == (0, 1, 2)
 
 
-def test_a_class_numbered_0_that_groups_nothing_stays_without_objects(roboflow):
+def test_category_0_without_objects_is_a_class_unless_it_groups_others(roboflow):
     content = coco_content(1)
     content["categories"].insert(0, {"id": 0, "name": "rare", "supercategory": "none"})
     assert labels(roboflow(train=content))[0].ids == (0, 1, 2)
 
 
-def test_splits_may_list_classes_in_another_order_or_miss_some(roboflow):
+def test_splits_can_list_classes_in_another_order_or_omit_some(roboflow):
     train, valid = coco_content(1, categories=(1, 2, 5), boxes=3), coco_content(10, categories=(5, 1))
     root = roboflow(train=train, valid=valid)
     categories, found = labels(root, "valid")
@@ -80,7 +80,7 @@ def test_the_same_name_with_two_ids_over_splits_is_refused(roboflow):
         open_dataset(roboflow(train=coco_content(1), valid=valid))
 
 
-def test_boxes_are_xyxy_pixels_and_areas_are_the_data_sets_own(roboflow):
+def test_boxes_become_xyxy_and_areas_are_those_of_the_file(roboflow):
     truth = examine(open_dataset(roboflow(train=coco_content(1)))).dataset.split("train").samples[0].truth
     assert truth.boxes.tolist() == [[4, 5, 12, 11], [13, 5, 21, 11]]
     assert truth.areas.tolist() == [40, 40]
@@ -98,7 +98,7 @@ def test_boxes_are_xyxy_pixels_and_areas_are_the_data_sets_own(roboflow):
         ("instances_default.json", "."),
     ],
 )
-def test_the_layouts_that_people_use(tmp_path, labels_at, images_at):
+def test_layouts_in_use(tmp_path, labels_at, images_at):
     content = coco_content(1)
     for i in (1, 2):
         write_image(tmp_path / images_at / f"{i}.png", i)
@@ -110,7 +110,7 @@ def test_the_layouts_that_people_use(tmp_path, labels_at, images_at):
         assert all(path.is_file() for path in raw.splits[0].images.paths)
 
 
-def test_captions_and_keypoints_beside_the_instances_are_left_alone(tmp_path):
+def test_captions_and_keypoints_beside_the_instances_are_ignored(tmp_path):
     (tmp_path / "annotations").mkdir()
     for name in ("instances_train2017", "instances_val2017", "captions_train2017", "person_keypoints_val2017"):
         (tmp_path / "annotations" / f"{name}.json").write_text(json.dumps(coco_content(1)))
@@ -120,7 +120,7 @@ def test_captions_and_keypoints_beside_the_instances_are_left_alone(tmp_path):
     ]
 
 
-def test_paths_of_another_machine_are_found_by_their_names(roboflow):
+def test_paths_of_another_machine_are_found_by_their_file_names(roboflow):
     content = coco_content(1)
     root = roboflow(train=content)
     content["images"][0]["file_name"] = "C:\\Users\\me\\images\\1.png"
@@ -129,7 +129,7 @@ def test_paths_of_another_machine_are_found_by_their_names(roboflow):
     assert all(path.is_file() for path in open_dataset(root).splits[0].images.paths)
 
 
-def test_ids_that_are_words_are_numbered(roboflow):
+def test_text_ids_are_replaced_by_numbers(roboflow):
     content = coco_content(1)
     for image in content["images"]:
         image["id"] = f"image {image['id']}"
@@ -155,13 +155,13 @@ def test_missing_area_and_crowd_are_filled_in(roboflow):
         ('{"images": [', "line 1 column"),
         ("[1, 2]", "no list 'images'"),
         ('{"images": [], "annotations": []}', "no list 'categories'"),
-        ('{"images": {}, "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "'images' is no list"),
+        ('{"images": {}, "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "'images' is not a list"),
         ('{"images": [], "categories": [{"id": "x", "name": "a"}]}', "categories\\[0\\]"),
-        ("[" * 100_000, "no valid JSON"),
-        ('{"images": [], "x": ' + "9" * 5000 + "}", "no valid JSON"),
+        ("[" * 100_000, "invalid JSON"),
+        ('{"images": [], "x": ' + "9" * 5000 + "}", "invalid JSON"),
     ],
 )
-def test_what_is_no_coco_json_is_one_line(tmp_path, text, says):
+def test_an_invalid_file_is_a_one_line_error(tmp_path, text, says):
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(DataError, match=says) as caught:
         open_dataset(tmp_path / "labels.json")
@@ -170,8 +170,8 @@ def test_what_is_no_coco_json_is_one_line(tmp_path, text, says):
 
 @pytest.mark.parametrize("where", ["train", "images"])
 @pytest.mark.parametrize("disk", ["PIC_1.JPG", "Caf\u00e9_1.jpg"])
-def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
-    """Windows takes A.JPG for a.jpg, and a Mac writes an accent as a sign of its own."""
+def test_names_are_found_in_the_spelling_of_the_disk(tmp_path, where, disk):
+    """Windows treats A.JPG as a.jpg, and macOS writes an accent as a separate character."""
     written = unicodedata.normalize("NFD", disk.lower().replace("caf", "Caf"))
     content = coco_content(1, images=1)
     content["images"][0]["file_name"] = written
@@ -183,7 +183,7 @@ def test_names_are_found_as_the_disk_spells_them(tmp_path, where, disk):
     assert [sample.path.name for sample in diagnosis.dataset.split("train")] == [disk]
 
 
-def test_a_name_that_is_there_exactly_is_not_taken_for_another(roboflow):
+def test_an_exact_name_takes_precedence_over_another_spelling(roboflow):
     content = coco_content(1)
     content["images"][0]["file_name"], content["images"][1]["file_name"] = "a.png", "A.png"
     assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].images.paths] == ["a.png", "A.png"]

@@ -27,7 +27,7 @@ def test_a_folder_is_a_split_only_when_its_whole_name_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("make", ["nothing", "empty", "other"])
-def test_what_is_no_data_set_is_one_line(tmp_path, make):
+def test_a_folder_that_is_not_a_data_set_is_a_one_line_error(tmp_path, make):
     path = tmp_path / "here"
     if make != "nothing":
         path.mkdir()
@@ -40,9 +40,9 @@ def test_what_is_no_data_set_is_one_line(tmp_path, make):
     assert str(path) in str(caught.value)
 
 
-def test_a_data_set_one_folder_down_is_pointed_at(roboflow):
+def test_the_error_names_a_data_set_one_folder_below(roboflow):
     root = roboflow(train=coco_content(1))
-    with pytest.raises(DataError, match=r"no data set, but .*data is one\. Give that folder"):
+    with pytest.raises(DataError, match=r"not a data set, but .*data is one\. Give that folder"):
         open_dataset(root.parent)
 
 
@@ -50,11 +50,11 @@ def test_two_files_of_one_split_are_refused(tmp_path):
     (tmp_path / "annotations").mkdir()
     for year in (2014, 2017):
         (tmp_path / "annotations" / f"instances_train{year}.json").write_text('{"images": []}')
-    with pytest.raises(DataError, match="is a 'train' split too"):
+    with pytest.raises(DataError, match="is also a 'train' split"):
         open_dataset(tmp_path)
 
 
-def test_a_split_that_is_not_there_is_refused_by_name(roboflow):
+def test_a_missing_split_is_named(roboflow):
     data = examine(open_dataset(roboflow(train=coco_content(1)))).dataset
     with pytest.raises(DataError, match=r"no split 'test'\. There are: train"):
         data.split("test")
@@ -64,7 +64,7 @@ def names(split):
     return {sample.path.name for sample in split.samples}
 
 
-def test_what_is_held_out_depends_on_the_seed_and_each_name_alone(roboflow):
+def test_held_out_images_depend_on_the_seed_and_each_name_alone(roboflow):
     data = examine(open_dataset(roboflow(train=coco_content(1, images=60)))).dataset
     parted = data.with_held_out(0.2, seed=3)
     train, valid = names(parted.split("train")), names(parted.split("valid"))
@@ -76,7 +76,7 @@ def test_what_is_held_out_depends_on_the_seed_and_each_name_alone(roboflow):
     assert valid < names(data.with_held_out(0.5, seed=3).split("valid"))
 
 
-def test_copies_of_one_source_stay_on_one_side(roboflow):
+def test_copies_of_one_source_stay_in_one_split(roboflow):
     content = coco_content(1, images=30)
     for i, image in enumerate(content["images"]):
         image["file_name"] = f"{i // 3}_png.rf.{i}.png"
@@ -85,14 +85,14 @@ def test_copies_of_one_source_stay_on_one_side(roboflow):
     assert not sources[0] & sources[1]
 
 
-def test_both_sides_get_an_image_however_few_there_are(roboflow):
+def test_both_splits_get_an_image_even_of_two(roboflow):
     data = examine(open_dataset(roboflow(train=coco_content(1, images=2)))).dataset
     for seed in range(5):
         parted = data.with_held_out(0.01 if seed % 2 else 0.99, seed)
         assert len(parted.split("train")) == len(parted.split("valid")) == 1
 
 
-def test_nothing_is_held_out_where_something_is_already(roboflow):
+def test_holding_out_fails_if_there_is_a_valid_split(roboflow):
     data = examine(open_dataset(roboflow(train=coco_content(1), valid=coco_content(9)))).dataset
-    with pytest.raises(DataError, match="has a split 'valid' already"):
+    with pytest.raises(DataError, match="already has a split 'valid'"):
         data.with_held_out(0.2, 0)

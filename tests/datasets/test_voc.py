@@ -54,13 +54,13 @@ def test_a_list_names_images_in_several_ways(tmp_path, line):
     assert [sample.path.stem for sample in diagnosis.dataset.split("train")] == [stem]
 
 
-def test_lists_of_nothing_that_is_there_are_one_line(tmp_path):
+def test_lists_without_any_existing_file_are_a_one_line_error(tmp_path):
     devkit(tmp_path, {"a": xml()}, {"train": ["b"]})
     with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: listed in ImageSets/Main"):
         open_dataset(tmp_path)
 
 
-def test_litter_of_a_mac_is_no_label_file(tmp_path):
+def test_hidden_files_of_macos_are_not_label_files(tmp_path):
     devkit(tmp_path, {"a": xml()}, {})
     (tmp_path / "Annotations" / "._a.xml").write_bytes(b"\0\5\x16\7")
     assert open_dataset(tmp_path).findings == ()
@@ -88,7 +88,7 @@ def test_a_class_file_gives_the_order_and_the_limits(tmp_path):
     assert [(f.name, f.file, f.id) for f in raw.findings] == [("unknown_category", "a.jpg", 2)]
 
 
-def test_difficult_objects_are_neither_learnt_nor_counted(tmp_path):
+def test_difficult_objects_are_treated_as_crowd_regions(tmp_path):
     devkit(tmp_path, {"a": xml(difficult=1)}, {})
     assert open_dataset(tmp_path).splits[0].objects.crowd.tolist() == [True]
 
@@ -98,21 +98,21 @@ def test_difficult_objects_are_neither_learnt_nor_counted(tmp_path):
     ["<annotation><object>", "", '<!DOCTYPE x [<!ENTITY e "x">]><annotation>&e;</annotation>', "\x00\xff"],
     ids=["cut short", "empty", "entities", "binary"],
 )
-def test_a_broken_xml_leaves_its_image_out_and_is_named(tmp_path, text):
+def test_a_broken_xml_is_reported_and_its_image_left_out(tmp_path, text):
     devkit(tmp_path, {"a": xml(), "b": text}, {})
     raw = open_dataset(tmp_path)
     assert [(f.name, f.file) for f in raw.findings] == [("malformed_file", "b.xml")]
     assert [path.name for path in raw.splits[0].images.paths] == ["a.jpg"]
 
 
-def test_an_object_without_a_box_is_named(tmp_path):
+def test_an_object_without_a_box_is_reported(tmp_path):
     text = xml().replace("<xmin>5</xmin>", "<xmin>five</xmin>")
     devkit(tmp_path, {"a": xml(), "b": text}, {"train": ["a", "b", "c"]})
     findings = [(f.name, f.file, f.id) for f in open_dataset(tmp_path).findings]
     assert findings == [("malformed_entry", "b.xml", 1), ("malformed_file", "c.xml", None)]
 
 
-def test_the_raw_files_of_the_wild(real_data, tmp_path):
+def test_real_files_with_defects(real_data, tmp_path):
     for file in (real_data / "bad_annotations" / "raw").glob("*.xml"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     for file in (real_data / "bad_annotations" / "train").glob("*.jpg"):

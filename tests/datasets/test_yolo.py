@@ -1,4 +1,4 @@
-"""YOLO: names as list or mapping, splits as folders or lists, boxes and polygons in fractions of the image."""
+"""YOLO: names as a list or mapping, splits as folders or lists, boxes and polygons in fractions of the image."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_names_are_a_list_or_a_mapping(tmp_path, names):
         ("all", "all", "all"),
     ],
 )
-def test_the_layouts_that_people_use(tmp_path, images, labels, entry):
+def test_layouts_in_use(tmp_path, images, labels, entry):
     root = write(tmp_path, f"names: [cat, dog]\ntrain: {entry}\n", images=images, labels=labels)
     assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
     assert truth(root).labels.tolist() == [1]
@@ -77,16 +77,16 @@ def test_one_last_word_is_not_enough(tmp_path):
     write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", images="images", labels="labels")
     raw = open_dataset(tmp_path)
     assert [split.name for split in raw.splits] == ["train"]
-    assert [finding.detail for finding in raw.findings] == ["valid: /content/a/val/images is not there"]
+    assert [finding.detail for finding in raw.findings] == ["valid: /content/a/val/images not found"]
 
 
-def test_keypoints_are_left_aside(tmp_path):
+def test_keypoints_are_ignored(tmp_path):
     line = "1 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n"
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\nkpt_shape: [2, 3]\n", line)
     assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
 
 
-def test_litter_of_a_mac_is_no_image(tmp_path):
+def test_hidden_files_of_macos_are_not_images(tmp_path):
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
     for litter in ("train/images/._a.jpg", "train/labels/._a.txt", "train/images/.DS_Store"):
         (root / litter).write_bytes(b"\0\5\x16\7")
@@ -99,13 +99,13 @@ def test_a_polygon_becomes_the_box_around_it(tmp_path):
     assert truth(root).boxes.tolist() == [[20, 10, 60, 30]]
 
 
-def test_fractions_are_of_the_image_that_a_person_sees(tmp_path):
+def test_fractions_refer_to_the_upright_image(tmp_path):
     found = truth(write(tmp_path, "names: [cat, dog]\ntrain: train/images\n", orientation=6))
     assert found.size == (40, 80)
     assert np.allclose(found.boxes, [[15, 20, 25, 60]])
 
 
-def test_no_label_file_is_an_image_without_objects(tmp_path):
+def test_an_image_without_a_label_file_has_no_objects(tmp_path):
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
     write_image(root / "train/images/b.jpg", 2)
     diagnosis = examine(open_dataset(root))
@@ -130,7 +130,7 @@ def test_no_label_file_is_an_image_without_objects(tmp_path):
         ("0 0.9 0.5 0.4 0.2", "clipped_box"),
     ],
 )
-def test_a_bad_line_is_named_with_its_file_and_number(tmp_path, line, defect):
+def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, defect):
     root = write(tmp_path, "names: [cat]\ntrain: train/images\n", f"0 0.5 0.5 0.2 0.2\n{line}\n")
     diagnosis = examine(open_dataset(root))
     (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
@@ -141,21 +141,21 @@ def test_a_bad_line_is_named_with_its_file_and_number(tmp_path, line, defect):
 @pytest.mark.parametrize(
     ("yaml", "says"),
     [
-        ("names: [a\ntrain: x", "no valid YAML at line"),
+        ("names: [a\ntrain: x", "invalid YAML at line"),
         ("names: 3.5\ntrain: x", "'names' must be"),
-        ("names: {a: b}\ntrain: x", "is no class"),
-        ("names: [a]\ntrain: nowhere", "none of its splits is there"),
+        ("names: {a: b}\ntrain: x", "is not a class"),
+        ("names: [a]\ntrain: nowhere", "none of its splits was found"),
         ("train: x", "no 'names'"),
     ],
 )
-def test_a_broken_yaml_is_one_line(tmp_path, yaml, says):
+def test_an_invalid_yaml_is_a_one_line_error(tmp_path, yaml, says):
     (tmp_path / "data.yaml").write_text(yaml)
     with pytest.raises(DataError, match=says) as caught:
         open_dataset(tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
+def test_labels_without_names_are_an_error_that_says_so(tmp_path):
     write(tmp_path, "")
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match=r"has neither data\.yaml nor classes\.txt"):
@@ -173,7 +173,7 @@ def test_labels_without_a_yaml_say_what_is_missing(tmp_path):
         ("train", "train", "obj.names", "train"),  # Darknet
     ],
 )
-def test_a_file_of_names_will_do_for_a_yaml(tmp_path, images, labels, names, split):
+def test_a_file_of_names_is_enough_without_a_yaml(tmp_path, images, labels, names, split):
     root = write(tmp_path, "", images=images, labels=labels)
     (root / "data.yaml").unlink()
     (root / names).write_text("cat\n dog \n\n")
@@ -200,14 +200,14 @@ def bare(root, names="cat\ndog\n", **places):
     return root
 
 
-def test_a_flat_folder_is_what_lies_in_it_and_not_below(tmp_path):
+def test_a_flat_folder_does_not_include_its_subfolders(tmp_path):
     root = bare(tmp_path, images=".", labels=".")
     write_image(root / "runs" / "mine" / "curves.png", 1, (80, 40))
     (split,) = open_dataset(root).splits
     assert [path.name for path in split.images.paths] == ["a.jpg"]
 
 
-def test_only_a_whole_name_is_a_split(tmp_path):
+def test_a_folder_is_a_split_only_by_its_whole_name(tmp_path):
     root = bare(tmp_path, images="images/train", labels="labels/train")
     write(root, "", images="images/old_train", labels="labels/old_train")
     (root / "data.yaml").unlink()
@@ -215,7 +215,7 @@ def test_only_a_whole_name_is_a_split(tmp_path):
     assert [split.labels for split in open_dataset(root).splits] == [root / "images" / "train", root / "test"]
 
 
-def test_a_folder_test_without_train_takes_nothing_away(tmp_path):
+def test_an_empty_test_folder_does_not_hide_train(tmp_path):
     root = bare(tmp_path, images="images", labels="labels")
     (root / "test").mkdir()
     assert "train" in [split.name for split in open_dataset(root).splits]
@@ -224,14 +224,15 @@ def test_a_folder_test_without_train_takes_nothing_away(tmp_path):
 def test_two_folders_for_one_split_are_refused(tmp_path):
     root = bare(tmp_path, images="images/train", labels="labels/train")
     (root / "images" / "train2017").mkdir()
-    with pytest.raises(DataError, match="is a 'train' split too"):
+    with pytest.raises(DataError, match="is also a 'train' split"):
         open_dataset(root)
 
 
 @pytest.mark.parametrize(
-    ("names", "says"), [("", "holds no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "no text")]
+    ("names", "says"),
+    [("", "contains no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "not a readable text")],
 )
-def test_a_file_of_names_that_is_none_is_one_line(tmp_path, names, says):
+def test_an_invalid_file_of_names_is_a_one_line_error(tmp_path, names, says):
     root = bare(tmp_path, images="images", labels="labels")
     (root / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
     with pytest.raises(DataError, match=says) as caught:
@@ -248,14 +249,14 @@ def test_xml_beside_a_stray_label_is_voc(tmp_path):
     assert open_dataset(root).format == "voc"
 
 
-def test_captions_are_no_labels(tmp_path):
+def test_captions_are_not_labels(tmp_path):
     root = bare(tmp_path, images=".", labels=".")
     (root / "a.txt").write_text("a cat on a mat\n")
     with pytest.raises(DataError, match="no data set recognised"):
         open_dataset(root)
 
 
-def test_a_file_of_names_beside_unlabelled_images_is_no_data_set(tmp_path):
+def test_a_file_of_names_beside_unlabelled_images_is_not_a_data_set(tmp_path):
     write_image(tmp_path / "a.jpg", 1, (80, 40))
     (tmp_path / "classes.txt").write_text("cat\n")
     with pytest.raises(DataError, match="no data set recognised"):

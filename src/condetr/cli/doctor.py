@@ -9,7 +9,7 @@ import typer
 
 from ..files import check_writable
 from ..reports.terminal import printable
-from .options import Data, Quiet
+from .options import Data, FollowOutside, Quiet
 from .progress import progress_bar
 from .streams import messages, results
 
@@ -22,6 +22,7 @@ def doctor(
         int | None, typer.Option(metavar="N", min=1, help="the most objects that the model can find in an image")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="read only the headers of the images")] = False,
+    follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a data set: counts, and every defect with its place and what training does about it.
@@ -37,7 +38,12 @@ def doctor(
         check_writable(out)
     with progress_bar("inspecting the images", messages(), hidden=quiet) as progress:
         diagnosis = examine(
-            data, queries=queries or Model().queries, decode_pixels=not fast, cache=cache_folder(), progress=progress
+            data,
+            queries=queries or Model().queries,
+            decode_pixels=not fast,
+            follow_outside=follow_outside,
+            cache=cache_folder(),
+            progress=progress,
         )
     if json_:
         print(json.dumps(diagnosis.to_dict()))

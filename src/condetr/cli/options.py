@@ -38,6 +38,9 @@ Data = Annotated[
 Weights = Annotated[
     str, typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights)
 ]
+FollowOutside = Annotated[
+    bool, typer.Option("--follow-outside", help="also open images that the labels name outside the data set's folder")
+]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[

@@ -1,4 +1,4 @@
-"""A clean data set: images and what is in them, in named splits. Training and evaluation see nothing else."""
+"""A clean data set: images and their objects in named splits, as training and evaluation use it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ..types import Categories, Sample
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The images of one purpose; `name` is "train", "valid" or "test"."""
+    """`name` is "train", "valid" or "test"."""
 
     name: str
     samples: tuple[Sample, ...]
@@ -25,7 +25,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What `examining.diagnosis.examine` leaves: every image decodes, every box is finite, inside and not empty."""
+    """The result of `examine`: every image can be decoded; every box is finite, inside its image and not empty."""
 
     root: Path
     format: str
@@ -34,11 +34,11 @@ class DataSet:
 
     @property
     def name(self) -> str:
-        """What people call it: its folder's name, also where the path was `.`"""
+        """Its folder's name, also where the path was `.`"""
         return self.root.resolve().name
 
     def split(self, name: str) -> Split:
-        """A split by its name. Raises DataError naming the splits there are."""
+        """A split by its name. Raises DataError, which lists the splits, if there is none of that name."""
         if name not in self.splits:
             there = ", ".join(self.splits) or "none"
             raise DataError(f"{self.root}: no split '{name}'. There are: {there}")
@@ -47,15 +47,15 @@ class DataSet:
     def with_held_out(self, fraction: float, seed: int) -> "DataSet":
         """The same data with about `fraction` of `train` moved to `valid`, for a folder that has no `valid`.
 
-        Who is moved is a function of the seed and the image's file name alone, so it is the same on every machine
-        and for every order of the files, and adding images moves no other. Copies that Roboflow made of one source
-        (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training image says nothing about new ones.
-        Raises DataError when there is a `valid` already or `train` has fewer than two sources.
+        The choice depends on the seed and each image's file name alone: it is the same on every machine and for every
+        order of the files, and adding images moves no other image. Copies that Roboflow made of one source
+        (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training image does not measure generalisation.
+        Raises DataError when there is already a `valid`, or `train` has fewer than two sources.
         """
         if not 0 < fraction < 1:
             raise DataError(f"{self.root}: cannot hold out a fraction of {fraction}. Give a number between 0 and 1")
         if "valid" in self.splits:
-            raise DataError(f"{self.root}: has a split 'valid' already, nothing to hold out")
+            raise DataError(f"{self.root}: already has a split 'valid', so nothing is held out")
         train = self.split("train").samples
         rank = {source(sample.path): _uniform(source(sample.path), seed) for sample in train}
         if len(rank) < 2:
@@ -71,7 +71,7 @@ class DataSet:
 
 
 def source(path: Path) -> str:
-    """The name of the image a file comes from: Roboflow writes copies of `a.jpg` as `a_jpg.rf.<hash>.jpg`."""
+    """The name of the image that a file is a copy of: Roboflow writes copies of `a.jpg` as `a_jpg.rf.<hash>.jpg`."""
     return path.name.split(".rf.")[0]
 
 

@@ -1,4 +1,4 @@
-"""Every defect the doctor knows, by name: how bad it is, what training does about it, and how a person mends it."""
+"""Every defect that is reported: its name, severity, what training does about it, and how to fix it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ Action = Literal["keep", "drop", "clip", "turn", "scale", "quarantine", "refuse"
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """`error`: the data say something impossible; `warning`: probably a mistake; `note`: worth knowing.
+    """`error`: certainly wrong; `warning`: probably a mistake; `note`: good to know.
 
-    Actions: `keep` changes nothing; `drop` leaves one object (or one line) out; `clip`, `turn` and `scale` mend the
-    box; `quarantine` leaves the whole image out; `refuse` starts no training.
+    Actions: `keep` changes nothing; `drop` leaves out one object (or line); `clip`, `turn` and `scale` fix the box;
+    `quarantine` leaves out the image; `refuse`: training does not start.
     """
 
     name: str
@@ -24,15 +24,19 @@ class Defect:
 
 
 _ALL = (
-    # what stops a training
+    # training cannot start
     Defect("no_train", "error", "refuse", "there is no training split", "name a folder or file 'train'"),
-    Defect("nothing_to_learn", "error", "refuse", "no object is left to learn from", "mend the errors listed here"),
+    Defect("nothing_to_learn", "error", "refuse", "no object is left to learn from", "fix the errors listed here"),
     # images
-    Defect("missing_image", "error", "quarantine", "the labels name an image that is not there", "add the file"),
-    Defect("unreadable_image", "error", "quarantine", "the file is no image that can be read", "replace the file"),
+    Defect("missing_image", "error", "quarantine", "the labels name an image that does not exist", "add the file"),
+    Defect("unreadable_image", "error", "quarantine", "the file is not a readable image", "replace the file"),
     Defect("truncated_image", "error", "quarantine", "the file is cut short", "copy or download it again"),
-    Defect("wrong_extension", "note", "keep", "the content is of another type than the suffix says", "rename the file"),
-    Defect("size_missing", "note", "keep", "the labels declare no size, or 0", "write the real size"),
+    Defect(
+        "outside_folder", "error", "quarantine", "the labels name a file outside the data set's folder",
+        "move it into the folder, or permit it with --follow-outside",
+    ),
+    Defect("wrong_extension", "note", "keep", "the file has another format than its suffix", "rename the file"),
+    Defect("size_missing", "note", "keep", "the labels declare no image size, or 0", "write the real size"),
     Defect(
         "size_mismatch", "warning", "keep", "the declared size is not the image's; the boxes fit the image",
         "write the real size",
@@ -46,53 +50,53 @@ _ALL = (
     ),
     Defect(
         "turned_boxes", "warning", "turn", "the boxes were drawn before the EXIF orientation was applied",
-        "nothing: image and boxes are turned together",
+        "nothing: the boxes are rotated like the image",
     ),
     Defect(
         "orientation_ambiguous", "note", "keep",
-        "EXIF turns the image but not its size; the boxes are taken to be in the frame a person sees",
+        "EXIF rotates the image but keeps its size; the boxes are assumed to be in the upright image",
         "check one such image in the report",
     ),
-    Defect("duplicate_image", "warning", "keep", "the same image twice in one split", "remove one of them"),
+    Defect("duplicate_image", "warning", "keep", "the same image occurs twice in one split", "remove one of them"),
     Defect(
-        "leak", "error", "quarantine", "a training image is also held out for judging",
-        "nothing: the training copy is left out, or remove one of them",
+        "leak", "error", "quarantine", "a training image is also in valid or test",
+        "nothing: it is left out of training; or remove one of them",
     ),
     Defect(
-        "splits_identical", "error", "keep", "most training images are also held out: every score will flatter",
-        "give images that training does not see",
+        "splits_identical", "error", "keep", "most training images are also in valid or test: scores will be too high",
+        "evaluate on images that are not in train",
     ),
-    Defect("leak_held_out", "warning", "keep", "the same image in valid and in test", "remove one of them"),
+    Defect("leak_held_out", "warning", "keep", "the same image is in valid and test", "remove one of them"),
     Defect(
-        "leak_by_source", "warning", "keep", "an augmented copy of a training image is held out",
+        "leak_by_source", "warning", "keep", "an augmented copy of a training image is in valid or test",
         "split before augmenting",
     ),
-    Defect("no_objects", "note", "keep", "nothing is labelled in the image; it teaches background", "nothing"),
+    Defect("no_objects", "note", "keep", "the image has no labelled object: it is trained on as background", "nothing"),
     Defect(
-        "too_many_objects", "warning", "keep", "more objects than the model has queries",
-        "raise model.queries (--queries N)",
+        "too_many_objects", "warning", "keep", "the image has more objects than the model has queries",
+        "increase model.queries (--queries N)",
     ),
     # boxes
-    Defect("not_finite_box", "error", "drop", "the box holds NaN or infinity", "draw the box again"),
-    Defect("empty_box", "error", "drop", "the box has no width or no height, or a negative one", "draw the box again"),
-    Defect("outside_box", "error", "drop", "the box lies wholly outside the image", "draw the box again"),
-    Defect("clipped_box", "warning", "clip", "the box reaches out of the image by more than a pixel", "clip the box"),
-    Defect("rounded_box", "note", "clip", "the box reaches out of the image by a pixel at most", "nothing"),
-    Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it was no slip of the mouse"),
-    Defect("duplicate_box", "warning", "drop", "the same box and class twice in one image", "remove one of them"),
-    Defect("crowd_box", "note", "keep", "a crowd region: not learnt, and ignored when judging", "nothing"),
+    Defect("not_finite_box", "error", "drop", "the box contains NaN or infinity", "draw the box again"),
+    Defect("empty_box", "error", "drop", "the box has zero or negative width or height", "draw the box again"),
+    Defect("outside_box", "error", "drop", "the box is completely outside the image", "draw the box again"),
+    Defect("clipped_box", "warning", "clip", "the box exceeds the image by more than a pixel", "clip the box"),
+    Defect("rounded_box", "note", "clip", "the box exceeds the image by at most a pixel", "nothing"),
+    Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it is not an accident"),
+    Defect("duplicate_box", "warning", "drop", "the same box and class occur twice in one image", "remove one of them"),
+    Defect("crowd_box", "note", "keep", "a crowd region: not trained on, and ignored in evaluation", "nothing"),
     # classes
-    Defect("unknown_category", "error", "drop", "the object's category is in no list of classes", "add the class"),
-    Defect("empty_class", "warning", "keep", "a class without a single training object", "add examples"),
-    Defect("class_missing", "note", "keep", "a class that this split has no object of", "nothing"),
+    Defect("unknown_category", "error", "drop", "the object's category is not in the list of classes", "add the class"),
+    Defect("empty_class", "warning", "keep", "a class without training objects", "add examples"),
+    Defect("class_missing", "note", "keep", "a class without objects in this split", "nothing"),
     Defect("same_name", "warning", "keep", "two category ids have the same class name", "merge the two classes"),
     # label files
-    Defect("orphan_annotation", "error", "drop", "the object's image is not in the list", "add the image"),
+    Defect("orphan_annotation", "error", "drop", "the object's image is not listed", "add the image"),
     Defect("orphan_labels", "warning", "drop", "a label file without an image", "add the image"),
-    Defect("duplicate_annotation_id", "warning", "keep", "two objects have the same id", "number them anew"),
-    Defect("duplicate_image_id", "error", "drop", "two images have the same id; the first stays", "number them anew"),
-    Defect("malformed_entry", "error", "drop", "an entry or line that cannot be understood", "write it again"),
-    Defect("malformed_file", "error", "quarantine", "a label file that cannot be read", "write it again"),
+    Defect("duplicate_annotation_id", "warning", "keep", "two objects have the same id", "renumber them"),
+    Defect("duplicate_image_id", "error", "drop", "two images have the same id; the first is used", "renumber them"),
+    Defect("malformed_entry", "error", "drop", "an entry or line cannot be parsed", "correct it"),
+    Defect("malformed_file", "error", "quarantine", "a label file cannot be read", "replace it"),
 )  # fmt: skip
 
 _RANK = {"error": 0, "warning": 1, "note": 2}
@@ -101,7 +105,7 @@ DEFECTS = {defect.name: defect for defect in _ALL}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect in one place. `file` is the image's or label file's name; `id` the object's or image's, if any."""
+    """One defect in one place. `file` is the name of the image or label file, `id` the object's or image's, if any."""
 
     name: str
     split: str
@@ -115,7 +119,7 @@ class Finding:
 
 
 def grouped(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
-    """Findings by defect, the gravest and then the most frequent first."""
+    """Findings by defect, the most severe first, then the most frequent."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.name, []).append(finding)

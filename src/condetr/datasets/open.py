@@ -1,19 +1,26 @@
-"""A folder or file of labelled images, recognised without a flag: COCO JSON (Roboflow's too), YOLO, Pascal VOC."""
+"""Open a folder or file of labelled images: COCO JSON (also Roboflow's), YOLO or Pascal VOC, recognised by itself."""
 
 from pathlib import Path
 
 from ..errors import DataError
 from . import coco, voc, yolo
+from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, folder_split, split_name
 
 __all__ = ["RawDataSet", "RawImages", "RawObjects", "RawSplit", "open_dataset"]
 
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")  # images lie beside these folders
 
-def open_dataset(path: Path | str) -> RawDataSet:
-    """Read the labels of a data set without judging them, nor opening an image.
 
-    `path` is a folder, a COCO JSON file or a YOLO YAML file. Raises DataError, in one line, when nothing is
-    recognised (it says what was looked for) or when the labels contradict themselves. `examine` judges what was read.
+def open_dataset(path: Path | str, *, follow_outside: bool = False) -> RawDataSet:
+    """Read the labels of a data set; `examine` checks them and opens the images.
+
+    `path` is a folder, a COCO JSON file or a YOLO YAML file. Images outside the data set's folder are marked and not
+    opened, unless `follow_outside` permits it. The data set's folder is `path`, or the folder of that file (the folder
+    above where the file is in `annotations` or `labels`; for a YAML file also its `path`).
+
+    Raises DataError when no data set is recognised, listing what was looked for, or when the labels contradict each
+    other.
     """
     path = Path(path).expanduser()
     try:
@@ -23,42 +30,46 @@ def open_dataset(path: Path | str) -> RawDataSet:
     if not there:
         raise DataError(f"{path}: no such file or folder")
     if file:
-        return _open_file(path)
+        return _open_file(path, follow_outside)
     try:
-        return _open_folder(path)
+        return _open_folder(path, Boundary(path, follow_outside=follow_outside))
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
 
 
-def _open_file(path: Path) -> RawDataSet:
+def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
     suffix = path.suffix.lower()
+    folder = path.absolute().parent
+    boundary = Boundary(
+        path.parent, *([folder.parent] if folder.name.lower() in _LABEL_FOLDERS else []), follow_outside=follow_outside
+    )
     if suffix == ".json":
         name = split_name(path.stem) or folder_split(path.parent) or "train"
-        return coco.read({name: path}, path.parent)
+        return coco.read({name: path}, path.parent, boundary)
     if suffix in (".yaml", ".yml"):
-        return yolo.read(path)
+        return yolo.read(path, boundary, own_path=True)
     raise DataError(f"{path}: not a data set. Give a folder, a COCO .json or a YOLO .yaml file")
 
 
-def _open_folder(root: Path) -> RawDataSet:
+def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     files = _coco_files(root)
     if files:
-        return coco.read(files, root)
+        return coco.read(files, root, boundary)
     yaml = yolo.find(root)
     if yaml is not None:
-        return yolo.read(yaml)
+        return yolo.read(yaml, boundary)
     folders = voc.find(root)
     if folders:
-        return voc.read(folders, root)
+        return voc.read(folders, root, boundary)
     names = yolo.find_names(root)
     if names is not None:
-        return yolo.read_by_names(names, root)
+        return yolo.read_by_names(names, root, boundary)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
     for below in sorted(path for path in root.iterdir() if path.is_dir()):
         # a zip inside its own folder
         if _coco_files(below) or yolo.find(below) or voc.find(below) or yolo.find_names(below):
-            raise DataError(f"{root}: no data set, but {below} is one. Give that folder")
+            raise DataError(f"{root}: not a data set, but {below} is one. Give that folder")
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
         "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC)"
@@ -66,7 +77,7 @@ def _open_folder(root: Path) -> RawDataSet:
 
 
 def _coco_files(root: Path) -> dict[str, Path]:
-    """The JSON file of each split; empty when there is none."""
+    """The JSON file of each split; empty if there is none."""
     roboflow = [
         folder / "_annotations.coco.json"
         for folder in sorted(root.iterdir())
@@ -95,15 +106,15 @@ def _coco_files(root: Path) -> dict[str, Path]:
 
 
 def _by_split(names: dict[Path, str | None]) -> dict[str, Path]:
-    """One file a split. A file alone may have any name and is then the training split."""
+    """One file for each split. A single file can have any name and is then the training split."""
     if len(names) == 1:
         return {name or "train": file for file, name in names.items()}
     found: dict[str, Path] = {}
     for file, name in names.items():
         if name is None:
-            continue  # captions, results and such beside the splits
+            continue  # captions, results and others beside the splits
         if name in found:
-            raise DataError(f"{file}: {found[name]} is a '{name}' split too. Move one away, or give one of the files")
+            raise DataError(f"{file}: {found[name]} is also a '{name}' split. Move one away, or give one of the files")
         found[name] = file
     if names and not found:
         some = ", ".join(file.name for file in names)

@@ -1,4 +1,4 @@
-"""Labels as the files say them, read but not judged, in one form for every format: flat arrays, one row an object."""
+"""Labels as they are in the files, unchecked, in one form for all formats: flat arrays with a row for each object."""
 
 import re
 from dataclasses import dataclass
@@ -8,25 +8,28 @@ import numpy as np
 
 from ..shapes import Bool, Float, Int
 from ..types import Categories
+from .boundary import Boundary
 from .defects import Finding
 
 
 @dataclass(frozen=True, slots=True)
 class RawImages:
-    """One row an image. `declared` is the (width, height) the labels claim, 0 where they claim none."""
+    """One row for each image. `declared` is the (width, height) in the labels, 0 where they have none. Images that are
+    `outside` the data set's folder must not be opened."""
 
     ids: Int[np.ndarray, " N"]
     paths: tuple[Path, ...]
     declared: Int[np.ndarray, "N 2"]
+    outside: Bool[np.ndarray, " N"]
 
 
 @dataclass(frozen=True, slots=True)
 class RawObjects:
-    """One row an object. `image` is a row of RawImages; `category` the data set's own number, known or not.
+    """One row for each object. `image` is a row of RawImages; `category` the data set's own number, known or not.
 
-    `boxes` are xyxy, in pixels of the declared frame, or in fractions of the image a person sees when `relative`;
-    not a number where the file says so. `areas` are in square pixels, NaN where the file gives none.
-    `places` are what a person looks for in the label file: the annotation's id, or the line or object's number.
+    `boxes` are xyxy, in pixels of the declared frame, or if `relative` in fractions of the upright image; they can be
+    NaN or infinite. `areas` are in square pixels, NaN where the file has none. `places` locate the object in its label
+    file: the annotation's id, or the number of the line or object.
     """
 
     image: Int[np.ndarray, " M"]
@@ -40,7 +43,7 @@ class RawObjects:
 
 @dataclass(frozen=True, slots=True)
 class RawSplit:
-    """`name` is "train", "valid" or "test"; `labels` the file or folder the labels came from."""
+    """`name` is "train", "valid" or "test"; `labels` is the file or folder of the labels."""
 
     name: str
     labels: Path
@@ -68,15 +71,15 @@ _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in wo
 
 
 def split_name(text: str) -> str | None:
-    """ "train", "valid" or "test" for a file or folder name such as `instances_val2017`; None where it names none.
+    """ "train", "valid" or "test" for a file or folder name such as `instances_val2017`; None if it contains none.
 
-    When a name holds several, as `test-dev` does, the first decides.
+    If a name contains several, as `test-dev` does, the first one counts.
     """
     return next((_SPLIT_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _SPLIT_OF), None)
 
 
 def folder_split(folder: Path) -> str | None:
-    """As `split_name`, for a folder that the user gave: only where all of its name says so (`val2017`)."""
+    """As `split_name`, for a folder: only if its whole name is a split's name, as in `val2017`."""
     return split_name(folder.name) if re.fullmatch(r"[A-Za-z]+[0-9]*", folder.name) else None
 
 
@@ -94,10 +97,11 @@ def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, 
     )
 
 
-def images(rows: list[tuple[int, Path, int, int]]) -> RawImages:
+def images(rows: list[tuple[int, Path, int, int]], boundary: Boundary) -> RawImages:
     """From rows of (id, path, declared width, declared height)."""
     return RawImages(
         ids=np.array([row[0] for row in rows], dtype=np.int64),
         paths=tuple(row[1] for row in rows),
         declared=np.array([row[2:4] for row in rows], dtype=np.int64).reshape(-1, 2),
+        outside=np.array([not boundary.contains(row[1]) for row in rows], dtype=bool),
     )

@@ -1,4 +1,4 @@
-"""Pascal VOC to raw labels: one XML file an image, in the devkit's folders or beside the images of each split."""
+"""Pascal VOC to raw labels: one XML file for each image, in the devkit's folders or beside the images of each split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,14 @@ from defusedxml import ElementTree
 from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..types import Categories
+from .boundary import Boundary
 from .defects import Finding
 from .raw import RawDataSet, RawSplit, folder_split, images, objects, split_name
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Label files of one split, and where their images may lie."""
+    """The label files of one split, and the folders where their images can be."""
 
     labels: tuple[Path, ...]
     images: tuple[Path, ...]
@@ -51,19 +52,19 @@ def find(root: Path) -> dict[str, Folders]:
     }
 
 
-def read(splits: dict[str, Folders], root: Path) -> RawDataSet:
-    """Read the XML files. A category's number is its label: the place in a file `classes.txt` or `labels.txt` of the
-    folder where there is one, else the place among the names in alphabetical order."""
+def read(splits: dict[str, Folders], root: Path, boundary: Boundary) -> RawDataSet:
+    """Read the XML files. A category's id is its label: the index in the file `classes.txt` or `labels.txt` of the
+    folder if there is one, else in the alphabetical order of the names."""
     findings: list[Finding] = []
-    readings = {name: _split(name, folders, findings) for name, folders in splits.items()}
-    names = _class_file(root) or sorted({row[1] for _, rows in readings.values() for row in rows})
+    rows_of = {name: _split(name, folders, boundary, findings) for name, folders in splits.items()}
+    names = _class_file(root) or sorted({row[1] for _, rows in rows_of.values() for row in rows})
     if not names:
-        if all(not rows for rows, _ in readings.values()) and findings:
+        if all(not rows for rows, _ in rows_of.values()) and findings:
             raise DataError(f"{root}: none of its XML files can be read: {findings[0].file}: {findings[0].detail}")
-        raise DataError(f"{root}: Pascal VOC XML without a single named object")
+        raise DataError(f"{root}: Pascal VOC XML without any named object")
     category = {name: i for i, name in enumerate(names)}
     raw = []
-    for name, (image_rows, rows) in readings.items():
+    for name, (image_rows, rows) in rows_of.items():
         known = []
         for row, word, *rest in rows:
             if word not in category:
@@ -72,7 +73,7 @@ def read(splits: dict[str, Folders], root: Path) -> RawDataSet:
             else:
                 known.append((row, category[word], *rest))
         labels = splits[name].labels[0].parent
-        raw.append(RawSplit(name, labels, images(image_rows), objects(known, relative=False)))
+        raw.append(RawSplit(name, labels, images(image_rows, boundary), objects(known, relative=False)))
     return RawDataSet(root, "voc", Categories(tuple(range(len(names))), tuple(names)), tuple(raw), tuple(findings))
 
 
@@ -96,8 +97,8 @@ def _devkit(base: Path) -> dict[str, Folders]:
 
 
 def _listed(line: str, annotations: Path) -> Path:
-    """The label file of a line in ImageSets/Main: a stem, with or without an image's suffix, also with spaces in it;
-    in the lists of one class a number follows."""
+    """The label file of a line in ImageSets/Main: a stem, possibly with spaces or an image's suffix; lists of a single
+    class have a number after it."""
     files = [annotations / f"{stem}.xml" for stem in (line, line.rsplit(".", 1)[0], line.split()[0])]
     return next((file for file in files if file.is_file()), files[-1])
 
@@ -115,19 +116,22 @@ def _class_file(root: Path) -> list[str]:
     return []
 
 
-def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[Any], list[Any]]:
-    """Rows of images, and rows of objects with the class's name in the category's place."""
+def _split(name: str, folders: Folders, boundary: Boundary, findings: list[Finding]) -> tuple[list[Any], list[Any]]:
+    """Rows of images, and rows of objects with the class name in place of the category."""
     by_stem: dict[str, Path] = {}
-    for folder in reversed(folders.images):  # the first folder has the last word
+    for folder in reversed(folders.images):  # the first folder takes precedence
         if folder.is_dir():
             by_stem |= {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
     image_rows: list[Any] = []
     object_rows: list[Any] = []
     for file in folders.labels:
+        if not boundary.contains(file):
+            findings.append(Finding("outside_folder", name, file.name, None, str(file)))
+            continue
         try:
             tree = ElementTree.parse(file).getroot()
         except FileNotFoundError:
-            findings.append(Finding("malformed_file", name, file.name, None, "listed in ImageSets/Main, not there"))
+            findings.append(Finding("malformed_file", name, file.name, None, "listed in ImageSets/Main, not found"))
             continue
         except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
             findings.append(Finding("malformed_file", name, file.name, None, " ".join(str(error).split())[:100]))
@@ -137,7 +141,7 @@ def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[A
         if image is None:
             image = folders.images[0] / (written or f"{file.stem}.jpg")
         size = [_length(tree.findtext(f"size/{side}")) for side in ("width", "height")]
-        # the devkit counts pixels from 1 and includes the last one; everyone else's tools write corners from 0
+        # the devkit's corners count pixels from 1 and include the last one; other tools write corners from 0
         first = 1 if (tree.findtext("source/database") or "").strip().startswith("The VOC") else 0
         row = len(image_rows)
         image_rows.append((row + 1, image, *size))
@@ -151,7 +155,7 @@ def _split(name: str, folders: Folders, findings: list[Finding]) -> tuple[list[A
                 detail = f"object {number} has no name and bndbox of four numbers"
                 findings.append(Finding("malformed_entry", name, file.name, number, detail))
                 continue
-            # `difficult` objects are neither asked for nor counted against anyone (VOC devkit, section 4.4)
+            # `difficult` objects are neither required nor counted as false positives (VOC devkit, section 4.4)
             difficult = (thing.findtext("difficult") or "").strip() == "1"
             box = (x1 - first, y1 - first, x2, y2)
             object_rows.append((row, word, *box, difficult, float("nan"), number))

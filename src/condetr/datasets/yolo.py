@@ -1,4 +1,4 @@
-"""YOLO to raw labels: a YAML file with names and splits, or a file of names and the usual folders."""
+"""YOLO to raw labels: from a YAML file with names and splits, or a file of names and the usual folders."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,10 @@ import yaml
 
 from ..errors import DataError
 from ..types import Categories
+from .boundary import Boundary
 from .defects import Finding
 from .raw import RawDataSet, folder_split
-from .yolo_labels import CLASS_FILES, images_of, is_labelled, located, split
+from .yolo_labels import CLASS_FILES, images_of, is_labelled, locate, split
 
 _KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -22,15 +23,15 @@ def find(root: Path) -> Path | None:
         try:
             content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-            content = None  # broken: reading it says where, if it is the one meant
+            content = None  # broken: if it is the right file, `read` reports where
         if file in usual or (isinstance(content, dict) and "names" in content):
             return file
     return None
 
 
 def find_names(root: Path) -> Path | None:
-    """The file of names of a folder with YOLO's labels and no YAML. Raises DataError where there is none, or two
-    folders for one split."""
+    """The file of names of a folder with YOLO labels and no YAML file. Raises DataError if there are labels but no
+    names, or two folders for one split."""
     folders = (root, root / "labels", root / "labels" / "train", root / "train", root / "train" / "labels")
     names = next((folder / name for folder in folders for name in CLASS_FILES if (folder / name).is_file()), None)
     if names is not None:
@@ -39,29 +40,34 @@ def find_names(root: Path) -> Path | None:
         if next(folder.glob("*.txt"), None) is not None:
             raise DataError(
                 f"{root}: looks like YOLO ({folder}/*.txt) but has neither data.yaml nor classes.txt. "
-                "Write a classes.txt with a name a line, or a data.yaml with names, train, val"
+                "Write a classes.txt with one name in each line, or a data.yaml with names, train, val"
             )
     return None
 
 
-def read_by_names(file: Path, root: Path) -> RawDataSet:
-    """Read the folder that `file`, which `find_names` has found in it, names the classes of."""
+def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
+    """Read a folder whose classes are in `file`, as found by `find_names`."""
     findings: list[Finding] = []
     splits = [
-        split(name, [folder], root, False, findings, deep=folder != root) for name, folder in _folders(root).items()
+        split(name, [folder], root, boundary, findings, deep=folder != root) for name, folder in _folders(root).items()
     ]
     return RawDataSet(root, "yolo", _listed(file), tuple(splits), tuple(findings))
 
 
-def read(file: Path) -> RawDataSet:
-    """Read a YOLO data set from its YAML file. A category's number is its YOLO number."""
+def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSet:
+    """Read a YOLO data set from its YAML file. Category ids are YOLO's class numbers.
+
+    With `own_path` the folder that the file names as `path` belongs to the data set: the user chose this file.
+    """
     findings: list[Finding] = []
     content = _load(file)
     categories = _names(content, file)
     base = file.parent
     if isinstance(content.get("path"), str):
         below = base / Path(content["path"]).expanduser()
-        base = below if below.is_dir() else base
+        if below.is_dir():
+            base = below
+            boundary = boundary.with_folder(below) if own_path else boundary
     splits = []
     for name, keys in _KEYS.items():
         given = next((content[key] for key in keys if content.get(key)), None)
@@ -70,23 +76,31 @@ def read(file: Path) -> RawDataSet:
         wanted = given if isinstance(given, list) else [given]
         if not all(isinstance(entry, str) for entry in wanted):
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
-        places = [located(entry, (base, file.parent)) for entry in wanted]
-        for entry, place in zip(wanted, places):
+        found = []
+        for entry in wanted:
+            place = locate(entry, (base, file.parent), boundary)
             if place is None:
-                findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} is not there"))
-        found = [place for place in places if place is not None]
+                findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} not found"))
+            elif not boundary.contains_folder(place if place.is_dir() else place.parent):
+                findings.append(Finding("outside_folder", name, file.name, None, f"{name}: {place}"))
+            else:
+                found.append(place)
         if found:
-            splits.append(split(name, found, base, "kpt_shape" in content, findings))
+            splits.append(split(name, found, base, boundary, findings, keypoints="kpt_shape" in content))
+    if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
+        raise DataError(
+            f"{file}: all splits are outside the data set's folder ({outside}). Permit it with --follow-outside"
+        )
     if not splits:
-        raise DataError(f"{file}: none of its splits is there. Check 'path', 'train' and 'val' (seen from {base})")
+        raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")
     return RawDataSet(file.parent, "yolo", categories, tuple(splits), tuple(findings))
 
 
 def _folders(root: Path) -> dict[str, Path]:
-    """The images' folder of each split, where no file names them: images/train, train/images or train, and its like.
+    """The image folder of each split without a YAML file: images/train, train/images or train; valid and test likewise.
 
-    Without one for `train` the folder `images`, or the root itself without what lies below, is that split. Empty where
-    no image has a label.
+    If none is found for `train`, it is the folder `images`, or the root without its subfolders. Empty if no image has
+    a label.
     """
     found: dict[str, Path] = {}
     for above in (root / "images", root):
@@ -96,29 +110,30 @@ def _folders(root: Path) -> dict[str, Path]:
             if name is None or not folder.is_dir():
                 continue
             if name in here:
-                raise DataError(f"{folder}: {here[name]} is a '{name}' split too. Move one away, or write a data.yaml")
+                raise DataError(f"{folder}: {here[name]} is also a '{name}' split. Move one away, or write a data.yaml")
             here[name] = folder / "images" if (folder / "images").is_dir() else folder
         found = {**here, **found}
     if "train" not in found:
         found = {"train": root / "images" if (root / "images").is_dir() else root}
     found = {name: found[name] for name in _KEYS if name in found}
-    images = (path for folder in found.values() for path in images_of(folder, root, deep=folder != root))
+    inside = Boundary(root)
+    images = (path for folder in found.values() for path in images_of(folder, root, inside, deep=folder != root))
     return found if any(is_labelled(path) for path in images) else {}
 
 
 def _listed(file: Path) -> Categories:
-    """The classes of a file with a name a line."""
+    """The classes of a file with one name in each line."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise DataError(f"{file}: no text that can be read. Write a class's name a line") from None
+        raise DataError(f"{file}: not a readable text file. Write one class name in each line") from None
     names = [line.strip() for line in lines]
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DataError(f"{file}: holds no names. Write a class's name a line")
+        raise DataError(f"{file}: contains no names. Write one class name in each line")
     if "" in names:
-        raise DataError(f"{file}: line {names.index('') + 1} is empty, and every line is a class")
+        raise DataError(f"{file}: line {names.index('') + 1} is empty, but every line is a class")
     return Categories(tuple(range(len(names))), tuple(names))
 
 
@@ -130,9 +145,9 @@ def _load(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}" if mark is not None else ""
-        raise DataError(f"{file}: no valid YAML{at} ({' '.join(str(error).split())[:100]})") from None
+        raise DataError(f"{file}: invalid YAML{at} ({' '.join(str(error).split())[:100]})") from None
     if not isinstance(content, dict) or not ("names" in content or "nc" in content):
-        raise DataError(f"{file}: no YOLO data set: it has no 'names'")
+        raise DataError(f"{file}: not a YOLO data set: it has no 'names'")
     return content
 
 
@@ -147,6 +162,6 @@ def _names(content: dict[str, Any], file: Path) -> Categories:
     names: dict[int, str] = {}
     for key, name in given.items():
         if not str(key).isdecimal() or not isinstance(name, str | int | float) or len(str(key)) > 9:
-            raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is no class (number: name)")
+            raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is not a class (number: name)")
         names[int(key)] = str(name)
     return Categories(tuple(sorted(names)), tuple(names[id] for id in sorted(names)))

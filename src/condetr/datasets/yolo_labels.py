@@ -1,42 +1,61 @@
-"""YOLO's label files: which text belongs to which image, and what its lines say."""
+"""YOLO's label files: which file belongs to which image, and the objects in its lines."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ..images.decode import SUFFIXES
+from .boundary import Boundary
 from .defects import Finding
 from .raw import RawSplit, images, objects
 
 CLASS_FILES = ("classes.txt", "labels.txt", "obj.names")  # as labelImg, Label Studio and Darknet write them
 
 
-def located(entry: str, starts: tuple[Path, ...]) -> Path | None:
-    """Where an entry points, seen from any of `starts`; None where nothing is there.
+def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary) -> Path | None:
+    """The file or folder that an entry names, relative to one of `starts`; None if there is none.
 
-    Roboflow writes `../train/images` for what lies beside the file. A path of another machine
-    (`/content/birds/train/images`, `C:\\birds\\train\\images`) is looked for by its last words, two at least.
+    Roboflow writes `../train/images` for a folder beside the file. A path of another machine
+    (`/content/birds/train/images`, `C:\\birds\\train\\images`) is found by its last words, two at least. A path
+    outside the boundary is returned only if there is none inside.
     """
     words = PurePosixPath(entry.replace("\\", "/")).parts
     words = words[next((i for i, word in enumerate(words) if word != ".."), 0) :]
     ends = [Path(*words[i:]) for i in range(max(1, len(words) - 1))]
+    outside = None
     for start in dict.fromkeys(starts):
-        for end in (Path(entry), *ends):
+        for path in (start / end for end in (Path(entry), *ends)):
             try:
-                if (start / end).exists():
-                    return start / end
+                if not path.exists():
+                    continue
+                if boundary.contains_folder(path if path.is_dir() else path.parent):
+                    return path
             except (OSError, ValueError):
                 continue
-    return None
+            outside = outside or path
+    return outside
 
 
 def split(
-    name: str, places: list[Path], base: Path, keypoints: bool, findings: list[Finding], *, deep: bool = True
+    name: str,
+    places: list[Path],
+    base: Path,
+    boundary: Boundary,
+    findings: list[Finding],
+    *,
+    keypoints: bool = False,
+    deep: bool = True,
 ) -> RawSplit:
-    """With `keypoints` (a pose data set) a line is class, box and points, else class and box or class and polygon."""
-    paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, deep=deep)))
+    """The images of `places` with their labels.
+
+    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points.
+    """
+    paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     image_rows, object_rows, used = [], [], set()
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
+        if not boundary.contains(path):
+            continue
         labels = labels_of(path)
         used.add(labels)
         for line, numbers in _lines(labels, name, findings):
@@ -47,25 +66,33 @@ def split(
         for stray in sorted(set(folder.glob("*.txt")) - used):
             if stray.name not in CLASS_FILES and not stray.name.startswith("."):
                 findings.append(Finding("orphan_labels", name, stray.name, None, "no image has this name"))
-    return RawSplit(name, places[0], images(image_rows), objects(object_rows, relative=True))
+    return RawSplit(name, places[0], images(image_rows, boundary), objects(object_rows, relative=True))
 
 
-def images_of(place: Path, base: Path, *, deep: bool = True) -> Iterator[Path]:
-    """The images of a folder (and below, if `deep`), or those a text file lists, one a line."""
+def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
+    """The images of a folder (with `deep` also below it), or the images that a text file lists, one in each line."""
     if place.is_dir():
-        # beside `labels` there may be `images`, given or not
-        there = place.rglob("*") if deep else place.iterdir()
-        files = (path for path in there if path.suffix.lower() in SUFFIXES)
-        yield from sorted(path for path in files if not path.name.startswith("."))  # `._a.jpg`: litter of a Mac
+        files = (path for path in (_below(place) if deep else place.iterdir()) if path.suffix.lower() in SUFFIXES)
+        yield from sorted(path for path in files if not path.name.startswith("."))  # macOS writes `._a.jpg`
         return
     for line in place.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
         text = line.strip()
         if text and "\0" not in text:
-            yield located(text, (place.parent, base)) or base / text
+            path = locate(text, (place.parent, base), boundary)
+            yield path or base / PurePosixPath(text.replace("\\", "/")).name
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Linked folders are followed, each folder once."""
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in seen]
+        yield from (Path(place, name) for name in files)
 
 
 def labels_of(image: Path) -> Path:
-    """`…/images/…/a.jpg` → `…/labels/…/a.txt`, else the text beside the image."""
+    """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file beside the image."""
     parts = list(image.parts)
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":
@@ -80,18 +107,18 @@ def labels_of(image: Path) -> Path:
 
 
 def is_labelled(image: Path) -> bool:
-    """Whether a sound line of a label file is about this image."""
+    """Whether the image's label file has a valid line."""
     return next(_lines(labels_of(image), "", []), None) is not None
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
-    """Line number and numbers of each sound line: class and box (5), or class and a polygon of 3 or more points."""
+    """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return  # YOLO's way to say that nothing is in the image
+        return  # in YOLO's format an image without objects needs no label file
     except (OSError, UnicodeDecodeError):
-        findings.append(Finding("malformed_entry", split, file.name, None, "a label file that is no text"))
+        findings.append(Finding("malformed_entry", split, file.name, None, "the label file is not a text file"))
         return
     for i, line in enumerate(text.splitlines(), start=1):
         words = line.split()
@@ -100,10 +127,10 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
         try:
             numbers = [float(word) for word in words]
         except ValueError:
-            findings.append(Finding("malformed_entry", split, file.name, i, f"line {i} is not numbers alone"))
+            findings.append(Finding("malformed_entry", split, file.name, i, f"line {i} has words that are not numbers"))
             continue
         if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
-            detail = f"line {i} has {len(numbers)} numbers, not 5 (class and box) nor a class and a polygon"
+            detail = f"line {i} has {len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", split, file.name, i, detail))
         elif not abs(numbers[0]) < 2**31 or numbers[0] != int(numbers[0]):
             findings.append(Finding("malformed_entry", split, file.name, i, f"line {i}: class {words[0]}"))

@@ -6,7 +6,7 @@ from ..datasets.defects import Finding
 from ..datasets.raw import RawSplit
 from ..shapes import Bool, Float, Int
 from ..types import Categories, Truth
-from .facts import ImageFacts
+from .facts import OUTSIDE, ImageFacts
 from .orientation import to_upright
 
 TINY = 3.0  # pixels; a box with a shorter side may have been drawn by accident
@@ -87,6 +87,9 @@ class _SplitChecks:
         usable = np.zeros(len(self.facts), dtype=bool)
         for row, facts in enumerate(self.facts):
             id = int(images.ids[row])
+            if facts.problem == OUTSIDE:
+                self.report("outside_folder", row, id, str(images.paths[row]))
+                continue
             if facts.problem:
                 defect = "truncated_image" if facts.problem.startswith("cut short") else "unreadable_image"
                 self.report("missing_image" if facts.problem == "missing" else defect, row, id, facts.problem)

@@ -7,13 +7,13 @@ import numpy as np
 from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.open import open_dataset
-from ..datasets.raw import RawDataSet
+from ..datasets.raw import RawDataSet, RawSplit
 from ..types import Categories, Sample, Truth
 from .cache import FactsCache
 from .checks import check_split
 from .diagnosis import Count, Diagnosis
 from .duplicates import find_duplicates
-from .facts import ImageFacts
+from .facts import OUTSIDE, ImageFacts
 from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
 
 
@@ -22,6 +22,7 @@ def examine(
     *,
     queries: int | None = None,
     decode_pixels: bool = True,
+    follow_outside: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -29,18 +30,22 @@ def examine(
 
     `data` is a path that `open_dataset` reads, or what it returned. `queries` is the number of object queries of the
     model, to report images with more objects; None skips this check. Without `decode_pixels` only the images' headers
-    are read, which does not find truncated files. `cache` is a folder in which the results for sound images are kept
-    between runs; `progress` is called with the number of images done and the total.
+    are read, which does not find truncated files. Images outside the data set's folder are reported and not opened,
+    unless `follow_outside` permits it; labels already read have their own permission. `cache` is a folder in which the
+    results for sound images are kept between runs; `progress` is called with the number of images done and the total.
 
     Raises DataError when no data set is recognised or its labels contradict each other. Every other defect is a
     finding, not an exception.
     """
-    raw = data if isinstance(data, RawDataSet) else open_dataset(data)
-    paths = [path for split in raw.splits for path in split.images.paths]
+    raw = data if isinstance(data, RawDataSet) else open_dataset(data, follow_outside=follow_outside)
+    paths = [path for split in raw.splits for path in _permitted(split)]
     inspect = inspect_pixels if decode_pixels else inspect_header
     known = FactsCache(cache, "pixels" if decode_pixels else "headers") if cache is not None else None
     inspected = iter(inspect_images(paths, inspect, known, progress))
-    facts = {split.name: [next(inspected) for _ in split.images.paths] for split in raw.splits}
+    facts = {
+        split.name: [ImageFacts.of_problem(OUTSIDE) if out else next(inspected) for out in split.images.outside]
+        for split in raw.splits
+    }
     findings = list(raw.findings)
     truths = {
         split.name: check_split(split, facts[split.name], raw.categories, queries, findings) for split in raw.splits
@@ -62,6 +67,10 @@ def examine(
     dataset = DataSet(raw.root, raw.format, raw.categories, splits)
     findings += _refusals(dataset, raw, facts) + _empty_classes(dataset)
     return Diagnosis(dataset, tuple(findings), tuple(counts), raw)
+
+
+def _permitted(split: RawSplit) -> list[Path]:
+    return [path for path, outside in zip(split.images.paths, split.images.outside) if not outside]
 
 
 def _count(name: str, truths: list[Truth | None], samples: tuple[Sample, ...], objects: int) -> Count:
@@ -86,6 +95,9 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
         reason += ": the labels list no image"
     elif missing == len(train.images.paths):
         reason += f": none of its {missing} images was found (looked in {train.images.paths[0].parent})"
+    elif train.images.outside.all():
+        reason += f": all images are outside the data set's folder ({train.images.paths[0].parent}); "
+        reason += "permit it with --follow-outside"
     elif not len(train.objects.image):
         reason += ": no image has a labelled object"
     return [Finding("nothing_to_learn", "train", train.labels.name, None, reason)]

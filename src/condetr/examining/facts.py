@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+OUTSIDE = "outside"  # the problem of an image outside the data set's folder, which is not opened
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:

@@ -19,7 +19,7 @@ MOST_IMAGES = 24
 MOST_CLASSES = 30  # in the chart
 _RANK = {"error": 0, "warning": 1, "note": 2}
 _NOT_DRAWN = {"no_objects", "crowd_box", "size_missing", "class_missing", "empty_class"}  # invisible in an image
-_UNREADABLE = {"missing_image", "unreadable_image", "truncated_image"}
+_UNREADABLE = {"missing_image", "unreadable_image", "truncated_image", "outside_folder"}
 
 
 def page(diagnosis: Diagnosis) -> Page:
