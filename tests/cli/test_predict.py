@@ -172,3 +172,58 @@ def test_genuine_odd_files_go_through(real_data: Path, here: Path, weights: str)
     assert status == 1
     assert sorted(line["file"] for line in lines) == files
     assert len(complaints.splitlines()) == sum("error" in line for line in lines)
+
+
+def test_out_dash_streams_one_line_of_json_for_each_image(here: Path, weights: str) -> None:
+    image("in/a.png")
+    image("in/b.png")
+    Path("in/broken.jpg").write_bytes(b"junk")
+    status, said, complaints = predict("in", "--weights", weights, "--out", "-", "--threshold", "0")
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert status == 1
+    assert sorted(line["file"] for line in lines) == ["in/a.png", "in/b.png", "in/broken.jpg"]
+    assert len(complaints.splitlines()) == 1
+    assert not Path("predictions").exists()
+    assert not Path("-").exists()
+    with pytest.raises(errors.CondetrError, match="--format csv: --out - prints jsonl alone"):
+        predict("in", "--weights", weights, "--out", "-", "--format", "csv")
+
+
+def test_streamed_lines_come_at_once_and_a_closed_pipe_ends_quietly(tmp_path: Path, weights: str) -> None:
+    """In a process of its own, fed by a list on standard input that never ends, as by `tail -f`."""
+    content = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(content, "PNG")
+    (tmp_path / "a.png").write_bytes(content.getvalue())
+    command = [sys.executable, "-m", "condetr", "predict", "-", "--out", "-", "--weights", weights, "--batch", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(b"a.png\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["file"] == "a.png"
+        process.stdout.close()
+        process.stdin.write(b"a.png\na.png\n")
+        process.stdin.flush()
+        assert process.wait(30) == 141
+        assert process.stderr.read() == b""
+
+
+def test_quiet_prints_errors_only(here: Path, weights: str) -> None:
+    image("in/a.png")
+    Path("in/broken.jpg").write_bytes(b"junk")
+    Path("in/notes.txt").write_text("no image")
+    status, said, complaints = predict("in", "--weights", weights, "-q")
+    assert (status, said) == (1, "")
+    assert complaints.startswith("condetr: in/broken.jpg: not an image")
+    assert complaints.count("\n") == 1
+    assert predict("in/a.png", "--weights", weights, "--quiet") == (0, "", "")
+    assert Path("predictions/images/a.png").exists()
+
+
+def test_a_misspelt_image_is_suggested(here: Path, weights: str) -> None:
+    image("holiday/beach.png")
+    _, _, complaints = predict("holiday/beech.png", "--weights", weights)
+    assert complaints == "condetr: holiday/beech.png: no such file or folder. Did you mean holiday/beach.png?\n"

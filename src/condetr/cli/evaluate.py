@@ -15,8 +15,20 @@ from .progress import progress_bar
 from .streams import messages, results
 
 
+def one_data_set(given: list[Path]) -> list[Path]:
+    """The list as it is. Raises CondetrError where it holds more than a data set: weights go with --weights."""
+    if len(given) > 1:
+        raise CondetrError(f"evaluate takes the data set alone: condetr evaluate {given[1]} --weights {given[0]}")
+    for path in given:
+        existing_data(path)
+    return given
+
+
 def evaluate(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="a data set: COCO, Roboflow, YOLO or Pascal VOC")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA", help="a data set: COCO, Roboflow, YOLO or Pascal VOC", callback=one_data_set),
+    ],
     weights: Annotated[
         str | None,
         typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights),
@@ -39,12 +51,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a detector: COCO's numbers, curves and error types, and a page to share."""
-    if len(data) == 2 and weights is None and detections is None:
-        raise CondetrError(f"evaluate takes the data set alone: condetr evaluate {data[1]} --weights {data[0]}")
-    if len(data) > 1:
-        raise CondetrError(f"evaluate takes one data set, not {len(data)}. See `condetr evaluate --help`")
     root = data[0]
-    existing_data(root)
     if weights is None and detections is None:
         raise CondetrError("evaluate: what to evaluate is missing; give --weights W or --detections FILE")
     if weights is not None and detections is not None:
