@@ -8,10 +8,10 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "condetr"
 LAYERS = [  # ground first; names in one layer may not import one another
     {"errors", "shapes"},
-    {"boxes", "files", "config"},
+    {"boxes", "config", "cpu", "files"},
     {"types"},
     {"scoring"},
-    {"cpu", "images", "engine", "reports"},
+    {"images", "engine", "reports"},
     {"detections"},
     {"decoding"},
     {"model", "datasets", "metrics"},

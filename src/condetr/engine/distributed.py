@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from ..cpu.foreach import copy_
 from ..errors import CondetrError
 from ..shapes import Int64
 
@@ -47,7 +48,7 @@ class Processes:
         flat = torch.cat([value.detach().flatten() for value in values])
         self._all_reduce(flat)
         parts = flat.split([value.numel() for value in values])
-        torch._foreach_copy_(list(values), [part.view_as(value) for part, value in zip(parts, values)])
+        copy_(list(values), [part.view_as(value) for part, value in zip(parts, values)])
 
     def gather(self, values: Int64[np.ndarray, " n"], device: torch.device) -> list[Int64[np.ndarray, " m"]]:
         """The values of every process, in the order of the processes, in each of them. Integers stay exact."""

@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from ..cpu.foreach import interpolate_
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -25,4 +27,4 @@ class Average(Generic[Model]):
         """Take in the weights after step `step`, counted from 0."""
         current = [parameter.data for parameter in model.parameters() if parameter.requires_grad]
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averaged, current, 1 - decay)
+        interpolate_(self.averaged, current, 1 - decay)

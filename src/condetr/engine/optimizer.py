@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Train
+from ..cpu.foreach import multiply_
 from ..shapes import Float
 
 
@@ -52,5 +53,5 @@ def clip(parameters: Iterable[nn.Parameter], norm: float) -> Float[Tensor, ""]:
     gradients = [p.grad for p in parameters if p.grad is not None]
     total = torch.nn.utils.get_total_norm(gradients)
     if norm:
-        torch._foreach_mul_(gradients, (norm / (total + 1e-6)).clamp(max=1.0))
+        multiply_(gradients, (norm / (total + 1e-6)).clamp(max=1.0))
     return total

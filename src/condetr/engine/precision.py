@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from ..cpu.foreach import multiply_
+
 
 class Precision(ABC):
     def forward(self) -> AbstractContextManager[object]:
@@ -65,7 +67,7 @@ class Half(Precision):
 
     def ready(self, optimizer: torch.optim.Optimizer) -> bool:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_mul_(gradients, 1 / self.scale)
+        multiply_(gradients, 1 / self.scale)
         finite = bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
         self.good = self.good + 1 if finite else 0
         if not finite:

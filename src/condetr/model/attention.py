@@ -1,4 +1,4 @@
-"""The three ways tokens attend in the DETR family, over one attention kernel."""
+"""The three kinds of attention in the DETR family, and the one function that computes all of them: `attend`."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cpu.dropout import attend_dropping, drop, quick
-from ..cpu.kernels import Linear
+from ..cpu.attention import attend_with_dropout
+from ..cpu.available import on_cpu
+from ..cpu.dropout import dropout as drop
+from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 from .tokens import Tokens
 
@@ -20,33 +22,42 @@ def attend(
     q: Float[Tensor, "B H S E"],
     k: Float[Tensor, "B H L E"],
     v: Float[Tensor, "B H L V"],
-    visible: Bool[Tensor, "B 1 1 L"] | Float[Tensor, "B H S L"] | None,
+    mask: Bool[Tensor, "B 1 1 L"] | None,
+    bias: Float[Tensor, "#B #H S L"] | None,
     dropout: float,
 ) -> Float[Tensor, "B S HV"]:
-    """Softmax attention blind to padding: the only attention kernel in the package. Scores are q.k / sqrt(E).
+    """softmax(q k^T / sqrt(E) + bias) v, the heads side by side (Vaswani et al. 2017, eq. 1).
 
-    `visible` is False where there is nothing to see, or a number to add to each score (without dropout).
+    `mask` is True for the tokens that take part and False for padding; None where all take part. At least one token of
+    each image must take part. `bias` is added to the scores, and may be learned; its axes of images and heads may have
+    length 1. `dropout` is the probability with which an attention weight is dropped, 0 in evaluation.
 
-    On a CPU torch has a fast kernel only without dropout, and only for values as wide as the queries: narrower ones are
-    filled up with zeros, and the zeros left out again.
+    All attention of the package is computed here. The paths below differ in speed and memory alone.
     """
-    width = v.shape[-1]
-    assert not dropout or visible is None or visible.dtype == torch.bool
-    if dropout and quick(q) and q.dtype == torch.float32:
-        return attend_dropping(q, k, v, visible, dropout).transpose(1, 2).flatten(2)
-    if dropout and q.device.type == "cpu":
+    if dropout and on_cpu(q) and q.dtype in (torch.float32, torch.float64):
+        return _join_heads(attend_with_dropout(q, k, v, mask, bias, dropout))
+    if dropout and q.device.type == "cpu":  # torch's own attention is slow with dropout
         score = (q * q.shape[-1] ** -0.5) @ k.mT
-        score = score if visible is None else score.masked_fill(~visible, -torch.inf)
-        return (drop(score.softmax(-1), dropout) @ v).transpose(1, 2).flatten(2)
-    if q.device.type == "cpu":
+        score = score if bias is None else score + bias
+        score = score if mask is None else score.masked_fill(~mask, -torch.inf)
+        return _join_heads(drop(score.softmax(-1), dropout).to(v.dtype) @ v)
+    width = v.shape[-1]
+    if q.device.type == "cpu":  # torch's fast kernel takes only values as wide as queries: zeros are added, and removed
         v = F.pad(v, (0, q.shape[-1] - width))
-    elif visible is not None and visible.is_floating_point():
-        visible = visible.to(q.dtype)  # elsewhere no kernel takes the two in different types
-    return F.scaled_dot_product_attention(q, k, v, visible, dropout)[..., :width].transpose(1, 2).flatten(2)
+    added = mask
+    if bias is not None:
+        # the kernels take one tensor; on a GPU it must have the type of the queries
+        bias = bias if q.device.type == "cpu" else bias.to(q.dtype)
+        added = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+    return _join_heads(F.scaled_dot_product_attention(q, k, v, added, dropout)[..., :width])
+
+
+def _join_heads(x: Float[Tensor, "B H S V"]) -> Float[Tensor, "B S HV"]:
+    return x.transpose(1, 2).flatten(2)
 
 
 class AdditiveAttention(nn.Module):
-    """DETR: position is added to content and both pass one projection."""
+    """DETR's attention: the position is added to the content before both are projected (DETR, appendix A.3)."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -59,11 +70,11 @@ class AdditiveAttention(nn.Module):
         q = split_heads(self.query(memory.shared(x + position)), self.heads)
         k = split_heads(self.key(memory.content + memory.position), self.heads)
         v = split_heads(self.value(memory.content), self.heads)
-        return self.out(attend(q, k, v, memory.visible, self.dropout * self.training)).view_as(x)
+        return self.out(attend(q, k, v, memory.mask, None, self.dropout * self.training)).view_as(x)
 
 
 class DecoupledSelfAttention(nn.Module):
-    """Conditional DETR among queries: content and position are projected apart, then added."""
+    """Conditional DETR's self-attention: content and position are projected separately, then added."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -76,12 +87,12 @@ class DecoupledSelfAttention(nn.Module):
         q = split_heads(self.query_content(x) + self.query_position(position), self.heads)
         k = split_heads(self.key_content(x) + self.key_position(position), self.heads)
         v = split_heads(self.value(x), self.heads)
-        return self.out(attend(q, k, v, None, self.dropout * self.training))
+        return self.out(attend(q, k, v, None, None, self.dropout * self.training))
 
 
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """The content and the spatial half of one side of an attention, per head."""
+    """The content half and the spatial half of queries or keys, split into heads."""
 
     content: Float[Tensor, "B H L E"]
     spatial: Float[Tensor, "B H L E"]
@@ -91,10 +102,10 @@ class Halves:
 
 
 class ConditionalCrossAttention(nn.Module):
-    """Conditional DETR on the image: halves are concatenated per head, so scores add, c_q.c_k + p_q.p_k (eq. 3).
+    """Conditional DETR's cross-attention: halves are concatenated per head, and scores add: c_q.c_k + p_q.p_k (eq. 3).
 
-    A grounded layer also adds the object query and the key position to the content halves; the first layer needs it,
-    for its content is still empty of place.
+    A `grounded` attention also adds the object query to the query's content half and the position to the key's. The
+    first layer needs this, because its content does not depend on the object query yet.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float, grounded: bool) -> None:
@@ -114,8 +125,8 @@ class ConditionalCrossAttention(nn.Module):
     ) -> Float[Tensor, "B N D"]:
         q, k = self.halves(memory.shared(content), memory.shared(spatial), memory.shared(object_query), memory)
         v = split_heads(self.value(memory.content), self.heads)
-        found = attend(q.joined(), k.joined(), v, memory.visible, self.dropout * self.training)
-        return self.out(found).view_as(content)
+        x = attend(q.joined(), k.joined(), v, memory.mask, None, self.dropout * self.training)
+        return self.out(x).view_as(content)
 
     def halves(
         self,
@@ -124,7 +135,7 @@ class ConditionalCrossAttention(nn.Module):
         object_query: Float[Tensor, "B N D"],
         memory: Tokens,
     ) -> tuple[Halves, Halves]:
-        """The query's and the key's content (c_q, c_k) and spatial (p_q, p_k) halves, projected."""
+        """The projected halves of queries (c_q, p_q; L = N) and keys (c_k, p_k; L = image tokens)."""
         q_content, k_content = self.query_content(content), self.key_content(memory.content)
         q_spatial, k_spatial = self.query_spatial(spatial), self.key_spatial(memory.position)
         if self.query_object is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cpu.kernels import scaled_convolution
+from ..cpu.convolution import scaled_convolution
 from ..shapes import Bool, Float
 from ..types import Images
 

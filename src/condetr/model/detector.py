@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cpu.kernels import Linear
+from ..cpu.linear import Linear
 from ..shapes import Float
 from ..types import Images, Predictions
 from .decoders import Decoded, Decoder

@@ -1,4 +1,4 @@
-"""The transformer encoder: image tokens look at one another. Post-norm, no norm at the end (DETR, appendix A.3)."""
+"""The transformer encoder: self-attention of image tokens, post-norm, without a final norm (DETR, appendix A.3)."""
 
 from copy import deepcopy
 
@@ -11,6 +11,8 @@ from .tokens import Tokens
 
 
 class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward network, each followed by an addition and a norm."""
+
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.attention = AdditiveAttention(dim, heads, dropout)
@@ -24,6 +26,8 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
+    """Layers that start as copies of one."""
+
     def __init__(self, dim: int, heads: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         first = EncoderLayer(dim, heads, hidden, dropout)

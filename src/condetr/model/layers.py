@@ -1,4 +1,4 @@
-"""Small layers: the MLP, the feed-forward block, and the two uses of one sine embedding."""
+"""Small layers: the MLP, the feed-forward network, and the sine embedding of points and of the image grid."""
 
 import itertools
 import math
@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..cpu.dropout import ReLUDropout
-from ..cpu.kernels import Linear
+from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 
 
 class MLP(nn.Sequential):
+    """`layers` linear layers with ReLUs between them."""
+
     def __init__(self, inputs: int, hidden: int, outputs: int, layers: int) -> None:
         widths = [inputs] + [hidden] * (layers - 1) + [outputs]
         linears = [Linear(a, b) for a, b in itertools.pairwise(widths)]
@@ -20,15 +22,22 @@ class MLP(nn.Sequential):
 
 
 class FeedForward(nn.Sequential):
+    """The feed-forward network of a transformer layer: linear, ReLU, dropout, linear."""
+
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
-        layers = {"0": Linear(dim, hidden), "1": ReLUDropout(dropout), "3": Linear(hidden, dim)}  # named as published
+        layers = {
+            "0": Linear(dim, hidden),
+            "1": ReLUDropout(dropout),
+            "3": Linear(hidden, dim),
+        }  # the names in saved weights
         super().__init__(OrderedDict(layers))
 
 
 def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*any D"]:
-    """Sinusoids of (x, y) in [0, 1]: y in the first half of the channels, x in the second; sine and cosine take turns.
+    """The sine embedding of points (x, y) in [0, 1], in float32 (Conditional DETR, section 3.3).
 
-    Conditional DETR, section 3.3, with DETR's temperature of 10000.
+    The first half of the channels embeds y, the second half x; sines and cosines alternate. The temperature is DETR's,
+    10000.
     """
     channel = torch.arange(dim // 2, device=points.device)
     period = 10000 ** (2 * (channel // 2) / (dim // 2))
@@ -37,7 +46,7 @@ def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*a
 
 
 def embed_grid(padding: Bool[Tensor, "B h w"], dim: int) -> Float[Tensor, "B h w D"]:
-    """Embed each cell by where it lies within the unpadded image: column c of w at (c + 1) / w (DETR, appendix A.4)."""
+    """The sine embedding of grid cells. Column c of an unpadded width of w is at (c + 1) / w (DETR, appendix A.4)."""
     inside = (~padding).float()
     y, x = inside.cumsum(1), inside.cumsum(2)
     points = torch.stack([x / (x[:, :, -1:] + 1e-6), y / (y[:, -1:, :] + 1e-6)], dim=-1)

@@ -1,4 +1,4 @@
-"""A set of tokens as attention sees it. Padding travels with what it pads, so no call can forget it."""
+"""Image tokens as attention takes them: padding travels with what it pads, so that no call can forget it."""
 
 from dataclasses import dataclass, replace
 
@@ -10,14 +10,15 @@ from ..shapes import Bool, Float
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """`grid` is how many rows and columns the tokens lie in, row by row; what lies in no grid is one row.
+    """L tokens for each of B images, with their sine embedded positions.
 
-    `ragged=False` promises that no token is padding, so that attention may leave its mask out.
+    `padding` is True for tokens outside the image. `grid` is the number of rows and columns, with tokens row by row;
+    tokens without a grid are one row. `ragged=False` promises that no token is padding: attention then needs no mask.
     """
 
     content: Float[Tensor, "B L D"]
     position: Float[Tensor, "B L D"]
-    padding: Bool[Tensor, "B L"]  # True where there is nothing to see
+    padding: Bool[Tensor, "B L"]
     grid: tuple[int, int]
     ragged: bool
 
@@ -27,13 +28,14 @@ class Tokens:
         return cls(content, position, padding, grid=(1, content.shape[1]), ragged=False)
 
     @property
-    def visible(self) -> Bool[Tensor, "B 1 1 L"] | None:
-        """The mask of an attention over these tokens, None where everything is seen."""
+    def mask(self) -> Bool[Tensor, "B 1 1 L"] | None:
+        """The mask of an attention to these tokens: True for those that take part; None where all do."""
         return ~self.padding[:, None, None, :] if self.ragged else None
 
     def shared(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
-        """Queries that come in G groups for each image, (B·G) N D, as one set for each image, B (G·N) D."""
+        """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
         return queries.reshape(len(self.content), -1, queries.shape[-1])
 
     def holding(self, content: Float[Tensor, "B L D"]) -> "Tokens":
+        """These tokens with other content."""
         return replace(self, content=content)

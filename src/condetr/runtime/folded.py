@@ -4,22 +4,22 @@ Frozen batch norms are folded into their convolutions, and a ReLU or the additio
 with the convolution or linear layer before it. Everything else is the detector's own code.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cpu.kernels import Linear, fused
+from ..cpu.convolution import Geometry, add_convolution_, fused_convolution
+from ..cpu.linear import After, Linear, fused_linear
 from ..model.backbone import BasicBlock, Bottleneck, FeatureMap, Features, FrozenBatchNorm, Projection, ResNet
 from ..model.detector import Detector
 from ..shapes import Float
 from ..types import Images
 
-After = Literal["none", "relu"]
 Part = TypeVar("Part", bound=nn.Module)
 
 
@@ -111,7 +111,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight.detach().to(precision).contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", bias.detach().to(precision))
-        self.padding, self.stride, self.dilation = _pair(conv.padding), _pair(conv.stride), _pair(conv.dilation)
+        self.geometry = Geometry.of(conv)
 
     @classmethod
     def folded(cls, conv: nn.Module, norm: nn.Module, precision: torch.dtype) -> "Convolution":
@@ -119,26 +119,15 @@ class Convolution(nn.Module):
         return cls(conv, *norm.folded(conv), precision)
 
     def forward(self, x: Features) -> Features:
-        return self._then("none", x)
+        return fused_convolution(x, self.weight, self.bias, self.geometry, "none")
 
     def relu(self, x: Features) -> Features:
         """ReLU(conv(x))"""
-        return self._then("relu", x)
+        return fused_convolution(x, self.weight, self.bias, self.geometry, "relu")
 
     def add_relu_(self, shortcut: Features, x: Features) -> Features:
-        """ReLU(shortcut + conv(x)), written over the shortcut."""
-        if not fused(x):
-            return shortcut.add_(self(x)).relu_()
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, "add", 1.0, "relu", [], ""
-        )
-
-    def _then(self, after: After, x: Features) -> Features:
-        if fused(x):
-            return torch.ops.mkldnn._convolution_pointwise(
-                x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, after, [], ""
-            )
-        return _finish(after, F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation))
+        """ReLU(shortcut + conv(x)), which overwrites the shortcut."""
+        return add_convolution_(shortcut, x, self.weight, self.bias, self.geometry)
 
 
 class FoldedBlock(nn.Module):
@@ -205,14 +194,4 @@ class FusedLinear(nn.Module):
         self.after = after
 
     def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
-        if fused(x):
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.after, [], "")
-        return _finish(self.after, F.linear(x, self.weight, self.bias))
-
-
-def _pair(sizes: Iterable[int] | str) -> list[int]:
-    return [int(size) for size in sizes]
-
-
-def _finish(after: After, x: Tensor) -> Tensor:
-    return x.relu_() if after == "relu" else x
+        return fused_linear(x, self.weight, self.bias, self.after)

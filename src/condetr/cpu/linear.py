@@ -1,0 +1,68 @@
+"""Linear layers on a CPU, by oneDNN: faster than torch's own in training, and with a ReLU in the same pass."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ..shapes import Float
+from .available import on_cpu, ramp, usable
+
+After = Literal["none", "relu"]  # what follows in the same pass
+
+
+def fused_linear(
+    x: Float[Tensor, "*any _i"], weight: Float[Tensor, "_o _i"], bias: Float[Tensor, " _o"] | None, after: After
+) -> Float[Tensor, "*any _o"]:
+    """x W^T + b, or its ReLU. Without gradients."""
+    if on_cpu(x) and _usable(x.dtype):
+        return _pointwise(x, weight, bias, after)
+    y = F.linear(x, weight, bias)
+    return y.relu_() if after == "relu" else y
+
+
+class Linear(nn.Linear):
+    """A linear layer, computed by oneDNN while it is trained on a CPU in float32."""
+
+    def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
+        if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        trained = torch.is_grad_enabled() and self.weight.requires_grad
+        if trained and on_cpu(x) and x.dtype == torch.float32 and _usable(x.dtype):
+            return _Linear.apply(x, self.weight, self.bias)
+        return super().forward(x)
+
+
+class _Linear(torch.autograd.Function):
+    """y = x W^T + b"""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _pointwise(x, weight, bias, "none")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        rows = g.flatten(0, -2)
+        to_x = _pointwise(g, weight.mT, None, "none") if ctx.needs_input_grad[0] else None
+        return to_x, _pointwise(rows.mT, x.flatten(0, -2).mT, None, "none"), rows.sum(0)
+
+
+def _usable(dtype: torch.dtype) -> bool:
+    """In other types oneDNN is not faster."""
+    return dtype in (torch.float32, torch.bfloat16) and usable(_probe, dtype)
+
+
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, after: After) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
+
+
+def _probe(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Both uses: with a bias and a ReLU, and with a transposed weight."""
+    x, weight, bias = ramp(3, 4, dtype=dtype), ramp(5, 4, dtype=dtype), ramp(5, dtype=dtype)
+    y = _pointwise(x, weight, bias, "relu")
+    return _pointwise(y, weight.mT, None, "none"), F.linear(F.linear(x, weight, bias).relu(), weight.mT)
