@@ -85,7 +85,7 @@ def test_a_reference_that_was_best_at_its_end_is_said_to_have_been():
 
 def test_seeds_measured_at_different_moments_have_one_line_and_a_band():
     from condetr.comparing.page import _line
-    from condetr.reports.page import chart
+    from condetr.reports.charts import chart
 
     _, plots = chart()
     curves = [curve("a", [0.0, 0.2, 0.4], 0), curve("a", [0.1, 0.3, 0.5, 0.7], 1)]

@@ -1,7 +1,9 @@
-"""A page is one file that asks the network for nothing and shows hostile text as text."""
+"""A page is one file that loads nothing from the network and shows hostile text as text."""
 
 import json
 import re
+import weakref
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condetr.errors import CondetrError
-from condetr.reports.page import Page, chart
+from condetr.reports.charts import chart
+from condetr.reports.page import Page
 
-HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x00$\\frac"
+HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x00\x1b\x9b\u202e\u2066$\\frac"
 
 
 class Reader(HTMLParser):
@@ -69,21 +72,47 @@ def test_hostile_text_is_shown_and_never_becomes_markup() -> None:
     assert sum("<script>alert(1)</script>" in text for text in hostile.texts) >= 9
 
 
-def test_the_page_asks_the_network_for_nothing() -> None:
+def test_characters_that_control_or_reorder_text_are_replaced() -> None:
+    html = everything(HOSTILE).html()
+    visible = re.sub(r'<script type="application/json".*?</script>', "", html)
+    assert not re.search("[\x00-\x08\x1b\x7f-\x9f\u202a-\u202e\u2066-\u2069]", visible)
+    assert visible.count("\ufffd" * 5) >= 9
+
+
+def test_a_gallery_takes_its_images_one_by_one() -> None:
+    made: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    def images() -> Iterator[tuple[np.ndarray, str]]:
+        for number in range(6):
+            image = np.full((700, 900, 3), number, np.uint8)
+            made.append(weakref.ref(image))
+            alive.append(sum(one() is not None for one in made))
+            yield image, str(number)
+            del image
+
+    page = Page("t")
+    page.gallery(images())
+    assert len(alive) == page.html().count("<img") == 6
+    assert max(alive) <= 2
+    assert sum(one() is not None for one in made) == 0
+
+
+def test_the_page_loads_nothing_from_the_network() -> None:
     page = everything("plain").html()
     assert Reader(page).fetched == []
     assert "default-src 'none'" in page
     assert not re.search(r"url\((?!#)|@import", page)
 
 
-def test_data_reads_back_as_json_and_nan_is_null() -> None:
+def test_data_is_valid_json_with_null_for_nan() -> None:
     content = re.search(r'id="numbers">(.*?)</script>', everything(HOSTILE).html()).group(1)
     assert json.loads(content) == {"name": HOSTILE, "values": [1.0, None]}
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=40))
-def test_any_text_leaves_the_structure_of_the_page_alone(text: str) -> None:
+def test_no_text_changes_the_structure_of_the_page(text: str) -> None:
     def table(word: str) -> Reader:
         page = Page(word)
         page.text(word)
@@ -94,7 +123,7 @@ def test_any_text_leaves_the_structure_of_the_page_alone(text: str) -> None:
     assert table(text).tags == table("x").tags
 
 
-def test_numbers_are_aligned_and_missing_ones_are_a_dash() -> None:
+def test_numbers_are_aligned_and_missing_numbers_are_a_dash() -> None:
     page = Page("t")
     page.table(["name", "AP"], [["a", 0.12345], ["b", float("nan")], ["c", None]])
     html = page.html()
@@ -102,7 +131,7 @@ def test_numbers_are_aligned_and_missing_ones_are_a_dash() -> None:
     assert html.count('<td class="number">–</td>') == 2
 
 
-def test_words_that_begin_with_a_number_are_sorted_by_it_where_all_of_a_column_do():
+def test_a_column_whose_texts_all_begin_with_a_number_is_sorted_by_it():
     page = Page("sorted")
     page.table(["epochs", "of", "name"], [["9 (7 … 10)", "10%", "4"], ["24", None, "four"], ["–", "9%", "7"]])
     html = page.html()
@@ -112,11 +141,11 @@ def test_words_that_begin_with_a_number_are_sorted_by_it_where_all_of_a_column_d
     assert "<td>4</td>" in html
 
 
-def test_the_same_page_is_the_same_bytes() -> None:
+def test_equal_pages_have_equal_bytes() -> None:
     assert everything("plain").html() == everything("plain").html()
 
 
-def test_a_figure_with_very_many_points_is_stored_as_pixels() -> None:
+def test_a_figure_with_very_many_points_is_stored_as_png() -> None:
     figure, (plot,) = chart()
     x = np.random.default_rng(0).random((2, 60_000))
     plot.scatter(*x, s=1)
@@ -126,7 +155,7 @@ def test_a_figure_with_very_many_points_is_stored_as_pixels() -> None:
     assert len(page.html()) < 1_500_000
 
 
-def test_axes_that_word_their_own_ticks_keep_their_exponents() -> None:
+def test_log_axes_keep_their_exponents() -> None:
     figure, (plot,) = chart()
     plot.loglog([1, 10, 1000], [1, 2, 3])
     page = Page("t")
@@ -134,7 +163,7 @@ def test_axes_that_word_their_own_ticks_keep_their_exponents() -> None:
     assert "mathdefault" not in page.html()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CondetrError, match="cannot be written"):
         Page("t").save(tmp_path / "file" / "report.html")

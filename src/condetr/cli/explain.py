@@ -9,8 +9,9 @@ import typer
 from ..files import check_writable
 from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Weights
+from .progress import progress_bar
 from .stopping import status_of
-from .streams import message
+from .streams import message, messages
 
 
 def explain(
@@ -51,7 +52,9 @@ def explain(
         raise typer.Exit(1)
     check(images, selection)
     check_writable(out)
-    written = explain_images(Predictor.load(weights, device), images, selection, out)
+    predictor = Predictor.load(weights, device)
+    with progress_bar("images", messages(), hidden=quiet) as progress:
+        written = explain_images(predictor, images, selection, out, progress)
     for note in written.notes if not quiet else ():
         message(note)
     for name, reason in written.failed:

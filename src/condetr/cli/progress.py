@@ -7,7 +7,7 @@ from rich.console import Console
 
 
 @contextmanager
-def progress_bar(what: str, console: Console, hidden: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(what: str, console: Console, hidden: bool = False) -> Iterator[Callable[[float, int | None], None]]:
     """Shows a bar while the block runs. The block calls what it is given with the number done and the total, which may
     be None as long as it is not known."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

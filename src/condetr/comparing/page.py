@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..datasets.dataset import DataSet
-from ..reports.page import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Cell, Page, chart
+from ..reports.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, chart
+from ..reports.page import Cell, Page
 from ..training.plan import counted, images
 from .curve import WINDOW, Curve
 from .spread import FEWEST

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ..metrics import ClassMetrics
 from ..metrics.calibration import Calibration
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
-from ..reports.page import BLUE, GREY, ORANGE, PURPLE, RED, chart
+from ..reports.charts import BLUE, GREY, ORANGE, PURPLE, RED, chart
 
 MAX_CURVES = 8  # classes with a curve each; of more, the mean and the quartiles are drawn
 COLORS = (BLUE, ORANGE, "#2a9d6f", RED, PURPLE, "#1f9fb5", "#a8741a", "#c45ab3")

@@ -9,8 +9,9 @@ from ..datasets.defects import DEFECTS, Finding, grouped
 from ..datasets.raw import RawObjects
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
+from ..reports.charts import BLUE, GREY, ORANGE, chart
 from ..reports.drawing import draw_boxes
-from ..reports.page import BLUE, GREY, ORANGE, Cell, Page, chart
+from ..reports.page import Cell, Page
 from ..shapes import Float
 from .diagnosis import Count, Diagnosis
 

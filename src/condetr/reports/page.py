@@ -1,4 +1,4 @@
-"""A report is one HTML file that needs nothing else: style, data and images inside, no network, light and dark."""
+"""A report as one self-contained HTML file: styles, data and images are inside, and it loads nothing."""
 
 import base64
 import html
@@ -6,34 +6,29 @@ import io
 import json
 import math
 import re
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
 from PIL import Image
 
 from ..files import write_text
 from ..shapes import UInt8
+from .charts import markup
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Cell = str | int | float | None
 
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2f6fde", "#e08a1e", "#2a9d6f", "#d1495b", "#7a5cc7", "#808894"
-LARGEST_VECTOR = 1_500_000  # characters of SVG above which a figure is stored as pixels instead
+FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-LONGEST_SIDE = 1280  # pixels of a stored image: enough for a screen, small enough for a mail
+LONGEST_SIDE = 1280  # pixels of a stored image: enough for a screen, small enough for an email
 
 
 class Page:
-    """Build a page from top to bottom, then `save` it. Every text is escaped; only `raw` and `script` are trusted."""
+    """Build a page from top to bottom, then `save` it. All text is escaped; only `raw` and `script` are trusted."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title, self.subtitle = title, subtitle
@@ -42,7 +37,7 @@ class Page:
         self._scripts: list[str] = []
 
     def heading(self, text: str) -> None:
-        """A section; it also appears in the page's list of contents."""
+        """Start a section, which is listed in the page's contents."""
         anchor = f"section-{len(self._contents) + 1}"
         self._contents.append((anchor, text))
         self._body.append(f'<h2 id="{anchor}">{_escape(text)}</h2>')
@@ -51,7 +46,7 @@ class Page:
         self._body.append(f"<p>{_escape(paragraph)}</p>")
 
     def numbers(self, tiles: Sequence[tuple[str, Cell] | tuple[str, Cell, str]]) -> None:
-        """Headline tiles: (label, value) or (label, value, a small note below)."""
+        """Tiles with the main numbers: (label, value) or (label, value, note)."""
         parts = []
         for label, value, *note in tiles:
             small = f"<small>{_escape(note[0])}</small>" if note else ""
@@ -59,7 +54,7 @@ class Page:
         self._body.append(f'<div class="tiles">{"".join(parts)}</div>')
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = "") -> None:
-        """Rows of text and numbers; a click on a header sorts. None and NaN are shown as a dash."""
+        """A table of text and numbers; a click on a header sorts it. None and NaN are shown as a dash."""
         rows = [list(row) for row in rows]
         numeric = [
             all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
@@ -77,19 +72,20 @@ class Page:
         self._body.append(f'<figure><div class="scroll">{table}</div>{_figcaption(caption)}</figure>')
 
     def figure(self, figure: Figure, caption: str = "") -> None:
-        """A matplotlib figure as inline SVG (as PNG when it is huge). Takes the figure over: backgrounds become
-        transparent and pure black follows the page's ink in the dark (use "#111111" for a black that stays)."""
-        self._body.append(f'<figure class="chart">{_drawn(figure)}{_figcaption(caption)}</figure>')
+        """A matplotlib figure as inline SVG, or as PNG when it is very large. The figure is modified: see `charts`."""
+        self._body.append(f'<figure class="chart">{_visible(markup(figure))}{_figcaption(caption)}</figure>')
 
     def image(self, image: Pixels, caption: str = "") -> None:
+        """An image, encoded at once; a click enlarges it."""
         self._body.append(_image_html(image, caption))
 
     def gallery(self, images: Iterable[tuple[Pixels, str]]) -> None:
-        """Images side by side; a click enlarges one."""
+        """Images side by side; a click enlarges one. Each is encoded before the next is taken from the iterable, so
+        that a generator never has to hold all of them."""
         self._body.append(f'<div class="gallery">{"".join(_image_html(*one) for one in images)}</div>')
 
     def raw(self, markup: str) -> None:
-        """HTML as it is. The caller escapes what came from outside (`html.escape`)."""
+        """HTML, unchanged. The caller escapes text that is not its own (`html.escape`)."""
         self._body.append(markup)
 
     def data(self, name: str, value: Any) -> None:
@@ -98,7 +94,7 @@ class Page:
         self._body.append(f'<script type="application/json" id="{_escape(name)}">{_inside_script(content)}</script>')
 
     def script(self, source: str) -> None:
-        """JavaScript of ours, run after everything else is on the page."""
+        """JavaScript of this package, run after the page is complete."""
         self._scripts.append(source)
 
     def html(self) -> str:
@@ -121,57 +117,8 @@ class Page:
         write_text(path, self.html())
 
 
-def chart(columns: int = 1, size: tuple[float, float] = (8.0, 3.6)) -> tuple[Figure, list[Axes]]:
-    """A figure with plots side by side in the house's look, without pyplot's global state; size in inches."""
-    figure = Figure(figsize=size, layout="constrained")
-    plots = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
-    for plot in plots:
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.spines[["left", "bottom"]].set_color(GREY)
-        plot.tick_params(color=GREY, labelsize=9)
-        plot.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        plot.set_axisbelow(True)
-    return figure, plots
-
-
 def _file(name: str) -> str:
     return (resources.files("condetr.reports") / name).read_text(encoding="utf-8")
-
-
-def _drawn(figure: Figure) -> str:
-    _take_literally(figure)
-    figure.patch.set_alpha(0)
-    for axes in figure.axes:
-        axes.patch.set_alpha(0)
-        if legend := axes.get_legend():
-            legend.get_frame().set_alpha(0)
-            legend.get_frame().set_edgecolor("none")
-    stream = io.StringIO()
-    # Text stays text (small, searchable), and the ids inside depend on the content alone.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "condetr"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has its own fonts
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = re.sub("<!--.*?-->", "", stream.getvalue(), flags=re.DOTALL)
-    if len(svg) > LARGEST_VECTOR:
-        pixels = io.BytesIO()
-        figure.savefig(pixels, format="png", dpi=160, facecolor="white")
-        return f'<img alt="" src="{_data_uri("png", pixels.getvalue())}">'
-    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("\n", " ")
-    return re.sub(r' width="[\d.]+pt"', "", re.sub(r' height="[\d.]+pt"', "", svg, count=1), count=1)
-
-
-def _take_literally(figure: Figure) -> None:
-    """A dollar sign in a class name is no mathematics; only ticks that matplotlib words itself may contain any."""
-    worded = {
-        id(label)
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        if not isinstance(axis.get_major_formatter(), FixedFormatter)
-        for label in axis.get_ticklabels(which="both")
-    }
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and id(text) not in worded:
-            text.set_parse_math(False)
 
 
 def _image_html(pixels: Pixels, caption: str) -> str:
@@ -193,8 +140,13 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 
 def _escape(text: str) -> str:
-    """For element content and quoted attributes; control characters, which HTML forbids, become a visible mark."""
-    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text), quote=True)
+    """Text for element content and quoted attributes."""
+    return html.escape(_visible(text), quote=True)
+
+
+def _visible(text: str) -> str:
+    """Replace characters that HTML forbids or that reorder other text (bidirectional overrides) by a visible mark."""
+    return FORBIDDEN.sub("\ufffd", text)
 
 
 def _shown(value: Cell) -> str:
@@ -210,25 +162,25 @@ def _number(numeric: bool) -> str:
 
 
 def _column_key(cells: Sequence[Cell]) -> Callable[[Cell], str]:
-    """What a column is sorted by, as an attribute of each cell: its number, the one its words begin with where all of
-    them begin with one, or else nothing, which sorts as words."""
-    begun = all(_leading(cell) is not None for cell in cells if cell not in (None, "–", ""))
+    """The sort key of a column as an attribute of each cell: the cell's number, or the number its text begins with if
+    that is so for all cells, or otherwise none, which sorts the column as text."""
+    leading = all(_leading(cell) is not None for cell in cells if cell not in (None, "–", ""))
 
     def key(cell: Cell) -> str:
-        value = _leading(cell) if begun or not isinstance(cell, str) else None
+        value = _leading(cell) if leading or not isinstance(cell, str) else None
         return "" if value is None else f' data-key="{value!r}"'
 
     return key
 
 
 def _leading(cell: Cell) -> int | float | None:
-    """`12 (10 … 15)` is 12, `+0.3 %` is 0.3, and `2nd` is a word."""
+    """The number that a cell begins with: 12 for `12 (10 … 15)`, 0.3 for `+0.3 %`, None for `2nd`."""
     if isinstance(cell, str):
         found = re.match(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?(?=[ %(]|$)", cell)
         cell = float(found[0].replace(",", "")) if found else None
     if cell is None or not math.isfinite(cell):
         return None
-    return int(cell) if isinstance(cell, int) else float(cell)  # neither bool nor numpy's, which JavaScript cannot read
+    return int(cell) if isinstance(cell, int) else float(cell)  # bool and NumPy's numbers have other reprs
 
 
 def _figcaption(text: str) -> str:
@@ -246,5 +198,5 @@ def _finite(value: Any) -> Any:
 
 
 def _inside_script(content: str) -> str:
-    """JSON that cannot end its own script element or open a comment in it."""
+    """JSON that cannot end its script element or open a comment in it."""
     return content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
