@@ -27,10 +27,10 @@ def main() -> None:
 
         step = Loop.step
 
-        def poisoned(self, parts, rate, number, stop):
+        def poisoned(self, parts, lr, number, stop):
             if number == 1:
                 self.detector.heads.classes.register_forward_hook(lambda *_: torch.full_like(_[2], torch.nan))
-            return step(self, parts, rate, number, stop)
+            return step(self, parts, lr, number, stop)
 
         Loop.step = poisoned  # type: ignore[method-assign]
     changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if asked.long else {}
@@ -40,7 +40,7 @@ def main() -> None:
             progress=lambda event: print(type(event).__name__),
         )  # fmt: skip
     except CondetrError as error:
-        if error.spoken:
+        if not error.silent:
             print(error, file=sys.stderr)
         sys.exit(error.status)
 

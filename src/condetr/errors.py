@@ -1,24 +1,25 @@
-"""What a user did wrong, in one line: the thing, the place, the way out. Everything else is a bug and may trace."""
+"""Errors that a user can correct. Each message is one line: the thing, the place, the way out."""
 
 
 class CondetrError(Exception):
-    """A mistake the user can mend. The command line prints the message alone and exits with `status`."""
+    """An error that the user can correct. The command line prints its message without a traceback, and exits with
+    `status`."""
 
     status = 1
-    spoken = True  # False where another process of the same run has said it
+    silent = False  # True where another process of the same run reports the same error
 
 
 class WeightsError(CondetrError):
-    """Weights that cannot be used: missing, cut short, of another shape, of an unknown format."""
+    """Weights that cannot be used: missing, incomplete, of another shape, or of an unknown format."""
 
 
 class ConfigError(CondetrError):
-    """A setting that does not exist or has an impossible value; the message starts with its dotted path."""
+    """A setting that does not exist or has an invalid value; the message starts with its dotted path."""
 
 
 class DataError(CondetrError):
-    """A data set that cannot be read as one."""
+    """A data set that cannot be read."""
 
 
 class ImageError(CondetrError):
-    """One image that cannot be read. The message is the reason alone, without the path."""
+    """An image that cannot be read. The message is the reason, without the path."""

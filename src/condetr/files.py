@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, flushed to the disk, then renamed."""
+"""Atomic writes: a file is written under a temporary name, flushed to the disk, then renamed."""
 
 import errno
 import os
@@ -15,9 +15,9 @@ from .errors import CondetrError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; it takes the place of `path` when the block ends well and goes when it does not.
+    """A temporary path to write to: it replaces `path` when the block succeeds, and is removed when it raises.
 
-    Raises CondetrError when the disk is full or the folder cannot be written; what was at `path` is then untouched.
+    Raises CondetrError when the disk is full or the folder cannot be written; the previous file is then intact.
     """
     path = Path(path)
     try:
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         raise _explained(path, error) from None
-    except SafetensorError as error:  # its writer tells the system's errors in words
+    except SafetensorError as error:  # its writer reports errors of the system as text
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:
             raise
@@ -45,20 +45,22 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
     with replacing(path) as part:
         part.write_bytes(content)
 
 
 def check_writable(folder: Path) -> None:
-    """Learn now, not after an hour of work, that a folder, there or not yet, cannot be written. Raises CondetrError."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    """Check before a long computation that a folder, which need not exist yet, can be written. Raises CondetrError."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise _explained(folder, error) from None

@@ -8,8 +8,8 @@ import sys
 
 GATHER = """
 import json, numpy as np, torch
-from condetr.engine.distributed import joined
-with joined(cuda=False) as processes:
+from condetr.engine.distributed import process_group
+with process_group(cuda=False) as processes:
     mine = np.array([2**53 + 1, -(2**62)][: 1 + processes.rank])
     print(json.dumps([part.tolist() for part in processes.gather(mine, torch.device("cpu"))]))
 """

@@ -1,4 +1,4 @@
-"""What a run writes: whole or not at all, told in one line when it is not, and never by two processes at once."""
+"""The files of a run are complete or absent, failures are one line, and two processes never write one folder."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ from torch import nn
 
 from condetr.engine import state
 from condetr.engine.ema import Average
-from condetr.engine.interrupt import heeded
+from condetr.engine.interrupt import deferred_signals
 from condetr.engine.journal import Journal, write_csv
-from condetr.engine.lock import claimed
+from condetr.engine.lock import locked
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
 from condetr.files import check_writable
@@ -39,7 +39,7 @@ def write(folder, total):
     return model, average, optimizer
 
 
-def test_a_state_comes_back_bit_by_bit(tmp_path):
+def test_a_state_is_restored_bit_by_bit(tmp_path):
     model, average, optimizer = write(tmp_path, 3)
     other, other_average, other_optimizer = trained(0)
     place = state.read(state.files(tmp_path)[-1], other, other_average, other_optimizer, torch.device("cpu"))
@@ -52,7 +52,7 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
             assert torch.equal(other_optimizer.state[a][key], optimizer.state[b][key])
 
 
-def test_whether_a_folder_can_be_written_is_known_before_the_work(tmp_path):
+def test_a_folder_is_checked_for_writing_before_the_work(tmp_path):
     check_writable(tmp_path / "not" / "yet")
     check_writable(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -68,13 +68,13 @@ def test_the_newest_two_states_are_kept(tmp_path):
     assert [file.name for file in state.files(tmp_path)] == [f"step-{n:09d}.safetensors" for n in (2, 3)]
 
 
-def test_a_state_cut_short_is_named_with_the_one_before_it(tmp_path):
+def test_an_incomplete_state_is_reported_with_the_one_before_it(tmp_path):
     write(tmp_path, 1)
     write(tmp_path, 2)
     newest = state.files(tmp_path)[-1]
     for length in (0, 5, 100, newest.stat().st_size - 1):
         newest.write_bytes(newest.read_bytes()[:length] if length < newest.stat().st_size else b"")
-        with pytest.raises(CondetrError, match=r"step-000000002.*Remove it to go on from step-000000001") as caught:
+        with pytest.raises(CondetrError, match=r"step-000000002.*Remove it to resume from step-000000001") as caught:
             state.read(newest, *trained(0), torch.device("cpu"))
         assert "\n" not in str(caught.value)
         write(tmp_path, 2)
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_the_state_before_intact(tmp_path, monkeypatch):
     assert state.files(tmp_path)[0].read_bytes() == before
 
 
-def test_the_journal_is_cut_to_what_the_state_counts_on(tmp_path):
+def test_the_journal_is_truncated_to_the_length_in_the_state(tmp_path):
     file = tmp_path / "journal.jsonl"
     journal = Journal(file, 0)
     journal.write("epoch", {"epoch": 1, "ap": 0.5})
@@ -105,30 +105,30 @@ def test_the_journal_is_cut_to_what_the_state_counts_on(tmp_path):
     again = Journal(file, length)
     again.write("epoch", {"epoch": 2, "ap": 0.6})
     assert [row["epoch"] for row in again.read("epoch")] == [1, 2]
-    with pytest.raises(CondetrError, match="Put the whole file back"):
+    with pytest.raises(CondetrError, match="Restore the complete file"):
         Journal(file, 10_000)
     write_csv(tmp_path / "metrics.csv", again.read("epoch"))
     assert (tmp_path / "metrics.csv").read_text() == "epoch,ap\n1,0.5\n2,0.6\n"
 
 
-def test_a_folder_belongs_to_one_live_process(tmp_path):
+def test_a_folder_is_locked_by_one_live_process(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.lock import claimed\n"
-        "with claimed(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+        "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.lock import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(CondetrError, match=f"in use by process {holder.pid} "), claimed(tmp_path):
+    with pytest.raises(CondetrError, match=f"in use by process {holder.pid} "), locked(tmp_path):
         pass
     holder.kill()
     holder.wait()
-    with claimed(tmp_path):  # the lock of a dead process is nobody's
+    with locked(tmp_path):  # the lock of a dead process is released
         pass
 
 
-def test_a_signal_is_a_wish_and_a_second_one_is_not():
+def test_the_first_signal_is_recorded_and_the_second_one_acts():
     before = signal.getsignal(signal.SIGINT)
-    with heeded() as interrupt:
+    with deferred_signals() as interrupt:
         assert interrupt.number == 0
         os.kill(os.getpid(), signal.SIGINT)
         assert interrupt.number == signal.SIGINT
@@ -137,11 +137,11 @@ def test_a_signal_is_a_wish_and_a_second_one_is_not():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_other_threads_hear_no_signals():
+def test_other_threads_leave_the_signal_handlers_alone():
     seen = []
 
     def run():
-        with heeded() as interrupt:
+        with deferred_signals() as interrupt:
             seen.append(interrupt.number)
 
     thread = threading.Thread(target=run)
@@ -150,7 +150,7 @@ def test_other_threads_hear_no_signals():
     assert seen == [0]
 
 
-def test_a_tracker_that_fails_costs_one_line(tmp_path, monkeypatch):
+def test_a_failing_tracker_is_disabled_with_one_line(tmp_path, monkeypatch):
     class Failing(Tracker):
         def __init__(self, folder, settings):
             self.calls = 0
@@ -159,21 +159,38 @@ def test_a_tracker_that_fails_costs_one_line(tmp_path, monkeypatch):
             raise RuntimeError("no connection\nand more")
 
         def close(self):
-            raise AssertionError("it is left out by now")
+            raise AssertionError("a disabled tracker is not closed")
 
     def missing(folder, settings):
         raise ImportError("mlflow")
 
     monkeypatch.setitem(TRACKERS, "wandb", Failing)
     monkeypatch.setitem(TRACKERS, "mlflow", missing)
-    told = []
-    trackers = Trackers(("wandb", "mlflow"), tmp_path, {}, told.append)
+    lines = []
+    trackers = Trackers(("wandb", "mlflow"), tmp_path, {}, lines.append)
     trackers.log(1, {"loss": 1.0})
     trackers.log(2, {"loss": 1.0})
     trackers.close()
-    assert told == [
-        "mlflow is not installed, so nothing goes there: pip install 'condetr[mlflow]'",
-        "wandb fails, so nothing more goes there (no connection)",
+    assert lines == [
+        "mlflow is not installed and records nothing. Install it: pip install 'condetr[mlflow]'",
+        "wandb failed and records nothing more (no connection)",
     ]
     with pytest.raises(CondetrError, match="There are tensorboard"):
         check_names(("comet",))
+
+
+def test_the_package_imports_and_locks_without_unix_modules(tmp_path):
+    """On Windows there is no fcntl and no resource; os has neither uname nor sysconf."""
+    code = (
+        "import sys, os, pathlib\n"
+        "sys.modules['resource'] = None\n"
+        "for name in ('uname', 'sysconf'):\n    vars(os).pop(name, None)\n"
+        "sys.platform = 'other'\n"
+        "from condetr.engine.memory import release_memory, resident_memory\n"
+        "from condetr.engine.lock import locked\n"
+        "assert 'fcntl' not in open(sys.modules['condetr.engine.lock'].__file__).read()\n"
+        "release_memory()\n"
+        "assert resident_memory() == 0\n"
+        "with locked(pathlib.Path(sys.argv[1])):\n    pass\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)

@@ -1,4 +1,4 @@
-"""The papers' optimiser, and the mistakes that make DETRs converge badly: each has a test here."""
+"""The papers' optimizer; each test excludes a mistake that makes DETRs converge badly."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from condetr import recipes
 from condetr.build import build_detector
 from condetr.config import Train
 from condetr.engine.ema import Average
-from condetr.engine.optimizer import adamw, clip, rate, set_rate
+from condetr.engine.optimizer import adamw, clip, learning_rate, set_lr
 from condetr.scoring import PRIOR
 
 PUBLISHED = recipes.recipe("conditional_detr_r50")
@@ -30,15 +30,15 @@ def test_stem_and_first_stage_are_frozen_and_42_of_53_convolutions_learn(publish
     assert not any(name.startswith(("conv1", "layer1")) for name in learning)
 
 
-def test_every_class_starts_rare(published):
+def test_every_class_starts_with_a_low_probability(published):
     detector = build_detector(recipes.recipe("nano").model, 5)
     assert abs(PRIOR + 4.59512) < 1e-5
     assert (detector.heads.classes.bias == PRIOR).all()
 
 
-def test_the_backbone_learns_at_a_tenth_of_the_rate_and_all_decays(published):
+def test_the_backbone_has_a_tenth_of_the_learning_rate_and_all_parameters_decay(published):
     optimizer = adamw(published, PUBLISHED.train)
-    set_rate(optimizer, 1e-4)
+    set_lr(optimizer, 1e-4)
     names = {id(p): name for name, p in published.named_parameters()}
     groups = {names[id(p)]: group for group in optimizer.param_groups for p in group["params"]}
     assert set(groups) == {name for name, p in published.named_parameters() if p.requires_grad}
@@ -48,13 +48,14 @@ def test_the_backbone_learns_at_a_tenth_of_the_rate_and_all_decays(published):
     assert len(optimizer.param_groups) == 2
 
 
-def test_the_rate_falls_after_the_papers_epochs_and_grows_while_warming_up():
+def test_the_learning_rate_drops_after_the_papers_epochs_and_grows_during_the_warm_up():
     train = Train(epochs=50, drop_at=0.8, lr=1e-4)
-    assert [rate(train, epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
-    assert rate(Train(epochs=300, drop_at=2 / 3), 199, 0) == pytest.approx(1e-4)
-    assert rate(Train(epochs=300, drop_at=2 / 3), 200, 0) == pytest.approx(1e-5)
+    assert [learning_rate(train, epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+    assert learning_rate(Train(epochs=300, drop_at=2 / 3), 199, 0) == pytest.approx(1e-4)
+    assert learning_rate(Train(epochs=300, drop_at=2 / 3), 200, 0) == pytest.approx(1e-5)
     warm = Train(lr=1e-3, warmup_steps=4)
-    assert [rate(warm, 0, step) for step in range(6)] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
+    rates = [learning_rate(warm, 0, step) for step in range(6)]
+    assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
 
 
 def test_clipping_is_by_the_norm_of_all_gradients_together():
@@ -85,14 +86,14 @@ def test_the_step_is_torchs_own_adamw_after_torchs_own_clipping():
             (model["rest"](model["backbone"](x)) ** 2).sum().backward()
         clip(ours.parameters(), 0.1)
         nn.utils.clip_grad_norm_(theirs.parameters(), 0.1)
-        set_rate(optimizer, 1e-2)
+        set_lr(optimizer, 1e-2)
         optimizer.step()
         reference.step()
     for a, b in zip(ours.parameters(), theirs.parameters()):
         torch.testing.assert_close(a, b)
 
 
-def test_the_average_is_the_average():
+def test_the_average_is_an_exponential_moving_average():
     model = nn.Linear(1, 1, bias=False)
     average = Average(model, 0.9)
     expected = model.weight.item()
@@ -105,5 +106,5 @@ def test_the_average_is_the_average():
     assert not average.model.weight.requires_grad
 
 
-def test_a_single_epoch_is_learnt_at_the_whole_rate():
-    assert rate(Train(epochs=1), epoch=0, step=0) == Train().lr
+def test_a_single_epoch_has_the_full_learning_rate():
+    assert learning_rate(Train(epochs=1), epoch=0, step=0) == Train().lr

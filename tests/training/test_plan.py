@@ -4,7 +4,7 @@ import torch
 
 from condetr import config, recipes
 from condetr.build import build_detector
-from condetr.engine.distributed import ALONE
+from condetr.engine.distributed import SINGLE
 from condetr.images.cache import reader
 from condetr.training import train
 from condetr.training.plan import count, counted, held_memory, process_memory
@@ -33,7 +33,7 @@ def test_frozen_parameters_do_not_count_as_learning():
 def test_a_cpu_takes_large_images_one_by_one_and_small_ones_together():
     def at_a_time(size: int, micro_batch: int | None) -> int:
         settled = config.parse({"data": {"size": size}, "train": {"batch": 16}}, "test")
-        return train._machine("cpu", None, micro_batch, settled, ALONE, 1).micro_batch
+        return train._machine("cpu", None, micro_batch, settled, SINGLE, 1).micro_batch
 
     assert [at_a_time(size, None) for size in (800, 400, 64)] == [1, 3, 16]
     assert at_a_time(800, 4) == 4
@@ -52,5 +52,5 @@ def test_one_is_no_plural():
 
 
 def test_trainings_at_the_same_time_have_a_share_of_the_cache_each():
-    machine = train._machine("cpu", None, None, config.Config(), ALONE, 4)
+    machine = train._machine("cpu", None, None, config.Config(), SINGLE, 4)
     assert reader("memory", machine.cache_shares).budget == reader("memory", 1).budget // 4

@@ -187,20 +187,22 @@ def test_two_processes_give_the_same_weights_and_scores(root, dataset, tmp_path)
 def test_an_error_in_one_process_ends_all(root, tmp_path):
     done = launched(2, root, tmp_path / "run", "--fail-in", "1")
     assert done.returncode != 0
-    assert "step 2: the classes of layer 1 is no number (images train" in done.stderr
+    assert "step 2: the classes of layer 1 is NaN or infinite (images train" in done.stderr
 
 
-def test_a_loss_that_is_no_number_names_its_term_and_images(dataset, tmp_path, monkeypatch):
+def test_a_nan_loss_is_reported_with_its_term_and_images(dataset, tmp_path, monkeypatch):
     step, before = Loop.step, {}
 
-    def poisoned(self, parts, rate, number, stop):
+    def poisoned(self, parts, lr, number, stop):
         if number == 2:
             before.update({name: tensor.clone() for name, tensor in self.detector.state_dict().items()})
             self.detector.heads.box[-1].register_forward_hook(lambda *_: torch.full_like(_[2], torch.nan))
-        return step(self, parts, rate, number, stop)
+        return step(self, parts, lr, number, stop)
 
     monkeypatch.setattr(Loop, "step", poisoned)
-    with pytest.raises(LossError, match=r"step 3: the l1 of layer 1 is no number \(images train\d+.png, ") as caught:
+    with pytest.raises(
+        LossError, match=r"step 3: the l1 of layer 1 is NaN or infinite \(images train\d+.png, "
+    ) as caught:
         train(dataset, tmp_path / "run", settings(train__ema=0.0))
     assert "\n" not in str(caught.value)
     for name, tensor in weights(tmp_path / "run").items():

@@ -91,6 +91,6 @@ def main() -> None:
 
 
 def _fail(error: CondetrError) -> None:
-    if error.spoken:
+    if not error.silent:
         message(str(error))
     sys.exit(error.status)

@@ -34,7 +34,7 @@ class Interrupted(CondetrError):
 class Unread(CondetrError):
     """Nobody reads standard output any more, as after `| head`; there is nobody to tell either."""
 
-    status, spoken = 141, False
+    status, silent = 141, True
 
 
 class Command(TyperCommand):

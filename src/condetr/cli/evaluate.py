@@ -59,13 +59,13 @@ def evaluate(
     if save_thresholds and weights is None:
         raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
 
-    from ..engine.device import available, own
-    from ..engine.distributed import joined
+    from ..engine.device import check_device, local_device
+    from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
     from ..evaluating.terminal import tables
 
-    device = available(device)
-    with joined(device.startswith("cuda")) as processes:
+    device = check_device(device)
+    with process_group(device.startswith("cuda")) as processes:
         if processes.first:
             check_writable(out)
         with progress_bar("evaluating", messages(), hidden=quiet or not processes.first) as progress:
@@ -74,8 +74,8 @@ def evaluate(
             else:
                 assert weights is not None
                 evaluation = verb.evaluate(
-                    weights, root, split=split, device=str(own(device, processes)), batch=batch, progress=progress,
-                    processes=processes,
+                    weights, root, split=split, device=str(local_device(device, processes)), batch=batch,
+                    progress=progress, processes=processes,
                 )  # fmt: skip
         if not processes.first:
             return

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from ..datasets.dataset import DataSet
-from ..engine.device import available
-from ..engine.interrupt import heeded
-from ..engine.lock import claimed
+from ..engine.device import check_device
+from ..engine.interrupt import deferred_signals
+from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError, DataError
 from ..examining.cache import cache_folder
 from ..examining.examine import examine
@@ -65,10 +65,10 @@ def compare(
     out = Path(out)
     root = Path(runs) if runs is not None else out
     dataset = _opened(Path(data), hold_out)
-    device = available(device)
+    device = check_device(device)
     base = recipe or default_base(dataset, device)
     asked = _asked(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
-    with claimed(out):
+    with locked(out):
         planned = _planned(dataset, asked, out, root, jobs, device)
         tell(planned)
         problems, signal = _run(planned, tell)
@@ -161,7 +161,7 @@ def _run(planned: Planned, tell: Told) -> tuple[list[str], int]:
         tell(event)
 
     places = {run.folder: run for run in planned.left}
-    with heeded() as interrupt:
+    with deferred_signals() as interrupt:
         run_all(
             list(places.values()), planned.data, _devices(planned.device), planned.jobs, interrupt, heard, may
         )  # fmt: skip

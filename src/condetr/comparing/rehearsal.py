@@ -7,7 +7,7 @@ import torch
 
 from ..config import Config, override
 from ..datasets.dataset import DataSet
-from ..engine.distributed import ALONE
+from ..engine.distributed import SINGLE
 from ..engine.precision import precision
 from ..images.augment import Augment
 from ..images.cache import reader
@@ -24,7 +24,7 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
     place = torch.device(device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         fresh = start(override(config, {"train.init": "none"}), dataset.categories)
-        loop = Loop(fresh.detector, config, place, precision(config.train.precision, place), ALONE)
+        loop = Loop(fresh.detector, config, place, precision(config.train.precision, place), SINGLE)
         train = dataset.split("train").samples
         loader = Loader(
             train, Augment(config.data), config.train.seed, config.train.batch,

@@ -1,0 +1,1 @@
+"""What any training run needs, whatever the model: optimizer, precision, processes, state files, journal, trackers."""

@@ -1,4 +1,4 @@
-"""Where a run computes: a device's name as a user gives it, checked before anything is loaded."""
+"""Which device a run computes on: the name is checked before anything is loaded."""
 
 import torch
 
@@ -6,16 +6,27 @@ from ..errors import CondetrError
 from .distributed import Processes
 
 
-def available(name: str | None) -> str:
-    """The device's name, a GPU where there is one if none is given. Raises CondetrError when this machine lacks it."""
+def check_device(name: str | None) -> str:
+    """Return the device's name; None means a GPU where there is one, else the CPU.
+
+    A GPU is checked without opening a CUDA context: under torchrun every process would open it on GPU 0.
+    Raises CondetrError when this machine lacks the device.
+    """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.zeros(1, device=name).item()  # the meta device makes tensors and holds nothing
+        device = torch.device(name)
+        if device.type == "cuda":
+            found = torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+        else:
+            torch.zeros(1, device=device).item()  # the meta device creates tensors, but they have no values
+            found = True
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise CondetrError(f"--device {name}: this machine has no such device. Try cpu") from None
+        found = False
+    if not found:
+        raise CondetrError(f"--device {name}: this machine has no such device. Try cpu")
     return name
 
 
-def own(name: str, processes: Processes) -> torch.device:
-    """This process's device: `cuda` without a number is the GPU of its place on its machine."""
+def local_device(name: str, processes: Processes) -> torch.device:
+    """This process's device: `cuda` without a number is the GPU of its local rank."""
     return torch.device(f"cuda:{processes.local}" if name == "cuda" else name)

@@ -1,6 +1,6 @@
-"""The processes of one run: who they are, and the three things they say to each other. The only file that says rank.
+"""The processes of one run, and the collective operations between them. The only file that uses torch.distributed.
 
-Started by `torchrun`, each process finds its place in the environment; alone, it is the first and the last.
+Started by `torchrun`, each process reads its rank from the environment; otherwise the run has one process.
 """
 
 import os
@@ -17,16 +17,16 @@ from ..cpu.foreach import copy_
 from ..errors import CondetrError
 from ..shapes import Int64
 
-PATIENCE = timedelta(minutes=30)  # for a process that is late, as when it alone evaluates or writes
+TIMEOUT = timedelta(minutes=30)  # how long the others wait for a process that evaluates or writes
 
 
 class LostProcess(CondetrError):
-    """Another process of this run ended; what it said is on its own standard error."""
+    """Another process of this run ended; its own standard error has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process's place among the `world` of them; `local` is its place on its own machine."""
+    """This process's `rank` among the `world` processes of the run; `local` is its rank on its own machine."""
 
     rank: int
     world: int
@@ -34,15 +34,15 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and prints."""
+        """Whether this is the process that writes files and reports progress (rank 0)."""
         return self.rank == 0
 
     def part(self, number: int) -> int:
-        """Which part of the whole step this process's `number`-th part is (as the loader deals them out)."""
+        """The index, within the whole step, of this process's micro-batch `number` (the loader's order)."""
         return self.rank + number * self.world
 
     def add(self, values: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over the processes: one message for all of them, in a fixed order."""
+        """Replace each tensor by its sum over the processes: one all-reduce for all tensors, in a fixed order."""
         if self.world == 1:
             return
         flat = torch.cat([value.detach().flatten() for value in values])
@@ -51,7 +51,7 @@ class Processes:
         copy_(list(values), [part.view_as(value) for part, value in zip(parts, values)])
 
     def gather(self, values: Int64[np.ndarray, " n"], device: torch.device) -> list[Int64[np.ndarray, " m"]]:
-        """The values of every process, in the order of the processes, in each of them. Integers stay exact."""
+        """The values of every process, ordered by rank; each process gets all of them. Integers stay exact."""
         if self.world == 1:
             return [values]
         lengths = torch.zeros(self.world, dtype=torch.int64, device=device)
@@ -63,8 +63,8 @@ class Processes:
         return [row[:length].cpu().numpy() for row, length in zip(rows, lengths.tolist())]
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first process does the block while the others wait, then they do it too."""
+    def first_process_first(self) -> Iterator[None]:
+        """The first process runs the block while the others wait; then the others run it."""
         if not self.first:
             self._wait()
         yield
@@ -73,33 +73,33 @@ class Processes:
 
     def _wait(self) -> None:
         if self.world > 1:
-            with _named():
+            with _reported():
                 distributed.barrier()
 
     def _all_reduce(self, tensor: Tensor) -> None:
-        with _named():
+        with _reported():
             distributed.all_reduce(tensor)
 
 
-ALONE = Processes(rank=0, world=1, local=0)
+SINGLE = Processes(rank=0, world=1, local=0)
 
 
-def alone() -> bool:
-    """Whether this process was started as the only one."""
+def is_single() -> bool:
+    """Whether this process was started without torchrun, or by it as the only one."""
     return int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ
 
 
 @contextmanager
-def joined(cuda: bool) -> Iterator[Processes]:
-    """The processes that `torchrun` started, connected for the length of the block; or this one alone."""
-    if alone():
-        yield ALONE
+def process_group(cuda: bool) -> Iterator[Processes]:
+    """The processes that `torchrun` started, connected while the block runs; or this process alone."""
+    if is_single():
+        yield SINGLE
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
-        torch.cuda.set_device(local)  # before NCCL's first message, which goes through the current device
-    with _named():
-        distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+        torch.cuda.set_device(local)  # before the first NCCL operation, which uses the current device
+    with _reported():
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), local)
     finally:
@@ -107,8 +107,8 @@ def joined(cuda: bool) -> Iterator[Processes]:
 
 
 @contextmanager
-def _named() -> Iterator[None]:
-    """A broken connection as one line: whatever broke it is told by the process that ended."""
+def _reported() -> Iterator[None]:
+    """Turn a broken connection into one line; the process that ended reports the cause."""
     try:
         yield
     except RuntimeError as error:

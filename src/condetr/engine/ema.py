@@ -1,4 +1,4 @@
-"""The average of a model's recent weights: often better than the last ones, and it costs one pass over them."""
+"""The exponential moving average of a model's weights: often better than the last weights, at the cost of one pass."""
 
 from copy import deepcopy
 from typing import Generic, TypeVar
@@ -12,8 +12,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class Average(Generic[Model]):
-    """`model` has exponentially averaged weights. The average is short while it is young: after n steps the weights of
-    the start count for no more than they would in a plain mean (decay (1 + n) / (10 + n), then `decay`)."""
+    """`model` holds the averaged weights. The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the
+    initial weights soon lose their influence."""
 
     def __init__(self, model: Model, decay: float) -> None:
         self.decay = decay
@@ -24,7 +24,7 @@ class Average(Generic[Model]):
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after step `step`, counted from 0."""
+        """Update the average with the weights after step `step`, counted from 0."""
         current = [parameter.data for parameter in model.parameters() if parameter.requires_grad]
         decay = min(self.decay, (1 + step) / (10 + step))
         interpolate_(self.averaged, current, 1 - decay)

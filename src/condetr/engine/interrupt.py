@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish to stop at the next good place."""
+"""SIGTERM and Ctrl-C as a request to stop at the next point where the state can be saved."""
 
 import signal
 import threading
@@ -10,16 +10,16 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupt:
-    """`number` is the signal that came, 0 while none did."""
+    """`number` is the signal that was received, 0 before any."""
 
     number = 0
 
 
 @contextmanager
-def heeded() -> Iterator[Interrupt]:
-    """While the block runs the first signal only asks; a second one acts as it always did.
+def deferred_signals() -> Iterator[Interrupt]:
+    """While the block runs, the first signal is only recorded; a second one has its usual effect.
 
-    Outside the main thread, where Python hears no signals, nothing is changed.
+    Outside the main thread, where Python receives no signals, nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
@@ -27,12 +27,12 @@ def heeded() -> Iterator[Interrupt]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         interrupt.number = number
         _restore(before)
 
     for number in SIGNALS:
-        signal.signal(number, ask)
+        signal.signal(number, record)
     try:
         yield interrupt
     finally:

@@ -1,4 +1,4 @@
-"""What happened in a run: JSON lines that only grow, and a CSV of its epochs for spreadsheets."""
+"""The log of a run as JSON lines, append-only, and its epochs as CSV for spreadsheets."""
 
 import csv
 import io
@@ -12,37 +12,39 @@ from ..files import write_text
 
 
 class Journal:
-    """`journal.jsonl`: one object a line, `kind` first. `length` in bytes is what a state remembers, so that a resumed
-    run cuts off what it is about to write again."""
+    """`journal.jsonl`: one object a line, `kind` first. Each state records the `length` in bytes, so that a resumed run
+    truncates the lines that it will write again."""
 
     def __init__(self, file: Path, length: int) -> None:
-        """Raises CondetrError when the file is shorter than `length`: lines that a state counts on are gone."""
+        """Raises CondetrError when the file is shorter than `length`: lines that the state refers to are missing."""
         self.file = file
-        there = file.stat().st_size if file.exists() else 0
-        if there < length:
-            raise CondetrError(f"{file}: {there} bytes, but the run had written {length}. Put the whole file back")
-        if there > length:
+        size = file.stat().st_size if file.exists() else 0
+        if size < length:
+            raise CondetrError(f"{file}: {size} bytes, but the run had written {length}. Restore the complete file")
+        if size > length:
             os.truncate(file, length)
         self.length = length
 
     def write(self, kind: str, values: dict[str, Any]) -> None:
-        """Raises CondetrError when the disk is full; a line cut short is cut off when the run is resumed."""
+        """Raises CondetrError when the disk is full; an incomplete line is removed when the run is resumed."""
         line = (json.dumps({"kind": kind, **values}) + "\n").encode()
         try:
             with self.file.open("ab") as file:
                 file.write(line)
         except OSError as error:
-            raise CondetrError(f"{self.file}: cannot be written ({error.strerror}). The last state is intact") from None
+            raise CondetrError(
+                f"{self.file}: cannot be written ({error.strerror}). The last saved state is intact"
+            ) from None
         self.length += len(line)
 
     def sync(self) -> None:
-        """Have what was written on the disk itself, before a state counts on it."""
+        """Flush the file to the disk, before a state refers to its length."""
         if self.file.exists():
             with self.file.open("rb") as file:
                 os.fsync(file.fileno())
 
     def read(self, kind: str) -> list[dict[str, Any]]:
-        """All lines of a kind."""
+        """All lines of one kind."""
         if not self.file.exists():
             return []
         lines = (json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines())
@@ -50,7 +52,7 @@ class Journal:
 
 
 def write_csv(file: Path, rows: list[dict[str, Any]]) -> None:
-    """The rows with the keys of all as columns, empty where a row lacks one."""
+    """Write the rows as CSV. The columns are the keys of all rows; a row without a key leaves its cell empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row if key != "kind"))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")

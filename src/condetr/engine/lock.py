@@ -1,31 +1,43 @@
-"""One live process a run folder. The lock is the kernel's, so it ends with its process, however that ends."""
+"""One live process per run folder. The operating system holds the lock, so it ends with its process."""
 
-import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..errors import CondetrError
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder for the block. Raises CondetrError, naming the process, when another one holds it."""
-    file = folder / ".lock"
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the folder while the block runs; the folder is created where there is none.
+
+    Raises CondetrError, naming the process that holds the lock, when the folder is in use.
+    """
+    holder = folder / ".lock-holder"  # beside the lock file, which the library may truncate
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise CondetrError(f"{folder}: cannot be written ({error.strerror}). Choose another --out") from None
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = _read(holder) or "another process"
+        raise CondetrError(f"{folder}: in use by {owner}. Wait for it, stop it, or choose another --out") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CondetrError(f"{folder}: cannot be written ({reason}). Choose another --out") from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.pread(handle, 100, 0).decode(errors="replace").strip() or "another process"
-            raise CondetrError(f"{folder}: in use by {owner}. Wait for it, stop it, or choose another --out") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
-        os.close(handle)
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8", errors="replace").strip()[:100]
+    except OSError:
+        return ""

@@ -1,22 +1,27 @@
-"""The memory that this process has: how much, and giving back what nothing uses."""
+"""How much memory this process uses, and how to return what is unused to the system."""
 
 import ctypes
 import gc
-import resource
+import mmap
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 
-def resident() -> int:
-    """Bytes that this process has now; where only its highest is known, that."""
+def resident_memory() -> int:
+    """Bytes that this process occupies now; elsewhere than on Linux the peak, and 0 where the system has no such
+    figure (Windows)."""
     if sys.platform == "linux":
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    try:
+        import resource
+    except ImportError:
+        return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def tidy() -> None:
-    """Give back circles of objects (a drawn figure is one), and glibc's free pages."""
+def release_memory() -> None:
+    """Collect reference cycles (a drawn figure is one), and return glibc's free pages to the system."""
     gc.collect()
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library

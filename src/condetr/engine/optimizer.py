@@ -1,4 +1,4 @@
-"""AdamW as both papers use it: two rates, decay on everything, gradients of limited norm, one drop of the rate."""
+"""AdamW as both papers use it: two learning rates, weight decay on every parameter, clipped gradients, one drop."""
 
 from collections.abc import Iterable
 from math import floor
@@ -12,11 +12,10 @@ from ..shapes import Float
 
 
 def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
-    """Two groups, the backbone's and the rest, in that order; frozen parameters are in none of them.
+    """AdamW with two parameter groups, the backbone and the rest, in that order; frozen parameters are in neither.
 
-    `learner` is a detector, or holds one as `detector`.
-
-    Weight decay is on every parameter, norms and biases too (both official codes).
+    `learner` is a detector, or a module with a detector as its attribute `detector`. Weight decay applies to every
+    parameter, norms and biases too (as in both official codes).
     """
     learning = {name.removeprefix("detector."): p for name, p in learner.named_parameters() if p.requires_grad}
     backbone = [p for name, p in learning.items() if name.startswith("backbone.")]
@@ -27,21 +26,21 @@ def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
     )
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step; each group keeps its multiple of it."""
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of the next step; each group keeps its multiple of it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
+        group["lr"] = lr * group["scale"]
 
 
 def drop_epoch(train: Train) -> int:
-    """The epoch, from 0, with which the rate is a tenth; the first is always a whole one."""
+    """The epoch, from 0, from which the learning rate is a tenth; never the first epoch."""
     return max(1, floor(train.epochs * train.drop_at + 1e-9))
 
 
-def rate(train: Train, epoch: int, step: int) -> float:
-    """The rate of a step, a function of where it is alone: `epoch` from 0, `step` from 0 over the whole run.
+def learning_rate(train: Train, epoch: int, step: int) -> float:
+    """The learning rate of a step: `epoch` counts from 0, `step` from 0 over the whole run.
 
-    It grows linearly over the warm-up and is a tenth from `drop_epoch` on.
+    It grows linearly during the warm-up, and is a tenth from `drop_epoch` on.
     """
     dropped = epoch >= drop_epoch(train)
     warm = min(1.0, (step + 1) / train.warmup_steps) if train.warmup_steps else 1.0
@@ -49,7 +48,7 @@ def rate(train: Train, epoch: int, step: int) -> float:
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float) -> Float[Tensor, ""]:
-    """Scale all gradients so that their common norm is at most `norm` (0: leave them); returns what it was."""
+    """Scale all gradients so that their joint norm is at most `norm` (0: no clipping); returns the norm before."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     total = torch.nn.utils.get_total_norm(gradients)
     if norm:

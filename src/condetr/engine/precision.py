@@ -1,15 +1,16 @@
-"""In how many bits the detector computes. Boxes, costs, losses, weights and their updates are always in 32."""
+"""The precision of the forward pass. Boxes, costs, losses, weights and optimizer steps are always in fp32."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..cpu.foreach import multiply_
-
 
 class Precision(ABC):
+    """How one step computes: `forward` and `backward`, then `unscale` the gradients, then `step`."""
+
     def forward(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
         return nullcontext()
@@ -17,29 +18,38 @@ class Precision(ABC):
     def backward(self, loss: Tensor) -> None:
         loss.backward()
 
-    def ready(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Give the gradients their true size; whether they can be used is known then."""
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: B027 (only a scaled loss needs it)
+        """Divide the gradients by the factor that `backward` multiplied the loss by."""
+
+    @property
+    def may_overflow(self) -> bool:
+        """Whether infinite gradients may come from the loss scale, so that the step is skipped."""
+        return False
+
+    def step(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Take the optimizer's step; returns whether the weights have changed."""
+        optimizer.step()
         return True
 
     def state(self) -> dict[str, float]:
-        """What a resumed run needs to know."""
+        """What a resumed run needs."""
         return {}
 
     def resume(self, state: dict[str, float]) -> None:
-        """Go on as the run that had this state would."""
+        """Continue from a `state`."""
         assert not state, "the state of another precision"
 
     @property
     @abstractmethod
     def bytes(self) -> int:
-        """Of a value that is kept for the backward pass."""
+        """Bytes of each value that is kept for the backward pass."""
 
 
-class Full(Precision):
+class Float32(Precision):
     bytes = 4
 
 
-class Bfloat(Precision):
+class BFloat16(Precision):
     bytes = 2
 
     def __init__(self, device: torch.device) -> None:
@@ -49,41 +59,45 @@ class Bfloat(Precision):
         return torch.autocast(self.device.type, torch.bfloat16)
 
 
-class Half(Precision):
-    """fp16 has a small range: the loss is scaled up so that small gradients survive, and steps whose gradients
-    overflow are left out while the scale finds its size."""
+class Float16(Precision):
+    """fp16 with `torch.amp.GradScaler`: the loss is scaled up so that small gradients do not underflow, and steps whose
+    gradients overflow are skipped while the scale adapts."""
 
     bytes = 2
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.scale, self.good = 2.0**16, 0
+        self.scaler = torch.amp.GradScaler(device.type)
 
     def forward(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.float16)
 
     def backward(self, loss: Tensor) -> None:
-        (loss * self.scale).backward()
+        self.scaler.scale(loss).backward()
 
-    def ready(self, optimizer: torch.optim.Optimizer) -> bool:
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        multiply_(gradients, 1 / self.scale)
-        finite = bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
-        self.good = self.good + 1 if finite else 0
-        if not finite:
-            self.scale /= 2
-            return self.scale < 1  # no scale is to blame any more: let the step see what is no number, and say so
-        if self.good == 2000:
-            self.scale, self.good = self.scale * 2, 0
-        return finite
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        self.scaler.unscale_(optimizer)
+
+    @property
+    def may_overflow(self) -> bool:
+        return self.scaler.get_scale() >= 1  # below 1 the scale is not the cause: the loss or a gradient is infinite
+
+    def step(self, optimizer: torch.optim.Optimizer) -> bool:
+        before = self.scaler.get_scale()
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() >= before
 
     def state(self) -> dict[str, float]:
-        return {"scale": self.scale, "good": self.good}
+        return self.scaler.state_dict()
 
     def resume(self, state: dict[str, float]) -> None:
-        self.scale, self.good = state["scale"], int(state["good"])
+        saved: dict[str, Any] = dict(state)
+        if "good" in saved:  # as written before the scaler was torch's
+            saved["_growth_tracker"] = saved.pop("good")
+        self.scaler.load_state_dict({**self.scaler.state_dict(), **saved})
 
 
 def precision(name: str, device: torch.device) -> Precision:
-    """fp32, bf16 or fp16."""
-    return {"fp32": lambda: Full(), "bf16": lambda: Bfloat(device), "fp16": lambda: Half(device)}[name]()
+    """The precision called `fp32`, `bf16` or `fp16`."""
+    return {"fp32": lambda: Float32(), "bf16": lambda: BFloat16(device), "fp16": lambda: Float16(device)}[name]()

@@ -1,8 +1,7 @@
-"""Where a run stands, on disk: one file that holds everything a resumed run needs, written whole or not at all.
+"""The state of a run on disk: one file with everything that a resumed run needs, written atomically.
 
-Weights, their average, the optimizer's moments and where they were reached: safetensors with a line of JSON, nothing
-that could run code. No random state is needed, for all randomness is a function of seed and place in the run.
-The file before the newest is kept.
+Weights, their moving average, the optimizer's moments and the position in the run, as safetensors and JSON. No random
+state is needed: all randomness is a function of the seed and the position. The newest two files are kept.
 """
 
 import json
@@ -25,10 +24,11 @@ KEPT = 2
 
 @dataclass(slots=True)
 class Place:
-    """Where a run is: `epoch` from 0, `step` of it done, `total` steps done over all epochs.
+    """The position in a run: `epoch` from 0, `step`s of it done, `total` steps done over all epochs.
 
-    `sums` are the epoch's so far; `best_ap` was reached in epoch `best_epoch` (-1: none yet); `journal` is the
-    journal's length in bytes; `data` is the fingerprint of what is trained on.
+    `sums` are the sums of the epoch's losses so far; `best_ap` was reached in epoch `best_epoch` (-1: none yet);
+    `journal` is the journal's length in bytes; `data` is the fingerprint of the data set; `scaling` is the state of
+    the loss scale.
     """
 
     data: str
@@ -46,9 +46,9 @@ class Place:
 def write(
     folder: Path, place: Place, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Write a state beside those that are there, then remove all but the newest two.
+    """Write a new state file, then remove all but the newest two.
 
-    Raises CondetrError when it cannot be written; what was there is then intact.
+    Raises CondetrError when it cannot be written; the earlier files are then intact.
     """
     tensors = {f"weights/{name}": tensor for name, tensor in detector.state_dict().items()}
     if average is not None:
@@ -65,34 +65,34 @@ def write(
 
 
 def files(folder: Path) -> list[Path]:
-    """The states there are, oldest first."""
+    """The state files, oldest first."""
     return sorted(p for p in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+", p.stem))
 
 
 def read(
     file: Path, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> Place:
-    """Put a state back into a run of the same config. Raises CondetrError when it is not whole or not of this run."""
+    """Load a state into a run of the same config. Raises CondetrError when it is incomplete or of another run."""
     tensors, place = _open(file)
-    tensors = _with_current_names(tensors)
+    tensors = _with_current_names(tensors, detector)
     try:
         detector.load_state_dict(_part(tensors, "weights"))
         if average is not None:
             average.model.load_state_dict(_part(tensors, "average"))
     except (RuntimeError, KeyError) as error:
-        raise _broken(file, f"of another model: {str(error).splitlines()[-1].strip()[:120]}") from None
+        raise _broken(file, f"state of another model: {str(error).splitlines()[-1].strip()[:120]}") from None
     moments = {"step", "exp_avg", "exp_avg_sq"}
     for name, parameter in detector.named_parameters():
         state = {key: tensors[f"{key}/{name}"] for key in moments if f"{key}/{name}" in tensors}
         if state and (set(state) != moments or state["exp_avg"].shape != parameter.shape):
-            raise _broken(file, f"the optimizer's moments of {name} are not whole")
+            raise _broken(file, f"the optimizer's moments of {name} are incomplete")
         if state:
             optimizer.state[parameter] = {key: tensor.to(device) for key, tensor in state.items()}
     return place
 
 
 def place_of(file: Path) -> Place:
-    """Where the run was when it wrote this state."""
+    """The position of the run when it wrote this state."""
     return _open(file, with_tensors=False)[1]
 
 
@@ -102,18 +102,20 @@ def _open(file: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], Pla
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()} if with_tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(file, f"not a whole state ({str(error)[:120]})") from None
+        raise _broken(file, f"not a complete state ({str(error)[:120]})") from None
     if metadata.get("condetr_state") != VERSION:
         raise _broken(file, "written by another version of condetr")
     try:
         return tensors, Place(**json.loads(metadata["place"]))
     except (KeyError, TypeError, ValueError):
-        raise _broken(file, "does not say where the run was") from None
+        raise _broken(file, "holds no position in the run") from None
 
 
-def _with_current_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_current_names(tensors: dict[str, Tensor], learner: nn.Module) -> dict[str, Tensor]:
     """Rename the tensors of older states, which saved a detector that trained alone without its learner, and named the
     queries of further groups `more`."""
+    if set(_part(tensors, "weights")) == set(learner.state_dict()):
+        return tensors
     of_learner = any(name.startswith("weights/detector.") for name in tensors)
     renamed = {}
     for path, tensor in tensors.items():
@@ -130,5 +132,5 @@ def _part(tensors: dict[str, Tensor], group: str) -> dict[str, Tensor]:
 
 def _broken(file: Path, what: str) -> CondetrError:
     others = [other for other in files(file.parent) if other < file]
-    way = f"Remove it to go on from {others[-1].name}" if others else "Remove it to start the run again"
+    way = f"Remove it to resume from {others[-1].name}" if others else "Remove it to start the run again"
     return CondetrError(f"{file}: {what}. {way}")

@@ -1,4 +1,4 @@
-"""Experiment trackers, each optional to install. A tracker that fails costs its own record, never the run."""
+"""Experiment trackers, each an optional dependency. A tracker that fails is disabled; the run continues."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from ..errors import CondetrError
 
 
 class Tracker(ABC):
-    """One run in one tracker."""
+    """One run, as one tracker records it."""
 
     @abstractmethod
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
@@ -84,20 +84,20 @@ TRACKERS: dict[str, Callable[[Path, Mapping[str, Any]], Tracker]] = {
 
 
 class Trackers:
-    """Several trackers as one that never raises: what fails is told once, in one line, and left out from then on."""
+    """Several trackers as one that never raises: a failure is reported once, in one line, and disables its tracker."""
 
     def __init__(
-        self, names: tuple[str, ...], folder: Path, settings: Mapping[str, Any], tell: Callable[[str], None]
+        self, names: tuple[str, ...], folder: Path, settings: Mapping[str, Any], report: Callable[[str], None]
     ) -> None:
-        self.live: dict[str, Tracker] = {}
-        self.tell = tell
+        self.active: dict[str, Tracker] = {}
+        self.report = report
         for name in names:
             try:
-                self.live[name] = TRACKERS[name](folder, settings)
+                self.active[name] = TRACKERS[name](folder, settings)
             except ImportError:
-                tell(f"{name} is not installed, so nothing goes there: pip install 'condetr[{name}]'")
-            except Exception as error:  # whatever a tracker's start may raise, the run goes on
-                tell(f"{name} does not start, so nothing goes there ({_line(error)})")
+                report(f"{name} is not installed and records nothing. Install it: pip install 'condetr[{name}]'")
+            except Exception as error:  # a tracker may raise anything; the run continues
+                report(f"{name} failed to start and records nothing ({_line(error)})")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._each(lambda tracker: tracker.log(step, values))
@@ -106,16 +106,16 @@ class Trackers:
         self._each(lambda tracker: tracker.close())
 
     def _each(self, act: Callable[[Tracker], None]) -> None:
-        for name, tracker in list(self.live.items()):
+        for name, tracker in list(self.active.items()):
             try:
                 act(tracker)
             except Exception as error:  # as above
-                del self.live[name]
-                self.tell(f"{name} fails, so nothing more goes there ({_line(error)})")
+                del self.active[name]
+                self.report(f"{name} failed and records nothing more ({_line(error)})")
 
 
 def check_names(names: tuple[str, ...]) -> None:
-    """Raises CondetrError for a tracker that nobody knows."""
+    """Raises CondetrError for an unknown tracker."""
     for name in names:
         if name not in TRACKERS:
             raise CondetrError(f"--track {name}: no such tracker. There are {', '.join(TRACKERS)}")

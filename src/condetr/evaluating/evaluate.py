@@ -7,8 +7,8 @@ import numpy as np
 
 from ..checkpoint import load, save_thresholds, weights_of_run
 from ..detections import Detections
-from ..engine.device import available
-from ..engine.distributed import ALONE, Processes
+from ..engine.device import check_device
+from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError
 from ..metrics import Evaluator, match_classes
 from ..metrics.coco_results import read_results
@@ -31,7 +31,7 @@ def evaluate(
     batch: int = 8,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE,
 ) -> Evaluation:
     """Evaluate weights (a folder, a hub id, or a `Predictor`) on a split of a data set.
 
@@ -47,7 +47,7 @@ def evaluate(
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
         source = os.fspath(weights)
-        predictor, name = Predictor.load(source, available(device)), weights_name(source)
+        predictor, name = Predictor.load(source, check_device(device)), weights_name(source)
     categories = truth.data.categories
     warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
     unread: list[str] = []

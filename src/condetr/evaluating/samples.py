@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from ..detections import Detections
-from ..engine.distributed import ALONE, Processes
+from ..engine.distributed import SINGLE, Processes
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..metrics import BoxTable, Evaluator
@@ -32,7 +32,7 @@ def evaluate_samples(
     samples: Iterable[Sample],
     categories: Categories,
     batch: int = 8,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE,
     device: torch.device = torch.device("cpu"),  # noqa: B008
     progress: Progress | None = None,
     unread: list[str] | None = None,

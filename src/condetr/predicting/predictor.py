@@ -18,7 +18,7 @@ from ..build import build_scoring
 from ..checkpoint import Weights, load
 from ..decoding import decode
 from ..detections import Detections
-from ..engine.device import available
+from ..engine.device import check_device
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels, Source
 from ..images.prepare import Prepare, open_image, pad
@@ -75,7 +75,7 @@ class Predictor:
         With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the folded copy
         then shares.
         """
-        device = available(device)
+        device = check_device(device)
         weights = load(source, device)
         if fast:
             fold_norms(weights.detector)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..build import build_detector, build_learner, build_loss
 from ..config import Config
 from ..datasets.dataset import DataSet
-from ..engine.memory import resident
+from ..engine.memory import resident_memory
 from ..types import Images, ObjectCounts, Target
 
 
@@ -81,7 +81,7 @@ def process_memory(held: int, kept_images: int) -> int:
     What the process has by now is in it too, and the step twice: on the way back about as much lies free in pieces
     that glibc keeps (measured, on ResNet-18 and ResNet-50).
     """
-    return resident() + 2 * held + kept_images
+    return resident_memory() + 2 * held + kept_images
 
 
 def held_memory(config: Config, classes: int, at_a_time: int, value_bytes: int) -> int:

@@ -13,11 +13,11 @@ from .. import checkpoint
 from ..checkpoint import Weights
 from ..config import Config
 from ..datasets.dataset import DataSet
-from ..engine.distributed import ALONE, Processes
+from ..engine.distributed import SINGLE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.journal import Journal
-from ..engine.memory import tidy
-from ..engine.optimizer import drop_epoch, rate
+from ..engine.memory import release_memory
+from ..engine.optimizer import drop_epoch, learning_rate
 from ..engine.precision import precision
 from ..engine.trackers import Trackers
 from ..errors import CondetrError
@@ -108,7 +108,7 @@ class Run:
                 self._epoch()
                 place.finished = place.epoch >= epochs or self._patience_is_over()
                 self._save(place.finished or self.folder.due(epoch_over=True))
-                tidy()
+                release_memory()
         if self.journal:
             self.folder.show(self.journal, self._title, last=True)
         return Result(self.folder.path, tuple(self.history), place.best_ap, place.best_epoch, self.processes.first)
@@ -119,9 +119,9 @@ class Run:
         sums = place.sums = place.sums or [0.0] * 5
         with closing(self.loader.epoch(place.epoch, place.step)) as batches:  # type: ignore[type-var]
             for parts in _steps(batches):
-                rate_now = rate(train, place.epoch, place.total)
+                lr = learning_rate(train, place.epoch, place.total)
                 try:
-                    result = self.loop.step(parts, rate_now, place.total, bool(self.interrupt.number))
+                    result = self.loop.step(parts, lr, place.total, bool(self.interrupt.number))
                 except LossError as error:
                     self._save(True)
                     kept = self.folder.path / "last"
@@ -131,16 +131,16 @@ class Run:
                 values = (result.loss, result.classes, result.l1, result.giou, result.norm)
                 place.sums = sums = [a + b for a, b in zip(sums, values)]
                 place.step, place.total = place.step + 1, place.total + 1
-                self._stepped(result, rate_now, time.monotonic() - started)
+                self._stepped(result, lr, time.monotonic() - started)
                 if result.stop:
                     self._stop()
                 self._save(self.folder.due(epoch_over=False))
         scores = self._evaluated()
         means = [value / max(1, len(self.loader)) for value in sums]
-        self._keep(means, rate(train, place.epoch, place.total - 1), scores, time.monotonic() - started)
+        self._keep(means, learning_rate(train, place.epoch, place.total - 1), scores, time.monotonic() - started)
         place.epoch, place.step, place.sums = place.epoch + 1, 0, []
 
-    def _stepped(self, result: StepResult, rate_now: float, seconds: float) -> None:
+    def _stepped(self, result: StepResult, lr: float, seconds: float) -> None:
         place, steps = self.place, len(self.loader)
         self.done += 1
         self.clock = (time.monotonic() - self.begun) / self.done
@@ -148,14 +148,14 @@ class Run:
         batch = len(self.loader.samples) / steps
         event = Stepped(
             place.epoch + 1, self.config.train.epochs, place.step, steps, result.loss, result.classes, result.l1,
-            result.giou, result.norm, rate_now, batch / self.clock, left,
+            result.giou, result.norm, lr, batch / self.clock, left,
         )  # fmt: skip
         self.tell(event)
         if self.journal and place.total % NOTED == 0:
-            noted = {"epoch": event.epoch, "step": place.total, **asdict(result), "lr": rate_now}
+            noted = {"epoch": event.epoch, "step": place.total, **asdict(result), "lr": lr}
             self.journal.write("step", {k: v for k, v in noted.items() if k not in ("stop",)})
             named = {"loss": result.loss, "classes": result.classes, "l1": result.l1, "giou": result.giou}
-            self.trackers.log(place.total, {f"train/{k}": v for k, v in named.items()} | {"train/lr": rate_now})
+            self.trackers.log(place.total, {f"train/{k}": v for k, v in named.items()} | {"train/lr": lr})
 
     def _evaluated(self) -> dict[str, float] | None:
         """COCO's numbers on `valid`, where this epoch is one that is evaluated; a better AP is kept in `best/`."""
@@ -166,7 +166,7 @@ class Run:
 
         def seen(done: int, total: int) -> None:
             self.tell(Evaluating(done, total))
-            if self.interrupt.number and self.processes == ALONE:
+            if self.interrupt.number and self.processes == SINGLE:
                 self._stop()
 
         device, batch = self.machine.device, min(8, self.machine.micro_batch)
@@ -187,12 +187,12 @@ class Run:
                 checkpoint.save(self.folder.path / "best", replace(self.weights, thresholds=thresholds), described)
         return summary
 
-    def _keep(self, means: list[float], rate_now: float, scores: dict[str, float] | None, seconds: float) -> None:
+    def _keep(self, means: list[float], lr: float, scores: dict[str, float] | None, seconds: float) -> None:
         place = self.place
         names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
         row = {
             "epoch": place.epoch + 1, "step": place.total,
-            **dict(zip(("loss", "classes", "l1", "giou", "norm"), means)), "lr": rate_now,
+            **dict(zip(("loss", "classes", "l1", "giou", "norm"), means)), "lr": lr,
             **{name: scores[name] if scores else None for name in names},
             "best_ap": place.best_ap if place.best_epoch >= 0 else None, "seconds": round(seconds, 3),
         }  # fmt: skip
@@ -222,7 +222,7 @@ class Run:
 
     @property
     def weights(self) -> Weights:
-        return Weights(self.loop.answering, self.config, self.dataset.categories, None)
+        return Weights(self.loop.eval_model, self.config, self.dataset.categories, None)
 
     @property
     def _title(self) -> str:

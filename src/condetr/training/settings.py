@@ -7,7 +7,7 @@ from typing import Any
 from ..checkpoint import load
 from ..config import Config, override
 from ..datasets.raw import folder_split
-from ..engine.distributed import alone
+from ..engine.distributed import is_single
 from ..errors import ConfigError
 from ..recipes import recipe as by_name
 
@@ -61,7 +61,7 @@ def free_folder(data: Path, runs: Path) -> Path:
 
     Raises ConfigError where several processes train: each would find another one free.
     """
-    if not alone():
+    if not is_single():
         raise ConfigError("--out: name the run's folder when several processes train together")
     name, number = called(data), 1
     while (folder := runs / (name if number == 1 else f"{name}-{number}")).exists():

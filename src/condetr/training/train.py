@@ -9,10 +9,10 @@ import torch
 
 from ..config import Config, override
 from ..datasets.dataset import DataSet, Split
-from ..engine.device import available, own
-from ..engine.distributed import Processes, joined
-from ..engine.interrupt import heeded
-from ..engine.lock import claimed
+from ..engine.device import check_device, local_device
+from ..engine.distributed import Processes, process_group
+from ..engine.interrupt import deferred_signals
+from ..engine.lock import locked
 from ..engine.trackers import check_names
 from ..errors import CondetrError, DataError
 from ..examining.cache import cache_folder
@@ -53,14 +53,14 @@ def train(
     LossError when the loss is no number.
     """
     check_names(trackers)
-    name, out = available(device), Path(out)
+    name, out = check_device(device), Path(out)
     with ExitStack() as stack:
-        processes = stack.enter_context(joined(cuda=name.startswith("cuda")))
+        processes = stack.enter_context(process_group(cuda=name.startswith("cuda")))
         tell = progress if processes.first else silent
         try:
             folder, settled, dataset = _settled(data, out, config, resume, processes, tell, stack)
             machine = _machine(name, workers, micro_batch, settled, processes, cache_shares)
-            interrupt = stack.enter_context(heeded())
+            interrupt = stack.enter_context(deferred_signals())
             if machine.device.type == "cuda":
                 torch.cuda.set_device(machine.device)
             stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
@@ -71,7 +71,7 @@ def train(
                 "Go on with --resume and a smaller --micro-batch"
             ) from None
         except CondetrError as error:
-            error.spoken = processes.first or isinstance(error, LossError)
+            error.silent = not (processes.first or isinstance(error, LossError))
             raise
 
 
@@ -81,9 +81,9 @@ def _settled(
 ) -> tuple[RunFolder, Config, DataSet]:  # fmt: skip
     """The folder, claimed for as long as the stack lasts, its config and the data; the first process goes first."""
     folder = RunFolder(out)
-    with processes.first_alone():
+    with processes.first_process_first():
         if processes.first:
-            stack.enter_context(claimed(out))
+            stack.enter_context(locked(out))
             saved = folder.held(resume)
         else:
             saved = folder.saved_config()
@@ -140,4 +140,4 @@ def _machine(
     if device == "cpu":  # where a batch of large images takes as long as they do one by one, and more memory
         share = min(share, -(-ENOUGH // config.data.size**2))
     at_a_time = micro_batch or share
-    return Machine(own(device, processes), workers, at_a_time, cache_shares * processes.world)
+    return Machine(local_device(device, processes), workers, at_a_time, cache_shares * processes.world)
