@@ -19,16 +19,18 @@ def decode(
     scoring: Scoring,
     sizes: Sequence[tuple[int, int]],
     categories: Categories,
-    limit: int = MAX_DETECTIONS,
+    limit: int | None = MAX_DETECTIONS,
 ) -> list[Detections]:
-    """The detections of each image from the last decoder layer's predictions, best first, at most `limit`.
+    """The detections of each image from the last decoder layer's predictions, best first, at most `limit` (None: all).
 
     `sizes` are the images' (width, height). The scoring decides which pairs of query and class are ranked: all of them
     for focal scoring (Conditional DETR), the best class of each query for softmax (DETR). Labels of `categories`
     without a name are never predicted.
     """
     probability = scoring.probabilities(predictions.logits[-1].float())
-    scores, queries, labels = scoring.rank(probability, torch.tensor(categories.real, device=probability.device), limit)
+    real = torch.tensor(categories.real, device=probability.device)
+    pairs = probability.shape[1] * len(real)
+    scores, queries, labels = scoring.rank(probability, real, pairs if limit is None else limit)
     boxes = cxcywh_to_xyxy(predictions.boxes[-1].float())
     boxes = boxes.gather(1, queries[..., None].expand(-1, -1, 4))
     scale = torch.tensor([[w, h, w, h] for w, h in sizes], dtype=boxes.dtype).to(boxes.device)

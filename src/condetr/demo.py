@@ -17,7 +17,7 @@ from .evaluating.evaluate import evaluate
 from .evaluating.evaluation import Evaluation
 from .predicting import predictor as predict
 from .predicting.outputs import Outputs
-from .predicting.sources import Found, find
+from .predicting.sources import Found, Opened, find
 from .training.progress import Progress
 from .training.train import train
 
@@ -62,8 +62,8 @@ def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, 
     predictor = predict.Predictor.load(weights, "cpu")
     words = [str(sample.path) for sample in evaluation.split.samples[:SHOWN]]
     with Outputs.open(out / "predictions", ("images", "jsonl"), predictor.categories) as outputs:
-        found = [one for one in find(words, io.BytesIO(), apart=out / "predictions") if isinstance(one, Found)]
-        for one, answer in predictor.stream(found, 0.5, batch=8, read=Found.read):
+        found = [one for one in find(words, io.BytesIO(), exclude=out / "predictions") if isinstance(one, Found)]
+        for one, answer in predictor.stream(map(outputs.opened, found), 0.5, batch=8, read=Opened.read):
             assert isinstance(answer, Detections)
             outputs.write(one, answer)
     done("predict")

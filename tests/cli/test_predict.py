@@ -112,13 +112,13 @@ def test_thresholds(here: Path, weights: str) -> None:
         lines = Path("predictions/predictions.jsonl").read_text()
         counts[threshold] = len(json.loads(lines)["detections"])
     assert counts["0"] > counts["best"] >= counts["1"] == 0
-    assert "nothing scores 1 or more; the best guess is " in said
+    assert "no detection scores 1 or more; the best is " in said
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a.png", "--threshold", "2"], "threshold 2: must be between 0 and 1, or best"),
+        (["a.png", "--threshold", "2"], "threshold 2: must be a number between 0 and 1, or best"),
         (["a.png", "--format", "xml"], "--format xml: no such format"),
         (["a.png", "--weights", "no/where/at/all"], "no such weights folder"),
         (["a.png", "--device", "abacus"], "no such device"),

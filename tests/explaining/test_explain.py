@@ -299,7 +299,7 @@ def test_an_interrupted_run_reports_the_figures_it_kept(predictor, images, tmp_p
     monkeypatch.setattr("condetr.predicting.predictor.Predictor.load", lambda weights, device: predictor)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(typer.Exit) as ended:
-        explain_command([str(images[0].place)], threshold="0", out=tmp_path / "out")
+        explain_command([str(images[0].location)], threshold="0", out=tmp_path / "out")
     assert ended.value.exit_code == 130
     output = capsys.readouterr()
     assert output.err == f"condetr: interrupted; kept: 2 figures in {tmp_path / 'out'}, without a page\n"
@@ -337,7 +337,7 @@ def test_at_most_two_images_are_in_memory_at_a_time(predictor, tmp_path, quick, 
 
 def test_too_many_images_are_refused_before_any_weights_are_loaded(images, tmp_path):
     with pytest.raises(CondetrError, match="25 images; a page holds at most 24"):
-        explain_command([str(images[0].place)] * 25, weights=str(tmp_path / "nowhere"), out=tmp_path / "out")
+        explain_command([str(images[0].location)] * 25, weights=str(tmp_path / "nowhere"), out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -345,8 +345,8 @@ def test_too_many_images_are_refused_before_any_weights_are_loaded(images, tmp_p
     [
         (Selection(None, None, 7, 0.0), r"^layer 7: this decoder has layers 0 to 2"),
         (Selection(0, (1.0, 1.0), -1, 0.0), "give --detection or --at, not both"),
-        (Selection(None, None, -1, 7.0), "threshold 7.0: must be between 0 and 1"),
-        (Selection(None, None, -1, "best"), "threshold best: these weights carry none"),
+        (Selection(None, None, -1, 7.0), "threshold 7.0: must be a number between 0 and 1"),
+        (Selection(None, None, -1, "best"), "threshold best: these weights have no thresholds"),
     ],
 )
 def test_invalid_selections_are_reported_in_one_line(predictor, images, tmp_path, selection, message):
@@ -370,7 +370,7 @@ def test_a_point_on_the_command_line_is_two_numbers(word):
 def test_the_command_line_explains(images, tmp_path):
     config = Config(model=TINY, data=Data(size=64))
     save(tmp_path / "w", Weights(shaken(TINY, 4), config, CATEGORIES, None), card="")
-    command = [sys.executable, "-m", "condetr.cli", "explain", str(images[0].place), str(tmp_path / "no.png")]
+    command = [sys.executable, "-m", "condetr.cli", "explain", str(images[0].location), str(tmp_path / "no.png")]
     options = ["--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out"), "--at", "10,10"]
     run = subprocess.run([*command, *options], capture_output=True, text=True)
     assert run.returncode == 1, run.stderr

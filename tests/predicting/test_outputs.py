@@ -13,8 +13,8 @@ from PIL import Image
 
 from condetr.detections import Detections
 from condetr.errors import CondetrError
-from condetr.predicting.outputs import Outputs, formats_of, table
-from condetr.predicting.sources import Found
+from condetr.predicting.outputs import Outputs, parse_formats, table
+from condetr.predicting.sources import Found, Opened
 from condetr.predicting.writers import FIRST_NUMBER, Coco, Csv, DrawnImages, JsonLines
 from condetr.types import Categories
 
@@ -23,8 +23,8 @@ PNG = io.BytesIO()
 Image.new("RGB", (8, 6), (0, 0, 255)).save(PNG, "PNG")
 
 
-def found(name: str, below: str | None = None) -> Found:
-    return Found(name, PNG.getvalue(), PurePosixPath(below or name))
+def opened(name: str, relative: str | None = None) -> Opened:
+    return Opened(Found(name, PNG.getvalue(), PurePosixPath(relative or name)), keep=False)
 
 
 def detections(boxes: list, labels: list[int], scores: list[float]) -> Detections:
@@ -55,7 +55,7 @@ def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detect
     with Coco.open(results, images, CATEGORIES) as coco:
         for name, answer in run:
             for writer in (*writers, coco):
-                writer.write(found(name, "x"), answer)
+                writer.write(opened(name, "x"), answer)
 
     read = [json.loads(line) for line in lines.getvalue().splitlines()]
     rows = list(csv.DictReader(io.StringIO(cells.getvalue(), newline="")))
@@ -84,7 +84,7 @@ def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detect
 
 def test_a_spreadsheet_gets_no_formula() -> None:
     cells = io.StringIO()
-    Csv(cells).write(found('=HYPERLINK("http://x")', "a"), TWO)
+    Csv(cells).write(opened('=HYPERLINK("http://x")', "a"), TWO)
     for row in csv.reader(io.StringIO(cells.getvalue())):
         assert not any(cell.startswith(("=", "+", "@")) for cell in row)
     assert "'=dog" in cells.getvalue()
@@ -94,7 +94,7 @@ def test_coco_image_ids_are_the_numbers_of_the_files_else_running() -> None:
     images = io.StringIO()
     with Coco.open(io.StringIO(), images, CATEGORIES) as coco:
         for name in ("a/000000039769.jpg", "garden.jpg", "b/39769.jpg", "7.png", str(FIRST_NUMBER) + ".jpg", "²٣.jpg"):
-            coco.write(found(name), TWO)
+            coco.write(opened(name), TWO)
     ids = [image["id"] for image in json.loads(images.getvalue())["images"]]
     assert ids == [39769, FIRST_NUMBER, FIRST_NUMBER + 1, 7, FIRST_NUMBER + 2, FIRST_NUMBER + 3]
 
@@ -104,7 +104,7 @@ def test_images_keep_their_names_apart_and_inside(tmp_path: Path) -> None:
     below = ["a/x.jpg", "b/x.jpg", "x.jpg", "X.JPG", "x.jpg", "x.tif", "x.tif", "../../evil.jpg", "c:\\d?.png",
              ".hidden.png", "a" * 300 + ".jpg", "ä ß#.jpg", "line\nbreak.jpg", "\udcff.jpg"]  # fmt: skip
     for name in below:
-        writer.write(found(name), TWO)
+        writer.write(opened(name), TWO)
     written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert len(written) == len(below)
     expected = {"x.jpg", "a/x.jpg", "b/x.jpg", "X-2.JPG", "x-3.jpg", "x.tif.jpg", "x.tif-2.jpg", "ä ß#.jpg"}
@@ -119,7 +119,7 @@ def test_an_image_is_never_drawn_over_itself(tmp_path: Path) -> None:
     own = tmp_path / "images" / "x.png"
     own.parent.mkdir()
     own.write_bytes(PNG.getvalue())
-    DrawnImages(tmp_path / "images").write(Found("x.png", own, PurePosixPath("x.png")), TWO)
+    DrawnImages(tmp_path / "images").write(Opened(Found("x.png", own, PurePosixPath("x.png")), keep=False), TWO)
     assert own.read_bytes() == PNG.getvalue()
     assert (tmp_path / "images" / "x-2.png").exists()
 
@@ -128,8 +128,8 @@ def test_an_image_is_never_drawn_over_itself(tmp_path: Path) -> None:
 def test_what_was_written_is_kept_however_a_run_ends(tmp_path: Path, end: type[BaseException]) -> None:
     def run() -> None:
         with Outputs.open(tmp_path, ("images", "coco", "jsonl", "csv"), CATEGORIES) as outputs:
-            outputs.write(found("a.png"), TWO)
-            outputs.refuse("b.png", "no such file")
+            outputs.write(opened("a.png"), TWO)
+            outputs.skip("b.png", "no such file")
             raise end
 
     with pytest.raises(end):
@@ -153,10 +153,10 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None
 
 
 def test_formats() -> None:
-    assert formats_of("coco, CSV") == ("coco", "csv")
+    assert parse_formats("coco, CSV") == ("coco", "csv")
     for wrong in ("xml", "", "coco,xml"):
         with pytest.raises(CondetrError, match=r"no such format\. There are images, coco, jsonl, csv"):
-            formats_of(wrong)
+            parse_formats(wrong)
 
 
 def test_the_table_has_a_row_for_each_detection() -> None:

@@ -16,7 +16,8 @@ from condetr.checkpoint import Weights, save
 from condetr.config import Config, Data
 from condetr.detections import Detections
 from condetr.errors import CondetrError, ImageError
-from condetr.predicting.predictor import Predictor, _Scaled, _similar
+from condetr.predicting.batching import Scaled, similar
+from condetr.predicting.predictor import Predictor
 from condetr.types import Categories
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -43,7 +44,7 @@ def test_the_answer_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> No
     together = predictor(IMAGES, threshold=0.0, batch=7)
     assert [answer.size for answer in together] == [(w, h) for h, w in SHAPES]
     for image, answer in zip(IMAGES, together):
-        same(predictor(image, threshold=0.0)[0], answer)
+        same(predictor(image, threshold=0.0), answer)
 
 
 def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_path: Path) -> None:
@@ -57,12 +58,12 @@ def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_pa
         Image.open(tmp_path / "a.png"),
     ]
     answers = predictor(sources, threshold=0.0)
-    for answer in answers + predictor(sources[0], threshold=0.0):
-        same(answer, predictor(IMAGES[0], threshold=0.0)[0])
+    for answer in [*answers, predictor(sources[0], threshold=0.0)]:
+        same(answer, predictor(IMAGES[0], threshold=0.0))
 
 
 def test_boxes_are_pixels_of_the_image_and_gaps_never_answer(predictor: Predictor) -> None:
-    (answer,) = predictor(IMAGES[4], threshold=0.0)
+    answer = predictor(IMAGES[4], threshold=0.0)
     assert set(answer.names) <= {"cat", "dog"}
     assert len(answer)
     images = predictor.prepare([IMAGES[4]])
@@ -73,12 +74,12 @@ def test_boxes_are_pixels_of_the_image_and_gaps_never_answer(predictor: Predicto
 
 
 def test_thresholds(predictor: Predictor) -> None:
-    everything = predictor(IMAGES[0], threshold=0.0)[0]
+    everything = predictor(IMAGES[0], threshold=0.0)
     middle = float(np.median(everything.scores))
-    some = predictor(IMAGES[0], threshold=middle)[0]
+    some = predictor(IMAGES[0], threshold=middle)
     assert 0 < len(some) < len(everything)
     assert some.scores.min() >= middle
-    same(predictor(IMAGES[0], threshold="best")[0], everything.filter(min_score=(0.2, 0.5, 0.3)))
+    same(predictor(IMAGES[0], threshold="best"), everything.filter(min_score=(0.2, 0.5, 0.3)))
     for wrong in (1.5, -0.1, float("nan")):
         with pytest.raises(CondetrError, match="between 0 and 1"):
             predictor(IMAGES[0], threshold=wrong)
@@ -86,7 +87,7 @@ def test_thresholds(predictor: Predictor) -> None:
 
 def test_best_needs_weights_that_know_it(predictor: Predictor) -> None:
     bare = Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None))
-    with pytest.raises(CondetrError, match="carry none"):
+    with pytest.raises(CondetrError, match="have no thresholds"):
         bare(IMAGES[0], threshold="best")
 
 
@@ -118,25 +119,25 @@ def test_a_stream_may_never_end_and_reads_little_ahead(predictor: Predictor, bat
     stream.close()  # type: ignore[attr-defined]
 
 
-def test_batches_hold_what_is_similar() -> None:
-    def one(height: int, width: int) -> _Scaled:
-        return _Scaled(np.zeros((height, width, 3), np.uint8), (width, height))
+def test_batches_hold_what_issimilar() -> None:
+    def one(height: int, width: int) -> Scaled:
+        return Scaled(np.zeros((height, width, 3), np.uint8), (width, height))
 
     window = [one(80, 130), one(130, 80), one(80, 120), one(128, 80), one(82, 130), one(80, 300)]
-    assert _similar(window, 4) == [0, 4, 2]
-    assert _similar(window, 2) == [0, 4]
-    assert _similar(window, 1) == [0]
+    assert similar(window, 4) == [0, 4, 2]
+    assert similar(window, 2) == [0, 4]
+    assert similar(window, 1) == [0]
 
 
 def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = predictor([IMAGES[0]] * 4, threshold=0.0)
     detect, sizes = Predictor.detect, []
 
-    def small_device(self: Predictor, images: object, of: list) -> list[Detections]:
+    def small_device(self: Predictor, images: object, of: list, limit: int | None) -> list[Detections]:
         sizes.append(len(of))
         if len(of) > 1:
             raise torch.OutOfMemoryError
-        return detect(self, images, of)  # type: ignore[arg-type]
+        return detect(self, images, of, limit)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "detect", small_device)
     for answer, wanted in zip(predictor([IMAGES[0]] * 4, threshold=0.0), expected):
@@ -155,7 +156,7 @@ def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, t
     save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, (0.2, 0.5, 0.3)), "a card")
     loaded = Predictor.load(tmp_path / "w", device="cpu")
     assert not loaded.detector.training
-    same(loaded(IMAGES[2], threshold=0.0)[0], predictor(IMAGES[2], threshold=0.0)[0])
+    same(loaded(IMAGES[2], threshold=0.0), predictor(IMAGES[2], threshold=0.0))
     (tmp_path / "old.pth").touch()
     with pytest.raises(CondetrError, match="condetr convert"):
         Predictor.load(tmp_path / "old.pth")
@@ -171,7 +172,7 @@ def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
         same(ours, theirs)
     with pytest.raises(CondetrError, match="fp32"):
         Predictor(weights, precision="bf16", fast=False)
-    with pytest.raises(CondetrError, match="not to be compiled"):
+    with pytest.raises(CondetrError, match="without compile"):
         Predictor(weights, compile=True, fast=False)
 
 

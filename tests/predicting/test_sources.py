@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from condetr.errors import ImageError
-from condetr.predicting import sources
-from condetr.predicting.sources import Found, Missed, find
+from condetr.predicting import download
+from condetr.predicting.sources import Found, Skipped, find
 
 
 def png(color: int = 0) -> bytes:
@@ -22,10 +22,10 @@ def png(color: int = 0) -> bytes:
     return file.getvalue()
 
 
-def listed(*words: str, stdin: bytes = b"", apart: Path = Path("nowhere")) -> list[tuple[str, str]]:
+def listed(*words: str, stdin: bytes = b"", exclude: Path = Path("nowhere")) -> list[tuple[str, str]]:
     """(name, output name) of what is found, (name, reason) of what is not."""
-    found = find(words, io.BytesIO(stdin), apart)
-    return [(one.name, str(one.below) if isinstance(one, Found) else one.reason) for one in found]
+    found = find(words, io.BytesIO(stdin), exclude)
+    return [(one.name, str(one.relative) if isinstance(one, Found) else one.reason) for one in found]
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path) -> None:
-    found = list(find([str(tree)], io.BytesIO(), apart=tree / "out"))
+    found = list(find([str(tree)], io.BytesIO(), exclude=tree / "out"))
     images = [one for one in found if isinstance(one, Found)]
     assert [one.name for one in images] == [
         str(tree / name) for name in ("a.JPG", "b.png", "x.heic", "sub/c.webp", "sub/no suffix")
     ]
-    assert [str(one.below) for one in images][-2:] == [f"{tree.name}/sub/c.webp", f"{tree.name}/sub/no suffix"]
-    (missed,) = (one for one in found if isinstance(one, Missed))
-    assert (missed.reason, missed.refused) == ("passed over what is no image: notes.txt", False)
+    assert [str(one.relative) for one in images][-2:] == [f"{tree.name}/sub/c.webp", f"{tree.name}/sub/no suffix"]
+    (skipped,) = (one for one in found if isinstance(one, Skipped))
+    assert (skipped.reason, skipped.failed) == ("skipped, not images: notes.txt", False)
 
 
 def test_files_are_taken_by_their_word_whatever_their_name(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_globs(tree: Path) -> None:
     ],
 )
 def test_words_that_lead_nowhere(word: str, reason: str) -> None:
-    (missed,) = find([word], io.BytesIO(), Path("out"))
-    assert isinstance(missed, Missed)
-    assert missed.refused
-    assert missed.reason.startswith(reason)
+    (skipped,) = find([word], io.BytesIO(), Path("out"))
+    assert isinstance(skipped, Skipped)
+    assert skipped.failed
+    assert skipped.reason.startswith(reason)
 
 
 def test_folders_without_images_and_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_standard_input_is_an_image_or_a_list(tree: Path) -> None:
     names = [name for name, _ in listed("-", stdin=lines)]
     assert names == [f"{tree}/b.png", f"{tree}/sub/c.webp", f"{tree}/sub/no suffix", "nowhere.png"]
     assert listed("-", stdin=b"\0\1\2junk")[0][1].startswith("neither")
-    assert listed("-")[0][1].startswith("nothing came")
+    assert listed("-")[0][1].startswith("empty")
 
 
 def test_a_list_on_standard_input_is_read_as_it_comes(tree: Path) -> None:
@@ -152,7 +152,6 @@ def test_addresses_are_fetched(web: str) -> None:
         (found,) = find([address], io.BytesIO(), Path("out"))
         assert isinstance(found, Found)
         assert found.read()[0, 0, 0] == 9
-        assert isinstance(found.place, bytes)  # not fetched a second time to be drawn
     assert listed(f"{web}/a%20b.png?size=3#x") == [(f"{web}/a%20b.png?size=3#x", "a b.png")]
 
 
@@ -168,7 +167,7 @@ def test_addresses_are_fetched(web: str) -> None:
     ],
 )
 def test_addresses_that_fail(web: str, path: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MOST_BYTES", 4000)
+    monkeypatch.setattr(download, "MAX_BYTES", 4000)
     (found,) = find([web + path], io.BytesIO(), Path("out"))
     assert isinstance(found, Found)
     with pytest.raises(ImageError, match=reason) as error:

@@ -38,15 +38,16 @@ def explain(
 ) -> None:
     """See what the detector looks at: the attention of every head for each detection, and why nothing was found."""
     from ..explaining.explain import Selection, check, explain_images, parse_point
-    from ..predicting.predictor import Predictor, threshold_of
+    from ..predicting.predictor import Predictor
+    from ..predicting.selection import parse_threshold
     from ..predicting.sources import Found, find
 
-    selection = Selection(detection, None if at is None else parse_point(at), layer, threshold_of(threshold))
-    found = list(find(sources, sys.stdin.buffer, apart=out))
+    selection = Selection(detection, None if at is None else parse_point(at), layer, parse_threshold(threshold))
+    found = list(find(sources, sys.stdin.buffer, exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
     for one in missed:
-        if one.refused or not quiet:
+        if one.failed or not quiet:
             message(f"{one.name}: {one.reason}")
     if not images:
         raise typer.Exit(1)
@@ -65,4 +66,4 @@ def explain(
         raise typer.Exit(status_of(KeyboardInterrupt()))
     if written.page is not None and not quiet:
         print(f"{figures}; open {printable(str(written.page))}")
-    raise typer.Exit(int(bool(written.failed) or any(one.refused for one in missed)))
+    raise typer.Exit(int(bool(written.failed) or any(one.failed for one in missed)))

@@ -31,8 +31,11 @@ def predict(
     ],
     weights: Weights = DEFAULT_WEIGHTS,
     threshold: Annotated[
-        str, typer.Option(metavar="X", help="confidence threshold, or best: each class's own, saved with the weights")
-    ] = "0.5",
+        str | None,
+        typer.Option(
+            metavar="X", help="confidence threshold; default: each class's own, saved with the weights, or 0.5"
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write; - prints JSON lines instead")] = Path(
         "predictions"
     ),
@@ -49,15 +52,17 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Find objects in images: draws them, and writes them to files."""
-    from ..predicting.outputs import formats_of, nothing, table
-    from ..predicting.predictor import Predictor, threshold_of
-    from ..predicting.sources import Found, Missed, find
+    from ..predicting.outputs import nothing, parse_formats, table
+    from ..predicting.predictor import Predictor
+    from ..predicting.selection import parse_threshold
+    from ..predicting.sources import Found, Opened, Skipped, find
 
     one_of("--precision", precision, "fp32", "bf16")
     if out == STDOUT and format not in (None, "jsonl"):
         raise CondetrError(f"--format {format}: --out - prints jsonl alone. Name a folder with --out, or leave it out")
-    formats, wanted = formats_of(format or FORMATS), threshold_of(threshold)
-    found: Iterable[Found | Missed] = find(sources, sys.stdin.buffer, apart=out)
+    formats = parse_formats(format or FORMATS)
+    wanted = None if threshold is None else parse_threshold(threshold)
+    found: Iterable[Found | Skipped] = find(sources, sys.stdin.buffer, exclude=out)
     if "-" not in sources:
         found = list(found)
     total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
@@ -70,27 +75,28 @@ def predict(
             suggestion = did_you_mean(nearest_path(Path(name))) if reason.startswith("no such file") else ""
             message(f"{name}: {reason}{suggestion}")
         if failed and outputs is not None:
-            outputs.refuse(name, reason)
+            outputs.skip(name, reason)
 
     def images() -> Iterator[Found]:
         for one in found:
             if isinstance(one, Found):
                 yield one
             else:
-                tell(one.name, one.reason, one.refused)
+                tell(one.name, one.reason, one.failed)
 
     if total == 0:
         list(images())
         raise typer.Exit(1)
     predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
-    enough = predictor.bar(wanted)
+    enough = predictor.min_score(wanted)
     status = 0
     try:
         with (
             _outputs(out, formats, predictor.categories) as outputs,
             progress_bar("images", messages(), hidden=quiet or total == 1) as count,
         ):
-            answers = predictor.stream(images(), 0.0, batch, read=Found.read)
+            opened = map(outputs.opened, images())
+            answers = predictor.stream(opened, 0.0, batch, Opened.read, ahead=outputs.ahead(batch))
             for number, (one, answer) in enumerate(answers, 1):
                 try:
                     if isinstance(answer, ImageError):
@@ -99,10 +105,10 @@ def predict(
                     outputs.write(one, certain)
                     done, objects = done + 1, objects + len(certain)
                     if total == 1 and out != STDOUT:
-                        shown = table(certain) if len(certain) else printable(nothing(answer, threshold))
+                        shown = table(certain) if len(certain) else printable(nothing(answer, enough))
                         results(quiet).print(shown, markup=False)
                 except ImageError as error:
-                    tell(one.name, str(error))
+                    tell(one.found.name, str(error))
                 count(number, total)
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)

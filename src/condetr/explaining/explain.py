@@ -110,7 +110,7 @@ def explain_images(
     explained. Raises CondetrError, before anything is written, for a selection that is invalid for every image.
     """
     check(images, selection)
-    predictor.bar(selection.threshold)
+    predictor.min_score(selection.threshold)
     layer = layer_index(selection.layer, predictor.config.model.decoder_layers)
     subtitle = f"{predictor.config.recipe}; {_threshold_words(selection.threshold)}"
     page = ExplanationPage(len(images), predictor.categories, subtitle)
@@ -132,8 +132,8 @@ def explain_images(
                 continue
             if not len(record.detections) and every:
                 notes.append(f"{image.name}: {no_detection(record)}. {ADVICE}")
-            page.add(str(image.below), record, [] if every else [one[:2] for one in selected])
-            stem = _stem(image.below.stem, stems)
+            page.add(str(image.relative), record, [] if every else [one[:2] for one in selected])
+            stem = _stem(image.relative.stem, stems)
             drawn = selected if selection.at is None else selected[:1]
             for done, (query, label, suffix) in enumerate(drawn):
                 explanation = Explanation.of(record, query, label, layer, selection.at)

@@ -170,7 +170,7 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
         image=pixels,
         categories=predictor.categories,
         threshold=threshold,
-        detections=detections.filter(min_score=predictor.bar(threshold)),
+        detections=detections.filter(min_score=predictor.min_score(threshold)),
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),

@@ -1,1 +1,1 @@
-"""Where images come from, and the files that answers go to."""
+"""Detecting objects in images: what is read, what is predicted, what is written."""

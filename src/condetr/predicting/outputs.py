@@ -1,4 +1,4 @@
-"""The files of one run, written as the answers come and kept however it ends; and a table for the terminal."""
+"""The files of one run, written as predictions arrive and kept however the run ends; and a table for the terminal."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from ..errors import CondetrError
 from ..files import check_writable, replacing
 from ..reports.terminal import printable
 from ..types import Categories
-from .sources import Found
+from .sources import Found, Opened
 from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
 
 FORMATS = ("images", "coco", "jsonl", "csv")
@@ -48,20 +48,35 @@ class Outputs:
                 writers.append(Csv(text("predictions.csv")))
             yield cls(folder, writers)
 
-    def write(self, found: Found, detections: Detections) -> None:
-        """Raises ImageError where the image is gone by now, CondetrError where it cannot be written down."""
+    @property
+    def draws(self) -> bool:
+        """Whether images are drawn, so that their pixels are needed after the prediction."""
+        return any(isinstance(writer, DrawnImages) for writer in self.writers)
+
+    def opened(self, found: Found) -> Opened:
+        """The image to predict and then to `write`. It keeps its pixels if they are drawn, so that they are decoded
+        once."""
+        return Opened(found, keep=self.draws)
+
+    def ahead(self, batch: int) -> int | None:
+        """How many images to read ahead: fewer where each keeps its pixels in full size."""
+        return 2 * batch if self.draws and batch > 1 else None
+
+    def write(self, image: Opened, detections: Detections) -> None:
+        """Raises CondetrError where a file cannot be written."""
         for writer in self.writers:
-            writer.write(found, detections)
+            writer.write(image, detections)
 
-    def refuse(self, name: str, reason: str) -> None:
+    def skip(self, name: str, reason: str) -> None:
+        """Record an image that could not be read."""
         for writer in self.writers:
-            writer.refuse(name, reason)
+            writer.skip(name, reason)
 
 
-def formats_of(words: str) -> tuple[str, ...]:
-    """The formats of `coco,csv`; raises CondetrError for one that does not exist."""
-    formats = tuple(word.strip().lower() for word in words.split(",") if word.strip())
-    for format in formats or (words,):
+def parse_formats(text: str) -> tuple[str, ...]:
+    """The formats in a text such as `coco,csv`. Raises CondetrError for one that does not exist."""
+    formats = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+    for format in formats or (text,):
         if format not in FORMATS:
             raise CondetrError(f"--format {format}: no such format. There are {', '.join(FORMATS)}")
     return formats
@@ -93,7 +108,8 @@ def table(detections: Detections) -> Table:
     return shown
 
 
-def nothing(answer: Detections, threshold: str) -> str:
-    """Said instead of an empty table, with the best of what was not certain enough."""
-    guess = f"; the best guess is {printable(answer.names[0])} at {answer.scores[0]:.2f}" if len(answer) else ""
-    return f"nothing scores {threshold} or more{guess}"
+def nothing(detections: Detections, min_score: float | tuple[float, ...]) -> str:
+    """A line in place of an empty table, with the best of `detections`, which are those below the threshold."""
+    threshold = "the threshold of its class" if isinstance(min_score, tuple) else f"{min_score:g} or more"
+    best = f"; the best is {printable(detections[0].name)} with {detections[0].score:.2f}" if len(detections) else ""
+    return f"no detection scores {threshold}{best}"

@@ -1,58 +1,58 @@
-"""Images in, boxes out: the detector with everything it needs to answer for real images."""
+"""A trained detector with all it needs to detect objects in real images."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shutil import which
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
-import numpy as np
 import torch
-from PIL import Image
 
 from ..build import build_scoring
 from ..checkpoint import Weights, load
-from ..decoding import decode
+from ..decoding import MAX_DETECTIONS, decode
 from ..detections import Detections
 from ..engine.device import check_device
 from ..errors import CondetrError, ImageError
-from ..images.decode import Pixels, Source
-from ..images.prepare import Prepare, open_image, pad
+from ..images.decode import Pixels
+from ..images.prepare import Prepare, pad
 from ..model.detector import Detector
 from ..runtime.folded import fold_norms
 from ..runtime.runtime import Runtime
 from ..runtime.torch_runtime import TorchRuntime
-from ..shapes import UInt8
 from ..types import Images
+from .batching import Scaled, predict_in_order, within_memory
+from .inputs import InMemory, Input, Name, inputs, is_one_image
+from .selection import Selection, Threshold, min_score
 
 T = TypeVar("T")
-
-WINDOW = 4  # batches that are looked at together to find images of similar size
-WASTE = 1.25  # pixels of a batch over pixels of its images, above which an image waits for a better batch
+Precision = Literal["fp32", "bf16"]
+Classes = str | Iterable[str] | None
 
 
 class Predictor:
-    """A detector that answers for images: `Predictor.load("runs/birds")("garden.jpg")`.
+    """A detector for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`.
     Predictions come from a folded copy of the detector, made from its present weights: the same in less time.
-    `fast=False` asks the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
-    `precision` bf16 is faster where the processor computes in it, and moves scores by about a hundredth.
+    `fast=False` runs the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
+    `precision="bf16"` is faster where the processor computes in it, and moves scores by about a hundredth.
     """
 
     def __init__(
         self,
         weights: Weights,
         device: torch.device | str = "cpu",
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
         *,
         fast: bool = True,
         compile: bool = False,
     ) -> None:
+        if not isinstance(weights, Weights):
+            kind = type(weights).__name__
+            raise CondetrError(f"Predictor takes Weights, not {kind}. Predictor.load takes a folder or a hub id")
         self.device = torch.device(device)
         self.detector = weights.detector.to(self.device).eval()
         self.runtime = runtime_of(self.detector, precision, fast, compile)
@@ -63,177 +63,136 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        source: str | Path,
+        weights: str | Path,
         device: str | None = None,
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
         *,
         fast: bool = True,
         compile: bool = False,
     ) -> "Predictor":
-        """From a folder of weights or a hub id, on a GPU where there is one unless `device` says otherwise.
+        """From a folder of weights or a hub id, on a GPU where there is one unless `device` names another device.
 
         With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the folded copy
-        then shares.
+        then shares. Raises WeightsError for weights that cannot be read.
         """
         device = check_device(device)
-        weights = load(source, device)
+        loaded = load(weights, device)
         if fast:
-            fold_norms(weights.detector)
-        return cls(weights, device, precision, fast=fast, compile=compile)
+            fold_norms(loaded.detector)
+        return cls(loaded, device, precision, fast=fast, compile=compile)
 
+    @overload
     def __call__(
-        self, images: Source | Sequence[Source], threshold: float | Literal["best"] = 0.5, batch: int = 8
-    ) -> list[Detections]:
-        """One answer for each image: a path, a PIL image, an RGB uint8 array (H W 3), or a list of those.
+        self, images: Name, threshold: Threshold = ..., batch: int = ..., *, classes: Classes = ...,
+        max_detections: int = ..., one_class_per_box: bool = ...,
+    ) -> Any: ...  # fmt: skip
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # an array is iterable too; the first match holds
+        self, images: InMemory, threshold: Threshold = ..., batch: int = ..., *, classes: Classes = ...,
+        max_detections: int = ..., one_class_per_box: bool = ...,
+    ) -> Detections: ...  # fmt: skip
+    @overload
+    def __call__(
+        self, images: Iterable[Name | InMemory], threshold: Threshold = ..., batch: int = ..., *,
+        classes: Classes = ..., max_detections: int = ..., one_class_per_box: bool = ...,
+    ) -> list[Detections]: ...  # fmt: skip
+    def __call__(
+        self, images: Any, threshold: Threshold = None, batch: int = 8, *, classes: Classes = None,
+        max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+    ) -> Any:  # fmt: skip
+        """The `Detections` of a single image; a list of them, one for each image, for anything else.
 
-        `threshold` is the score from which a detection counts; "best" takes the one for each class that the weights
-        carry. Raises ImageError, with the name of the image, for the first that cannot be read.
+        A single image is a path, an http(s) address, the bytes of an image file, an open binary file, a PIL image, a
+        uint8 array (H, W, 3), RGB, or a uint8 tensor (3, H, W). Several images are a list or other iterable of these,
+        a folder or a glob; folders and globs may stand in a list too, and are expanded in place.
+
+        `threshold` is the confidence threshold. None takes the threshold of each class that the weights carry, else
+        0.5; "best" takes them and fails where there are none. `classes` keeps these classes, by name. At most
+        `max_detections` are returned for each image, the best ones. `one_class_per_box` keeps the best class of each
+        object query, where a focal-loss detector may otherwise return the same box with several classes; it comes
+        before `classes`. Images of similar size are predicted together, up to `batch`.
+
+        Raises ImageError, with the name of the image, for the first image that cannot be read.
         """
-        one = isinstance(images, str | bytes | Path | np.ndarray | Image.Image) or hasattr(images, "read")
-        sources: Sequence[Any] = [images] if one else images  # type: ignore[assignment]
-        answers = []
-        for number, (source, answer) in enumerate(self.stream(sources, threshold, batch)):
-            if isinstance(answer, ImageError):
-                named = source if isinstance(source, str | Path) else f"image {number}"
-                raise ImageError(f"{named}: {answer}")
-            answers.append(answer)
-        return answers
+        one = is_one_image(images)
+        selection = self._selection(threshold, classes, max_detections, one_class_per_box)
+        results = []
+        for number, (given, result) in enumerate(self._stream_inputs([images] if one else images, selection, batch)):
+            if isinstance(result, ImageError):
+                raise ImageError(f"{given.file or f'image {number}'}: {result}")
+            results.append(result)
+        return results[0] if one else results
 
     def stream(
+        self, sources: Any, threshold: Threshold = None, batch: int = 8, read: Callable[[Any], Pixels] | None = None, *,
+        classes: Classes = None, max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+        ahead: int | None = None,
+    ) -> Iterator[tuple[Any, Detections | ImageError]]:  # fmt: skip
+        """Pairs of a source and its detections, in the order of the sources, which may never end.
+
+        The sources are what `__call__` takes, and the other parameters mean the same. Images are read in threads while
+        the model runs, at most `ahead` before they are needed (5 x batch by default). With batch=1 each image is
+        predicted before the next is requested, as for a camera. An image that cannot be read is paired with its
+        ImageError, and the others follow. `read` turns a source of any other type into an image.
+        """
+        selection = self._selection(threshold, classes, max_detections, one_class_per_box)
+        if read is not None:
+            return self._stream(sources, read, selection, batch, ahead)
+        pairs = self._stream_inputs([sources] if is_one_image(sources) else sources, selection, batch, ahead)
+        return ((given.source, result) for given, result in pairs)
+
+    def min_score(self, threshold: Threshold = None) -> float | tuple[float, ...]:
+        """The score from which a detection is kept, or that of each label, for a confidence threshold."""
+        return min_score(threshold, self.thresholds)
+
+    def detect(
+        self, images: Images, sizes: Sequence[tuple[int, int]], limit: int | None = MAX_DETECTIONS
+    ) -> list[Detections]:
+        """The best `limit` detections (None: all), however low their score, of a batch of images whose original
+        (width, height) are `sizes`."""
+        predictions = self.runtime.run(images.to(self.device))
+        return decode(predictions, self.scoring, sizes, self.categories, limit)
+
+    def _selection(self, threshold: Threshold, classes: Classes, most: int, one_class_per_box: bool) -> Selection:
+        return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box)
+
+    def _stream_inputs(
+        self, images: Iterable[Any], selection: Selection, batch: int, ahead: int | None = None
+    ) -> Iterator[tuple[Input, Detections | ImageError]]:
+        """With the file that each image was read from in its detections."""
+        for given, result in self._stream(inputs(images), Input.open, selection, batch, ahead):
+            yield given, replace(result, file=given.file) if isinstance(result, Detections) else result
+
+    def _stream(
         self,
         sources: Iterable[T],
-        threshold: float | Literal["best"] = 0.5,
-        batch: int = 8,
-        read: Callable[[T], Pixels] = open_image,  # type: ignore[assignment]
+        read: Callable[[T], Pixels],
+        selection: Selection,
+        batch: int,
+        ahead: int | None,
     ) -> Iterator[tuple[T, Detections | ImageError]]:
-        """Answers in the order of the sources, which may never end: a few are read ahead, the others left alone.
-
-        `read` turns a source into an image, in threads beside the model. Images of similar size share a batch, found
-        among the next 4 x batch; with batch=1 each is answered before the next is asked for, as for a camera.
-        An image that cannot be read is answered with its ImageError, and the others go on.
-        """
-        bar = self.bar(threshold)
         if batch < 1:
             raise CondetrError(f"batch {batch}: must be at least 1")
-        ahead = 1 if batch == 1 else (WINDOW + 1) * batch
-        waiting: deque[_Waiting[T]] = deque()
-        coming = iter(sources)
-        pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1, ahead), thread_name_prefix="condetr-read")
-        try:
-            while True:
-                for source in islice(coming, ahead - len(waiting)):
-                    waiting.append(_Waiting(source, pool.submit(self._read, read, source)))
-                if not waiting:
-                    return
-                window = [one for one in islice(waiting, WINDOW * batch) if one.answer is None]
-                self._answer([one for one in window if one.is_read()], batch, bar)
-                while waiting and waiting[0].answer is not None:
-                    done = waiting.popleft()
-                    yield done.source, done.answer  # type: ignore[misc]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
-    def bar(self, threshold: float | Literal["best"]) -> float | tuple[float, ...]:
-        """The score, or that of each label, from which a detection counts."""
-        threshold = threshold_of(threshold)
-        if threshold != "best":
-            return threshold
-        if self.thresholds is None:
-            raise CondetrError("threshold best: these weights carry none. Give a number between 0 and 1")
-        return self.thresholds
+        def scale(source: T) -> Scaled:
+            image = read(source)
+            return Scaled(self.prepare.scale(image), (image.shape[1], image.shape[0]))
 
-    def detect(self, images: Images, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """All answers, however low their score, for a batch of images whose own (width, height) are `sizes`."""
-        predictions = self.runtime.run(images.to(self.device))
-        return decode(predictions, self.scoring, sizes, self.categories)
+        def detect(scaled: list[Scaled]) -> list[Detections]:
+            images = pad([one.image for one in scaled])
+            return [selection(found) for found in self.detect(images, [one.size for one in scaled], selection.limit)]
 
-    def _read(self, read: Callable[[T], Pixels], source: T) -> "_Scaled":
-        image = read(source)
-        return _Scaled(self.prepare.scale(image), (image.shape[1], image.shape[0]))
-
-    def _answer(self, window: list["_Waiting[T]"], size: int, bar: float | tuple[float, ...]) -> None:
-        """Answers the oldest of the window, and with it those that share a batch with little padding."""
-        if not window:
-            return
-        chosen = _similar([one.scaled for one in window], size)
-        scaled = [window[i].scaled for i in chosen]
-        for i, detections in zip(chosen, self._within_memory(scaled)):
-            window[i].answer = detections.filter(min_score=bar)
-
-    def _within_memory(self, scaled: list["_Scaled"]) -> list[Detections]:
-        """In one batch if the device has the memory for it, else in halves."""
-        try:
-            return self.detect(pad([one.image for one in scaled]), [one.size for one in scaled])
-        except torch.OutOfMemoryError:
-            if len(scaled) == 1:
-                raise CondetrError(f"{self.device}: no memory for a single image. Free some, or use cpu") from None
-        half = len(scaled) // 2
-        return self._within_memory(scaled[:half]) + self._within_memory(scaled[half:])
+        in_memory = partial(within_memory, detect, device=self.device)
+        return predict_in_order(sources, scale, in_memory, batch, ahead)
 
 
-def runtime_of(detector: Detector, precision: Literal["fp32", "bf16"], fast: bool, compile: bool) -> Runtime:
+def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> Runtime:
     """What executes the detector. Raises CondetrError without a compiler, or if `fast=False` excludes an option."""
     if not fast:
         if precision == "bf16" or compile:
-            raise CondetrError("fast=False: is for fp32, and not to be compiled. Leave it out")
+            raise CondetrError("fast=False: works in fp32 and without compile only. Leave one of them out")
         return TorchRuntime.plain(detector)
     if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
-        raise CondetrError("--compile: needs a C++ compiler, and none is here. Install g++, or leave it out")
+        raise CondetrError("--compile: needs a C++ compiler, and none is installed. Install g++, or leave it out")
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
     return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, types[precision])
-
-
-def threshold_of(word: str | float) -> float | Literal["best"]:
-    """A score from 0 to 1, or "best"; raises CondetrError for anything else."""
-    if word == "best":
-        return "best"
-    try:
-        score = float(word)
-    except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise CondetrError(f"threshold {word}: must be between 0 and 1, or best")
-    return score
-
-
-@dataclass(frozen=True, slots=True)
-class _Scaled:
-    """An image at the detector's size, and the (width, height) it came with."""
-
-    image: UInt8[np.ndarray, "_ _ 3"]
-    size: tuple[int, int]
-
-
-@dataclass(slots=True)
-class _Waiting(Generic[T]):
-    """A source on its way to an answer."""
-
-    source: T
-    reading: Future[_Scaled]
-    answer: Detections | ImageError | None = None
-
-    def is_read(self) -> bool:
-        """Waits until it is; what cannot be read is answered with the reason."""
-        try:
-            self.reading.result()
-        except ImageError as error:
-            self.answer = error
-            return False
-        return True
-
-    @property
-    def scaled(self) -> _Scaled:
-        return self.reading.result()
-
-
-def _similar(window: list[_Scaled], size: int) -> list[int]:
-    """The first of the window and up to size - 1 others, so that a batch of them is padded little."""
-    shapes = [one.image.shape[:2] for one in window]
-    distance = [sum(abs(np.log(a / b)) for a, b in zip(shape, shapes[0])) for shape in shapes]
-    chosen = [0]
-    for i in sorted(range(1, len(window)), key=lambda i: distance[i]):
-        members = [shapes[j] for j in (*chosen, i)]
-        padded = len(members) * max(h for h, _ in members) * max(w for _, w in members)
-        if len(chosen) < size and padded <= WASTE * sum(h * w for h, w in members):
-            chosen.append(i)
-    return chosen

@@ -1,252 +1,139 @@
-"""What a user may point at (files, folders, globs, web addresses, standard input) as a stream of single images."""
+"""What a user may name (files, folders, globs, http(s) addresses, standard input) as a stream of single images."""
 
-import io
-import os
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from glob import glob, has_magic
-from http.client import HTTPException, HTTPMessage
+from dataclasses import dataclass, field
+from glob import has_magic
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, unquote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import unquote, urlsplit
 
-from ..errors import CondetrError, ImageError
-from ..images.decode import SUFFIXES, Pixels, open_image
-
-LONGEST_LINE = 2**16  # of a path on standard input
-MOST_BYTES = 256 * 2**20  # of one image from the web or standard input
-PATIENCE = 60.0  # seconds for a whole download; PAUSE seconds without a byte also end it
-PAUSE = 20.0
-UNREADABLE = frozenset(
-    {".heic", ".heif", ".jxl", ".ico", ".icns", ".psd", ".tga", ".svg", ".eps", ".pdf", ".dng", ".cr2", ".nef", ".exr"}
-)  # images of formats that are not read: in a folder they are refused by name, where other files are passed over
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0cjP")
-
-
-@runtime_checkable
-class ByteStream(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-@dataclass(slots=True)
-class Found:
-    """One image to be read. `name` is how the user knows it, `below` its name in an output.
-
-    `place` is where it is: a file, an address, or its bytes, which take an address's place once they have come.
-    """
-
-    name: str
-    place: Path | bytes | str
-    below: PurePosixPath
-
-    def read(self) -> Pixels:
-        """Raises ImageError with the reason."""
-        if isinstance(self.place, str):
-            self.place = download(self.place)
-        return open_image(self.place)
+from ..images.decode import Pixels, open_image
+from . import download, local_files
+from .standard_input import ByteStream, NotAnImage, read_standard_input
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """Something the user pointed at that leads to no image. `refused`: it should have, so it counts as a failure."""
+class Found:
+    """An image that has been found, not read. `name` is how the user knows it, `relative` its path in an output folder,
+    `location` where it is: a file, an address, or the bytes of the file themselves."""
+
+    name: str
+    location: Path | bytes | str
+    relative: PurePosixPath
+
+    def read(self) -> Pixels:
+        """Raises ImageError with the reason."""
+        return open_image(download.download(self.location) if isinstance(self.location, str) else self.location)
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Opened:
+    """A found image on its way through the detector. With `keep` its pixels stay, so that whatever draws on them need
+    not fetch and decode the image again; they go with this object."""
+
+    found: Found
+    keep: bool
+    pixels: Pixels | None = field(default=None, init=False, repr=False)
+
+    def read(self) -> Pixels:
+        """Raises ImageError with the reason."""
+        if self.pixels is not None:
+            return self.pixels
+        pixels = self.found.read()
+        if self.keep:
+            self.pixels = pixels
+        return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A source that leads to no image. `failed`: it should have, so that the run counts as failed."""
 
     name: str
     reason: str
-    refused: bool
+    failed: bool
 
 
-def find(words: Iterable[str], standard_input: ByteStream, apart: Path) -> Iterator[Found | Missed]:
-    """Every image the words lead to, in their order, folders sorted; nothing is read ahead.
+def find(names: Iterable[str], standard_input: ByteStream, exclude: Path) -> Iterator[Found | Skipped]:
+    """Every image that the names lead to, in their order, folders sorted; nothing is read ahead.
 
-    A word is a path, a folder, a glob, an http(s) address, or `-`: the bytes of one image, or such words, one a line.
-    Folders and globs leave out `apart` (the outputs of this or an earlier run) and hidden files.
+    A name is a path, a folder, a glob, an http(s) address, or `-`: the bytes of one image, or such names, one a line.
+    Folders and globs leave out `exclude` (the outputs of this or an earlier run) and hidden files.
     """
-    for word in words:
-        if word == "-":
-            yield from _standard_input(standard_input, apart)
+    for name in names:
+        if name == "-":
+            yield from _standard_input(standard_input, exclude)
         else:
-            yield from _word(word, apart)
+            yield from find_one(name, exclude)
 
 
-def _word(word: str, apart: Path) -> Iterator[Found | Missed]:
-    scheme = word.partition("://")[0].lower() if "://" in word else ""
-    path = Path(word)
-    if not word:
-        yield Missed("''", "an empty name", refused=True)
+def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped]:
+    """Every image that one path, folder, glob or http(s) address leads to."""
+    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    path = Path(name)
+    if not name:
+        yield Skipped("''", "an empty name", failed=True)
     elif scheme in ("http", "https"):
         try:
-            name = unquote(PurePosixPath(urlsplit(word).path).name)
+            file = unquote(PurePosixPath(urlsplit(name).path).name)
         except ValueError as error:
-            yield Missed(word, f"not an address ({error})", refused=True)
+            yield Skipped(name, f"not an address ({error})", failed=True)
         else:
-            yield Found(word, word, PurePosixPath(name or "image"))
-    elif scheme and not _exists(path):
-        yield Missed(word, f"only http and https addresses are fetched, not {scheme}", refused=True)
-    elif _is_folder(path):
-        yield from _folder(path, apart)
-    elif has_magic(word) and not _exists(path):
-        some = False
-        for match in map(Path, sorted(glob(word, recursive=True))):
-            if _is_folder(match) or _within(match, apart):
-                continue
-            some = True
+            yield Found(name, name, PurePosixPath(file or "image"))
+    elif scheme and not local_files.exists(path):
+        yield Skipped(name, f"only http and https addresses are fetched, not {scheme}", failed=True)
+    elif local_files.is_folder(path):
+        yield from _folder(path, exclude)
+    elif leads_to_many(name):
+        found = False
+        for match in local_files.matches(name, exclude):
+            found = True
             yield Found(str(match), match, PurePosixPath(match.name))
-        if not some:
-            yield Missed(word, "no file matches", refused=True)
-    elif _is_missing(path):
-        yield Missed(word, "no such file or folder", refused=True)
+        if not found:
+            yield Skipped(name, "no file matches", failed=True)
+    elif local_files.is_missing(path):
+        yield Skipped(name, "no such file or folder", failed=True)
     else:
-        yield Found(word, path, PurePosixPath(path.name))
+        yield Found(name, path, PurePosixPath(path.name))
 
 
-def _folder(folder: Path, apart: Path) -> Iterator[Found | Missed]:
-    failures: list[OSError] = []
-    some, others = False, []
-    for place, folders, files in os.walk(folder, onerror=failures.append):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _within(Path(place, f), apart))
-        for file in sorted(f for f in files if not f.startswith(".")):
-            path = Path(place, file)
-            if path.suffix.lower() in SUFFIXES | UNREADABLE or _begins_like_an_image(path):
-                some = True
-                yield Found(str(path), path, PurePosixPath(folder.resolve().name, *path.relative_to(folder).parts))
-            else:
-                others.append(str(path.relative_to(folder)))
-        while failures:
-            yield Missed(str(failures[0].filename), f"cannot be listed ({failures[0].strerror})", refused=True)
-            failures.pop(0)
-            some = True
+def leads_to_many(name: str) -> bool:
+    """Whether a name is a folder or a glob, and so may lead to any number of images."""
+    if name.lower().startswith(("http://", "https://")):
+        return False
+    path = Path(name)
+    return local_files.is_folder(path) or (has_magic(name) and not local_files.exists(path))
+
+
+def _folder(folder: Path, exclude: Path | None) -> Iterator[Found | Skipped]:
+    something, others = False, []
+    for path in local_files.walk(folder, exclude):
+        if isinstance(path, OSError):
+            something = True
+            yield Skipped(str(path.filename), f"cannot be listed ({path.strerror})", failed=True)
+        elif local_files.looks_like_an_image(path):
+            something = True
+            yield Found(str(path), path, PurePosixPath(folder.resolve().name, *path.relative_to(folder).parts))
+        else:
+            others.append(str(path.relative_to(folder)))
     if others:
         named = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        yield Missed(str(folder), f"passed over what is no image: {named}", refused=False)
-    if not some:
-        yield Missed(str(folder), "a folder without images", refused=True)
+        yield Skipped(str(folder), f"skipped, not images: {named}", failed=False)
+    if not something:
+        yield Skipped(str(folder), "a folder without images", failed=True)
 
 
-def _standard_input(stream: ByteStream, apart: Path) -> Iterator[Found | Missed]:
-    """One image if its first bytes say so, else words, one a line, each found as soon as it has come."""
-    start = _come(stream)
-    while len(start) < 16 and not _is_magic(start) and (b"\n" not in start or start.startswith((b"RIFF", b"\0"))):
-        if not (more := _come(stream)):
-            break
-        start += more
-    if _is_magic(start):
-        content = start + stream.read(MOST_BYTES)
-        if len(content) > MOST_BYTES:
-            yield Missed("-", f"more than {MOST_BYTES:,} bytes", refused=True)
-        else:
-            yield Found("-", content, PurePosixPath("stdin"))
+def _standard_input(stream: ByteStream, exclude: Path) -> Iterator[Found | Skipped]:
+    try:
+        content = read_standard_input(stream)
+    except NotAnImage as error:
+        yield Skipped("-", str(error), failed=True)
         return
-    if b"\0" in start:
-        yield Missed("-", "neither an image of a known format nor a list of paths", refused=True)
+    if isinstance(content, bytes):
+        yield Found("-", content, PurePosixPath("stdin"))
         return
-    some = False
-    for line in _lines(start, stream):
-        word = os.fsdecode(line).strip("\r\n")
-        if word.strip():
-            some = True
-            yield from _word(word, apart)
-    if not some:
-        yield Missed("-", "nothing came: expected one image, or paths, one a line", refused=True)
-
-
-def _lines(start: bytes, stream: ByteStream) -> Iterator[bytes]:
-    rest = start
-    while True:
-        *whole, rest = rest.split(b"\n")
-        yield from whole
-        if len(rest) > LONGEST_LINE:
-            raise CondetrError("-: neither an image nor a list of paths, one a line")
-        more = _come(stream)
-        if not more:
-            yield rest
-            return
-        rest += more
-
-
-def _come(stream: ByteStream) -> bytes:
-    """What a pipe has now, at least a byte unless it has ended; `read` would wait for all that is asked for."""
-    return stream.read1(65536) if isinstance(stream, io.BufferedIOBase) else stream.read(65536)
-
-
-class _OnlyWeb(HTTPRedirectHandler):
-    """Follows a redirect only to another http(s) address, never to a file or another protocol."""
-
-    def redirect_request(
-        self, req: Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        if urlsplit(newurl).scheme.lower() not in ("http", "https"):
-            raise ImageError(f"redirects to {urlsplit(newurl).scheme}, which is not fetched")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def download(address: str) -> bytes:
-    """What is behind an http(s) address, at most MOST_BYTES within PATIENCE. Raises ImageError with the reason."""
-    until = time.monotonic() + PATIENCE
-    try:
-        request = Request(quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "condetr"})
-        with build_opener(_OnlyWeb).open(request, timeout=PAUSE) as answer:
-            content = io.BytesIO()
-            while block := answer.read1(2**16):
-                content.write(block)
-                if content.tell() > MOST_BYTES:
-                    raise ImageError(f"more than {MOST_BYTES:,} bytes")
-                if time.monotonic() > until:
-                    raise ImageError(f"not complete after {PATIENCE:.0f} s")
-            declared = answer.headers.get("Content-Length")
-            if declared and declared.isdigit() and int(declared) > content.tell():
-                raise ImageError(f"cut short ({content.tell():,} of {declared} bytes came)")
-            return content.getvalue()
-    except HTTPError as error:
-        raise ImageError(" ".join(f"the server answers {error.code} {error.reason}".split())) from None
-    except URLError as error:
-        raise ImageError(f"cannot be fetched ({error.reason})") from None
-    except (OSError, HTTPException, ValueError) as error:
-        raise ImageError(f"cannot be fetched ({str(error) or type(error).__name__})") from None
-
-
-def _begins_like_an_image(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            start = file.read(16)
-        return _is_magic(start) and not start.startswith(b"BM")  # two letters that text may begin with
-    except OSError:
-        return False
-
-
-def _is_magic(start: bytes) -> bool:
-    """Whether these are the first bytes of JPEG, PNG, GIF, TIFF, BMP, JPEG 2000, WebP or AVIF."""
-    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name no file can have
-        return False
-
-
-def _is_missing(path: Path) -> bool:
-    """Known not to be there, rather than hidden by a permission: opening tells what is wrong with the others."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def _within(path: Path, folder: Path) -> bool:
-    return folder.resolve() in (path.resolve(), *path.resolve().parents)
+    found = False
+    for name in content:
+        found = True
+        yield from find_one(name, exclude)
+    if not found:
+        yield Skipped("-", "empty: expected one image, or paths, one a line", failed=True)

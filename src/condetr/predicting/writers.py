@@ -1,4 +1,4 @@
-"""One class for each way to write answers down: annotated images, COCO results, JSON lines, CSV."""
+"""One class for each output format: annotated images, COCO results, JSON lines, CSV."""
 
 import csv
 import hashlib
@@ -15,7 +15,7 @@ from PIL import Image
 from ..detections import Detections, draw
 from ..files import replacing
 from ..types import Categories
-from .sources import Found
+from .sources import Found, Opened
 
 FIRST_NUMBER = 1_000_000_001  # image ids from here on are running numbers, beyond those that file names carry
 COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", "y1", "x2", "y2")
@@ -23,23 +23,23 @@ COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", 
 
 class Writer(ABC):
     @abstractmethod
-    def write(self, found: Found, detections: Detections) -> None: ...
+    def write(self, image: Opened, detections: Detections) -> None: ...
 
-    def refuse(self, name: str, reason: str) -> None:  # noqa: B027
-        """An image without an answer; formats that have no place for one leave it out."""
+    def skip(self, name: str, reason: str) -> None:  # noqa: B027
+        """Record an image that could not be read, in formats that have a place for it."""
 
 
 class DrawnImages(Writer):
-    """Each image with its boxes, as JPEG, or PNG where it was one, in the folders it was found in."""
+    """Each image with its boxes, as JPEG, or PNG where it was one, in the folders where it was found."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.taken: set[str] = set()
 
-    def write(self, found: Found, detections: Detections) -> None:
-        path = self._path(found)
+    def write(self, image: Opened, detections: Detections) -> None:
+        path = self._path(image.found)
         content = io.BytesIO()
-        drawn = Image.fromarray(draw(found.read(), detections))
+        drawn = Image.fromarray(draw(image.read(), detections))
         if path.suffix.lower() == ".png":
             drawn.save(content, "PNG", compress_level=3)
         else:
@@ -49,7 +49,7 @@ class DrawnImages(Writer):
 
     def _path(self, found: Found) -> Path:
         """A name no other image of this run has, inside the folder, and never that of the image itself."""
-        *folders, name = [_tame(part) for part in found.below.parts] or ["image"]
+        *folders, name = [_safe(part) for part in found.relative.parts] or ["image"]
         suffix = "" if name.lower().endswith((".jpg", ".jpeg", ".png")) else ".jpg"
         stem, _, ending = name.rpartition(".") if not suffix else (name, "", "")
         number, candidate = 1, name + suffix
@@ -63,10 +63,10 @@ class DrawnImages(Writer):
 
     @staticmethod
     def _is_source(path: Path, found: Found) -> bool:
-        return isinstance(found.place, Path) and path.exists() and path.samefile(found.place)
+        return isinstance(found.location, Path) and path.exists() and path.samefile(found.location)
 
 
-def _tame(part: str) -> str:
+def _safe(part: str) -> str:
     """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
     part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())
     part = "_" + part[1:] if part.startswith(".") else part
@@ -79,7 +79,7 @@ def _tame(part: str) -> str:
 class Coco(Writer):
     """`coco.json`: COCO results, one list. `coco_images.json`: which image id is which file, and the categories.
 
-    The image id is the number a file is named by (000000039769.jpg: 39769), else a running number from 1000000001.
+    The image id is the number in the file's name (000000039769.jpg: 39769), else a running number from 1000000001.
     """
 
     def __init__(self, results: io.TextIOBase, images: io.TextIOBase) -> None:
@@ -100,11 +100,10 @@ class Coco(Writer):
             named = [{"id": categories.ids[label], "name": categories.name(label)} for label in categories.real]
             images.write(f'\n],\n"categories": {json.dumps(named)}}}\n')
 
-    def write(self, found: Found, detections: Detections) -> None:
-        id = self._id(found)
+    def write(self, image: Opened, detections: Detections) -> None:
+        id = self._id(image.found)
         width, height = detections.size
-        image = {"id": id, "file_name": found.name, "width": width, "height": height}
-        self._item(self.images, image)
+        self._item(self.images, {"id": id, "file_name": image.found.name, "width": width, "height": height})
         for result in detections.to_coco(id):
             self._item(self.results, result)
 
@@ -113,7 +112,7 @@ class Coco(Writer):
         self.comma[file] = ","
 
     def _id(self, found: Found) -> int:
-        stem = PurePosixPath(found.below.name).stem
+        stem = PurePosixPath(found.relative.name).stem
         id = int(stem) if re.fullmatch(r"[0-9]{1,15}", stem) else self.next
         if id in self.taken or id >= FIRST_NUMBER:
             id = self.next
@@ -123,20 +122,20 @@ class Coco(Writer):
 
 
 class JsonLines(Writer):
-    """`predictions.jsonl`: an object for each image, with its detections or with the reason why there are none."""
+    """`predictions.jsonl`: an object for each image, with its detections or with the reason why it was skipped."""
 
     def __init__(self, file: io.TextIOBase) -> None:
         self.file = file
 
-    def write(self, found: Found, detections: Detections) -> None:
+    def write(self, image: Opened, detections: Detections) -> None:
         width, height = detections.size
         objects = [
             {"category_id": id, "category": name, "score": round(score, 6), "box": [round(x, 3) for x in box]}
             for id, name, score, box in rows(detections)
         ]
-        self._line({"file": found.name, "width": width, "height": height, "detections": objects})
+        self._line({"file": image.found.name, "width": width, "height": height, "detections": objects})
 
-    def refuse(self, name: str, reason: str) -> None:
+    def skip(self, name: str, reason: str) -> None:
         self._line({"file": name, "error": reason})
 
     def _line(self, values: dict) -> None:
@@ -151,11 +150,11 @@ class Csv(Writer):
         self.file, self.rows = file, csv.writer(file)  # RFC 4180: lines end with CR LF
         self.rows.writerow(COLUMNS)
 
-    def write(self, found: Found, detections: Detections) -> None:
+    def write(self, image: Opened, detections: Detections) -> None:
         size = detections.size
         for id, name, score, box in rows(detections):
             corners = (f"{x:.3f}" for x in box)
-            self.rows.writerow((_no_formula(found.name), *size, id, _no_formula(name), f"{score:.6f}", *corners))
+            self.rows.writerow((_no_formula(image.found.name), *size, id, _no_formula(name), f"{score:.6f}", *corners))
         self.file.flush()
 
 

@@ -1,0 +1,78 @@
+"""Images in folders and behind globs, recognised by suffix or by their first bytes."""
+
+import os
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+from ..images.decode import SUFFIXES
+
+UNREADABLE = frozenset(
+    {".heic", ".heif", ".jxl", ".ico", ".icns", ".psd", ".tga", ".svg", ".eps", ".pdf", ".dng", ".cr2", ".nef", ".exr"}
+)  # image formats that cannot be read: in a folder such a file is reported as a failure, other files are skipped
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0cjP")
+
+
+def walk(folder: Path, exclude: Path | None) -> Iterator[Path | OSError]:
+    """Every visible file below a folder, sorted, and the error of each folder that cannot be listed."""
+    failures: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=failures.append):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not is_within(Path(root, f), exclude))
+        yield from (Path(root, file) for file in sorted(files) if not file.startswith("."))
+        while failures:
+            yield failures.pop(0)
+
+
+def matches(pattern: str, exclude: Path | None) -> Iterator[Path]:
+    """The files that match a glob, sorted; `**` matches any folders."""
+    for path in map(Path, sorted(glob(pattern, recursive=True))):
+        if not is_folder(path) and not is_within(path, exclude):
+            yield path
+
+
+def looks_like_an_image(path: Path) -> bool:
+    """By its suffix, those of formats that cannot be read included, or by its first bytes."""
+    if path.suffix.lower() in SUFFIXES | UNREADABLE:
+        return True
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(16)
+        return is_magic(start) and not start.startswith(b"BM")  # two letters that text may begin with
+    except OSError:
+        return False
+
+
+def is_magic(start: bytes) -> bool:
+    """Whether these are the first bytes of JPEG, PNG, GIF, TIFF, BMP, JPEG 2000, WebP or AVIF."""
+    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
+
+
+def exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is certainly no such file. False where a permission hides it: opening it tells what is wrong."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_within(path: Path, folder: Path | None) -> bool:
+    return folder is not None and folder.resolve() in (path.resolve(), *path.resolve().parents)

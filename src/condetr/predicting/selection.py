@@ -1,0 +1,82 @@
+"""Which detections are kept: by confidence threshold, by class, one class for each box, and at most a number."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..decoding import MAX_DETECTIONS
+from ..detections import Detections, labels_of_names
+from ..errors import CondetrError
+from ..types import Categories
+
+DEFAULT_THRESHOLD = 0.5  # where the weights have no thresholds of their own
+
+Threshold = float | Literal["best"] | None
+
+
+def parse_threshold(threshold: str | float) -> float | Literal["best"]:
+    """A number from 0 to 1, or "best". Raises CondetrError for anything else."""
+    if threshold == "best":
+        return "best"
+    try:
+        score = float(threshold)
+    except (TypeError, ValueError):
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise CondetrError(f"threshold {threshold}: must be a number between 0 and 1, or best")
+    return score
+
+
+def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tuple[float, ...]:
+    """The lowest score of a detection, one for all labels or one for each.
+
+    None means the weights' `own` thresholds, else DEFAULT_THRESHOLD; "best" the weights' own, which they must have.
+    """
+    if threshold is None:
+        return DEFAULT_THRESHOLD if own is None else own
+    threshold = parse_threshold(threshold)
+    if threshold != "best":
+        return threshold
+    if own is None:
+        raise CondetrError("threshold best: these weights have no thresholds. Give a number between 0 and 1")
+    return own
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is kept of the detections of an image, in this order: the best class of each query, the classes in
+    `labels`, scores of at least `min_score`, and of those the best `max_detections`."""
+
+    min_score: float | tuple[float, ...]
+    labels: tuple[int, ...] | None
+    max_detections: int
+    one_class_per_box: bool
+
+    @classmethod
+    def of(
+        cls,
+        least: float | tuple[float, ...],
+        categories: Categories,
+        classes: str | Iterable[str] | None = None,
+        max_detections: int = MAX_DETECTIONS,
+        one_class_per_box: bool = False,
+    ) -> "Selection":
+        """Raises CondetrError for a class that the weights do not have, or a number below one."""
+        if max_detections < 1:
+            raise CondetrError(f"max_detections {max_detections}: must be at least 1")
+        labels = None if classes is None else tuple(labels_of_names(classes, categories))
+        return cls(least, labels, max_detections, one_class_per_box)
+
+    @property
+    def limit(self) -> int | None:
+        """How many (query, class) pairs have to be decoded; None for all of them, as most may be dropped."""
+        return self.max_detections if self.labels is None and not self.one_class_per_box else None
+
+    def __call__(self, detections: Detections) -> Detections:
+        if self.one_class_per_box:
+            detections = detections.best_of_each_query()
+        if self.labels is not None:
+            detections = detections[np.isin(detections.labels, self.labels)]
+        return detections.filter(min_score=self.min_score)[: self.max_detections]
