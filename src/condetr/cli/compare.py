@@ -7,7 +7,7 @@ import typer
 
 from ..errors import CondetrError
 from ..reports.terminal import printable
-from .options import Device, Quiet, existing_data, settings, whole_numbers, words
+from .options import Device, FollowOutside, Quiet, existing_data, settings, whole_numbers, words
 from .progress import progress_bar
 from .streams import messages, results
 
@@ -55,6 +55,7 @@ def compare(
     ] = None,
     device: Device = None,
     jobs: Annotated[int, typer.Option(metavar="N", help="trainings at a time", min=1)] = 1,
+    follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure how many epochs models need: trains them side by side, and writes a report."""
@@ -83,7 +84,7 @@ def compare(
         compared = verb.compare(
             data, names, out, recipe=recipe, settings=settings(set_), epochs=whole_numbers("--epochs", epochs),
             seeds=seeds, budget=budget, reference=reference, hold_out=hold_out, runs=runs, device=device, jobs=jobs,
-            tell=tell,
+            follow_outside=follow_outside, tell=tell,
         )  # fmt: skip
     console.print(shown(compared.comparison))
     if not quiet:

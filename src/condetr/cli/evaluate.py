@@ -10,7 +10,7 @@ import typer
 from ..errors import CondetrError
 from ..files import check_writable
 from ..reports.terminal import printable
-from .options import Device, Quiet, existing_data, existing_weights
+from .options import Device, FollowOutside, Quiet, existing_data, existing_weights
 from .progress import progress_bar
 from .streams import messages, results
 
@@ -48,6 +48,7 @@ def evaluate(
     ] = False,
     device: Device = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="images at a time")] = 8,
+    follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a detector: COCO's numbers, curves and error types, and a page to share."""
@@ -70,12 +71,12 @@ def evaluate(
             check_writable(out)
         with progress_bar("evaluating", messages(), hidden=quiet or not processes.first) as progress:
             if detections is not None:
-                evaluation = verb.evaluate_detections(detections, root, split=split)
+                evaluation = verb.evaluate_detections(detections, root, split=split, follow_outside=follow_outside)
             else:
                 assert weights is not None
                 evaluation = verb.evaluate(
                     weights, root, split=split, device=str(local_device(device, processes)), batch=batch,
-                    progress=progress, processes=processes,
+                    progress=progress, processes=processes, follow_outside=follow_outside,
                 )  # fmt: skip
         if not processes.first:
             return

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..reports.terminal import printable
-from .options import Data, Device, Quiet, Set, settings
+from .options import Data, Device, FollowOutside, Quiet, Set, settings
 from .streams import results
 
 
@@ -50,6 +50,7 @@ def train(
     track: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="tensorboard, wandb, mlflow or trackio; repeatable")
     ] = None,
+    follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
     """Train on your images. Under torchrun all processes train together."""
@@ -68,7 +69,7 @@ def train(
     with following(results(quiet)) as progress:
         result = run(
             data, out, config, resume=resume, device=device, workers=workers, micro_batch=micro_batch,
-            trackers=tuple(track or ()), progress=progress,
+            trackers=tuple(track or ()), progress=progress, follow_outside=follow_outside,
         )  # fmt: skip
     if result.first and not quiet:
         best, last = (printable(str(out / name)) for name in ("best", "last"))

@@ -52,6 +52,7 @@ def compare(
     runs: Path | str | None = None,
     device: str | None = None,
     jobs: int = 1,
+    follow_outside: bool = False,
     tell: Told = lambda event: None,
 ) -> Compared:
     """Train every model with every schedule and seed, and write `report.html` and `comparison.json` into `out`.
@@ -64,7 +65,7 @@ def compare(
     """
     out = Path(out)
     root = Path(runs) if runs is not None else out
-    dataset = _opened(Path(data), hold_out)
+    dataset = _opened(Path(data), hold_out, follow_outside)
     device = check_device(device)
     base = recipe or default_base(dataset, device)
     asked = _asked(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
@@ -85,8 +86,8 @@ def compare(
     return compared
 
 
-def _opened(path: Path, hold_out: float | None) -> DataSet:
-    dataset = examine(path, cache=cache_folder()).trainable()
+def _opened(path: Path, hold_out: float | None, follow_outside: bool = False) -> DataSet:
+    dataset = examine(path, follow_outside=follow_outside, cache=cache_folder()).trainable()
     if hold_out is not None:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:

@@ -29,6 +29,7 @@ def evaluate(
     split: str | None = None,
     device: str | None = None,
     batch: int = 8,
+    follow_outside: bool = False,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     processes: Processes = SINGLE,
@@ -36,13 +37,14 @@ def evaluate(
     """Evaluate weights (a folder, a hub id, or a `Predictor`) on a split of a data set.
 
     Without a `split` it is `test`, or `valid` where there is no `test`. `batch` images go through the detector
-    together. With `out`, the report, the numbers and the detections are written to that folder (see
-    `Evaluation.write`). `progress` is called with the number of images done and the number of all.
+    together. `follow_outside` permits images outside the data set's folder. With `out`, the report, the numbers and the
+    detections are written to that folder (see `Evaluation.write`). `progress` is called with the number of images done
+    and the number of all.
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
     data = Path(data)
-    truth = open_ground_truth(data, split)
+    truth = open_ground_truth(data, split, follow_outside)
     if isinstance(weights, Predictor):
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
@@ -69,14 +71,15 @@ def evaluate_detections(
     data: str | os.PathLike[str],
     *,
     split: str | None = None,
+    follow_outside: bool = False,
     out: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Evaluate the detections in a COCO results file, from any detector, on a split of a data set.
 
-    `split` and `out` are as for `evaluate`. Raises DataError, naming the entry, for a file that is not valid.
+    `split`, `follow_outside` and `out` are as for `evaluate`. Raises DataError, naming the entry, for an invalid file.
     """
     file = Path(file)
-    truth = open_ground_truth(Path(data), split)
+    truth = open_ground_truth(Path(data), split, follow_outside)
     categories = truth.data.categories
     evaluator, no_label = Evaluator(categories), np.empty(0, np.int64)
     for sample in truth.split:

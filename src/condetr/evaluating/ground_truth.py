@@ -23,12 +23,13 @@ class GroundTruth:
     left_out: frozenset[int]
 
 
-def open_ground_truth(data: Path, name: str | None) -> GroundTruth:
-    """The split `name`; without a name `test`, or `valid` where there is no `test`.
+def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False) -> GroundTruth:
+    """The split `name`; without a name `test`, or `valid` where there is no `test`. `follow_outside` permits images
+    outside the data set's folder.
 
     Raises DataError when there is no such split, or when none of its images has an object.
     """
-    raw = open_dataset(data)
+    raw = open_dataset(data, follow_outside=follow_outside)
     names = [split.name for split in raw.splits]
     name = name or next((one for one in ("test", "valid") if one in names), "test")
     if name not in names:

@@ -41,6 +41,7 @@ def train(
     trackers: tuple[str, ...] = (),
     progress: Progress = silent,
     cache_shares: int = 1,
+    follow_outside: bool = False,
 ) -> Result:
     """Train a detector on `data` (a data set's path, or one that `examine` has cleaned) and write it all to `out`.
 
@@ -48,6 +49,7 @@ def train(
     `out` stands, and starts it where there is none. `micro_batch` images go through the detector at a time.
     Started by `torchrun`, all processes train together; the first one writes and tells. `cache_shares` is the number of
     trainings on this machine at the same time: each caches decoded images in its share of the memory.
+    `follow_outside` permits images outside the data set's folder.
 
     Raises CondetrError in one line for what a user can mend, Stopped after SIGTERM or Ctrl-C (the state is saved then),
     LossError when the loss is no number.
@@ -58,7 +60,7 @@ def train(
         processes = stack.enter_context(process_group(cuda=name.startswith("cuda")))
         tell = progress if processes.first else silent
         try:
-            folder, settled, dataset = _settled(data, out, config, resume, processes, tell, stack)
+            folder, settled, dataset = _settled(data, out, config, resume, processes, tell, stack, follow_outside)
             machine = _machine(name, workers, micro_batch, settled, processes, cache_shares)
             interrupt = stack.enter_context(deferred_signals())
             if machine.device.type == "cuda":
@@ -77,7 +79,7 @@ def train(
 
 def _settled(
     data: Path | str | DataSet, out: Path, config: Config | None, resume: bool, processes: Processes, tell: Progress,
-    stack: ExitStack,
+    stack: ExitStack, follow_outside: bool,
 ) -> tuple[RunFolder, Config, DataSet]:  # fmt: skip
     """The folder, claimed for as long as the stack lasts, its config and the data; the first process goes first."""
     folder = RunFolder(out)
@@ -88,7 +90,7 @@ def _settled(
         else:
             saved = folder.saved_config()
         asked = config or saved or Config()
-        dataset = data if isinstance(data, DataSet) else _examined(Path(data), asked, tell)
+        dataset = data if isinstance(data, DataSet) else _examined(Path(data), asked, tell, follow_outside)
         dataset = _with_valid(dataset, asked, tell)
         if saved is not None and asked.data.enlarge:
             asked = override(asked, {"data.size": saved.data.size})  # what was chosen when the run began
@@ -100,10 +102,11 @@ def _settled(
     return folder, saved or settled, dataset
 
 
-def _examined(path: Path, config: Config, tell: Progress) -> DataSet:
+def _examined(path: Path, config: Config, tell: Progress, follow_outside: bool) -> DataSet:
     diagnosis = examine(
-        path, queries=config.model.queries, cache=cache_folder(), progress=lambda d, t: tell(Looked(d, t))
-    )
+        path, queries=config.model.queries, follow_outside=follow_outside, cache=cache_folder(),
+        progress=lambda d, t: tell(Looked(d, t)),
+    )  # fmt: skip
     counts: dict[str, int] = {}
     for finding in diagnosis.findings:
         if finding.defect.severity != "note":
