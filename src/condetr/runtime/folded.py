@@ -1,7 +1,7 @@
 """A copy of a detector for inference: the same modules, with the leaves exchanged for faster ones.
 
-Frozen batch norms are folded into their convolutions, and a ReLU or the addition of a shortcut is computed together
-with the convolution or linear layer before it. Everything else is the detector's own code.
+Frozen batch norms are folded into their convolutions, a ReLU or the addition of a shortcut is computed together with
+the convolution or linear layer before it, and what no image changes is computed once. All else is the detector's code.
 """
 
 from collections.abc import Iterator
@@ -19,22 +19,26 @@ from ..model.backbone import BasicBlock, Bottleneck, FeatureMap, Features, Froze
 from ..model.detector import Detector
 from ..shapes import Float
 from ..types import Images
+from .constants import constants
 
 Part = TypeVar("Part", bound=nn.Module)
 
 
 def folded(detector: Detector, precision: torch.dtype) -> Detector:
-    """A copy of a detector that computes the same, up to rounding, in less time; it cannot be trained.
+    """A copy of a detector that predicts the same, up to rounding, in less time, for its own object queries.
 
-    The copy shares the memory of all weights that stay as they are. In bfloat16, object queries, reference points and
-    heads stay in float32: they cost little, and boxes would otherwise be rounded to about 1/250 of their values.
+    It cannot be trained. It shares the memory of all weights that stay as they are. In bfloat16, object queries,
+    reference points and heads stay in float32: they cost little, and boxes would otherwise be rounded to about 1/250
+    of their values.
     """
-    replaced: dict[int, nn.Module] = {}
+    decoder = _copied(detector.decoder, torch.float32, {})
+    constant = constants(decoder, detector.queries.weight[None].detach(), precision)
+    replaced: dict[int, nn.Module] = {id(detector.decoder): _copied(decoder, precision, constant)}
     if precision != torch.float32:
+        replaced[id(detector.decoder)] = _Casting(replaced[id(detector.decoder)], precision)
+        replaced[id(detector.heads)] = _Casting(_copied(detector.heads, torch.float32, {}), torch.float32)
         for part in (detector.queries, detector.reference):
             replaced[id(part)] = _copied(part, torch.float32, {})
-        for module, own in ((detector.decoder, precision), (detector.heads, torch.float32)):
-            replaced[id(module)] = _Casting(_copied(module, own, {}), own)
     return _copied(detector, precision, replaced)
 
 
