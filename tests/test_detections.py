@@ -14,6 +14,7 @@ from condetr.decoding import decode
 from condetr.detections import Detection, Detections, draw
 from condetr.errors import CondetrError
 from condetr.reports import drawing
+from condetr.reports.colors import color_of
 from condetr.scoring import FocalScoring, SoftmaxScoring
 from condetr.types import Categories, Predictions
 
@@ -160,11 +161,21 @@ def test_supervision_gets_boxes_scores_labels_and_names(monkeypatch: pytest.Monk
 
 def test_drawing_names_and_scores_every_detection(monkeypatch: pytest.MonkeyPatch):
     captions: list[str] = []
-    monkeypatch.setattr(drawing, "_tab", lambda canvas, tab, caption, color, size: captions.append(caption))
+    monkeypatch.setattr(drawing, "draw_label", lambda canvas, area, caption, color, size: captions.append(caption))
     drawn = decoded().draw(IMAGE)
     assert isinstance(drawn, Image.Image)
     assert sorted(captions) == ["cell 0.27", "cell 0.88", "dust 0.73"]
     np.testing.assert_array_equal(np.asarray(drawn), draw(Image.fromarray(IMAGE), decoded()))
+
+
+def test_a_small_image_is_enlarged_before_drawing_and_its_boxes_with_it():
+    detections = decoded()[:1]
+    x1, y1, x2, y2 = (round(side) for side in detections.boxes[0].tolist())
+    drawn = draw(np.zeros_like(IMAGE), detections)
+    assert drawn.shape == (200, 400, 3)
+    colored = (drawn == color_of(int(detections.labels[0]))).all(-1)
+    for side in (colored[y1 + y2, 2 * x1 : 2 * x1 + 3], colored[y1 + y2, 2 * x2 - 3 : 2 * x2]):
+        assert side.any(), "a line at twice the coordinate"
 
 
 def test_crops_are_the_pixels_inside_each_box():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .errors import CondetrError
 from .images.decode import Pixels, Source, open_image
-from .reports.drawing import draw_boxes
+from .reports.drawing import draw_boxes, enlarge
 from .shapes import Float, Int
 from .types import Categories
 
@@ -224,10 +224,12 @@ class Detections:
 def draw(image: Source, detections: Detections) -> Pixels:
     """A copy of the image with the box, name and score of every detection, the best on top: uint8 (height, width, 3).
 
+    An image whose longer side is shorter than 400 pixels is enlarged by a whole factor, so that names can be read.
     Raises CondetrError for an image of another size, ImageError for one that cannot be read.
     """
+    pixels, factor = enlarge(_pixels(image, detections))
     captions = [f"{one.name} {one.score:.2f}" for one in detections]
-    return draw_boxes(_pixels(image, detections), detections.boxes, captions, detections.labels)
+    return draw_boxes(pixels, detections.boxes * factor, captions, detections.labels)
 
 
 def labels_of_names(classes: str | Iterable[str], categories: Categories) -> list[int]:

@@ -295,7 +295,7 @@ def test_the_page_holds_one_decoded_image_at_a_time(roboflow, monkeypatch):
         return image
 
     monkeypatch.setattr("condetr.examining.page.open_image", opened)
-    assert page(diagnosis).html().count("data:image/png") == len(alive) == 6
+    assert page(diagnosis).html().count("data:image/jpeg") == len(alive) == 6
     assert most == 1
 
 

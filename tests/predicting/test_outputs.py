@@ -112,7 +112,7 @@ def test_images_keep_their_names_apart_and_inside(tmp_path: Path) -> None:
     assert all(name.startswith("images/") for name in written)
     assert len({name.casefold() for name in written}) == len(below)
     for name in written:
-        assert Image.open(tmp_path / name).size == (8, 6)
+        assert Image.open(tmp_path / name).size == (400, 300), "8 x 6 pixels, enlarged"
 
 
 def test_an_image_is_never_drawn_over_itself(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..metrics import ImageCounts
-from ..reports.drawing import draw_boxes
+from ..reports.drawing import draw_boxes, enlarge
 from .evaluation import Evaluation
 
 
@@ -20,12 +20,13 @@ def drawings(evaluation: Evaluation, images: Sequence[ImageCounts]) -> Iterator[
     for counts in images:
         sample = samples[counts.image_id]
         try:
-            pixels = open_image(sample.path)
+            pixels, factor = enlarge(open_image(sample.path))
         except ImageError:
             continue
         truth = sample.truth
-        pixels = draw_boxes(pixels, truth.boxes, [""] * len(truth), truth.labels, dashed=True)
-        pixels = draw_boxes(pixels, *_confident(evaluation, counts.image_id))
+        pixels = draw_boxes(pixels, truth.boxes * factor, [""] * len(truth), truth.labels, dashed=True)
+        boxes, captions, labels = _confident(evaluation, counts.image_id)
+        pixels = draw_boxes(pixels, boxes * factor, captions, labels)
         caption = f"{counts.correct} correct, {counts.false} false, {counts.missed} missed"
         yield pixels, f"{sample.path.name}: {caption}"
 

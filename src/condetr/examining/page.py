@@ -10,7 +10,7 @@ from ..datasets.raw import RawObjects
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..reports.charts import BLUE, GREY, ORANGE, chart
-from ..reports.drawing import draw_boxes
+from ..reports.drawing import draw_boxes, enlarge
 from ..reports.page import Cell, Page
 from ..shapes import Float
 from .diagnosis import Count, Diagnosis
@@ -132,22 +132,25 @@ def _drawn(diagnosis: Diagnosis, drawable: list[tuple[_Key, list[Finding]]]) -> 
             return
         split, row = rows[key]
         try:
-            image = open_image(split.images.paths[row])
+            image, factor = enlarge(open_image(split.images.paths[row]))
         except (ImageError, ValueError):
             continue  # the tables name it; there is nothing to draw
         left -= 1
         if key in used:
             truth = used[key]
             names = [categories.name(int(label)) for label in truth.labels]
-            image = draw_boxes(image, truth.boxes, names, truth.labels)
-        image = _with_raw_boxes(image, split.objects, row, findings if key in used else None, len(categories))
+            image = draw_boxes(image, truth.boxes * factor, names, truth.labels)
+        marked = findings if key in used else None
+        image = _with_raw_boxes(image, factor, split.objects, row, marked, len(categories))
         names_of = Counter(f.name for f in findings)
         what = ", ".join(name if n == 1 else f"{name} ×{n}" for name, n in names_of.items())
         yield image, f"{key[0]}/{key[1]}: {what}"
         del image
 
 
-def _with_raw_boxes(image: Pixels, objects: RawObjects, row: int, findings: list[Finding] | None, color: int) -> Pixels:
+def _with_raw_boxes(
+    image: Pixels, factor: int, objects: RawObjects, row: int, findings: list[Finding] | None, color: int
+) -> Pixels:
     """Boxes as the label file has them, dashed: those that the findings name, or all of them where that is None."""
     places = {int(objects.places[i]): int(i) for i in np.flatnonzero(objects.image == row)}
     if findings is None:
@@ -156,7 +159,7 @@ def _with_raw_boxes(image: Pixels, objects: RawObjects, row: int, findings: list
         named = (f for f in findings if f.name.endswith(("_box", "_category")) and f.id is not None)
         marked = [(places[f.id], f.name) for f in named if f.id in places]
     boxes = objects.boxes[[i for i, _ in marked]].reshape(-1, 4)
-    boxes = boxes * np.array([image.shape[1], image.shape[0]] * 2) if objects.relative else boxes
+    boxes = boxes * (np.array([image.shape[1], image.shape[0]] * 2) if objects.relative else factor)
     drawable = np.isfinite(boxes).all(axis=1) & (np.abs(boxes) < 1e6).all(axis=1)
     captions = [name for (_, name), can_be_drawn in zip(marked, drawable) if can_be_drawn]
     return draw_boxes(image, _enlarged(boxes[drawable]), captions, np.full(len(captions), color), dashed=True)

@@ -1,4 +1,4 @@
-"""A color for each label, told apart at a glance, and the ink that can be read on it."""
+"""A color for each class that is easy to tell from the others, and the text color that is readable on it."""
 
 from functools import cache
 
@@ -12,13 +12,13 @@ COLORS = 96
 
 
 def color_of(label: int) -> Color:
-    """The label's own color, the same in every image."""
+    """The color of a class, the same in every image."""
     return _palette()[label % COLORS]
 
 
 @cache
 def _palette() -> tuple[Color, ...]:
-    """Colors each as far from all before it as can be, in OKLab, where distance is what people see (Ottosson 2020)."""
+    """Colors, each as far as possible from all before it in OKLab, a perceptually uniform space (Ottosson 2020)."""
     grid = np.meshgrid([0.60, 0.70, 0.80], [0.10, 0.15, 0.20], np.radians(np.arange(0, 360, 6)))
     lightness, chroma, hue = (axis.reshape(-1) for axis in grid)
     lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], -1)
