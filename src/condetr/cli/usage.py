@@ -9,6 +9,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # the base of the p
 
 MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
     (r"No such option: (\S+) \(Possible options: ([^,)\s]+).*", r"\1: no such option. Did you mean \2?"),
+    (r"No such option: (\S+) Did you mean ([^?,\s]+).*", r"\1: no such option. Did you mean \2?"),
     (r"No such option: (\S+)", r"\1: no such option. See `{name} --help`"),
     (r"Option '?([^' ]+)'? requires an argument", r"\1: give a value after it"),
     (r"Option '?([^' ]+)'? does not take a value", r"\1: takes no value"),

@@ -46,20 +46,20 @@ def shortened(text: str, width: int, mark: str = "…") -> str:
 class Column:
     """A column of a `FittedTable`.
 
-    `drop` is the order in which columns leave a narrow terminal: the highest first, 0 never. Numbers are never cut or
-    wrapped; a name is shortened in its middle; a text is wrapped.
+    `drop` is the order in which columns leave a narrow terminal: the highest first, equal ones together, 0 never.
+    Numbers (right-aligned) and words are always whole; a name is shortened in its middle; a text is wrapped.
     """
 
     title: str
     drop: int = 0
-    kind: Literal["number", "name", "text"] = "number"
+    kind: Literal["number", "word", "name", "text"] = "number"
     style: str = ""
 
 
 class FittedTable:
-    """A table that drops columns where the terminal is too narrow for all, and names them below the table.
+    """A table that drops columns where the terminal is too narrow for all, and names them below it.
 
-    A cell that is a string goes through `printable`. A cell that is a `Text` is shown as it is.
+    An empty line comes first. A cell that is a string goes through `printable`; a `Text` is shown as it is.
     """
 
     def __init__(self, *columns: Column, header: bool = True) -> None:
@@ -78,7 +78,7 @@ class FittedTable:
         kept = self._fitting(widths, options.max_width)
         spare = options.max_width - _total([widths[i] for i in kept])
         for i in sorted(kept, key=lambda i: -widths[i]):  # the widest names and texts make room
-            if spare < 0 and self.columns[i].kind != "number":
+            if spare < 0 and self.columns[i].kind in NARROWEST:
                 width = max(LEAST, widths[i] + spare)
                 spare, widths[i] = spare + widths[i] - width, width
         box, mark = (ASCII_HEAD, ASCII["…"]) if options.ascii_only else (SIMPLE_HEAD, "…")
@@ -97,7 +97,6 @@ class FittedTable:
             missing = (titles[i].plain for i in range(len(self.columns)) if i not in kept)
             if named := ", ".join(title for title in missing if title):
                 yield Text(f"too narrow for: {named}", style="dim", overflow="fold")
-        yield Text()
 
     def _cell(self, text: Text, options: ConsoleOptions) -> Text:
         return Text(ascii_text(text.plain), style=text.style) if options.ascii_only else text
@@ -112,10 +111,10 @@ class FittedTable:
         kinds = [column.kind for column in self.columns]
         least = [min(width, NARROWEST.get(kind, width)) for width, kind in zip(widths, kinds)]
         kept = list(range(len(self.columns)))
-        for leaving in sorted((i for i in kept if self.columns[i].drop), key=lambda i: -self.columns[i].drop):
+        for order in sorted({column.drop for column in self.columns if column.drop}, reverse=True):
             if _total([least[i] for i in kept]) <= room:
                 break
-            kept.remove(leaving)
+            kept = [i for i in kept if self.columns[i].drop != order]
         return kept
 
 
