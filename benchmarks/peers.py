@@ -12,8 +12,8 @@ from condetr import recipes
 from condetr.build import build_detector
 from condetr.config import Config
 from condetr.interchange import coco_categories, write_transformers
-from condetr.model.backbone import FrozenBatchNorm
 from condetr.model.detector import Detector
+from condetr.model.norms import FrozenBatchNorm
 from condetr.types import Images
 
 

@@ -58,6 +58,27 @@ def test_settings_change_by_dotted_path_and_are_validated():
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "resnet51"}, r"model\.backbone\.name: 'resnet51': no such backbone. Did you mean resnet50\?"),
+        ({"name": "timm:"}, "no such backbone"),
+        ({"name": "timm:convnext_tiny", "norm": "channel"}, "choose frozen_batch or learned_batch"),
+        ({"name": "resnet50", "norm": "learned_batch"}, "choose frozen_batch or channel"),
+    ],
+)
+def test_a_backbone_that_there_is_not_is_refused_with_what_there_is(settings, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        config.parse({"model": {"backbone": settings}}, "run.json")
+    assert "\n" not in str(error.value)
+
+
+def test_a_timm_network_is_named_with_its_prefix():
+    backbone = config.Backbone(name="timm:convnext_tiny.fb_in1k")
+    assert backbone.timm_name == "convnext_tiny.fb_in1k"
+    assert config.Backbone().timm_name == ""
+
+
 def test_a_variant_and_its_setting_come_in_any_order():
     setting = {"model.scoring.background_weight": 0.3, "model.scoring.kind": "softmax"}
     for items in (setting.items(), reversed(setting.items())):

@@ -1,24 +1,17 @@
-"""Config to objects: the assembly drawing, and the only module that knows both sides."""
+"""From config to objects: how every model is assembled. No other module knows both sides."""
 
 import torch
 from torch import nn
 
 from . import config
-from .model.backbone import (
-    BasicBlock,
-    Bottleneck,
-    ChannelNorm,
-    ExactPadding,
-    FrozenBatchNorm,
-    PaddingRule,
-    PublishedPadding,
-    ResNet,
-)
+from .model.backbone import Backbone, ExactPadding, PublishedPadding
 from .model.decoders import ConditionalDecoder, Decoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
 from .model.initialise import initialise_conditional_heads, initialise_locally, initialise_transformer
+from .model.norms import ChannelNorm, FrozenBatchNorm
 from .model.reference import Centre, Learned, Predicted, Reference
+from .model.resnet import BasicBlock, Bottleneck, ResNet
 from .model.spatial_query import (
     BlockDiagonal,
     ContentOnly,
@@ -29,6 +22,7 @@ from .model.spatial_query import (
     SpatialQuery,
     TransformOnly,
 )
+from .model.timm_backbone import Batching, ImagesApart, WholeBatch, timm_backbone
 from .objective.groups import GroupLearner
 from .objective.learners import Learner, PlainLearner
 from .objective.matching import Matcher
@@ -37,7 +31,7 @@ from .scoring import FocalScoring, Scoring, SoftmaxScoring
 
 
 def build_detector(c: config.Model, classes: int) -> Detector:
-    """A detector with the weights it starts from; the backbone's own weights are loaded afterwards."""
+    """A randomly initialised detector; pretrained weights are loaded afterwards."""
     backbone = build_backbone(c.backbone)
     detector = Detector(
         backbone=backbone,
@@ -66,7 +60,17 @@ def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner
         return GroupLearner(detector, loss, c.groups).to(detector.queries.weight.device)
 
 
-def build_backbone(c: config.Backbone) -> ResNet:
+def build_backbone(c: config.Backbone) -> Backbone:
+    if c.timm_name:
+        batching: Batching = ImagesApart() if c.padding == "exact" else WholeBatch()
+        backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, batching, c.norm == "learned_batch")
+    else:
+        backbone = build_resnet(c)
+    backbone.train_from(c.trains_from)
+    return backbone
+
+
+def build_resnet(c: config.Backbone) -> ResNet:
     shapes: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], tuple[int, ...]]] = {
         "nano": (BasicBlock, (1, 1, 1, 1), (32, 64, 128, 256)),
         "resnet18": (BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512)),
@@ -75,17 +79,14 @@ def build_backbone(c: config.Backbone) -> ResNet:
         "resnet101": (Bottleneck, (3, 4, 23, 3), (64, 128, 256, 512)),
     }
     block, blocks, widths = shapes[c.name]
-    rules: dict[str, PaddingRule] = {"exact": ExactPadding(), "published": PublishedPadding()}
-    backbone = ResNet(
+    return ResNet(
         block,
         blocks[: c.last_stage],
         widths[: c.last_stage],
-        dilated=c.last_stage == 4 and c.stride == 16,
-        norm={"frozen_batch": FrozenBatchNorm, "channel": ChannelNorm}[c.norm],
-        rule=rules[c.padding],
+        dilated=c.dilated,
+        norm=ChannelNorm if c.norm == "channel" else FrozenBatchNorm,
+        padding_rule=ExactPadding() if c.padding == "exact" else PublishedPadding(),
     )
-    backbone.train_from(c.trains_from)
-    return backbone
 
 
 def build_reference(c: config.Model) -> Reference:

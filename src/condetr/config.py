@@ -1,8 +1,10 @@
 """Everything a run can be told, as frozen data: the one place where a default is written. Knows no torch."""
 
+import re
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
 
@@ -11,28 +13,59 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+RESNETS = ("nano", "resnet18", "resnet34", "resnet50", "resnet101")
+
+
 # --- the model ------------------------------------------------------------------------------------------------------
 
 
 class Backbone(Strict):
-    """A ResNet. `last_stage` 4 with `stride` 16 is DC5: the last stage dilated instead of strided."""
+    """A ResNet or a timm network. `last_stage` 4 with `stride` 16 is DC5: the last stage dilated instead of strided."""
 
-    name: Literal["nano", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    name: str = Field(
+        "resnet50", description=f"{', '.join(RESNETS)}, or timm:NAME for a network of timm, such as timm:convnext_tiny"
+    )
     last_stage: Literal[2, 3, 4] = 4
     stride: Literal[8, 16, 32] = 32
-    norm: Literal["frozen_batch", "channel"] = Field(
+    norm: Literal["frozen_batch", "channel", "learned_batch"] = Field(
         "frozen_batch",
-        description="frozen_batch: pretrained statistics, folded for inference. channel: over the channels of each "
-        "place, for training from nothing",
+        description="frozen_batch: pretrained statistics and affine map. channel (not timm): over the channels of each "
+        "cell, for training from scratch. learned_batch (timm only): pretrained statistics, the affine map learns",
     )
     trains_from: Literal["stem", "layer1", "layer2", "layer3", "layer4", "nothing"] = Field(
         "layer2", description="the first part of the backbone that learns"
     )
     padding: Literal["exact", "published"] = Field(
         "exact",
-        description="exact: an image gets the same answer alone and in a padded batch. published: the arithmetic of "
-        "the official code, where the padding of a batch leaks into its images",
+        description="exact: an image gets the same detections alone and in a padded batch. published: the arithmetic "
+        "of the official code, where the padding of a batch leaks into its images",
     )
+
+    @property
+    def timm_name(self) -> str:
+        """The name of the timm network; empty for our own ResNets."""
+        return self.name.removeprefix("timm:") if self.name.startswith("timm:") else ""
+
+    @property
+    def dilated(self) -> bool:
+        """DC5."""
+        return self.last_stage == 4 and self.stride == 16
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_known(cls, name: str) -> str:
+        if name in RESNETS or re.fullmatch(r"timm:[\w.-]+", name):
+            return name
+        close = get_close_matches(name, RESNETS, n=1)
+        meant = f"Did you mean {close[0]}? " if close else ""
+        raise ValueError(f"{name[:60]!r}: no such backbone. {meant}There are {', '.join(RESNETS)} and timm:NAME")
+
+    @model_validator(mode="after")
+    def _norm_fits(self) -> "Backbone":
+        if self.norm == ("channel" if self.timm_name else "learned_batch"):
+            fitting = "frozen_batch or learned_batch" if self.timm_name else "frozen_batch or channel"
+            raise ValueError(f"norm={self.norm} does not fit name={self.name}: choose {fitting}")
+        return self
 
     @model_validator(mode="after")
     def _stride_fits(self) -> "Backbone":

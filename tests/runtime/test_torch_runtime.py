@@ -9,7 +9,7 @@ import torch
 
 from condetr import config
 from condetr.cpu.available import without_private_operators
-from condetr.model.backbone import FrozenBatchNorm
+from condetr.model.norms import FrozenBatchNorm
 from condetr.runtime.constants import Constant
 from condetr.runtime.folded import Convolution, fold_norms, folded
 from condetr.runtime.torch_runtime import TorchRuntime

@@ -48,12 +48,13 @@ def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:
         if own[name].shape != tensor.shape:
             expected = f"{tuple(own[name].shape)} was expected from config.json"
             raise WeightsError(f"{file}: {name} has shape {tuple(tensor.shape)}, {expected}")
-        if not tensor.is_floating_point():
-            raise WeightsError(f"{file}: {name} is {tensor.dtype}, a floating point type was expected")
+        if tensor.is_floating_point() != own[name].is_floating_point():
+            expected = "a floating point type" if own[name].is_floating_point() else "an integer type"
+            raise WeightsError(f"{file}: {name} is {tensor.dtype}, {expected} was expected")
     missing = [name for name in own if name not in state]
     if missing:
         raise WeightsError(f"{file}: {missing[0]} is missing" + f" (and {len(missing) - 1} more)" * (len(missing) > 1))
-    detector.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    detector.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()}, assign=True)
 
 
 def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path) -> Detector:

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from ..cpu.linear import Linear
 from ..shapes import Float
 from ..types import Images, Predictions
+from .backbone import Backbone
 from .decoders import Decoded, Decoder
 from .encoder import Encoder
 from .layers import MLP, embed_grid
@@ -37,7 +38,7 @@ class Detector(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         project: nn.Conv2d,
         encoder: Encoder,
         queries: nn.Embedding,

@@ -15,8 +15,11 @@ from torch.nn import functional as F
 
 from ..cpu.convolution import Geometry, add_convolution_, fused_convolution
 from ..cpu.linear import After, Linear, fused_linear
-from ..model.backbone import BasicBlock, Bottleneck, FeatureMap, Features, FrozenBatchNorm, Projection, ResNet
+from ..model.backbone import CellPadding, FeatureMap, Features
 from ..model.detector import Detector
+from ..model.norms import FrozenBatchNorm
+from ..model.resnet import BasicBlock, Bottleneck, Projection, ResNet
+from ..model.timm_backbone import TimmBackbone
 from ..shapes import Float
 from ..types import Images
 from .constants import constants
@@ -63,8 +66,11 @@ def _copied(module: Part, precision: torch.dtype, replaced: dict[int, nn.Module]
     for tensor in (*module.parameters(), *module.buffers()):
         value = tensor.detach().to(precision) if tensor.is_floating_point() else tensor
         memo[id(tensor)] = nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
+    foreign = {
+        id(part) for network in module.modules() if isinstance(network, TimmBackbone) for part in network.modules()
+    }
     for part in module.modules():
-        if (faster := _faster(part, precision)) is not None:
+        if id(part) not in foreign and (faster := _faster(part, precision)) is not None:
             memo[id(part)] = faster
     return deepcopy(module, memo | replaced).eval()
 
@@ -148,8 +154,8 @@ class FoldedBlock(nn.Module):
         self.conv2 = Convolution.folded(block.conv2, block.bn2, precision)
 
     def forward(self, x: FeatureMap) -> FeatureMap:
-        y = x.becoming(self.conv1.relu(x.clean(x.content)), self.stride)
-        return y.becoming(self.conv2.add_relu_(self.downsample(x.content), y.clean(y.content)), 1)
+        y = x.strided(self.conv1.relu(x.masked(x.content)), self.stride)
+        return y.strided(self.conv2.add_relu_(self.downsample(x.content), y.masked(y.content)), 1)
 
 
 class FoldedBottleneck(FoldedBlock):
@@ -158,14 +164,14 @@ class FoldedBottleneck(FoldedBlock):
         self.conv3 = Convolution.folded(block.conv3, block.bn3, precision)
 
     def forward(self, x: FeatureMap) -> FeatureMap:
-        y = self.conv2.relu(x.clean(self.conv1.relu(x.content)))
-        return x.becoming(self.conv3.add_relu_(self.downsample(x.content), y), self.stride)
+        y = self.conv2.relu(x.masked(self.conv1.relu(x.content)))
+        return x.strided(self.conv3.add_relu_(self.downsample(x.content), y), self.stride)
 
 
 class FoldedResNet(nn.Module):
     def __init__(self, plain: ResNet, precision: torch.dtype) -> None:
         super().__init__()
-        self.rule, self.channels = plain.rule, plain.channels
+        self.padding_rule = plain.padding_rule
         self.conv1 = Convolution.folded(plain.conv1, plain.bn1, precision)
         self.blocks = nn.ModuleList()
         for block in plain.modules():
@@ -175,14 +181,14 @@ class FoldedResNet(nn.Module):
                 case BasicBlock():
                     self.blocks.append(FoldedBlock(block, precision))
 
-    def forward(self, images: Images) -> tuple[Features, Tensor]:
-        pixels = self.rule.enter(images)
+    def forward(self, images: Images) -> tuple[Features, CellPadding]:
+        pixels = self.padding_rule.input(images)
         content = pixels.content.contiguous(memory_format=torch.channels_last)
-        x = pixels.becoming(self.conv1.relu(content), 2)
-        x = x.becoming(F.max_pool2d(x.clean(x.content), 3, 2, 1), 2)
+        x = pixels.strided(self.conv1.relu(content), 2)
+        x = x.strided(F.max_pool2d(x.masked(x.content), 3, 2, 1), 2)
         for block in self.blocks:
             x = block(x)
-        return x.content, self.rule.leave(images, x)
+        return x.content, self.padding_rule.padding(images, x)
 
 
 class FusedLinear(nn.Module):

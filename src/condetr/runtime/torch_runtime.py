@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..model.backbone import ExactPadding
 from ..model.detector import Detector
 from ..types import Images, Predictions
 from .folded import folded
@@ -60,7 +59,7 @@ class TorchRuntime(Runtime):
 
 
 def _splits(detector: Detector) -> bool:
-    return isinstance(detector.backbone.rule, ExactPadding)
+    return detector.backbone.exact
 
 
 def _compiled(predict: Predict) -> Predict:

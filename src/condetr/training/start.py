@@ -16,6 +16,7 @@ from ..config import Config
 from ..errors import ConfigError, WeightsError
 from ..interchange import read_safetensors
 from ..model.detector import Detector
+from ..model.timm_backbone import TimmBackbone, hub_repository
 from ..types import Categories
 
 IMAGENET = "timm/{}.tv_in1k"  # torchvision's first ImageNet weights, which both papers start from
@@ -41,12 +42,14 @@ def start(config: Config, categories: Categories) -> Start:
         detector = build_detector(config.model, len(categories))
     init, backbone = config.train.init, config.model.backbone
     if init == "none":
+        norm = "learned_batch" if backbone.timm_name else "channel"
         frozen = backbone.norm == "frozen_batch" or backbone.trains_from != "stem"
-        warning = ("the backbone starts from nothing, yet parts of it cannot learn: set model.backbone.norm=channel "
+        warning = (f"the backbone starts from nothing, yet parts of it cannot learn: set model.backbone.norm={norm} "
                    "and model.backbone.trains_from=stem",)  # fmt: skip
         return Start(detector, ("everything starts from nothing", *(warning if frozen else ())))
     if init == "imagenet":
-        return Start(detector, (fill_backbone(detector, _imagenet(backbone.name), config),))
+        repository = hub_repository(backbone.timm_name) if backbone.timm_name else _repository(backbone.name)
+        return Start(detector, (fill_backbone(detector, _imagenet(repository), config),))
     if Path(init).is_file():
         return Start(detector, (fill_backbone(detector, Path(init), config),))
     weights = checkpoint.load(init)
@@ -57,10 +60,13 @@ def start(config: Config, categories: Categories) -> Start:
 # --- a backbone -----------------------------------------------------------------------------------------------------
 
 
-def _imagenet(name: str) -> Path:
+def _repository(name: str) -> str:
     if name == "nano":
         raise ConfigError(f"train.init=imagenet: there are no such weights for the {name} backbone. {WAY_ON}")
-    repository = IMAGENET.format(name)
+    return IMAGENET.format(name)
+
+
+def _imagenet(repository: str) -> Path:
     try:
         # unlike the download of a single file, this gives up at once where there is no network
         return Path(snapshot_download(repository, allow_patterns=["model.safetensors"])) / "model.safetensors"
@@ -74,14 +80,10 @@ def fill_backbone(detector: Detector, file: Path, config: Config) -> str:
     classifier, are left out. Returns a line about it. Raises WeightsError naming the first tensor that does not fit."""
     theirs = _read_backbone(file)
     own = detector.backbone.state_dict()
-    has_all: Callable[[str], bool] = lambda prefix: f"{prefix}conv1.weight" in theirs  # noqa: E731
-    prefix = next((prefix for prefix in PREFIXES if has_all(prefix)), None)
-    if prefix is None:
-        raise WeightsError(f"{file}: no ResNet's weights (there is no conv1.weight). {WAY_ON}")
-    theirs = {name.removeprefix(prefix): tensor for name, tensor in theirs.items() if name.startswith(prefix)}
-    beyond = re.compile(r"fc\.|.*num_batches_tracked$|" + "|".join(
-        rf"layer{stage}\." for stage in range(config.model.backbone.last_stage + 1, 5)) + "|$^")  # fmt: skip
-    theirs = {name: tensor for name, tensor in theirs.items() if not beyond.match(name)}
+    if isinstance(detector.backbone, TimmBackbone):
+        theirs = detector.backbone.from_classifier(theirs)
+    else:
+        theirs = _of_resnet(theirs, config.model.backbone.last_stage, file)
     described = f"model.backbone {config.model.backbone.name}, norm {config.model.backbone.norm}"
     for name, tensor in own.items():
         if name not in theirs:
@@ -91,8 +93,20 @@ def fill_backbone(detector: Detector, file: Path, config: Config) -> str:
             raise WeightsError(f"{file}: {name} has shape {shapes} as {described} needs. {WAY_ON}")
     if unknown := sorted(set(theirs) - set(own)):
         raise WeightsError(f"{file}: {unknown[0]} has no place in {described}. {WAY_ON}")
-    detector.backbone.load_state_dict({name: theirs[name].float() for name in own})
+    detector.backbone.load_state_dict({name: theirs[name].to(tensor.dtype) for name, tensor in own.items()})
     return f"the backbone starts from {file}"
+
+
+def _of_resnet(theirs: dict[str, Tensor], last_stage: int, file: Path) -> dict[str, Tensor]:
+    """The tensors of a ResNet up to its last stage, by our names, from a classifier or a detector."""
+    has_all: Callable[[str], bool] = lambda prefix: f"{prefix}conv1.weight" in theirs  # noqa: E731
+    prefix = next((prefix for prefix in PREFIXES if has_all(prefix)), None)
+    if prefix is None:
+        raise WeightsError(f"{file}: no ResNet's weights (there is no conv1.weight). {WAY_ON}")
+    theirs = {name.removeprefix(prefix): tensor for name, tensor in theirs.items() if name.startswith(prefix)}
+    beyond = re.compile(r"fc\.|.*num_batches_tracked$|" + "|".join(
+        rf"layer{stage}\." for stage in range(last_stage + 1, 5)) + "|$^")  # fmt: skip
+    return {name: tensor for name, tensor in theirs.items() if not beyond.match(name)}
 
 
 def _read_backbone(file: Path) -> dict[str, Tensor]:

@@ -1,0 +1,229 @@
+"""Any timm network that takes images of any size, as a backbone: its features at one stride.
+
+Padding: nothing is known about the layers of an arbitrary network. With `ImagesApart`, images of one size are run
+together without the padding of the batch, each padded with zeros to multiples of the stride, so that an image gets the
+same features alone and in a batch. With `WholeBatch`, the padding of the batch leaks into its images.
+Norms: batch norms always use the statistics of pretraining. Their scale and shift learn only where that is asked for.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import ConfigError
+from ..images.prepare import MEAN, STD
+from ..shapes import Float
+from ..types import Images
+from .backbone import Backbone, CellPadding, Features
+
+Pixels = Float[Tensor, "B 3 H W"]
+Network = Callable[[Pixels], Features]
+
+
+class Batching(ABC):
+    """How the images of a padded batch are given to a network that knows no padding."""
+
+    exact: bool
+
+    @abstractmethod
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
+        """Features with ceil(n / stride) cells for each side of n pixels, zero where a cell was not computed."""
+
+
+class ImagesApart(Batching):
+    """Images of the same size run together, others apart, all without the padding of the batch."""
+
+    exact = True
+
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
+        if not images.ragged or pixels.is_meta:  # on the meta device sizes are not known, and nothing is computed
+            return network(_to_multiples(pixels, stride))
+        inside = ~images.padding
+        sizes = torch.stack([inside[:, :, 0].sum(1), inside[:, 0].sum(1)], dim=1).tolist()
+        rows, columns = (-(-side // stride) for side in pixels.shape[2:])
+        features: list[Features] = [pixels.new_zeros(0)] * len(sizes)
+        for h, w in dict.fromkeys(map(tuple, sizes)):
+            members = [i for i, size in enumerate(sizes) if size == [h, w]]
+            found = network(_to_multiples(pixels[members, :, :h, :w], stride))
+            missing = (0, columns - found.shape[3], 0, rows - found.shape[2])
+            for i, feature in zip(members, F.pad(found, missing)):
+                features[i] = feature
+        return torch.stack(features)
+
+
+class WholeBatch(Batching):
+    """The padded batch as it is."""
+
+    exact = False
+
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
+        return network(_to_multiples(pixels, stride))
+
+
+def _to_multiples(pixels: Float[Tensor, "B 3 _h _w"], stride: int) -> Float[Tensor, "B 3 _H _W"]:
+    return F.pad(pixels, (0, -pixels.shape[3] % stride, 0, -pixels.shape[2] % stride))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A place in a network where features can be taken: after `module`, at `stride`."""
+
+    module: str
+    stride: int
+
+
+class TimmBackbone(Backbone):
+    """Make one with `timm_backbone`. `network` returns a list with the features to use as its only entry; `levels` are
+    all places where the whole network has features, in order; `pixel_statistics` are the mean and standard deviation
+    with which its images are normalised."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        channels: int,
+        stride: int,
+        levels: tuple[Level, ...],
+        pixel_statistics: tuple[tuple[float, ...], tuple[float, ...]],
+        batching: Batching,
+        norms_learn: bool,
+    ) -> None:
+        super().__init__()
+        self.network, self.channels, self.stride, self.exact = network, channels, stride, batching.exact
+        self.levels, self.batching, self.norms_learn = levels, batching, norms_learn
+        mean, std = pixel_statistics
+        self.scale = tuple(ours / theirs for ours, theirs in zip(STD, std))
+        self.shift = tuple((ours - theirs) / own for ours, theirs, own in zip(MEAN, mean, std))
+
+    def forward(self, images: Images) -> tuple[Features, CellPadding]:
+        dtype = next(self.network.parameters()).dtype
+        features = self.batching.run(self._features, self._normalised(images).to(dtype), images, self.stride)
+        return features, images.padding[:, :: self.stride, :: self.stride]
+
+    def _features(self, pixels: Pixels) -> Features:
+        return self.network(pixels)[0]
+
+    def _normalised(self, images: Images) -> Pixels:
+        """The pixels, normalised with ImageNet's statistics, as the network wants them; padding stays zero."""
+        if self.scale == (1, 1, 1) and self.shift == (0, 0, 0):
+            return images.pixels
+        scale, shift = (images.pixels.new_tensor(each)[:, None, None] for each in (self.scale, self.shift))
+        return (images.pixels * scale + shift).masked_fill(images.padding[:, None], 0)
+
+    def train(self, mode: bool = True) -> "TimmBackbone":
+        """Batch norms keep their statistics in training: a detector's batches are too small for others, and an image
+        must not depend on its batch."""
+        super().train(mode)
+        for module in self._batch_norms():
+            module.eval()
+        return self
+
+    def train_from(self, first: str) -> None:
+        """As for a ResNet, by strides: `layerN` is what comes after the first features of the stride of its input.
+
+        Raises ConfigError where the network has no features of that stride.
+        """
+        before = {"stem": 0, "layer1": 2, "layer2": 4, "layer3": 8, "layer4": 16}
+        names = [name for name, _ in self.network.named_modules()]
+        frozen = len(names) if first == "nothing" else self._end_of(before[first], names, first)
+        for i, module in enumerate(self.network.modules()):
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(i >= frozen)
+        if not self.norms_learn:
+            for norm in self._batch_norms():
+                norm.requires_grad_(False)
+
+    def _end_of(self, stride: int, names: list[str], first: str) -> int:
+        """How many of the modules come before or belong to the first features of a stride."""
+        if not stride:
+            return 0
+        level = next((level for level in self.levels if level.stride == stride), None)
+        if level is None:
+            strides = ", ".join(str(one) for one in sorted({level.stride for level in self.levels}))
+            raise ConfigError(
+                f"model.backbone.trains_from={first}: this network has features of stride {strides}, none of {stride}. "
+                "Choose stem, nothing, or another layer"
+            )
+        inside = [i for i, name in enumerate(names) if _plain(name).startswith(_plain(level.module))]
+        return max(inside) + 1
+
+    def _batch_norms(self) -> Iterator[nn.Module]:
+        return (module for module in self.network.modules() if isinstance(module, _BatchNorm))
+
+    def from_classifier(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a timm classifier that belong to this backbone, by their names here. Others are left out."""
+        theirs = {_plain(name): tensor for name, tensor in state.items()}
+        pairs = ((name, theirs.get(_plain(name.removeprefix("network.")))) for name in self.state_dict())
+        return {name: tensor for name, tensor in pairs if tensor is not None}
+
+
+def _plain(name: str) -> str:
+    """A name without what timm changes when it makes a backbone of a network: `stages.0` becomes `stages_0`."""
+    return name.removeprefix("model.").replace(".", "_")
+
+
+def timm_backbone(name: str, stride: int, dilated: bool, batching: Batching, norms_learn: bool) -> TimmBackbone:
+    """The timm network `name` up to its features at `stride`, randomly initialised.
+
+    `dilated`: the last stage keeps the resolution of its input (DC5), for networks that can.
+    Raises ConfigError where timm is not installed, has no such network, or it cannot be used as a backbone.
+    """
+    timm, setting = _timm(), f"model.backbone.name=timm:{name}"
+    if not timm.is_model(name):
+        close = get_close_matches(name, timm.list_models(), n=1)
+        raise ConfigError(f"{setting}: timm has no such network." + f" Did you mean timm:{close[0]}?" * bool(close))
+    options: dict[str, Any] = {"features_only": True} | ({"output_stride": stride} if dilated else {})
+    height, width = 5 * 32, 7 * 32
+    try:
+        with torch.device("meta"):
+            trial = timm.create_model(name, **options).eval()
+            shapes = [tuple(features.shape) for features in trial(torch.zeros(1, 3, height, width))]
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise ConfigError(
+            f"{setting}: not usable as a backbone for images of any size{', dilated' * dilated} ({reason}). "
+            "Choose a convolutional network"
+        ) from None
+    levels = tuple(map(Level, trial.feature_info.module_name(), trial.feature_info.reduction()))
+    if all(level.stride != stride for level in levels):
+        strides = ", ".join(str(level.stride) for level in levels)
+        raise ConfigError(f"{setting}: has features of stride {strides}, none of model.backbone.stride={stride}")
+    index = max(i for i, level in enumerate(levels) if level.stride == stride)
+    channels = trial.feature_info.channels()[index]
+    if shapes[index] != (1, channels, height // stride, width // stride):
+        raise ConfigError(f"{setting}: its features have shape {shapes[index]}, not B C h w. Choose another network")
+    network = timm.create_model(name, **options, out_indices=(index,))
+    normalisation = timm.get_pretrained_cfg(name)
+    return TimmBackbone(
+        network, channels, stride, levels, (normalisation.mean, normalisation.std), batching, norms_learn
+    )
+
+
+def hub_repository(name: str) -> str:
+    """The hub repository with the pretrained weights of a timm network. Raises ConfigError where there is none."""
+    defaults = _timm().get_pretrained_cfg(name)
+    if defaults is None or not defaults.hf_hub_id:
+        raise ConfigError(f"train.init=imagenet: timm has no pretrained weights of {name}")
+    return defaults.hf_hub_id
+
+
+def _timm() -> ModuleType:
+    try:
+        return import_module("timm")
+    except ModuleNotFoundError as error:
+        if error.name != "timm":
+            raise ConfigError(f"timm needs {error.name}, which is not installed: pip install 'condetr[timm]'") from None
+        raise ConfigError("a timm backbone needs timm: pip install 'condetr[timm]'") from None
+    except (ImportError, RuntimeError) as error:  # a torchvision of another torch stops at import
+        reason = str(error).strip().splitlines()[0][:100]
+        raise ConfigError(
+            f"timm cannot be imported ({reason}). Install the torchvision that belongs to torch {torch.__version__}"
+        ) from None
