@@ -1,4 +1,4 @@
-"""A comparison from a folder of images to a page: whole, stopped and taken up again, refused, and recomputed."""
+"""A comparison from a folder of images to its page: complete, interrupted and resumed, refused, and recomputed."""
 
 import json
 import multiprocessing
@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from condetr.cli import app
 from condetr.comparing import compare as verb
 from condetr.comparing import runner
-from condetr.comparing.compare import Advanced, Compared, Interrupted, compare, recomputed
+from condetr.comparing.compare import Interrupted, compare
+from condetr.comparing.comparison import Comparison, Event, recompute
+from condetr.comparing.runner import EpochDone
 from condetr.errors import CondetrError, ConfigError, DataError
 from tests import generated
 
@@ -36,86 +38,86 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def study(data: Path, out: Path, **options) -> Compared:
+def study(data: Path, out: Path, **options) -> Comparison:
     asked = {"settings": TINY, "epochs": [EPOCHS], "seeds": 1, "recipe": "nano", "device": "cpu", **options}
     return compare(data, MODELS, out, **asked)
 
 
 @pytest.fixture(scope="module")
-def compared(data, tmp_path_factory) -> Compared:
+def comparison(data, tmp_path_factory) -> Comparison:
     return study(data, tmp_path_factory.mktemp("study"), jobs=2)
 
 
 @pytest.fixture(scope="module")
-def record(compared) -> dict:
-    return json.loads((compared.planned.out / "comparison.json").read_text())
+def record(comparison) -> dict:
+    return json.loads((comparison.plan.out / "comparison.json").read_text())
 
 
-def test_each_model_has_a_whole_schedule_of_its_own(compared):
-    assert [(c.model, c.epochs, len(c.points)) for c in compared.curves] == [(m, EPOCHS, EPOCHS) for m in MODELS]
-    for curve in compared.curves:
+def test_each_model_has_its_own_complete_schedule(comparison):
+    assert [(c.model, c.epochs, len(c.points)) for c in comparison.curves] == [(m, EPOCHS, EPOCHS) for m in MODELS]
+    for curve in comparison.curves:
         assert [point.images for point in curve.points] == [8, 16, 24, 32]
         assert all(a.seconds < b.seconds for a, b in zip(curve.points, curve.points[1:]))
-    assert compared.unfinished == ()
-    assert compared.problems == ()
+    assert comparison.unfinished == ()
+    assert comparison.problems == ()
 
 
-def test_a_single_seed_has_the_interval_over_images(compared):
-    for curve in compared.curves:
+def test_a_single_seed_has_the_interval_over_images(comparison):
+    for curve in comparison.curves:
         assert curve.interval is not None
         low, high = curve.interval
         assert low <= curve.points[-1].ap <= high or curve.points[-1].ap == 0
 
 
-def test_every_number_of_the_report_is_recomputed_from_the_json(compared, record):
-    again = recomputed(record)
-    assert asdict(again) == asdict(compared.comparison)
+def test_every_number_of_the_report_can_be_recomputed_from_the_json(comparison, record):
+    again = recompute(record)
+    assert asdict(again) == asdict(comparison.results)
     assert json.loads(json.dumps(asdict(again))) == record["results"]
 
 
-def test_the_json_holds_what_was_measured_and_asked(compared, record):
-    assert record["asked"]["models"]["detr"]["train"]["lr"] == 2e-3
-    assert record["asked"]["models"]["conditional_detr"]["train"]["lr"] == 1e-3
+def test_the_json_has_the_measurements_and_the_request(comparison, record):
+    assert record["request"]["models"]["detr"]["train"]["lr"] == 2e-3
+    assert record["request"]["models"]["conditional_detr"]["train"]["lr"] == 1e-3
     assert record["data"]["images"] == {"train": 8, "valid": 4}
-    rows = (compared.planned.runs[0].folder / "journal.jsonl").read_text().splitlines()
+    rows = (comparison.plan.runs[0].folder / "journal.jsonl").read_text().splitlines()
     aps = [row["ap"] for row in map(json.loads, rows) if row["kind"] == "epoch"]
     assert [point["ap"] for point in record["runs"][0]["points"]] == aps
 
 
-def test_the_page_needs_nothing_else_and_says_that_one_seed_is_too_few(compared):
-    page = (compared.planned.out / "report.html").read_text()
+def test_the_page_is_self_contained_and_says_that_one_seed_is_too_few(comparison):
+    page = (comparison.plan.out / "report.html").read_text()
     assert "http-equiv" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert "too few seeds to say (1)" in page
+    assert "too few seeds (1)" in page
     assert "loss.classes" in page
 
 
-def test_a_finished_study_is_not_trained_again(data, compared):
+def test_a_finished_study_is_not_trained_again(data, comparison):
     events = []
-    again = study(data, compared.planned.out, jobs=2, tell=events.append)
-    assert not [event for event in events if isinstance(event, Advanced)]
-    assert again.comparison == compared.comparison
+    again = study(data, comparison.plan.out, jobs=2, progress=events.append)
+    assert not [event for event in events if isinstance(event, EpochDone)]
+    assert again.results == comparison.results
 
 
-def test_stopped_and_taken_up_again_it_ends_in_the_same_numbers(data, compared, tmp_path):
+def test_an_interrupted_and_resumed_study_has_the_same_numbers(data, comparison, tmp_path):
     out = tmp_path / "study"
-    shutil.copytree(compared.planned.out, out)
+    shutil.copytree(comparison.plan.out, out)
     shutil.rmtree(out / "conditional_detr")
 
-    def stop(event: verb.Event) -> None:
-        if isinstance(event, Advanced):
+    def stop(event: Event) -> None:
+        if isinstance(event, EpochDone):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match="the same command goes on") as caught:
-        study(data, out, tell=stop)
+    with pytest.raises(Interrupted, match="the same command resumes the study") as caught:
+        study(data, out, progress=stop)
     assert caught.value.status == 128 + signal.SIGTERM
     again = study(data, out)
-    assert [p.ap for p in again.curves[1].points] == [p.ap for p in compared.curves[1].points]
-    assert again.curves[0] == compared.curves[0]
+    assert [p.ap for p in again.curves[1].points] == [p.ap for p in comparison.curves[1].points]
+    assert again.curves[0] == comparison.curves[0]
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_ctrl_c_in_a_terminal_ends_in_one_line_whether_or_not_a_run_has_begun(data, tmp_path, begun):
+def test_ctrl_c_in_a_terminal_ends_with_one_line(data, tmp_path, begun):
     out = tmp_path / "study"
     words = [sys.executable, "-m", "condetr.cli", "compare", str(data), "--models", ",".join(MODELS), "--out", str(out)]
     words += ["--recipe", "nano", "--epochs", "500", "--seeds", "1", "--device", "cpu"]
@@ -135,12 +137,12 @@ def test_ctrl_c_in_a_terminal_ends_in_one_line_whether_or_not_a_run_has_begun(da
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "the same command goes on" in errors
+    assert "the same command resumes the study" in errors
     wait_until(lambda: not group(process.pid))
 
 
 def group(leader: int) -> list[int]:
-    """The processes that a Ctrl-C in the leader's terminal reaches."""
+    """The processes that Ctrl-C in the terminal of the leader reaches."""
     found = subprocess.run(["ps", "-A", "-o", "pid=,pgid="], capture_output=True, text=True, check=True).stdout
     return [int(pid) for pid, pgid in map(str.split, found.splitlines()) if int(pgid) == leader]
 
@@ -152,32 +154,32 @@ def wait_until(true, seconds=60.0):
         time.sleep(0.02)
 
 
-def test_a_study_taken_up_with_other_settings_is_refused(data, compared):
+def test_resuming_with_other_settings_is_refused(data, comparison):
     with pytest.raises(ConfigError, match=r"started with other settings \(seeds was 1, now 2\)"):
-        study(data, compared.planned.out, seeds=2)
+        study(data, comparison.plan.out, seeds=2)
     with pytest.raises(ConfigError, match=r"detr:train.batch was 4, now 2"):
-        study(data, compared.planned.out, settings={**TINY, "train.batch": 2})
+        study(data, comparison.plan.out, settings={**TINY, "train.batch": 2})
 
 
-def test_a_study_that_is_older_than_a_setting_has_its_default(data, compared, tmp_path):
+def test_a_study_older_than_a_setting_uses_its_default(data, comparison, tmp_path):
     out = tmp_path / "study"
-    shutil.copytree(compared.planned.out, out)
+    shutil.copytree(comparison.plan.out, out)
     record = json.loads((out / "study.json").read_text())
-    for model in record["asked"]["models"].values():
+    for model in record["request"]["models"].values():
         del model["data"]["enlarge"]
     (out / "study.json").write_text(json.dumps(record))
-    assert study(data, out, jobs=2).comparison == compared.comparison
+    assert study(data, out, jobs=2).results == comparison.results
 
 
-def test_a_study_taken_up_on_other_data_is_refused(compared, tmp_path):
+def test_resuming_on_other_data_is_refused(comparison, tmp_path):
     generated.write(tmp_path, {"train": 6, "valid": 4}, seed=1)
     with pytest.raises(DataError, match="data set has changed"):
-        study(tmp_path, compared.planned.out)
+        study(tmp_path, comparison.plan.out)
 
 
-def test_a_run_that_fails_is_told_and_the_others_go_on(data, compared, tmp_path):
+def test_a_failed_run_is_reported_and_the_others_continue(data, comparison, tmp_path):
     out = tmp_path / "study"
-    shutil.copytree(compared.planned.out, out)
+    shutil.copytree(comparison.plan.out, out)
     (out / "study.json").unlink()
     (out / "conditional_detr" / f"e{EPOCHS}" / "s0" / "result.json").unlink()
     (out / "conditional_detr" / f"e{EPOCHS}" / "s0" / "journal.jsonl").unlink()
@@ -191,22 +193,22 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(data, compared, tmp_path)
     assert [curve.model for curve in found.curves] == ["detr"]
 
 
-def test_runs_at_the_same_time_share_the_memory_for_cached_images(compared, monkeypatch):
+def test_runs_at_the_same_time_share_the_memory_for_cached_images(comparison, monkeypatch):
     seen = {}
 
     def train(*args, **options):
         seen.update(options)
         raise CondetrError("enough")
 
-    ours, theirs = multiprocessing.Pipe(duplex=False)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     monkeypatch.setattr(runner, "train", train)
     monkeypatch.setattr(os, "setpgrp", lambda: None)
-    runner._work(compared.planned.runs[0], compared.planned.data, "cpu", 1, 4, os.getpid(), theirs)
-    assert ours.recv() == "enough"
+    runner._work(comparison.plan.runs[0], comparison.plan.data, "cpu", 1, 4, os.getpid(), sender)
+    assert receiver.recv() == "enough"
     assert seen["cache_shares"] == 4
 
 
-# --- bad input, as a person meets it ----------------------------------------------------------------------------------
+# --- bad input on the command line ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,32 +218,32 @@ def test_runs_at_the_same_time_share_the_memory_for_cached_images(compared, monk
         (["--study", "head"], "--study head: no such study. There are headline, transforms, queries, references"),
         (["--models", "detr"], "two models or more"),
         ([], "give --models A,B or --study"),
-        (["--study", "headline", "--epochs", "ten"], "--epochs ten: whole numbers with commas"),
-        (["--study", "headline", "--epochs", "0"], "numbers above 0"),
+        (["--study", "headline", "--epochs", "ten"], "--epochs ten: give whole numbers with commas"),
+        (["--study", "headline", "--epochs", "0"], "must be above 0"),
         (["--study", "headline", "--reference", "scalar"], "--reference scalar: not among the models"),
         (["--study", "headline", "--recipe", "huge"], "huge: no such recipe. There are"),
-        (["--study", "headline", "--set", "identity:train.lr=1"], "'identity' is not compared"),
+        (["--study", "headline", "--set", "identity:train.lr=1"], "'identity' is not among the models"),
         (["--study", "headline", "--device", "abacus"], "--device abacus: this machine has no such device"),
         (["--study", "headline", "--budget", "0.001"], "not one epoch of 2 models fits"),
-        (["--study", "headline", "--hold-out", "0.2"], "has a split 'valid' already"),
+        (["--study", "headline", "--hold-out", "0.2"], "split 'valid'"),
     ],
 )
-def test_bad_input_is_one_line_with_the_way_out(data, tmp_path, words, line):
+def test_bad_input_is_refused_in_one_line(data, tmp_path, words, line):
     result = CliRunner().invoke(app, ["compare", str(data), "--out", str(tmp_path / "out"), *words])
     assert isinstance(result.exception, CondetrError), result.output
     assert line in str(result.exception)
     assert "\n" not in str(result.exception)
 
 
-def test_data_without_a_split_to_measure_on_is_refused_with_the_way_out(tmp_path):
+def test_data_without_a_valid_split_is_refused(tmp_path):
     generated.write(tmp_path / "data", {"train": 6})
     with pytest.raises(DataError, match=r"no split 'valid' to compare on.*--hold-out 0\.15"):
         study(tmp_path / "data", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_held_out_is_the_same_for_all_seeds_and_models(tmp_path):
+def test_the_held_out_images_are_the_same_each_time(tmp_path):
     generated.write(tmp_path / "data", {"train": 30})
-    held = [verb._opened(tmp_path / "data", 0.3).split("valid").samples for _ in range(2)]
+    held = [verb._open(tmp_path / "data", 0.3).split("valid").samples for _ in range(2)]
     assert [s.path.name for s in held[0]] == [s.path.name for s in held[1]]
     assert len(held[0]) > 1

@@ -61,8 +61,9 @@ def compare(
     """Measure how many epochs models need: trains them side by side, and writes a report."""
     from ..comparing import compare as verb
     from ..comparing import variants
-    from ..comparing.compared import Event
-    from ..comparing.terminal import lines, shown
+    from ..comparing.comparison import Event, Plan
+    from ..comparing.runner import EpochDone
+    from ..comparing.terminal import lines, tables
 
     if (models is None) == (study is None):
         both = "not both; " if models is not None else ""
@@ -72,23 +73,23 @@ def compare(
     done, total = 0, 0
     with progress_bar("epochs", console if console.is_terminal else messages(), hidden=quiet) as count:
 
-        def tell(event: Event) -> None:
+        def show(event: Event) -> None:
             nonlocal done, total
-            if isinstance(event, verb.Planned):
-                total = sum(run.epochs for run in event.left)
-            done += isinstance(event, verb.Advanced)
+            if isinstance(event, Plan):
+                total = sum(run.epochs for run in event.remaining)
+            done += isinstance(event, EpochDone)
             count(done, total)
             for line in lines(event):
                 console.print(printable(line), markup=False, soft_wrap=True)
 
-        compared = verb.compare(
+        comparison = verb.compare(
             data, names, out, recipe=recipe, settings=settings(set_), epochs=whole_numbers("--epochs", epochs),
             seeds=seeds, budget=budget, reference=reference, hold_out=hold_out, runs=runs, device=device, jobs=jobs,
-            follow_outside=follow_outside, tell=tell,
+            follow_outside=follow_outside, progress=show,
         )  # fmt: skip
-    console.print(shown(compared.comparison))
+    console.print(tables(comparison.results))
     if not quiet:
         page, numbers = (printable(str(out / name)) for name in ("report.html", "comparison.json"))
         print(f"page: {page}, numbers: {numbers}")
-    if compared.unfinished:
-        raise CondetrError("; ".join(compared.problems[:3]) or f"not done: {', '.join(compared.unfinished)}")
+    if comparison.unfinished:
+        raise CondetrError("; ".join(comparison.problems[:3]) or f"not done: {', '.join(comparison.unfinished)}")

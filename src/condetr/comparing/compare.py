@@ -1,4 +1,4 @@
-"""Train models side by side on the same data, and say how much sooner one learns than another."""
+"""Train models on the same data with the same seeds, and compare how fast they learn."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,18 @@ from ..examining.examine import examine
 from ..training.resolution import sized
 from ..training.run_folder import fingerprint
 from . import study
-from .compared import Advanced, Compared, Ended, Event, Planned, Told, recomputed, write
-from .rehearsal import seconds_per_epoch
-from .runner import run_all
-from .statistics import compare as count
-from .study import Asked, Fitted, Run
+from .comparison import Comparison, Plan, Progress
+from .convergence import analyse
+from .runner import EpochDone, RunEnded, run_all
+from .study import Request, Run, Schedule
+from .timing import seconds_per_epoch
 from .variants import configs, default_base
 
-__all__ = ["Advanced", "Compared", "Ended", "Event", "Interrupted", "Planned", "compare", "recomputed"]
-
-HELD_OUT_SEED = 42  # one division for all models and seeds
+HELD_OUT_SEED = 42  # the same held-out images for all models and seeds
 
 
 class Interrupted(CondetrError):
-    """The study was asked to stop; its runs have saved where they stand."""
+    """The study was interrupted by a signal; its runs have saved their state."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -53,135 +51,138 @@ def compare(
     device: str | None = None,
     jobs: int = 1,
     follow_outside: bool = False,
-    tell: Told = lambda event: None,
-) -> Compared:
-    """Train every model with every schedule and seed, and write `report.html` and `comparison.json` into `out`.
+    progress: Progress = lambda event: None,
+) -> Comparison:
+    """Train every model with every schedule and seed, and write `report.html` and `comparison.json` to `out`.
 
-    `models` are recipes or variants of the base `recipe`; `settings` go by `path` for all, `MODEL:path` for one.
-    Each of `epochs` is a complete schedule of its own. `budget` is in minutes. The runs are in `runs` (else in `out`),
-    where other studies find them. The same call again goes on where it stands.
+    `models` are recipes or variants of the base `recipe`. Keys of `settings` are a `path` for all models or
+    `MODEL:path` for one. Each of `epochs` is a complete schedule. `budget` is in minutes. The runs are in `runs`
+    (default: `out`), where other studies can use them. `follow_outside` is as for `examine`. The same call resumes an
+    interrupted study.
 
-    Raises CondetrError in one line for what a user can mend, Interrupted after SIGTERM or Ctrl-C.
+    Each run is a process that imports the calling script: call this under `if __name__ == "__main__":`.
+
+    Raises CondetrError, in one line, for what the user can fix, and Interrupted after SIGTERM or Ctrl-C.
     """
     out = Path(out)
     root = Path(runs) if runs is not None else out
-    dataset = _opened(Path(data), hold_out, follow_outside)
+    dataset = _open(Path(data), hold_out, follow_outside)
     device = check_device(device)
     base = recipe or default_base(dataset, device)
-    asked = _asked(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
+    request = _request(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
     with locked(out):
-        planned = _planned(dataset, asked, out, root, jobs, device)
-        tell(planned)
-        problems, signal = _run(planned, tell)
-        stopped = f"stopped; the same command goes on with the study in {out}"
+        plan = _plan(dataset, request, out, root, jobs, device)
+        progress(plan)
+        problems, signal = _train(plan, progress)
+        stopped = f"stopped; the same command resumes the study in {out}"
         try:
-            compared = _compared(planned, problems)
+            comparison = _comparison(plan, problems)
         except CondetrError:
             if signal:
                 raise Interrupted(stopped, signal) from None
             raise
-        write(compared, out)
+        comparison.write(out)
     if signal:
-        raise Interrupted(f"{stopped}, and what is done is in its report.html", signal)
-    return compared
+        raise Interrupted(f"{stopped}; its report.html has the finished runs", signal)
+    return comparison
 
 
-def _opened(path: Path, hold_out: float | None, follow_outside: bool = False) -> DataSet:
+def _open(path: Path, hold_out: float | None, follow_outside: bool = False) -> DataSet:
     dataset = examine(path, follow_outside=follow_outside, cache=cache_folder()).trainable()
     if hold_out is not None:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:
         raise DataError(
-            f"{path}: no split 'valid' to compare on. Add one, or set a part of the training images aside "
+            f"{path}: no split 'valid' to compare on. Add one, or hold out a part of the training images "
             "with --hold-out 0.15"
         )
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
-        raise DataError(f"{path}: nothing is labelled in 'valid': there would be no AP to compare. Label some of it")
+        raise DataError(
+            f"{path}: the split 'valid' has no labelled object: there is no AP to compare. Label its images"
+        )
     return dataset
 
 
-def _asked(
+def _request(
     dataset: DataSet, models: dict[str, Any], epochs: Sequence[int] | None, seeds: int, budget: float | None,
     reference: str | None,
-) -> Asked:  # fmt: skip
+) -> Request:  # fmt: skip
     if len(models) < 2:
-        raise ConfigError("--models: a comparison needs two models or more, with commas between")
+        raise ConfigError("--models: a comparison needs two models or more, separated by commas")
     first = next(iter(models))
     if reference is not None and reference not in models:
         raise ConfigError(f"--reference {reference}: not among the models. There are {', '.join(models)}")
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
     if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
-        raise ConfigError("--epochs, --seeds and --budget: numbers above 0")
+        raise ConfigError("--epochs, --seeds and --budget: must be above 0")
     models = {name: sized(config, dataset) for name, config in models.items()}
-    return Asked(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
+    return Request(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 
 
-def _planned(dataset: DataSet, asked: Asked, out: Path, root: Path, jobs: int, device: str) -> Planned:
-    """The plan, as it was made when the study began, or made now; what it will take is measured."""
-    fitted = study.settle(out, asked)
-    whole = study.runs(asked.models, fitted or Fitted(asked.epochs, asked.seeds, ()), root)
-    left = [run for run in whole if study.finished(run, asked.data) is None]
+def _plan(dataset: DataSet, request: Request, out: Path, root: Path, jobs: int, device: str) -> Plan:
+    """The plan that the study was started with, or a new one; the time of the remaining runs is measured."""
+    schedule = study.saved_schedule(out, request)
+    whole = study.all_runs(request.models, schedule or Schedule(request.epochs, request.seeds, ()), root)
+    remaining = [run for run in whole if study.read_result(run, request.data) is None]
     per_epoch = {
         name: seconds_per_epoch(dataset, config, device)
-        for name, config in asked.models.items()
-        if any(run.model == name for run in left) or (fitted is None and asked.budget is not None)
+        for name, config in request.models.items()
+        if any(run.model == name for run in remaining) or (schedule is None and request.budget is not None)
     }
-    if fitted is None:
-        fitted = study.fit(per_epoch, asked, jobs)
-        study.keep(out, asked, fitted)
-        whole = study.runs(asked.models, fitted, root)
-        left = [run for run in whole if study.finished(run, asked.data) is None]
-    places = {run.folder: run for run in left}.values()
-    total = sum(run.epochs * per_epoch[run.model] + study.OVERHEAD for run in places)
-    seconds = total / min(jobs, len(places)) if places else None
-    return Planned(dataset, asked, fitted, tuple(whole), tuple(left), seconds, per_epoch, jobs, device, out)
+    if schedule is None:
+        schedule = study.fit_budget(per_epoch, request, jobs)
+        study.save_study(out, request, schedule)
+        whole = study.all_runs(request.models, schedule, root)
+        remaining = [run for run in whole if study.read_result(run, request.data) is None]
+    distinct = {run.folder: run for run in remaining}.values()
+    total = sum(run.epochs * per_epoch[run.model] + study.OVERHEAD for run in distinct)
+    seconds = total / min(jobs, len(distinct)) if distinct else None
+    return Plan(dataset, request, schedule, tuple(whole), tuple(remaining), seconds, per_epoch, jobs, device, out)
 
 
-def _run(planned: Planned, tell: Told) -> tuple[list[str], int]:
-    """Do what is left to do; returns why some of it could not be, and a signal that came."""
+def _train(plan: Plan, progress: Progress) -> tuple[list[str], int]:
+    """Train the remaining runs; returns the reasons why some did not finish, and the number of a signal, or 0."""
     started, problems = time.monotonic(), []
-    took: dict[str, float] = {}
+    measured: dict[str, float] = {}  # seconds per epoch of finished runs, by model
 
-    def may(run: Run) -> bool:
-        """Whether the run still fits the budget; how long is judged by finished ones where there are any."""
-        if planned.asked.budget is None:
+    def may_start(run: Run) -> bool:
+        """Whether the run still fits the budget."""
+        if plan.request.budget is None:
             return True
-        each = took.get(run.model, planned.per_epoch[run.model]) * run.epochs + study.OVERHEAD
-        if time.monotonic() - started + each <= planned.asked.budget * 60 * 1.1:
+        needed = measured.get(run.model, plan.per_epoch[run.model]) * run.epochs + study.OVERHEAD
+        if time.monotonic() - started + needed <= plan.request.budget * 60 * 1.1:
             return True
-        problems.append(f"{run.name}: no time is left in the budget; the same command again goes on")
+        problems.append(f"{run.name}: it no longer fits the budget; the same command resumes the study")
         return False
 
-    def heard(event: Advanced | Ended) -> None:
-        if isinstance(event, Ended) and event.problem is None:
-            took[event.run.model] = event.seconds / event.run.epochs
-        if isinstance(event, Ended) and event.problem is not None:
+    def report(event: EpochDone | RunEnded) -> None:
+        if isinstance(event, RunEnded) and event.problem is None:
+            measured[event.run.model] = event.seconds / event.run.epochs
+        if isinstance(event, RunEnded) and event.problem is not None:
             if interrupt.number:
                 return
             problems.append(f"{event.run.name}: {event.problem}")
-        tell(event)
+        progress(event)
 
-    places = {run.folder: run for run in planned.left}
+    distinct = list({run.folder: run for run in plan.remaining}.values())
     with deferred_signals() as interrupt:
-        run_all(
-            list(places.values()), planned.data, _devices(planned.device), planned.jobs, interrupt, heard, may
-        )  # fmt: skip
+        run_all(distinct, plan.data, _devices(plan.device), plan.jobs, interrupt, report, may_start)
     return problems, interrupt.number
 
 
-def _compared(planned: Planned, problems: Sequence[str]) -> Compared:
-    outcomes = {run: study.finished(run, planned.asked.data) for run in planned.runs}
-    found = {run: outcome for run, outcome in outcomes.items() if outcome is not None}
-    curves = tuple(outcome.curve(run) for run, outcome in found.items())
-    if not any(curve.model == planned.asked.reference for curve in curves):
+def _comparison(plan: Plan, problems: Sequence[str]) -> Comparison:
+    results = {run: study.read_result(run, plan.request.data) for run in plan.runs}
+    finished = {run: result for run, result in results.items() if result is not None}
+    curves = tuple(result.curve(run) for run, result in finished.items())
+    if not any(curve.model == plan.request.reference for curve in curves):
         reasons = f": {problems[0]}" if problems else ""
-        raise CondetrError(f"no run of the reference {planned.asked.reference} is finished{reasons}")
-    comparison = count(curves, planned.asked.reference)
-    parameters = {run.model: outcome.parameters for run, outcome in found.items()}
-    unfinished = tuple(run.name for run, outcome in outcomes.items() if outcome is None)
-    return Compared(planned, curves, comparison, parameters, unfinished, tuple(problems))
+        raise CondetrError(f"no run of the reference {plan.request.reference} is finished{reasons}")
+    convergence = analyse(curves, plan.request.reference)
+    parameters = {run.model: result.parameters for run, result in finished.items()}
+    unfinished = tuple(run.name for run, result in results.items() if result is None)
+    return Comparison(plan, curves, convergence, parameters, unfinished, tuple(problems))
 
 
 def _devices(name: str) -> list[str]:
-    """Where runs go in turn: all GPUs when one is asked for without a number."""
+    """The devices to distribute runs over: all GPUs for `cuda` without a number."""
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] if name == "cuda" else [name]

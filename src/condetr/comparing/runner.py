@@ -1,4 +1,4 @@
-"""Runs side by side, each in a process of its own: begun, followed, stopped together, and taken up again."""
+"""Runs in processes of their own, several at a time: started, watched, interrupted together, and resumed."""
 
 import json
 import multiprocessing
@@ -27,14 +27,14 @@ from ..training.plan import count
 from ..training.progress import Epoch, Event
 from ..training.run_folder import fingerprint
 from ..training.train import train
-from .curve import Point
-from .study import RESULT, Outcome, Run
+from .learning_curve import Point
+from .study import RESULT, Run, RunResult
 
-GLANCE = 0.5  # seconds between two looks at whether anybody wants to stop
+POLL = 0.5  # seconds between two checks for an interrupt
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
+class EpochDone:
     """A run has finished an epoch."""
 
     run: Run
@@ -42,93 +42,93 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A run is over: `problem` is None, or why it could not finish, in one line."""
+class RunEnded:
+    """A run has ended. `problem` is None when it is finished, else the reason in one line."""
 
     run: Run
     seconds: float
     problem: str | None
 
 
-Told = Callable[[Advanced | Ended], None]
-May = Callable[[Run], bool]
+Progress = Callable[[EpochDone | RunEnded], None]
 
 
 def run_all(
-    runs: Sequence[Run], dataset: DataSet, devices: Sequence[str], jobs: int, interrupt: Interrupt, tell: Told, may: May
-) -> None:
-    """Do the runs, `jobs` at a time, on the devices in turn; `may` is asked before each whether it is still to begin.
+    runs: Sequence[Run], dataset: DataSet, devices: Sequence[str], jobs: int, interrupt: Interrupt, progress: Progress,
+    may_start: Callable[[Run], bool],
+) -> None:  # fmt: skip
+    """Train all runs, `jobs` at a time, on the devices in turn. A run is skipped when `may_start` is False for it.
 
-    On an interrupt all are asked to save where they stand; a run that fails does not stop the others.
+    On an interrupt all running ones save their state and end. A run that fails does not stop the others.
     """
     waiting, live = list(runs), dict[int, tuple[Run, BaseProcess, Connection, float]]()
     threads = max(1, torch.get_num_threads() // jobs)
-    asked = False
+    terminated = False
     while waiting or live:
         while waiting and len(live) < jobs and not interrupt.number:
             slot = next(i for i in range(jobs) if i not in live)
             run = waiting.pop(0)
-            if may(run):
-                live[slot] = _begun(run, dataset, devices[slot % len(devices)], threads, jobs)
+            if may_start(run):
+                live[slot] = _start(run, dataset, devices[slot % len(devices)], threads, jobs)
         if interrupt.number:
             waiting.clear()
-            for _, process, _, _ in live.values() if not asked else ():
+            for _, process, _, _ in live.values() if not terminated else ():
                 process.terminate()  # SIGTERM: a training saves its state and ends
-            asked = True
-        wait([connection for _, _, connection, _ in live.values()], GLANCE)
+            terminated = True
+        wait([connection for _, _, connection, _ in live.values()], POLL)
         for slot in list(live):
-            if _heard(*live[slot], tell):
+            if _poll(*live[slot], progress):
                 live.pop(slot)
 
 
-def _begun(
+def _start(
     run: Run, dataset: DataSet, device: str, threads: int, jobs: int
 ) -> tuple[Run, BaseProcess, Connection, float]:
-    ours, theirs = multiprocessing.Pipe(duplex=False)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("spawn")  # a fork would share CUDA and threads
-    arguments = (run, dataset, device, threads, jobs, os.getpid(), theirs)
+    arguments = (run, dataset, device, threads, jobs, os.getpid(), sender)
     process = context.Process(target=_work, args=arguments, name=run.name)
-    resource_tracker.ensure_running()  # before the mask is set: where it is started, it unblocks SIGINT
+    resource_tracker.ensure_running()  # before the mask is set: starting it unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()  # with SIGINT blocked, as Ctrl-C comes to the whole group until `_work` has left it
+        process.start()  # with SIGINT blocked: Ctrl-C reaches the whole process group until `_work` leaves it
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
-    return run, process, ours, time.monotonic()
+    sender.close()
+    return run, process, receiver, time.monotonic()
 
 
-def _heard(run: Run, process: BaseProcess, connection: Connection, started: float, tell: Told) -> bool:
-    """Pass on what the run has said; whether it is over."""
+def _poll(run: Run, process: BaseProcess, connection: Connection, started: float, progress: Progress) -> bool:
+    """Report the messages of a run; True when it has ended."""
     while connection.poll():
         try:
-            said = connection.recv()
-        except EOFError:  # it ended without a word, as a killed process does
+            message = connection.recv()
+        except EOFError:  # no last message: the process was killed
             process.join()
-            said = f"its process ended ({_ending(process.exitcode or 0)})"
-        if isinstance(said, int):
-            tell(Advanced(run, said))
+            message = f"its process ended ({_exit_text(process.exitcode or 0)})"
+        if isinstance(message, int):
+            progress(EpochDone(run, message))
             continue
         process.join()
         connection.close()
-        tell(Ended(run, time.monotonic() - started, said))
+        progress(RunEnded(run, time.monotonic() - started, message))
         return True
     return False
 
 
-def _ending(code: int) -> str:
+def _exit_text(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}; out of memory?" if code < 0 else f"exit status {code}"
 
 
 def _work(
     run: Run, dataset: DataSet, device: str, threads: int, jobs: int, parent: int, connection: Connection
 ) -> None:
-    """In the process of a run. Says the number of each finished epoch, and at the end None or what went wrong."""
-    os.setpgrp()  # signals to the group are for the parent, which asks each run once: a second one would kill
+    """In the process of a run. Sends the number of each finished epoch, and at the end None or the error message."""
+    os.setpgrp()  # Ctrl-C is for the parent, which terminates each run once: a second signal would kill it
     torch.set_num_threads(threads)
 
     def progress(event: Event) -> None:
-        if os.getppid() != parent:  # nobody is left to stop us
+        if os.getppid() != parent:  # the parent was killed
             os.kill(os.getpid(), signal.SIGTERM)
         if isinstance(event, Epoch):
             connection.send(event.epoch)
@@ -138,18 +138,18 @@ def _work(
             result = train(
                 dataset, run.folder, run.config, resume=True, device=device, progress=progress, cache_shares=jobs
             )
-            _conclude(run, dataset, device, result.epochs)
+            _finish(run, dataset, device, result.epochs)
             connection.send(None)
         except CondetrError as error:
             connection.send(str(error))
 
 
-def _conclude(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) -> None:
-    """Evaluate the last weights once more, for the interval; keep the outcome, and drop the state, which is large."""
+def _finish(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) -> None:
+    """Evaluate the last weights for their bootstrap interval, write the result, and remove the large state."""
     weights = load(run.folder / "last", device)
     parameters = count(weights.detector)
     predictor = Predictor(weights, torch.device(device))
-    found = evaluate_samples(predictor, dataset.split("valid"), dataset.categories).metrics().bootstrap.ap
+    ap = evaluate_samples(predictor, dataset.split("valid"), dataset.categories).metrics().bootstrap.ap
     images, clock = len(dataset.split("train")), accumulate(epoch.seconds for epoch in epochs)
     points = tuple(
         Point(epoch.epoch, epoch.epoch * images, round(seconds, 3), epoch.ap, epoch.ap50 or 0.0)
@@ -157,7 +157,7 @@ def _conclude(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) 
         if epoch.ap is not None
     )
     if not points:
-        raise CondetrError("nothing is labelled in 'valid': there is no AP to compare")
-    outcome = Outcome(fingerprint(dataset), points, (found.low, found.high), parameters)
-    write_text(run.folder / RESULT, json.dumps(asdict(outcome)) + "\n")
+        raise CondetrError("the split 'valid' has no labelled object: there is no AP to compare")
+    run_result = RunResult(fingerprint(dataset), points, (ap.low, ap.high), parameters)
+    write_text(run.folder / RESULT, json.dumps(asdict(run_result)) + "\n")
     shutil.rmtree(run.folder / "state", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is to be run: a study's runs, which of them fit a budget, and the record that a resumed study must match."""
+"""A study: what was requested, the runs that fit its budget, their results, and the record that allows to resume."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +11,16 @@ from ..errors import CondetrError, ConfigError, DataError
 from ..files import write_text
 from ..training.plan import duration
 from ..training.run_folder import RunFolder, differences
-from .curve import Curve, Point
-from .variants import flat
+from .learning_curve import LearningCurve, Point
+from .variants import flatten
 
-OVERHEAD = 5.0  # seconds to start a run and to evaluate its last weights once more
+OVERHEAD = 5.0  # seconds per run: its start, and the final evaluation of its last weights
 RESULT = "result.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training of its own: a model, a complete schedule, one of the seeds. Equal runs share a folder."""
+    """One training: a model, a complete schedule and one of the seeds. Runs with equal settings share a folder."""
 
     model: str
     epochs: int
@@ -34,21 +34,21 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a finished run leaves in `result.json`: its evaluations, and the data it was made on."""
+class RunResult:
+    """The `result.json` of a finished run: its evaluations, and the fingerprint of the data it was trained on."""
 
     data: str
     points: tuple[Point, ...]
     interval: tuple[float, float] | None
     parameters: int
 
-    def curve(self, run: Run) -> Curve:
-        return Curve(run.model, run.epochs, run.replicate, self.points, self.interval)
+    def curve(self, run: Run) -> LearningCurve:
+        return LearningCurve(run.model, run.epochs, run.replicate, self.points, self.interval)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked for. The first line of `compare` with other words is refused in the same folder."""
+class Request:
+    """The arguments that define a study. Another request in the folder of a study is refused."""
 
     models: dict[str, Config]
     epochs: tuple[int, ...]
@@ -57,37 +57,37 @@ class Asked:
     reference: str
     data: str
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         models = {name: config.model_dump(mode="json") for name, config in self.models.items()}
         return {**asdict(self), "models": models, "epochs": ",".join(map(str, self.epochs))}
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """What of it fits the budget, and in words what was left out for it."""
+class Schedule:
+    """The epochs and seeds that fit the budget; `notes` describe what was left out."""
 
     epochs: tuple[int, ...]
     seeds: int
     notes: tuple[str, ...]
 
 
-def fit(per_epoch: Mapping[str, float], asked: Asked, jobs: int) -> Fitted:
-    """Seeds go first, then the longest schedules, then epochs of the last one. `per_epoch` is in seconds.
+def fit_budget(per_epoch: Mapping[str, float], request: Request, jobs: int) -> Schedule:
+    """Leaves out seeds first, then the longest schedules, then epochs of the last one, until the rest fits the budget.
 
-    Raises ConfigError when not even one epoch fits.
+    `per_epoch` are seconds by model. Raises ConfigError when not even one epoch of each model fits.
     """
-    epochs, seeds, notes = sorted(asked.epochs), asked.seeds, []
-    limit = None if asked.budget is None else asked.budget * 60
+    epochs, seeds, notes = sorted(request.epochs), request.seeds, []
+    limit = None if request.budget is None else request.budget * 60
 
     def seconds() -> float:
-        return expected(per_epoch, epochs, seeds, jobs)
+        return expected_seconds(per_epoch, epochs, seeds, jobs)
 
     if limit is None or seconds() <= limit:
-        return Fitted(tuple(epochs), seeds, ())
+        return Schedule(tuple(epochs), seeds, ())
     while seeds > 1 and seconds() > limit:
         seeds -= 1
-    if seeds < asked.seeds:
-        notes.append(f"{seeds} of {asked.seeds} seeds")
+    if seeds < request.seeds:
+        notes.append(f"{seeds} of {request.seeds} seeds")
     while len(epochs) > 1 and seconds() > limit:
         notes.append(f"no schedule of {epochs.pop()} epochs")
     if seconds() > limit:
@@ -95,48 +95,52 @@ def fit(per_epoch: Mapping[str, float], asked: Asked, jobs: int) -> Fitted:
         whole = int(left / sum(per_epoch.values()))
         if whole < 1:
             raise ConfigError(
-                f"--budget {asked.budget:g}: not one epoch of {len(per_epoch)} models fits (about "
-                f"{duration(expected(per_epoch, [1], 1, jobs))} are needed). Give more minutes, or fewer models"
+                f"--budget {request.budget:g}: not one epoch of {len(per_epoch)} models fits (about "
+                f"{duration(expected_seconds(per_epoch, [1], 1, jobs))} are needed). Give more minutes, or "
+                "compare fewer models"
             )
         notes.append(f"{whole} of {epochs[0]} epochs")
         epochs = [whole]
-    return Fitted(tuple(epochs), seeds, tuple(notes))
+    return Schedule(tuple(epochs), seeds, tuple(notes))
 
 
-def expected(per_epoch: Mapping[str, float], epochs: Sequence[int], seeds: int, jobs: int) -> float:
-    """Seconds that all runs will take, side by side in `jobs` processes."""
+def expected_seconds(per_epoch: Mapping[str, float], epochs: Sequence[int], seeds: int, jobs: int) -> float:
+    """Seconds that all runs will take, `jobs` of them at a time."""
     runs = len(per_epoch) * len(epochs) * seeds
     total = seeds * sum(epochs) * sum(per_epoch.values()) + OVERHEAD * runs
     return total / max(1, min(jobs, runs))
 
 
-def runs(models: Mapping[str, Config], fitted: Fitted, root: Path) -> list[Run]:
-    """All runs, seed by seed and short schedules first, so that a study cut short still compares like with like."""
-    return list(_runs(models, fitted, root))
+def all_runs(models: Mapping[str, Config], schedule: Schedule, root: Path) -> list[Run]:
+    """All runs, by seed and then by schedule, short ones first: an interrupted study then still has pairs of runs."""
+    return list(_runs(models, schedule, root))
 
 
-def _runs(models: Mapping[str, Config], fitted: Fitted, root: Path) -> Iterator[Run]:
+def _runs(models: Mapping[str, Config], schedule: Schedule, root: Path) -> Iterator[Run]:
     places: dict[str, Path] = {}
-    for replicate in range(fitted.seeds):
-        for epochs in fitted.epochs:
+    for replicate in range(schedule.seeds):
+        for epochs in schedule.epochs:
             for config in root.glob(f"*/e{epochs}/s{replicate}/config.json"):
-                places.setdefault(_essence(RunFolder(config.parent).saved_config()), config.parent)
+                places.setdefault(_computed(RunFolder(config.parent).saved_config()), config.parent)
             for model, base in models.items():
                 config_ = override(base, {"train.epochs": epochs, "train.seed": base.train.seed + replicate})
                 own = root / model / f"e{epochs}" / f"s{replicate}"
-                place = own if RunFolder(own).begun() else places.setdefault(_essence(config_), own)
+                place = own if RunFolder(own).begun() else places.setdefault(_computed(config_), own)
                 yield Run(model, epochs, replicate, config_, place)
 
 
-def _essence(config: Config) -> str:
-    """All settings but the recipe's name, which computes nothing."""
+def _computed(config: Config) -> str:
+    """All settings but the recipe's name, which changes no result."""
     values = config.model_dump(mode="json")
     return json.dumps({key: value for key, value in values.items() if key != "recipe"})
 
 
-def finished(run: Run, data: str | None) -> Outcome | None:
-    """What the run has left, if it is done. Raises CondetrError when its folder holds another run than this,
-    or one on other data than `data` (None: whatever it is)."""
+def read_result(run: Run, data: str | None) -> RunResult | None:
+    """The result of the run, None when it is not finished.
+
+    Raises CondetrError when its folder has a run with other settings, or one on data with another fingerprint than
+    `data` (None: any).
+    """
     folder, file = RunFolder(run.folder), run.folder / RESULT
     if folder.begun() and (others := differences(folder.saved_config(), run.config)):
         others = [line for line in others if not line.startswith("recipe ")]
@@ -151,59 +155,63 @@ def finished(run: Run, data: str | None) -> Outcome | None:
         values = json.loads(file.read_text(encoding="utf-8"))
         points = tuple(Point(**point) for point in values["points"])
         interval = tuple(values["interval"]) if values["interval"] else None
-        outcome = Outcome(values["data"], points, interval, values["parameters"])
+        result = RunResult(values["data"], points, interval, values["parameters"])
     except (ValueError, KeyError, TypeError) as error:
-        raise CondetrError(f"{file}: cannot be read ({error}). Remove it, and the run is done again") from None
-    if data is not None and outcome.data != data:
-        raise DataError(f"{run.folder}: the run was made on other data. Put the data back, or choose another --out")
-    return outcome
+        raise CondetrError(f"{file}: cannot be read ({error}). Remove it to repeat the run") from None
+    if data is not None and result.data != data:
+        raise DataError(f"{run.folder}: the run was trained on other data. Restore the data, or choose another --out")
+    return result
 
 
-def settle(folder: Path, asked: Asked) -> Fitted | None:
-    """The plan of the study that this folder holds, None where it holds none.
+def saved_schedule(folder: Path, request: Request) -> Schedule | None:
+    """The schedule of the study in this folder, None where there is no study.
 
-    Raises CondetrError, naming the differences, when it holds a study that was asked for in other words.
+    Raises CondetrError, naming the differences, when the study was started with another request.
     """
     file = folder / "study.json"
     if not file.exists():
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        models = {  # with the defaults of settings that the study is older than
-            name: parse(values, str(file)).model_dump(mode="json") for name, values in record["asked"]["models"].items()
+        saved, values = (  # "asked" and "planned" are the keys of older files
+            record[key if key in record else old] for key, old in (("request", "asked"), ("schedule", "planned"))
+        )
+        models = {  # with the defaults of settings that are newer than the study
+            name: parse(config, str(file)).model_dump(mode="json") for name, config in saved["models"].items()
         }
-        before, planned = dict(flat({**record["asked"], "models": models})), record["planned"]
-        fitted = Fitted(tuple(planned["epochs"]), planned["seeds"], tuple(planned["notes"]))
+        before = dict(flatten({**saved, "models": models}))
+        schedule = Schedule(tuple(values["epochs"]), values["seeds"], tuple(values["notes"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CondetrError(f"{file}: cannot be read ({error}). Choose another --out") from None
-    now = dict(flat(asked.plain()))
+    now = dict(flatten(request.to_dict()))
     if before.get("data") != now["data"]:
         raise DataError(
-            f"{folder}: the data set has changed since the study began. Put it back, or choose another --out"
+            f"{folder}: the data set has changed since the study began. Restore it, or choose another --out"
         )
     changed = [path for path in dict.fromkeys([*before, *now]) if before.get(path) != now.get(path)]
     if changed:
-        named = _named(changed, before, now)
+        named = _described(changed, before, now)
         raise ConfigError(
             f"{folder}: the study was started with other settings ({'; '.join(named[:3])}"
             f"{', …' if len(named) > 3 else ''}). Resume without them, or choose another --out"
         )
-    return fitted
+    return schedule
 
 
-def _named(changed: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences in words: a model that came or went is one, not all of its settings."""
+def _described(changed: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The differences as texts. An added or removed model is one difference, not one for each of its settings."""
     models = [{path.split(".")[1] for path in side if path.startswith("models.")} for side in (before, now)]
-    named = [f"{model} was compared, now it is not" for model in sorted(models[0] - models[1])]
-    named += [f"{model} was not compared, now it is" for model in sorted(models[1] - models[0])]
+    texts = [f"{model} was compared, now it is not" for model in sorted(models[0] - models[1])]
+    texts += [f"{model} was not compared, now it is" for model in sorted(models[1] - models[0])]
     for path in changed:
         parts = path.split(".")
         if parts[0] != "models":
-            named.append(f"{path} was {before.get(path)}, now {now.get(path)}")
+            texts.append(f"{path} was {before.get(path)}, now {now.get(path)}")
         elif parts[1] in models[0] & models[1]:
-            named.append(f"{parts[1]}:{'.'.join(parts[2:])} was {before.get(path)}, now {now.get(path)}")
-    return named
+            texts.append(f"{parts[1]}:{'.'.join(parts[2:])} was {before.get(path)}, now {now.get(path)}")
+    return texts
 
 
-def keep(folder: Path, asked: Asked, fitted: Fitted) -> None:
-    write_text(folder / "study.json", json.dumps({"asked": asked.plain(), "planned": asdict(fitted)}, indent=1) + "\n")
+def save_study(folder: Path, request: Request, schedule: Schedule) -> None:
+    values = {"request": request.to_dict(), "schedule": asdict(schedule)}
+    write_text(folder / "study.json", json.dumps(values, indent=1) + "\n")

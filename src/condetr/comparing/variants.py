@@ -1,4 +1,4 @@
-"""Models to compare, by name: a recipe as it is, or a base recipe with nothing changed but what a claim is about."""
+"""The models that can be compared, by name: recipes, and variants of a base recipe that change one thing each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe
 
-SMALL_IMAGES = 160  # pixels of the middle image's long side, up to which `nano` is the base on any machine
+SMALL_IMAGES = 160  # pixels: up to this median long side of the images `nano` is the base on any device
 
 _CONDITIONAL = {
     "model.decoder.kind": "conditional",
@@ -28,19 +28,19 @@ _DETR = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Settings that make a base recipe this model, and in words what it is."""
+    """The settings that turn a base recipe into this model, and its description."""
 
-    meaning: str
+    description: str
     settings: Mapping[str, Any]
-    few_queries: bool = False  # the published 300 queries become DETR's 100; a recipe for small data keeps its number
+    few_queries: bool = False  # 300 queries, the published number, become DETR's 100; other numbers stay
 
 
-def _form(name: str, meaning: str) -> Variant:
-    return Variant(meaning, {**_CONDITIONAL, "model.decoder.spatial_query": name})
+def _form(name: str, description: str) -> Variant:
+    return Variant(description, {**_CONDITIONAL, "model.decoder.spatial_query": name})
 
 
-def _reference(name: str, meaning: str) -> Variant:
-    return Variant(meaning, {**_CONDITIONAL, "model.reference": name})
+def _reference(name: str, description: str) -> Variant:
+    return Variant(description, {**_CONDITIONAL, "model.reference": name})
 
 
 VARIANTS: dict[str, Variant] = {
@@ -54,7 +54,7 @@ VARIANTS: dict[str, Variant] = {
         "DETR with focal loss (Table 4, FL)", {**_DETR, "model.scoring.kind": "focal", "loss.classes": 2.0}
     ),
     "detr_offset_focal": Variant(
-        "DETR with both (Table 4, OR + FL)",
+        "DETR with offsets and focal loss (Table 4, OR + FL)",
         {**_DETR, "model.scoring.kind": "focal", "loss.classes": 2.0, "model.reference": "predicted"},
     ),
     "conditional_detr": Variant("Conditional DETR: diagonal T, predicted reference", _CONDITIONAL),
@@ -62,18 +62,20 @@ VARIANTS: dict[str, Variant] = {
     "scalar": _form("scalar", "T is one number: p_q = λ p_s"),
     "block": _form("block", "T has a block for each head"),
     "full": _form("full", "T is a full matrix"),
-    "diagonal": _form("diagonal", "T is diagonal: conditional_detr itself"),
+    "diagonal": _form("diagonal", "T is diagonal: the same as conditional_detr"),
     "content_only": _form("content_only", "CSQ-C: p_q is the decoder embedding f alone"),
     "transform_only": _form("transform_only", "CSQ-T: p_q is λ alone"),
-    "reference_only": _form("identity", "CSQ-P: p_q is p_s alone, which is what identity computes"),
+    "reference_only": _form("identity", "CSQ-P: p_q is p_s alone: the same as identity"),
     "from_content": _form("from_content", "CSQ-I: λ is predicted from the content query c_q"),
     "local": Variant(
         "attention starts at the reference point instead of everywhere (not in the paper)",
         {**_CONDITIONAL, "model.decoder.start": "local"},
     ),
-    "centre": _reference("centre", "reference points at the middle of the image"),
+    "centre": _reference("centre", "reference points at the centre of the image"),
     "learned": _reference("learned", "a learned reference point for each query"),
-    "predicted": _reference("predicted", "reference points predicted from the object queries: conditional_detr"),
+    "predicted": _reference(
+        "predicted", "reference points predicted from the object queries: the same as conditional_detr"
+    ),
 }
 
 STUDIES: dict[str, tuple[str, ...]] = {
@@ -87,7 +89,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
 
 
 def study(name: str) -> tuple[str, ...]:
-    """The models of a ready-made study. Raises ConfigError naming the studies there are."""
+    """The models of a predefined study. Raises ConfigError naming the studies."""
     if name not in STUDIES:
         raise ConfigError(f"--study {name}: no such study. There are {', '.join(STUDIES)}")
     return STUDIES[name]
@@ -105,13 +107,13 @@ def configs(names: Sequence[str], base: str, settings: Mapping[str, Any]) -> dic
                 f"and the recipes {', '.join(RECIPES)}"
             )
         if list(names).count(name) > 1:
-            raise ConfigError(f"--models {name}: named twice")
+            raise ConfigError(f"--models {name}: listed twice. Remove one")
     own: dict[str, dict[str, Any]] = {name: {} for name in names}
     common: dict[str, Any] = {}
     for key, value in settings.items():
         model, colon, path = key.rpartition(":")
         if colon and model not in own:
-            raise ConfigError(f"--set {key}: '{model}' is not compared. There are {', '.join(names)}")
+            raise ConfigError(f"--set {key}: '{model}' is not among the models. There are {', '.join(names)}")
         (own[model] if colon else common)[path] = value
     return {name: override(_model(name, base), {**common, **own[name]}) for name in names}
 
@@ -125,23 +127,23 @@ def _model(name: str, base: str) -> Config:
 
 
 def default_base(dataset: DataSet, device: str) -> str:
-    """The recipe that variants start from when none is named: one that this data and machine can train in time."""
+    """The base recipe when none is given: one that can be trained on this data and device in a reasonable time."""
     sides = sorted(max(sample.truth.size) for sample in dataset.split("train"))
     return "nano" if device == "cpu" or sides[len(sides) // 2] <= SMALL_IMAGES else "small"
 
 
-def setting_table(models: Mapping[str, Config], ignore: Callable[[str], bool]) -> list[tuple[str, dict[str, Any]]]:
-    """The settings in which the models differ, each with every model's value; None where a model has no such."""
-    settings = {name: dict(flat(config.model_dump(mode="json"))) for name, config in models.items()}
+def differing_settings(models: Mapping[str, Config], ignore: Callable[[str], bool]) -> list[tuple[str, dict[str, Any]]]:
+    """The settings in which the models differ, with the value in each model; None where a model does not have one."""
+    settings = {name: dict(flatten(config.model_dump(mode="json"))) for name, config in models.items()}
     paths = dict.fromkeys(path for values in settings.values() for path in values if not ignore(path))
     rows = [(path, {name: values.get(path) for name, values in settings.items()}) for path in paths]
     return [(path, values) for path, values in rows if len({repr(value) for value in values.values()}) > 1]
 
 
-def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
     """Nested settings as (dotted path, value) pairs."""
     return [
         pair
         for key, value in values.items()
-        for pair in (flat(value, f"{above}{key}.") if isinstance(value, dict) else [(f"{above}{key}", value)])
+        for pair in (flatten(value, f"{above}{key}.") if isinstance(value, dict) else [(f"{above}{key}", value)])
     ]

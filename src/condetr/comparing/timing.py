@@ -1,4 +1,4 @@
-"""How long an epoch of a model takes on this machine, from one real step of a few of its images."""
+"""The time that an epoch of a model takes on this machine, estimated from one step with a few of its images."""
 
 import time
 from contextlib import closing
@@ -16,11 +16,11 @@ from ..training.loop import Loop
 from ..training.start import start
 
 IMAGES = 4
-ANSWERING = 1 / 3  # what answering for an image costs, in parts of learning from it
+EVALUATION_COST = 1 / 3  # of an image, relative to a training step with it
 
 
 def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
-    """An estimate, evaluations included. The step is forgotten, and nothing is downloaded for it."""
+    """An estimate, evaluations included. The step changes nothing, and no weights are downloaded for it."""
     place = torch.device(device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         fresh = start(override(config, {"train.init": "none"}), dataset.categories)
@@ -32,8 +32,8 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
         )  # fmt: skip
         with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
             few = next(batches).few(IMAGES)
-        loop.rehearse(few.few(1))  # the first time loads kernels
+        loop.rehearse(few.few(1))  # the first step loads kernels
         started = time.monotonic()
         loop.rehearse(few)
         each = (time.monotonic() - started) / len(few)
-    return each * (len(train) + len(dataset.split("valid")) * ANSWERING / config.train.evaluate_every)
+    return each * (len(train) + len(dataset.split("valid")) * EVALUATION_COST / config.train.evaluate_every)

@@ -1,0 +1,87 @@
+"""The plan and the result of a study, and the two files that the result is written to."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..datasets.dataset import DataSet
+from ..files import write_text
+from ..training.plan import images
+from .convergence import Convergence, analyse
+from .learning_curve import LearningCurve, Point
+from .runner import EpochDone, RunEnded
+from .study import Request, Run, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The runs of a study. `remaining` are those that are not finished; `seconds` is an estimate for them (None when
+    there is none); `per_epoch` are seconds by model."""
+
+    data: DataSet
+    request: Request
+    schedule: Schedule
+    runs: tuple[Run, ...]
+    remaining: tuple[Run, ...]
+    seconds: float | None
+    per_epoch: dict[str, float]
+    jobs: int
+    device: str
+    out: Path
+
+
+Event = Plan | EpochDone | RunEnded
+Progress = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The result of a study. `results` has all numbers, `unfinished` the names of the runs that are not finished,
+    `problems` the reasons where they are known."""
+
+    plan: Plan
+    curves: tuple[LearningCurve, ...]
+    results: Convergence
+    parameters: dict[str, int]
+    unfinished: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def write(self, folder: Path) -> Path:
+        """Write `comparison.json` and `report.html`; returns the path of the report."""
+        from .page import page  # loads matplotlib, which the numbers do not need
+
+        write_text(folder / "comparison.json", json.dumps(self.to_dict(), indent=1) + "\n")
+        page(self).save(folder / "report.html")
+        return folder / "report.html"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values: `runs` are the measurements, from which `recompute` gives `results`."""
+        plan = self.plan
+        return {
+            "data": {"name": plan.data.name, "images": images(plan.data)},
+            "request": plan.request.to_dict(),
+            "schedule": asdict(plan.schedule),
+            "machine": {"device": plan.device, "jobs": plan.jobs, "torch": torch.__version__},
+            "parameters": self.parameters,
+            "unfinished": list(self.unfinished),
+            "runs": [asdict(curve) for curve in self.curves],
+            "results": asdict(self.results),
+        }
+
+
+def recompute(values: Mapping[str, Any]) -> Convergence:
+    """The results from the `runs` of a comparison.json alone."""
+    curves = [
+        LearningCurve(
+            **{key: run[key] for key in ("model", "epochs", "seed")},
+            points=tuple(Point(**point) for point in run["points"]),
+            interval=tuple(run["interval"]) if run["interval"] else None,
+        )
+        for run in values["runs"]
+    ]
+    request = values["request"] if "request" in values else values["asked"]  # the key in older files
+    return analyse(curves, request["reference"])

@@ -1,0 +1,71 @@
+"""The figures of a comparison's page."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..reports.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, chart
+from .convergence import Final
+from .learning_curve import LearningCurve, Point
+
+COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
+MARKERS = "osD^vP*X"
+
+_AXES: tuple[tuple[str, Callable[[Point], float], str, Callable[[Point], float]], ...] = (
+    ("epochs", lambda p: p.epoch, "AP", lambda p: p.ap),
+    ("thousands of images", lambda p: p.images / 1000, "AP", lambda p: p.ap),
+    ("minutes of training", lambda p: p.seconds / 60, "AP", lambda p: p.ap),
+    ("epochs", lambda p: p.epoch, "AP50", lambda p: p.ap50),
+)
+
+
+def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> list[Figure]:
+    """AP over epochs, images and minutes, and AP50 over epochs: two plots in each figure."""
+    figures = []
+    for pair in (_AXES[:2], _AXES[2:]):
+        figure, plots = chart(2, (10.5, 3.9))
+        for plot, (x_label, x, y_label, y) in zip(plots, pair):
+            for number, model in enumerate(models):
+                _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
+            plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+        plots[0].legend(fontsize=8)
+        figures.append(figure)
+    return figures
+
+
+def _plot_model(
+    plot: Axes, curves: Sequence[LearningCurve], x: Callable[[Point], float], y: Callable[[Point], float], number: int
+) -> None:
+    """The median of the seeds as a line and their range as a shaded area."""
+    if not curves:
+        return
+    xs = [[x(point) for point in curve.points] for curve in curves]
+    ys = [[y(point) for point in curve.points] for curve in curves]
+    at = sorted({value for own in xs for value in own if value <= min(map(max, xs))})
+    seeds = np.array([np.interp(at, [0.0, *x], [0.0, *y]) for x, y in zip(xs, ys)])
+    color, style = COLORS[number % len(COLORS)], "-" if number < len(COLORS) else "--"
+    if len(curves) > 1:
+        plot.fill_between(at, seeds.min(0), seeds.max(0), color=color, alpha=0.15, lw=0)
+    plot.plot(at, np.median(seeds, 0), color=color, linestyle=style, linewidth=2, label=curves[0].model)
+
+
+def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: Sequence[int]) -> Figure:
+    """The final AP of each model after each complete schedule."""
+    figure, (plot,) = chart(1, (8.5, 3.4))
+    for number, model in enumerate(models):
+        own = [final for final in finals if final.model == model]
+        color = COLORS[number % len(COLORS)]
+        shift = (number - (len(models) - 1) / 2) * 0.4 / len(models)
+        at = [schedules.index(final.epochs) + shift for final in own]
+        marker = MARKERS[number % len(MARKERS)]
+        plot.plot(at, [final.ap.mean for final in own], marker, color=color, markersize=8, label=model)
+        for place, final in zip(at, own):
+            plot.plot([place] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
+    plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
+    plot.yaxis.set_major_locator(MaxNLocator(6))
+    plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))
+    plot.legend(fontsize=8, ncols=2)
+    return figure

@@ -1,0 +1,120 @@
+"""The analysis finds the known ratios of constructed curves."""
+
+import pytest
+from rich.console import Console
+
+from condetr.comparing.convergence import SHARES, analyse
+from condetr.comparing.terminal import tables
+
+from .curves import curve, ramp
+
+
+def two(ratio: int, seeds: int = 3, epochs: int = 40) -> list:
+    slow = [curve("slow", ramp(0.5 / 40, epochs), seed) for seed in range(seeds)]
+    return slow + [curve("fast", ramp(ratio * 0.5 / 40, epochs), seed) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_model_that_learns_four_times_as_fast_has_the_ratio_four(share):
+    found = analyse(two(4), "slow")
+    target = next(t for t in found.targets if t.model == "fast" and t.share == share)
+    # the running median lags one evaluation behind a ramp, for both models
+    own = next(t for t in found.targets if t.model == "slow" and t.share == share)
+    assert own.epochs.median == pytest.approx(1 + share * 39, abs=1.01)
+    assert target.epochs.median == pytest.approx(1 + share * 39 / 4, abs=1.01)
+    assert target.ratio_epochs.median == pytest.approx(own.epochs.median / target.epochs.median)
+    assert target.images.median == 100 * target.epochs.median
+    assert target.seconds.median == 2 * target.epochs.median
+
+
+def test_the_reference_has_the_ratio_one_and_reaches_all_of_its_levels():
+    found = analyse(two(4), "slow")
+    for target in found.targets:
+        if target.model == "slow":
+            assert target.ratio_epochs.median == 1.0
+            assert target.epochs.reached == 3
+
+
+def test_a_level_that_is_never_reached_has_no_ratio():
+    found = analyse(two(4), "fast")
+    never = next(t for t in found.targets if t.model == "slow" and t.share == 1.0)
+    assert never.epochs.median is None
+    assert never.epochs.reached == 0
+    assert never.ratio_epochs.median is None
+
+
+def test_a_level_that_one_seed_misses_has_the_ratio_of_the_others_median():
+    curves = two(2)
+    curves[-1] = curve("fast", [0.0] * 40, 2)
+    target = next(t for t in analyse(curves, "slow").targets if t.model == "fast" and t.share == 0.8)
+    assert (target.epochs.reached, target.epochs.seeds, target.epochs.high) == (2, 3, None)
+    assert target.ratio_epochs.low is None
+    assert target.ratio_epochs.median is not None
+
+
+def test_there_is_no_ratio_where_half_of_the_seeds_never_reach_the_level():
+    curves = two(2, seeds=2)
+    curves[-1] = curve("fast", [0.0] * 40, 1)
+    target = next(t for t in analyse(curves, "slow").targets if t.model == "fast" and t.share == 0.8)
+    assert target.epochs.median is None
+    assert target.ratio_epochs.median is None
+    assert (target.ratio_epochs.reached, target.ratio_epochs.seeds) == (1, 2)
+
+
+def test_a_reference_that_learned_nothing_sets_no_level():
+    curves = [curve("slow", [0.0] * 6), curve("fast", ramp(0.1, 6))]
+    assert all(t.epochs.median is None for t in analyse(curves, "slow").targets)
+
+
+def test_a_reference_below_a_tenth_of_the_best_model_has_not_learned(capsys):
+    fast = [curve("fast", ramp(0.1, 6), seed) for seed in range(3)]
+    for top, learned in ((0.0, False), (0.04, False), (0.06, True), (0.5, True)):
+        found = analyse([*fast, *(curve("slow", ramp(0.1, 6, top), seed) for seed in range(3))], "slow")
+        assert found.reference_learned is learned
+        Console(width=100).print(tables(found))
+        printed = " ".join(capsys.readouterr().out.split())
+        assert ("slow has not started to learn within 6 epochs" in printed) is not learned
+        assert ("how many times fewer" in printed) is learned
+    assert analyse([*fast, curve("slow", [0.0] * 6)], "fast").reference_learned
+
+
+def test_final_ap_is_compared_within_each_schedule_and_seed():
+    curves = [
+        curve(model, [0.1, 0.2, ap + 0.1 * seed], seed, epochs)
+        for epochs, gap in ((10, 0.2), (20, 0.1))
+        for model, ap in (("slow", 0.3), ("fast", 0.3 + gap))
+        for seed in range(3)
+    ]
+    found = {(f.model, f.epochs): f for f in analyse(curves, "slow").finals}
+    assert found["slow", 10].difference is None
+    for epochs, gap in ((10, 0.2), (20, 0.1)):
+        difference = found["fast", epochs].difference
+        assert difference is not None
+        assert difference.mean == pytest.approx(gap)
+        assert difference.verdict == "significantly better"
+    assert found["fast", 20].ap50.mean == pytest.approx(2 * found["fast", 20].ap.mean)
+
+
+def test_only_seeds_that_both_have_finished_are_paired():
+    curves = [curve("slow", [0.1, 0.2, 0.3], seed) for seed in range(3)] + [curve("fast", [0.2, 0.3, 0.4], 1)]
+    final = next(f for f in analyse(curves, "slow").finals if f.model == "fast")
+    assert final.difference is not None
+    assert final.difference.seeds == 1
+
+
+def test_the_schedule_matched_ratio_uses_the_shortest_schedule_with_the_same_ap():
+    aps = {("slow", 10): 0.1, ("slow", 40): 0.4, ("fast", 10): 0.39, ("fast", 20): 0.41, ("fast", 40): 0.5}
+    curves = [curve(model, [0.0, 0.0, ap], 0, epochs) for (model, epochs), ap in aps.items()]
+    found = {s.model: s for s in analyse(curves, "slow").shortest}
+    assert (found["fast"].epochs, found["fast"].ratio) == (20, 2.0)
+    assert (found["slow"].epochs, found["slow"].ratio) == (40, 1.0)
+
+
+def test_there_is_no_schedule_matched_ratio_to_a_reference_that_learned_nothing():
+    curves = [curve(model, [0.0, 0.0, 0.0], 0, epochs) for model in ("slow", "fast") for epochs in (10, 40)]
+    assert {(s.epochs, s.ratio) for s in analyse(curves, "slow").shortest} == {(None, None)}
+
+
+def test_targets_are_those_of_the_longest_schedule_that_all_models_have():
+    curves = [curve(m, ramp(0.01, e), 0, e) for m, e in (("slow", 10), ("slow", 40), ("fast", 10))]
+    assert analyse(curves, "slow").longest == 10
