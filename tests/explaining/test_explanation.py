@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from condetr.boxes import generalized_iou
-from condetr.checkpoint import Weights
+from condetr.checkpoint import Weights, save
 from condetr.config import Config, Data
 from condetr.errors import CondetrError, ImageError
 from condetr.explaining.explain import explain
@@ -129,7 +129,7 @@ def test_a_detector_without_encoder_can_be_explained():
             {"threshold": 1.0},
             r"no detection scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .*--at X,Y",
         ),
-        ({"threshold": 2.0}, "threshold 2.0: must be between 0 and 1"),
+        ({"threshold": 2.0}, "threshold 2.0: must be a number between 0 and 1"),
     ],
 )
 def test_mistakes_are_reported_in_one_line(predictor, arguments, message):
@@ -191,6 +191,39 @@ def test_arguments_of_a_wrong_type_are_reported_in_one_line():
         "at (10,)", "at 5", "at ('a', 1)", "layer 1.0", "detection 0.0", "layer 1"
     ]  # fmt: skip
     assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the image"
+
+
+def test_without_a_threshold_the_detections_are_those_of_the_predictor():
+    shared = Config(model=TINY, data=Data(size=64))
+    for own in (None, (0.01, 0.01, 0.01, 0.01)):
+        predictor = Predictor(Weights(shaken(TINY, len(CATEGORIES)), shared, CATEGORIES, thresholds=own))
+        detections = predictor(IMAGE)
+        assert (len(detections) > 0) == (own is not None)
+        if own is None:
+            with pytest.raises(CondetrError, match=r"no detection scores 0\.5 or more"):
+                explain(predictor, IMAGE)
+        else:
+            assert explain(predictor, IMAGE, detection=len(detections) - 1).query == detections.queries[-1]
+            assert attention_shares(predictor, IMAGE).detections == len(detections)
+
+
+def test_explain_takes_a_folder_of_weights_and_the_images_that_a_predictor_takes(tmp_path):
+    weights = Weights(shaken(TINY, len(CATEGORIES)), Config(model=TINY, data=Data(size=64)), CATEGORIES, None)
+    save(tmp_path / "weights", weights, card="")
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
+    given = [IMAGE, torch.tensor(IMAGE).permute(2, 0, 1), tmp_path / "a.png", (tmp_path / "a.png").read_bytes()]
+    scores = [explain(tmp_path / "weights", image, threshold=0.0).score for image in given]
+    assert scores == [scores[0]] * 4
+    with pytest.raises(CondetrError, match="explain: takes one image"):
+        explain(tmp_path / "weights", tmp_path)
+
+
+def test_an_unreadable_image_among_several_is_named(predictor, tmp_path):
+    (tmp_path / "no.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"no\.png: "):
+        attention_shares(predictor, [IMAGE, tmp_path / "no.png"], 0.01)
+    with pytest.raises(ImageError, match="image 1: "):
+        attention_shares(predictor, [IMAGE, b"no image"], 0.01)
 
 
 def test_attention_shares_take_one_image_without_a_list(predictor, tmp_path):

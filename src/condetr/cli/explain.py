@@ -28,8 +28,11 @@ def explain(
     ] = None,
     layer: Annotated[int, typer.Option(metavar="N", help="the decoder layer, counted from 0; -1 is the last")] = -1,
     threshold: Annotated[
-        str, typer.Option(metavar="X", help="confidence threshold, or best: each class's own, saved with the weights")
-    ] = "0.5",
+        str | None,
+        typer.Option(
+            metavar="X", help="confidence threshold; default: each class's own, saved with the weights, or 0.5"
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="write explain.html and the figures to it")] = Path(
         "explained"
     ),
@@ -42,7 +45,8 @@ def explain(
     from ..predicting.selection import parse_threshold
     from ..predicting.sources import Found, find
 
-    selection = Selection(detection, None if at is None else parse_point(at), layer, parse_threshold(threshold))
+    wanted = None if threshold is None else parse_threshold(threshold)
+    selection = Selection(detection, None if at is None else parse_point(at), layer, wanted)
     found = list(find(sources, sys.stdin.buffer, exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]

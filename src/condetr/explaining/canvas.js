@@ -45,7 +45,7 @@ const paint = (canvas, image, map, marks, width) => {
   }
   const line = devicePixelRatio * (width > 300 ? 2 : 1);
   const stroke = (path, color, thickness, dash = []) => {
-    for (const [style, extra] of [["#000a", 2 * line], [color, 0]]) {
+    for (const [style, extra] of [["#000a", 2 * thickness], [color, 0]]) {
       context.setLineDash(dash);
       context.strokeStyle = style;
       context.lineWidth = thickness + (dash.length ? 0 : extra);

@@ -1,5 +1,6 @@
 """Explaining detections: one as an `Explanation`, or those of many images as figures and one HTML page."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,46 +8,59 @@ from pathlib import Path
 
 from ..errors import CondetrError
 from ..files import write_bytes
-from ..images.decode import Source
+from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
+from ..predicting.selection import Threshold
 from ..predicting.sources import Found
 from .explanation import Explanation
 from .figures import png
 from .head_roles import Measurement, average
-from .image_record import ADVICE, ImageRecord, Point, Threshold, layer_index, no_detection, record_image
+from .image_record import (
+    ADVICE,
+    ImageRecord,
+    Point,
+    ResolvedThreshold,
+    layer_index,
+    no_detection,
+    record_image,
+    resolve,
+)
 from .page import MOST_DETECTIONS, ExplanationPage
 
-DEFAULT_THRESHOLD = 0.5
 MOST_IMAGES = 24  # in one page
 NEAREST = 3  # queries near a given point whose maps are in the page
 
 
 def explain(
-    weights: Predictor | str | Path,
-    image: Source,
+    weights: str | os.PathLike[str] | Predictor,
+    image: Name | InMemory,
     *,
     detection: int | None = None,
     at: Point | None = None,
     layer: int = -1,
-    threshold: Threshold | None = None,
+    threshold: Threshold = None,
 ) -> Explanation:
     """Explain one detection: the attention of its query in one decoder layer, and how its box came about.
 
     Args:
         weights: a folder of weights, a hub id, or a Predictor.
-        image: a path, a PIL image, an RGB uint8 array (H W 3), or bytes.
+        image: one image, as `Predictor` takes it: a path or address, a PIL image, an RGB uint8 array (H W 3), bytes.
         detection: which detection; 0, the default, is the one with the highest score.
         at: a point (x, y) in pixels instead of a detection: explains the query nearest to it, detected or not.
         layer: the decoder layer, counted from 0; -1 is the last.
-        threshold: the confidence threshold (0.5), or "best" for those stored in the weights.
+        threshold: the confidence threshold. None takes those stored in the weights, or 0.5 if there are none; "best"
+            takes them and fails if there are none.
 
     Raises CondetrError for a detection, layer or point that does not exist, ImageError for an image that cannot be
     read.
     """
     if at is not None and detection is not None:
         raise CondetrError("explain: give a detection or a point (at), not both")
-    predictor = weights if isinstance(weights, Predictor) else Predictor.load(weights)
-    record = record_image(predictor, image, DEFAULT_THRESHOLD if threshold is None else threshold)
+    if not is_one_image(image):
+        raise CondetrError("explain: takes one image; for several, run `condetr explain`")
+    predictor = weights if isinstance(weights, Predictor) else Predictor.load(os.fspath(weights))
+    (one,) = inputs([image])
+    record = record_image(predictor, one.open(), threshold)
     if at is not None:
         nearest = record.nearest(at, limit=1)[0]
         return Explanation.of(record, nearest.query, nearest.label, layer, at)
@@ -61,7 +75,7 @@ class Selection:
     detection: int | None = None
     at: Point | None = None
     layer: int = -1
-    threshold: Threshold = DEFAULT_THRESHOLD
+    threshold: Threshold = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ def explain_images(
     check(images, selection)
     predictor.min_score(selection.threshold)
     layer = layer_index(selection.layer, predictor.config.model.decoder_layers)
-    subtitle = f"{predictor.config.recipe}; {_threshold_words(selection.threshold)}"
+    subtitle = f"{predictor.config.recipe}; {_threshold_words(resolve(selection.threshold, predictor))}"
     page = ExplanationPage(len(images), predictor.categories, subtitle)
     report = progress or _no_progress
     measured: list[Measurement] = []
@@ -159,7 +173,7 @@ def _no_progress(done: float, total: int) -> None:
     pass
 
 
-def _threshold_words(threshold: Threshold) -> str:
+def _threshold_words(threshold: ResolvedThreshold) -> str:
     if threshold == "best":
         return "confidence thresholds stored in the weights, one for each class"
     return f"confidence threshold {float(threshold):g}"

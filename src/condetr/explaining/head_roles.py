@@ -2,22 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..boxes import generalized_iou
-from ..errors import CondetrError
-from ..images.decode import Source
+from ..errors import CondetrError, ImageError
+from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
+from ..predicting.selection import Threshold
 from ..shapes import Float, Int
 from ..types import Sample
 from .attention_maps import Part
 from .explanation import Explanation
 from .extremities import REGIONS, distances
-from .image_record import Threshold, nothing_above, record_image
+from .image_record import nothing_above, record_image, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +78,33 @@ class Measurement:
 
 def attention_shares(
     predictor: Predictor,
-    images: Source | Iterable[Source],
-    threshold: Threshold = 0.5,
+    images: Name | InMemory | Iterable[Name | InMemory],
+    threshold: Threshold = None,
     layer: int = -1,
 ) -> AttentionShares:
     """Measure a detector's attention on its own detections.
 
     Args:
         predictor: the detector.
-        images: one image or several, which are read one by one: paths, PIL images, RGB uint8 arrays (H W 3), bytes.
-        threshold: the confidence threshold, or "best" for those stored in the weights.
+        images: one image or several, as `Predictor` takes them; they are read one by one.
+        threshold: the confidence threshold, as for `Predictor`: None takes those stored in the weights, or 0.5.
         layer: the decoder layer, counted from 0; -1 is the last.
 
     Raises CondetrError where no image has a detection and for a layer that does not exist, ImageError for an image
     that cannot be read.
     """
     measured: list[Measurement] = []
-    one = isinstance(images, str | bytes | Path | np.ndarray | Image.Image) or hasattr(images, "read")
-    sources: Iterable[Source] = [images] if one else images  # type: ignore[list-item, assignment]
-    for image in sources:
-        record = record_image(predictor, image, threshold)
+    alone = is_one_image(images) or isinstance(images, Name)  # a folder or a glob is one name
+    several: Iterable[Any] = [images] if alone else images  # type: ignore[assignment]
+    for number, image in enumerate(inputs(several)):
+        try:
+            record = record_image(predictor, image.open(), threshold)
+        except ImageError as error:
+            raise ImageError(f"{image.file or f'image {number}'}: {error}") from None
         pairs = zip(record.detections.queries.tolist(), record.detections.labels.tolist())
         measured += [Measurement.of(Explanation.of(record, query, label, layer)) for query, label in pairs]
     if not measured:
-        raise CondetrError(f"{nothing_above(threshold)} in these images. Lower the threshold")
+        raise CondetrError(f"{nothing_above(resolve(threshold, predictor))} in these images. Lower the threshold")
     return average(measured)
 
 

@@ -15,12 +15,13 @@ from ..errors import CondetrError
 from ..images.decode import Source
 from ..images.prepare import open_image
 from ..predicting.predictor import Predictor
+from ..predicting.selection import DEFAULT_THRESHOLD, Threshold
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
 from .attention_maps import AttentionRecord, Part, record_attention
 
 Point = tuple[float | int, float | int]
-Threshold = float | Literal["best"]
+ResolvedThreshold = float | Literal["best"]
 
 ADVICE = "Lower the threshold, or explain a point (--at X,Y; from Python at=(x, y))"
 
@@ -53,7 +54,7 @@ class ImageRecord:
 
     image: UInt8[np.ndarray, "height width 3"]
     categories: Categories
-    threshold: Threshold
+    threshold: ResolvedThreshold
     detections: Detections
     all_detections: Detections
     boxes: Float[np.ndarray, "S N 4"]
@@ -157,7 +158,10 @@ class ImageRecord:
 
 
 def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> ImageRecord:
-    """Run a detector on an image and record its attention. Raises ImageError for an image that cannot be read."""
+    """Run a detector on an image and record its attention. Raises ImageError for an image that cannot be read.
+
+    `threshold` is that of `Predictor`: None means the thresholds stored in the weights, otherwise 0.5.
+    """
     pixels = open_image(image)
     size = (pixels.shape[1], pixels.shape[0])
     attention = record_attention(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
@@ -169,7 +173,7 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
     return ImageRecord(
         image=pixels,
         categories=predictor.categories,
-        threshold=threshold,
+        threshold=resolve(threshold, predictor),
         detections=detections.filter(min_score=predictor.min_score(threshold)),
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
@@ -196,7 +200,14 @@ def no_detection(record: ImageRecord) -> str:
     return f"{nothing_above(record.threshold)}; the best is {candidates.names[0]} with {score:.3f}"
 
 
-def nothing_above(threshold: Threshold) -> str:
+def resolve(threshold: Threshold, predictor: Predictor) -> ResolvedThreshold:
+    """The confidence threshold that None stands for: the weights' own, one for each class, or the default."""
+    if threshold is not None:
+        return threshold
+    return DEFAULT_THRESHOLD if predictor.thresholds is None else "best"
+
+
+def nothing_above(threshold: ResolvedThreshold) -> str:
     """A clause that says that there is no detection at a confidence threshold."""
     if threshold == "best":
         return "no detection reaches the threshold stored in the weights for its class"
