@@ -1,8 +1,8 @@
-"""Every benchmark, one after the other, each in a process of its own; with `--write` into docs/performance.md.
+"""Runs every benchmark in a process of its own, and with `--write` puts the results into docs/performance.md.
 
     python -m benchmarks [--quick] [--threads 2] [--write] [name …]
 
-What a benchmark prints replaces its section between the two marks in docs/performance.md; the words around are ours.
+The output of a benchmark replaces its section between the two marks in docs/performance.md; the rest stays.
 """
 
 import argparse
@@ -29,10 +29,10 @@ def write(parts: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES, metavar="name", help=", ".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="one round: whether it runs, not how fast")
-    parser.add_argument("--rounds", type=int, help="instead of each benchmark's own number")
+    parser.add_argument("--quick", action="store_true", help="one round: checks that it runs, measures nothing")
+    parser.add_argument("--rounds", type=int, help="instead of the default of each benchmark")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the results into {PAGE.name}")
     given = parser.parse_args()
     environment = os.environ | {"OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1"}
     parts, failed = [], []

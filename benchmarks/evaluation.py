@@ -1,8 +1,8 @@
-"""The twelve COCO numbers of 500 000 detections (5000 images, 80 classes) beside pycocotools: equal and sooner.
+"""Compares the time for the twelve COCO numbers of 500 000 detections (5000 images, 80 classes) with pycocotools.
 
     python -m benchmarks.evaluation [--rounds 3] [--quick]
 
-Both start from results and truth in memory, as a training run has them, and end with the numbers.
+Both start from detections and ground truth in memory, as in a training run. The numbers must be equal.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ CATEGORIES = Categories(tuple(range(1, 81)), tuple(f"class {i}" for i in range(8
 
 
 def scene(images: int) -> tuple[list[Truth], list[Detections]]:
-    """Seven objects and a hundred answers an image, a third of them near an object."""
+    """Seven objects and a hundred detections in each image; a third have the label of an object near them."""
     random = np.random.default_rng(0)
-    truths, answers = [], []
+    truths, detections = [], []
     for number in range(images):
         corner = random.random((7, 2)) * 400
         boxes = np.concatenate([corner, corner + 20 + random.random((7, 2)) * 200], 1)
@@ -35,13 +35,13 @@ def scene(images: int) -> tuple[list[Truth], list[Detections]]:
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
         guessed = np.where(random.random(100) < 0.33, labels[near], random.integers(0, 80, 100))
         score = -np.sort(-random.random(100)).astype(np.float32)
-        answers.append(Detections(found, score, guessed, np.arange(100), CATEGORIES, (640, 640)))
-    return truths, answers
+        detections.append(Detections(found, score, guessed, np.arange(100), CATEGORIES, (640, 640)))
+    return truths, detections
 
 
-def ours(truths: list[Truth], answers: list[Detections]) -> np.ndarray:
+def ours(truths: list[Truth], detections: list[Detections]) -> np.ndarray:
     evaluator = Evaluator(CATEGORIES)
-    for truth, found in zip(truths, answers):
+    for truth, found in zip(truths, detections):
         evaluator.add(truth, found)
     return np.array(list(evaluator.summary().named().values()))
 
@@ -51,15 +51,15 @@ def theirs(truth: dict, results: list[dict]) -> np.ndarray:
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes([dict(result) for result in results]), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge.stats
+        evaluator = COCOeval(coco, coco.loadRes([dict(result) for result in results]), "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return evaluator.stats
 
 
 def as_coco(truths: list[Truth]) -> dict:
-    notes = [
+    annotations = [
         {
             "image_id": t.image_id,
             "category_id": int(label) + 1,
@@ -72,18 +72,18 @@ def as_coco(truths: list[Truth]) -> dict:
     ]
     return {
         "images": [{"id": t.image_id, "width": 640, "height": 640} for t in truths],
-        "annotations": [note | {"id": number} for number, note in enumerate(notes, 1)],
+        "annotations": [one | {"id": number} for number, one in enumerate(annotations, 1)],
         "categories": [{"id": i} for i in CATEGORIES.ids],
     }
 
 
 def main() -> None:
     given = options(__doc__, rounds=3)
-    truths, answers = scene(200 if given.quick else 5000)
+    truths, detections = scene(200 if given.quick else 5000)
     truth = as_coco(truths)
-    results = [one for t, found in zip(truths, answers) for one in found.to_coco(t.image_id)]
-    off = np.abs(ours(truths, answers) - theirs(truth, results)).max()
-    time = seconds({"ours": lambda: ours(truths, answers), "theirs": lambda: theirs(truth, results)}, given.rounds)
+    results = [one for t, found in zip(truths, detections) for one in found.to_coco(t.image_id)]
+    off = np.abs(ours(truths, detections) - theirs(truth, results)).max()
+    time = seconds({"ours": lambda: ours(truths, detections), "theirs": lambda: theirs(truth, results)}, given.rounds)
     print(HEADER)
     print(row(f"{len(results)} detections", time["ours"], time["theirs"], 0.1, "s"))
     print(f"\n- largest difference of the twelve numbers: {off:.1e}")

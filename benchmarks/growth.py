@@ -1,11 +1,11 @@
-"""How time and memory grow with the work: image size, queries, batch, data; the exponent of each is fitted.
+"""Measures how time and memory grow with image size, queries, batch and data, and fits the exponent of each.
 
     python -m benchmarks.growth [--rounds 3] [--threads 2] [--quick]
 
-The exponent is the slope of log(cost) against log(work) over the upper half of each range, where constant costs no
-longer hide it. Against the number of pixels 1 is what convolutions cost and 2 what the encoder's attention does.
-Memory is the peak of a process of its own, less what it had before its first answer. At the end, 50 epochs of a small
-training: its resident memory after some of them, and the slope over the second half.
+The exponent is the slope of log(cost) against log(work) over the upper half of each range, where constant costs matter
+less. Against the number of pixels, convolutions have an exponent of 1 and the encoder's attention of 2. Memory is the
+peak of a separate process, less its memory before the first prediction. The last figures are of 50 epochs of a small
+training: the resident memory after some of them, and its slope over the second half.
 """
 
 import json
@@ -51,13 +51,13 @@ def table(what: str, values: Sequence[int], work: Sequence[float], costs: dict[s
         print(f"| {name} | {' | '.join(f'{c:.3g}' for c in cost)} | {exponent(work, cost):.2f} |", flush=True)
 
 
-def answering(queries: int, side: int, batch: int, rounds: int) -> tuple[float, float]:
-    """Seconds for an answer, and the MB that answering adds; meant for a fresh process."""
+def predicting(queries: int, side: int, batch: int, rounds: int) -> tuple[float, float]:
+    """Seconds for one batch, and the MB that predicting adds to the process; for a fresh process."""
     model = recipes.recipe("conditional_detr_r50").model
     detector = build_detector(config.Model(**{**model.model_dump(), "queries": queries}), 91).eval()
-    form, images = TorchRuntime.folded(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
+    runtime, images = TorchRuntime.folded(detector, torch.float32), Images.pad([torch.randn(3, side, side)] * batch)
     before = resident()
-    time = seconds({"": lambda: form.run(images)}, rounds)[""]
+    time = seconds({"": lambda: runtime.run(images)}, rounds)[""]
     return time, resident() - before
 
 
@@ -75,8 +75,8 @@ def data_sets(quick: bool, rounds: int) -> None:
     counts = (50, 200) if quick else (500, 1000, 2000, 5000)
     times = []
     for count in counts:
-        truths, answers = scene(count)
-        times.append(seconds({"": lambda t=truths, a=answers: evaluated(t, a)}, rounds)[""])
+        truths, detections = scene(count)
+        times.append(seconds({"": lambda t=truths, d=detections: evaluated(t, d)}, rounds)[""])
     table("images evaluated, 100 detections each", counts, counts, {"seconds": times})
     counts = (24, 48) if quick else (48, 96, 192, 384)
     times, peaks = [], []
@@ -97,12 +97,12 @@ def data_sets(quick: bool, rounds: int) -> None:
 def epochs(count: int) -> None:
     """Resident memory after each epoch of a small training."""
     size = {"model.dim": 64, "model.hidden": 64, "model.encoder_layers": 1, "model.decoder_layers": 2}
-    settled = config.override(
+    small = config.override(
         recipes.recipe("nano"), {**size, "data.size": 64, "train.batch": 8, "train.epochs": count, "model.queries": 20}
     )
     after: list[float] = []
 
-    def note(event: object) -> None:
+    def record(event: object) -> None:
         if isinstance(event, Epoch):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             after.append(pages * 4096 / 2**20)
@@ -110,7 +110,7 @@ def epochs(count: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         make_digits(Path(scratch, "digits"), 80, 64, seed=0)
         started = perf_counter()
-        train(Path(scratch, "digits"), Path(scratch, "run"), settled, device="cpu", workers=1, progress=note)
+        train(Path(scratch, "digits"), Path(scratch, "run"), small, device="cpu", workers=1, progress=record)
     places = sorted({0, len(after) // 5, len(after) // 2, len(after) - 1})
     late = after[len(after) // 2 :]
     slope = statistics.linear_regression(range(len(late)), late).slope if len(late) > 1 else 0.0
@@ -138,6 +138,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["one"]:
         queries, side, batch, rounds, threads = map(int, sys.argv[2:])
         torch.set_num_threads(threads)
-        print(json.dumps(answering(queries, side, batch, rounds)))
+        print(json.dumps(predicting(queries, side, batch, rounds)))
     else:
         main()

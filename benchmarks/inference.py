@@ -1,8 +1,9 @@
-"""Images through the detector beside transformers', same weights: one, and four of different shapes in one batch.
+"""Compares inference with transformers, same weights: one image, and four of different shapes in one batch.
 
     python -m benchmarks.inference [--rounds 7] [--threads 2] [--quick]
 
-R50; ours is what `Predictor` runs. The last columns say how far apart the answers are, at most.
+The model is Conditional DETR R50, executed as `Predictor` does. The notes below the table give the largest differences
+between the predictions.
 """
 
 import torch
@@ -26,7 +27,7 @@ def main() -> None:
     given = options(__doc__, rounds=7)
     ours, config = detector("conditional_detr_r50")
     theirs = transformers_of(ours, config, supervised=False)
-    form, half = TorchRuntime.folded(ours, torch.float32), TorchRuntime.folded(ours, torch.bfloat16)
+    folded, bf16 = TorchRuntime.folded(ours, torch.float32), TorchRuntime.folded(ours, torch.bfloat16)
     print(HEADER)
     notes = []
     for name, (sizes, target) in CASES.items():
@@ -35,28 +36,28 @@ def main() -> None:
         with torch.inference_mode():
             time = seconds(
                 {
-                    "form": lambda images=images: form.run(images),
+                    "folded": lambda images=images: folded.run(images),
                     "transformers": lambda batch=batch: theirs(**batch),
-                    "bf16": lambda images=images: half.run(images),
+                    "bf16": lambda images=images: bf16.run(images),
                     "plain": lambda images=images: ours.predict(images),
                 },
                 given.rounds,
             )
-            found, plain = form.run(images), ours.predict(images)
+            found, plain = folded.run(images), ours.predict(images)
             alone = Images.pad([images.pixels[0, :, : sizes[0][0], : sizes[0][1]]])
             expected = theirs(**as_they_take(alone))
-        print(row(name, time["form"] * 1e3, time["transformers"] * 1e3, target))
-        plain_ratio, half_ratio = time["plain"] / time["transformers"], time["bf16"] / time["transformers"]
+        print(row(name, time["folded"] * 1e3, time["transformers"] * 1e3, target))
+        plain_ratio, bf16_ratio = time["plain"] / time["transformers"], time["bf16"] / time["transformers"]
         notes.append(
-            f"{name}: the plain path {plain_ratio:.2f}, in bf16 {half_ratio:.2f}. Largest differences "
-            f"to the plain path {_gap(found, plain.logits, plain.boxes)}; to transformers' answer for the first "
-            f"image alone {_gap(found, expected.logits, expected.pred_boxes)}"
+            f"{name}: without folding {plain_ratio:.2f}, in bf16 {bf16_ratio:.2f}. Largest differences to "
+            f"the detector without folding {_gap(found, plain.logits, plain.boxes)}; to transformers' prediction "
+            f"for the first image alone {_gap(found, expected.logits, expected.pred_boxes)}"
         )
     print("\n" + "\n".join(f"- {note}" for note in notes))
 
 
 def _gap(found: Predictions, logits: Tensor, boxes: Tensor) -> str:
-    """Over the images that both have, last stage."""
+    """The largest differences, over the images that both have, in the last decoder layer."""
     off = [
         (ours[-1, : len(theirs.flatten(0, -3))] - theirs.flatten(0, -3)).abs().max().item()
         for ours, theirs in ((found.logits, logits), (found.boxes, boxes))

@@ -1,11 +1,11 @@
-"""From JPEG files to normalised padded batches with targets, on one core, beside transformers' image processor.
+"""Compares the time from JPEG files to padded batches with targets, on one core, with transformers' image processor.
 
     python -m benchmarks.loading [--images FOLDER] [--rounds 9] [--quick]
 
-Both decode with Pillow, scale the short side to 800 (the long one to 1333 at most), normalise, pad batches of four and
-give each its mask and its boxes: relative cxcywh. That is "the same work"; ours then also draws the papers' flips,
-scales and crops. The peer is the faster of transformers' two processors. Without a folder the package's own photographs
-are enlarged to COCO's usual 640 pixels. Times are the processor's: what else it does counts less.
+Both decode with Pillow, scale the short side to 800 (the long one to at most 1333), normalise, pad batches of four, and
+make masks and relative cxcywh boxes. That is "the same work"; others add the flips, scales and crops of the papers.
+The peer is the faster of transformers' two processors. Without `--images`, photographs of the package are enlarged to
+640 pixels, the usual size in COCO. Times are CPU times, which other processes affect less.
 """
 
 import importlib.util
@@ -41,7 +41,7 @@ def samples(files: list[Path]) -> list[Sample]:
 
 
 def embedded(folder: Path, count: int) -> list[Path]:
-    """The package's photographs at 640 pixels, in some crops, so that not all are alike."""
+    """The package's photographs at 640 pixels, cropped differently."""
     import condetr.datasets
 
     files = []
@@ -58,7 +58,7 @@ def peers(given: list[Sample]) -> dict[str, Work]:
     """transformers' processor on Pillow, and the one on torchvision where that is installed."""
     operators = torch.library.Library("torchvision", "DEF")
     if torchvision := importlib.util.find_spec("torchvision"):
-        # its ordinary wheel stops a CPU torch at import for want of these two operators, which nothing here calls
+        # with a CPU torch, its ordinary wheel fails at import without these two operators, which nothing here calls
         operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     from transformers.models.conditional_detr.image_processing_pil_conditional_detr import (
@@ -74,20 +74,20 @@ def peers(given: list[Sample]) -> dict[str, Work]:
 
 
 def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
-    notes = []
+    targets = []
     for sample in given:
         truth = sample.truth
         annotations = [
             {"bbox": [a, b, c - a, d - b], "category_id": int(label), "area": 1.0, "iscrowd": 0}
             for (a, b, c, d), label in zip(truth.boxes.tolist(), truth.labels)
         ]
-        notes.append({"image_id": truth.image_id, "annotations": annotations})
+        targets.append({"image_id": truth.image_id, "annotations": annotations})
 
     def work() -> None:
         for start in range(0, len(given), BATCH):
             part = slice(start, start + BATCH)
             opened = [Image.open(sample.path).convert("RGB") for sample in given[part]]
-            processor(images=opened, annotations=notes[part], return_tensors="pt")
+            processor(images=opened, annotations=targets[part], return_tensors="pt")
 
     return work
 

@@ -1,9 +1,9 @@
-"""Peak memory beside transformers', and whether it grows: each figure from a process of its own.
+"""Compares peak memory with transformers, each figure from a process of its own, and checks that it does not grow.
 
     python -m benchmarks.memory [--rounds 3] [--threads 2] [--quick]
 
-The peak of a process's resident memory: the interpreter, torch, one of the two models and what it is doing, four times.
-The median of a few processes, as what an allocator can use again differs by a tenth from one to the next.
+A figure is the peak of the resident memory of a process: the interpreter, torch, one of the two models, and its work,
+four times. It is the median of some processes, because allocators differ by a tenth from one process to the next.
 """
 
 import json
@@ -26,12 +26,12 @@ FOUR = [(800, 1066), (1066, 800), (800, 800), (800, 1200)]
 
 
 def resident() -> float:
-    """The peak so far, in MB."""
+    """The peak of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10 if sys.platform != "darwin" else 1 << 20)
 
 
 def measure(whose: str, what: str, times: int) -> list[float]:
-    """The peak after each time."""
+    """The peak after each repetition."""
     sizes = {"one": FOUR[:1], "four": FOUR}.get(what, [(640, 640)] * 2)
     images = [torch.randn(3, h, w) for h, w in sizes]
     work, peaks = (own if whose == "ours" else peer)(what, images), []
@@ -49,13 +49,13 @@ def own(what: str, pixels: list[Tensor]) -> Work:
     images = Images.pad(pixels)
     if what == "together":
         return step(model, config, [images], some_targets(2, 7))
-    fold_norms(model)  # as Predictor.load does, which holds both
-    form = TorchRuntime.folded(model, torch.float32)
-    return lambda: (form.run(images), model)
+    fold_norms(model)  # as `Predictor.load`, which keeps both
+    runtime = TorchRuntime.folded(model, torch.float32)
+    return lambda: (runtime.run(images), model)
 
 
 def peer(what: str, pixels: list[Tensor]) -> Work:
-    """Our detector, whose weights theirs takes, is gone when this returns."""
+    """Our detector, whose weights transformers copies, is freed when this returns."""
     model, config = detector("conditional_detr_r50")
     images, training = Images.pad(pixels), what in ("apart", "together")
     theirs, batch = transformers_of(model, config, supervised=training), as_they_take(images)

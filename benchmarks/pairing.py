@@ -1,6 +1,6 @@
-"""How every comparison here is made: contestants take turns in one process, medians are compared, the machine is named.
+"""Compares contestants that take turns in one process, by their median times, and names the machine.
 
-Each round runs every contestant once, in turn, so that whatever else the machine does meets all of them alike.
+Each round runs every contestant once, so that other work on the machine affects all of them alike.
 """
 
 import argparse
@@ -19,7 +19,7 @@ Work = Callable[[], object]
 def seconds(
     contestants: Mapping[str, Work], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """The median time of each contestant, after one round to warm up."""
+    """The median time of each contestant, in seconds, after one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, work in contestants.items():
@@ -31,7 +31,7 @@ def seconds(
 
 
 def row(what: str, ours: float, theirs: float, target: float | None, unit: str = "ms") -> str:
-    """One line of a table: both figures, their ratio and what it should be at most, where that is asked."""
+    """One line of a table: both figures, their ratio, and the largest ratio that is aimed at, if there is one."""
     ratio = ours / theirs
     aim = f"{target:.2f} {_sign(ratio <= target)}" if target else ""
     return f"| {what} | {ours:.4g} {unit} | {theirs:.4g} {unit} | **{ratio:.2f}** | {aim} |"
@@ -60,11 +60,11 @@ def machine() -> str:
 def options(
     description: str | None, rounds: int, threads: int | None = None, **more: Callable[[str], object]
 ) -> argparse.Namespace:
-    """`--rounds`, `--threads` and `--quick` (one round), common to all; `more` are one benchmark's own."""
+    """`--rounds`, `--threads` and `--quick` (one round), which all benchmarks have, and `more` of one benchmark."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--threads", type=int, default=threads or os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="one round: whether it runs, not how fast")
+    parser.add_argument("--quick", action="store_true", help="one round: checks that it runs, measures nothing")
     for name, kind in more.items():
         parser.add_argument(f"--{name}", type=kind)
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""transformers' Conditional DETR with the weights of ours, for comparisons."""
+"""transformers' Conditional DETR with the same weights as ours, for comparisons."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ from condetr.types import Images
 
 
 def detector(recipe: str) -> tuple[Detector, Config]:
-    """Untrained, with the norms of a backbone that has seen something: activations keep their size from end to end."""
+    """Not trained, but with norms as a trained backbone has them, so that activations keep their size in all layers."""
     torch.manual_seed(0)
     config = recipes.recipe(recipe)
     ours = build_detector(config.model, len(coco_categories())).eval()
@@ -27,13 +27,13 @@ def detector(recipe: str) -> tuple[Detector, Config]:
             module.running_var.uniform_(1.5, 3.0)
             module.weight.uniform_(0.5, 1.0)
             module.bias.normal_(0.0, 0.1)
-    for parameter in ours.heads.box.parameters():  # it starts with zeros, and then all boxes are alike
+    for parameter in ours.heads.box.parameters():  # initialised with zeros, with which all boxes are the same
         nn.init.normal_(parameter, 0.0, 0.1)
     return ours, config
 
 
 def transformers_of(ours: Detector, config: Config, supervised: bool) -> nn.Module:
-    """The same weights in transformers; `supervised` switches its deep supervision on."""
+    """The same weights in transformers; `supervised` adds predictions and losses of all decoder layers."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     declare_operators()
     from transformers import AutoModelForObjectDetection
@@ -42,12 +42,12 @@ def transformers_of(ours: Detector, config: Config, supervised: bool) -> nn.Modu
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
-        write_transformers(Path(folder), ours, config, coco_categories(), "a benchmark's\n")
+        write_transformers(Path(folder), ours, config, coco_categories(), "of a benchmark\n")
         return AutoModelForObjectDetection.from_pretrained(folder, auxiliary_loss=supervised).eval()
 
 
 def declare_operators() -> None:
-    """transformers' backbone imports torchvision, whose ordinary wheel stops a CPU torch for want of two operators."""
+    """transformers' backbone imports torchvision, whose ordinary wheel fails with a CPU torch without two operators."""
     if not hasattr(torch.ops.torchvision, "nms"):
         operators = torch.library.Library("torchvision", "DEF")
         operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -55,7 +55,7 @@ def declare_operators() -> None:
         KEPT.append(operators)
 
 
-KEPT: list[Any] = []  # a library's operators live as long as it does
+KEPT: list[Any] = []  # operators exist as long as the library that defined them
 
 
 def as_they_take(images: Images) -> dict[str, Any]:

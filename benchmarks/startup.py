@@ -1,8 +1,8 @@
-"""How soon it is ready: importing, the command's help, and from nothing to a first answer, beside transformers.
+"""Compares the time from starting a process to its first prediction with transformers; also of imports and `--help`.
 
     python -m benchmarks.startup [--rounds 5] [--threads 2] [--quick]
 
-Every figure is a process of its own, from its start to its end.
+Every figure is the whole time of a separate process.
 """
 
 import subprocess
@@ -41,7 +41,7 @@ def main() -> None:
         for folder in (ours, theirs):
             folder.mkdir()
         model, config = detector("conditional_detr_r50")
-        save(ours, Weights(model, config, coco_categories(), None), "a benchmark's\n")
+        save(ours, Weights(model, config, coco_categories(), None), "of a benchmark\n")
         transformers_of(model, config, supervised=False).save_pretrained(theirs)
         time = seconds(
             {
@@ -54,7 +54,7 @@ def main() -> None:
             given.rounds,
         )
     print(HEADER)
-    print(row("from nothing to a first answer", time["ours"], time["theirs"], 1, "s"))
+    print(row("from start to first prediction", time["ours"], time["theirs"], 1, "s"))
     print(
         f"\n- python alone {time['python']:.2f} s, `import condetr` {time['import']:.2f} s, "
         f"`condetr --help` {time['help']:.2f} s"

@@ -1,11 +1,11 @@
-"""A training step beside transformers', and matching + loss alone.
+"""Compares a training step with transformers, and matching and loss alone.
 
     python -m benchmarks.training [--rounds 5] [--threads 2] [--quick]
 
-The step: R50, two images of 640 × 640 with 7 objects each; forward, matching, loss at all six stages, backward,
-clipping, AdamW. Ours takes one image at a time, as `condetr train` does on a CPU, and both together. transformers has
-its deep supervision on, and its stem and first stage frozen as ours are (it freezes nothing by itself).
-Matching + loss: 16 images, 300 queries, 6 stages, 20 objects an image, forward and backward.
+A step is: R50, two images of 640 × 640 with 7 objects each; forward, matching, the losses of six decoder layers,
+backward, clipping, AdamW. Ours is measured with one image at a time, as `condetr train` does on a CPU, and with both in
+one batch. transformers computes the losses of all layers too, with its stem and first stage frozen as ours are.
+Matching and loss: 16 images, 300 queries, 6 layers, 20 objects in each image, forward and backward.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ def labels(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
 
 
 def step(ours: Detector, config: Config, parts: list[Images], targets: list[Target]) -> Work:
-    """The parts of a batch one after the other, then the optimizer."""
+    """A step over the parts of a batch, one after the other."""
     loss, weights = build_loss(config)
     optimizer = adamw(ours.train(), config.train)
-    learning = [p for p in ours.parameters() if p.requires_grad]
+    trained = [p for p in ours.parameters() if p.requires_grad]
     starts = [sum(len(part) for part in parts[:i]) for i in range(len(parts))]
 
     def work() -> None:
@@ -42,7 +42,7 @@ def step(ours: Detector, config: Config, parts: list[Images], targets: list[Targ
         for start, part in zip(starts, parts):
             own = targets[start : start + len(part)]
             weights.total(loss(ours(part), own, ObjectCounts.of(targets))).backward()
-        clip(learning, config.train.clip)
+        clip(trained, config.train.clip)
         optimizer.step()
 
     return work
@@ -52,23 +52,23 @@ def their_step(theirs: nn.Module, config: Config, images: Images, targets: list[
     theirs.train()
     for name, parameter in theirs.named_parameters():
         parameter.requires_grad_("backbone" not in name or any(part in name for part in ("layer2", "layer3", "layer4")))
-    learning = [p for p in theirs.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=config.train.lr, weight_decay=config.train.weight_decay)
+    trained = [p for p in theirs.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=config.train.lr, weight_decay=config.train.weight_decay)
     batch, labelled = as_they_take(images), labels(targets)
 
     def work() -> None:
         optimizer.zero_grad(set_to_none=True)
         theirs(**batch, labels=labelled).loss.backward()
-        nn.utils.clip_grad_norm_(learning, config.train.clip)
+        nn.utils.clip_grad_norm_(trained, config.train.clip)
         optimizer.step()
 
     return work
 
 
 def criteria(theirs: nn.Module, config: Config) -> tuple[Work, Work]:
-    stages, images, queries = 6, 16, 300
-    logits = torch.randn(stages, images, queries, 91, requires_grad=True)
-    boxes = (torch.rand(stages, images, queries, 4) * 0.5 + 0.2).requires_grad_()
+    layers, images, queries = 6, 16, 300
+    logits = torch.randn(layers, images, queries, 91, requires_grad=True)
+    boxes = (torch.rand(layers, images, queries, 4) * 0.5 + 0.2).requires_grad_()
     targets = some_targets(images, 20)
     labelled, (loss, weights) = labels(targets), build_loss(config)
 
