@@ -1,11 +1,14 @@
 """What the package promises to those who only import or start it."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
 from importlib.metadata import distributions, requires
 from pathlib import Path
+
+import pytest
 
 import condetr
 
@@ -26,9 +29,81 @@ def test_help_does_not_import_torch():
     assert run(code).strip().endswith("False")
 
 
-def test_every_public_name_is_there():
-    for name in condetr.__all__:
-        assert getattr(condetr, name) is not None
+NAMES = {
+    "Categories", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation", "Explanation",
+    "Predictor", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate", "evaluate_detections",
+    "examine", "explain", "load", "object_shares", "recipe", "save", "train",
+}  # fmt: skip
+SIGNATURES = {
+    "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
+    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False",
+    "Predictor.__call__": "self, images, threshold=None, batch=8, *, classes=None, max_detections=100, "
+    "one_class_per_box=False",
+    "Predictor.stream": "self, sources, threshold=None, batch=8, read=None, *, classes=None, max_detections=100, "
+    "one_class_per_box=False, ahead=None",
+    "Detections": "boxes, scores, labels, queries, categories, size, file=None",
+    "Detections.filter": "self, classes=None, min_score=None",
+    "Detections.best_of_each_query": "self",
+    "Detections.to_dict": "self",
+    "Detections.to_dataframe": "self",
+    "Detections.to_coco": "self, image_id",
+    "Detections.to_supervision": "self",
+    "Detections.draw": "self, image",
+    "Detections.crop": "self, image",
+    "Detection": "box, score, label, name, category_id",
+    "Categories": "ids, names",
+    "Weights": "detector, config, categories, thresholds",
+    "convert": "source, folder, *, to='condetr', recipe=None",
+    "draw": "image, detections",
+    "evaluate_detections": "file, data, *, split=None, follow_outside=False, out=None",
+    "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None",
+    "load": "weights, device='cpu'",
+    "recipe": "name",
+    "save": "folder, weights, card=None",
+}
+
+
+def signature(path: str) -> str:
+    """The parameters of a public name with their defaults, as one writes them, without annotations."""
+    value: object = condetr
+    for part in path.split("."):
+        value = getattr(value, part)
+    own = inspect.signature(value)  # type: ignore[arg-type]
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in own.parameters.values()]
+    return str(inspect.Signature(bare))[1:-1]
+
+
+def test_the_public_names_are_these():
+    assert set(condetr.__all__) == NAMES
+    assert set(dir(condetr)) == NAMES | {"__version__"}
+    assert re.match(r"\d+\.\d+", condetr.__version__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = condetr.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", SIGNATURES)
+def test_the_public_signatures_are_these(path: str):
+    assert signature(path) == SIGNATURES[path]
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        (alias.name, node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == set(condetr._MODULES.items())
+    assert (SOURCE / "py.typed").exists()
+
+
+def test_no_module_hides_a_public_name():
+    """After every submodule has been imported, a public name is still the function or class, not a module."""
+    names = [".".join(p.relative_to(SOURCE.parent).with_suffix("").parts) for p in SOURCE.rglob("*.py")]
+    code = "import importlib, inspect, condetr\n"
+    code += f"for name in {[n.removesuffix('.__init__') for n in names if not n.endswith('__main__')]!r}:\n"
+    code += "    importlib.import_module(name)\n"
+    code += "print([name for name in condetr.__all__ if not callable(getattr(condetr, name))])"
+    assert run(code).strip() == "[]"
 
 
 def test_only_the_command_line_prints_or_exits():

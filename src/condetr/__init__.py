@@ -1,16 +1,23 @@
-"""condetr: Conditional DETR, trained on your images, exact to the published weights, and open to see.
-
-The public names, nothing else; each is imported when it is first used, so that this import costs nothing.
-"""
+"""condetr: an object detector built around Conditional DETR. Each public name is imported when it is first used."""
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checkpoint import Weights as Weights
+    from .checkpoint import load as load
+    from .checkpoint import save as save
+    from .comparing.compare import compare as compare
     from .config import Config as Config
+    from .converting import convert as convert
+    from .detections import Detection as Detection
     from .detections import Detections as Detections
+    from .detections import draw as draw
     from .errors import CondetrError as CondetrError
+    from .evaluating.evaluate import evaluate as evaluate
+    from .evaluating.evaluate import evaluate_detections as evaluate_detections
+    from .evaluating.evaluation import Evaluation as Evaluation
     from .examining.diagnosis import Diagnosis as Diagnosis
     from .examining.examine import examine as examine
     from .explaining.explain import explain as explain
@@ -19,32 +26,50 @@ if TYPE_CHECKING:
     from .explaining.head_roles import object_shares as object_shares
     from .predicting.predictor import Predictor as Predictor
     from .recipes import recipe as recipe
+    from .training.train import train as train
     from .types import Categories as Categories
 
-_HOME = {
+    __version__: str
+
+_MODULES = {
     "Categories": "types",
     "CondetrError": "errors",
     "Config": "config",
+    "Detection": "detections",
     "Detections": "detections",
     "Diagnosis": "examining.diagnosis",
+    "Evaluation": "evaluating.evaluation",
     "Explanation": "explaining.explanation",
     "Predictor": "predicting.predictor",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
+    "compare": "comparing.compare",
+    "convert": "converting",
+    "draw": "detections",
+    "evaluate": "evaluating.evaluate",
+    "evaluate_detections": "evaluating.evaluate",
     "examine": "examining.examine",
     "explain": "explaining.explain",
+    "load": "checkpoint",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",
+    "save": "checkpoint",
+    "train": "training.train",
 }
 
-__all__ = sorted(_HOME)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name == "__version__":
+        try:
+            return version("condetr")
+        except PackageNotFoundError:  # a source tree that is not installed
+            return "unknown"
+    if name not in _MODULES:
         raise AttributeError(f"module 'condetr' has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -1,15 +1,13 @@
-"""Weights, config and categories in one folder: what a trained detector is on disk. Resume state lives elsewhere."""
+"""Weights, config and categories in one folder: a trained detector on disk. The state to resume from is elsewhere."""
 
 import json
-import re
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import save_file
 
 from .build import build_detector
@@ -17,13 +15,14 @@ from .config import Config, parse
 from .errors import CondetrError, WeightsError
 from .files import replacing, write_text
 from .interchange import fit, read_json, read_safetensors, read_transformers
+from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
 from .types import Categories
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A detector and what is needed to understand its answers. `thresholds`: each label's best score bar, if known."""
+    """A detector and what is needed to interpret its predictions; `thresholds` has one for each label, or is None."""
 
     detector: Detector
     config: Config
@@ -31,8 +30,13 @@ class Weights:
     thresholds: tuple[float, ...] | None
 
 
-def save(folder: Path, weights: Weights, card: str) -> None:
-    """Write `model.safetensors`, `config.json` (config, categories, thresholds) and `README.md`, the model card."""
+def save(folder: str | os.PathLike[str], weights: Weights, card: str | None = None) -> None:
+    """Write `model.safetensors`, `config.json` (config, categories, thresholds) and `README.md`, the model card.
+
+    Existing files are replaced. Without a `card` it is `model_card(weights)`. Raises CondetrError where the folder
+    cannot be written.
+    """
+    folder = Path(folder)
     record = {
         "condetr": version("condetr"),
         "config": weights.config.model_dump(mode="json"),
@@ -43,7 +47,7 @@ def save(folder: Path, weights: Weights, card: str) -> None:
     with replacing(folder / "model.safetensors") as part:
         save_file(state, part, metadata={"format": "pt"})
     write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
-    write_text(folder / "README.md", card)
+    write_text(folder / "README.md", model_card(weights) if card is None else card)
 
 
 def save_thresholds(folder: Path, thresholds: Sequence[float]) -> None:
@@ -62,17 +66,19 @@ def save_thresholds(folder: Path, thresholds: Sequence[float]) -> None:
     write_text(file, json.dumps({**record, "thresholds": list(thresholds)}, indent=2) + "\n")
 
 
-def load(source: str | Path, device: torch.device | str = "cpu") -> Weights:
-    """Weights from a folder (ours, or in transformers' layout) or from a hub id such as `facebook/detr-resnet-50`.
+def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") -> Weights:
+    """Weights from a folder (condetr's own, a training run's, or in transformers' layout) or a hub repository.
 
-    Raises WeightsError, in one line, for anything that is not whole and known. Nothing is ever unpickled.
+    A repository is `owner/name`, such as `facebook/detr-resnet-50`, or `owner/name@revision` for a branch, tag or
+    commit. The detector is in evaluation mode on `device`. Raises WeightsError for weights that are incomplete or of an
+    unknown format. Nothing is unpickled.
     """
-    weights = _load(source)
-    weights.detector.to(device).eval()
-    return weights
+    loaded = _load(os.fspath(weights))
+    loaded.detector.to(device).eval()
+    return loaded
 
 
-def _load(source: str | Path) -> Weights:
+def _load(source: str) -> Weights:
     path = Path(source)
     if path.is_file():
         if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
@@ -81,9 +87,9 @@ def _load(source: str | Path) -> Weights:
             )
         raise WeightsError(f"{path}: give the folder that holds config.json and model.safetensors, not a file in it")
     if not path.is_dir():
-        if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", str(source)) is None:
+        if not is_repository(source):
             raise WeightsError(f"{source}: no such weights folder, and not the name of a hub repository (owner/name)")
-        path = fetch(str(source))
+        path = fetch(source)
     path = weights_of_run(path)
     record = read_json(path / "config.json")
     if "model_type" in record:
@@ -92,7 +98,7 @@ def _load(source: str | Path) -> Weights:
 
 
 def weights_of_run(folder: Path) -> Path:
-    """The best weights of a training's folder, its last ones where none are best; any other folder itself."""
+    """The folder of a training run's best weights, else of its last ones; any other folder is returned as it is."""
     if not (folder / "model.safetensors").exists():
         for name in ("best", "last"):
             if (folder / name / "config.json").exists():
@@ -103,7 +109,7 @@ def weights_of_run(folder: Path) -> Path:
 def _read_own(folder: Path, record: dict) -> Weights:
     file = folder / "config.json"
     if "config" not in record or "categories" not in record:
-        raise WeightsError(f"{file}: neither condetr's nor transformers' (no 'config', no 'model_type')")
+        raise WeightsError(f"{file}: not in condetr's format, nor in transformers' (no 'config', no 'model_type')")
     if unknown := set(record) - {"condetr", "config", "categories", "thresholds"}:
         raise WeightsError(f"{file}: {sorted(unknown)[0]}: no such key. Remove it, or update condetr")
     config = parse(record["config"], str(file))
@@ -128,16 +134,31 @@ def _read_own(folder: Path, record: dict) -> Weights:
     return Weights(detector, config, categories, thresholds)
 
 
-def fetch(repository: str) -> Path:
-    """A hub repository's weights in huggingface_hub's cache; HF_HUB_OFFLINE=1 keeps to what is there."""
-    wanted = ["config.json", "preprocessor_config.json", "model.safetensors"]
-    try:
-        return Path(snapshot_download(repository, allow_patterns=wanted))
-    except RepositoryNotFoundError:
-        raise WeightsError(f"{repository}: no such folder, and no such repository on the hub") from None
-    except Exception as error:  # whatever a server, a proxy or a broken cache makes the client raise
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"{repository}: no such folder, not in the hub's cache, and the hub cannot be reached ({reason}). Where "
-            f"there is a network run `hf download {repository} --local-dir DIR`, copy DIR here and give that folder"
-        ) from None
+def model_card(weights: Weights, converted_from: str | None = None) -> str:
+    """The README of a folder of weights, with the metadata that the hub reads."""
+    model = weights.config.model
+    name = "Conditional DETR" if model.decoder.kind == "conditional" else "DETR"
+    parameters = sum(p.numel() for p in weights.detector.parameters())
+    return "\n".join(
+        [
+            "---",
+            "library_name: condetr",
+            "pipeline_tag: object-detection",
+            "---",
+            f"# {name}, {model.backbone.name}",
+            "",
+            f"{parameters:,} parameters; {model.queries} queries; stride {model.backbone.stride}; "
+            f"images with a short side of {weights.config.data.size} pixels.",
+            "",
+            *([f"Converted from `{converted_from}`. The licence is that of the source.", ""] if converted_from else []),
+            f"Classes: {', '.join(weights.categories.name(label) for label in weights.categories.real)}.",
+            "",
+            "```python",
+            "import condetr",
+            "",
+            'predictor = condetr.Predictor.load("this folder")',
+            'detections = predictor("image.jpg")',
+            "```",
+            "",
+        ]
+    )

@@ -1,62 +1,40 @@
-"""Weights from one home to another: the official `.pth` files, transformers' folders, and our own."""
+"""Conversion of weights from the official `.pth` files, the hub or folders, to condetr's format or transformers'."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from . import checkpoint, interchange
 from .errors import WeightsError
-from .types import Categories
 
 Format = Literal["condetr", "transformers"]
 
 
-def convert(source: str, out: Path, to: Format, recipe: str | None) -> checkpoint.Weights:
-    """Read weights of any known kind and write them to the folder `out`; returns what was read.
+def convert(
+    source: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    to: Format = "condetr",
+    recipe: str | None = None,
+) -> checkpoint.Weights:
+    """Read weights of any known format and write them to `folder`, new or empty; returns the weights.
 
-    `recipe` names the architecture of an official `.pth` that does not say whether it is DC5.
+    `source` is an official `.pth` file, a folder of weights or a hub id. `recipe` names the architecture of a `.pth`
+    file that does not tell whether it is DC5. Raises WeightsError for weights that cannot be read, or that the format
+    `to` cannot hold.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise WeightsError(f"{out}: is there already and not empty. Name another folder, or remove it")
+    source, folder = os.fspath(source), Path(folder)
+    if to not in ("condetr", "transformers"):
+        raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WeightsError(f"{folder}: exists and is not empty. Name another folder, or remove it")
     if Path(source).is_file():
         weights = checkpoint.Weights(*interchange.read_official(Path(source), recipe), thresholds=None)
     else:
         weights = checkpoint.load(source)
-    card = model_card(weights, origin=source)
+    card = checkpoint.model_card(weights, converted_from=Path(source).name)
     if to == "transformers":
-        interchange.write_transformers(out, weights.detector, weights.config, weights.categories, card)
+        interchange.write_transformers(folder, weights.detector, weights.config, weights.categories, card)
     else:
-        checkpoint.save(out, weights, card)
+        checkpoint.save(folder, weights, card)
     return weights
-
-
-def model_card(weights: checkpoint.Weights, origin: str) -> str:
-    """What a person who finds the folder needs to know."""
-    model = weights.config.model
-    name = "Conditional DETR" if model.decoder.kind == "conditional" else "DETR"
-    parameters = sum(p.numel() for p in weights.detector.parameters())
-    return "\n".join(
-        [
-            "---",
-            "library_name: condetr",
-            "pipeline_tag: object-detection",
-            "---",
-            f"# {name}, {model.backbone.name}",
-            "",
-            f"{parameters:,} parameters; {model.queries} queries; stride {model.backbone.stride}; "
-            f"images with a short side of {weights.config.data.size} pixels.",
-            "",
-            f"Converted from `{Path(origin).name}`. The licence is that of the source.",
-            "",
-            f"Classes: {_classes(weights.categories)}.",
-            "",
-            "```python",
-            "from condetr import Predictor",
-            'detections = Predictor.load("this folder")("image.jpg")',
-            "```",
-            "",
-        ]
-    )
-
-
-def _classes(categories: Categories) -> str:
-    return ", ".join(categories.name(label) for label in categories.real)

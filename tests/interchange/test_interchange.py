@@ -40,7 +40,7 @@ def official(path: Path, name: str, **args: object) -> torch.nn.Module:
 )
 def test_an_official_file_becomes_a_folder(tmp_path, name, file, args):
     detector = official(tmp_path / file, name, **args)
-    convert(str(tmp_path / file), tmp_path / "out", "condetr", recipe=None)
+    convert(str(tmp_path / file), tmp_path / "out")
     weights = load(tmp_path / "out")
     assert weights.config == recipe(name)
     assert weights.categories.name(17) == "cat"
@@ -57,7 +57,7 @@ def test_a_file_with_code_in_it_is_refused(tmp_path):
 
     torch.save({"model": Bomb()}, tmp_path / "bomb.pth")
     with pytest.raises(WeightsError, match="not readable as weights alone") as error:
-        convert(str(tmp_path / "bomb.pth"), tmp_path / "out", "condetr", recipe=None)
+        convert(str(tmp_path / "bomb.pth"), tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "owned").exists()
 
@@ -66,7 +66,48 @@ def test_a_file_with_code_in_it_is_refused(tmp_path):
 def test_tensors_that_are_no_checkpoint_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"x\.pth: not a checkpoint"):
-        convert(str(tmp_path / "x.pth"), tmp_path / "out", "condetr", recipe=None)
+        convert(str(tmp_path / "x.pth"), tmp_path / "out")
+
+
+def broken(change) -> dict:
+    """A complete official checkpoint, of zeros that take no space, after a change."""
+    with torch.device("meta"):
+        names = published.write(build_detector(recipe("detr_r50").model, 2).state_dict(), "official")
+    state = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in names.items()}
+    change(state)
+    return {"model": state}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda s: s.pop("class_embed.weight"), "class_embed.weight is missing"),
+        (lambda s: s.update({"class_embed.weight": torch.zeros(3)}), "class_embed.weight is missing or not a matrix"),
+        (lambda s: s.update({"class_embed.weight": torch.zeros(0, 256)}), "class_embed.weight is missing or not a"),
+        (lambda s: s.update({"class_embed.weight": torch.zeros(1, 256)}), "has 1 rows"),
+        (lambda s: s.update({"class_embed.weight": [1, 2]}), "class_embed.weight is missing"),
+        (lambda s: s.pop("query_embed.weight"), "query_embed.weight is missing"),
+        (lambda s: s.update({"query_embed.weight": torch.tensor(1.0)}), "query_embed.weight is missing or not a"),
+        (lambda s: s.pop("bbox_embed.layers.0.bias"), "is missing"),
+        (lambda s: s.update({"input_proj.weight": torch.zeros(2, 2)}), "has shape"),
+        (lambda s: s.update({"class_embed.weight": torch.zeros(3, 256, dtype=torch.int64)}), "floating point"),
+        (lambda s: s.pop("backbone.0.body.layer1.0.conv1.weight"), "is not ResNet"),
+        (lambda s: s.update({"transformer.decoder.norm.weight": None}), "not a checkpoint"),
+    ],
+)
+def test_an_incomplete_checkpoint_is_one_line(tmp_path, change, reason):
+    torch.save(broken(change), tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=reason) as error:
+        convert(str(tmp_path / "x.pth"), tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [{}, [], {"model": {}}, {"model": []}, {"model": {"a": 1}}, {1: 2}, 3, None])
+def test_a_pth_without_weights_is_one_line(tmp_path, content):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"x\.pth: not a checkpoint"):
+        convert(tmp_path / "x.pth", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -89,13 +130,13 @@ def test_a_strange_transformers_config_is_refused_in_one_line(tmp_path, settings
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=r"x\.pth"):
-        convert(str(tmp_path / "x.pth"), tmp_path / "out", "condetr", recipe=None)
+        convert(str(tmp_path / "x.pth"), tmp_path / "out")
 
 
 def test_a_full_folder_is_not_overwritten(tmp_path):
     (tmp_path / "precious").write_text("x")
     with pytest.raises(WeightsError, match="not empty"):
-        convert("anything", tmp_path, "condetr", recipe=None)
+        convert("anything", tmp_path)
 
 
 def test_what_transformers_does_not_know_is_not_written(tmp_path):

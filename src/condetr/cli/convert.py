@@ -1,7 +1,7 @@
 """`condetr convert`: weights from one format to another."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,5 +23,6 @@ def convert(
     """Convert weights: from official .pth files and transformers' folders, to ours or transformers'."""
     from ..converting import convert as run
 
-    weights = run(source, out, one_of("--to", to, "condetr", "transformers"), recipe)  # type: ignore[arg-type]
+    format: Any = one_of("--to", to, "condetr", "transformers")
+    weights = run(source, out, to=format, recipe=recipe)
     print(f"{printable(str(out))}: {printable(weights.config.recipe)}, {len(weights.categories.real)} classes")

@@ -14,12 +14,14 @@ from . import published
 from .coco_slots import coco_categories
 from .loading import config_of, load
 
+CLASSES, QUERIES, BODY = "class_embed.weight", "query_embed.weight", "backbone.0.body."  # names in the official code
+
 
 def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Config, Categories]:
-    """A `.pth` of either official repository. Only tensors, and an argparse.Namespace, are read: nothing is run.
+    """A `.pth` of either official repository. Only tensors, and an argparse.Namespace, are read: no code is run.
 
-    The file says the architecture but for DC5, which leaves no trace in the weights: `args.dilation` tells where the
-    file has it, else `recipe` (a recipe's name), else 'dc5' in the file's name.
+    The tensors tell the architecture except for DC5, which leaves no trace in them: it is read from `args.dilation`
+    where the file has that, else from `recipe` (a recipe's name), else from 'dc5' in the file's name.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -34,26 +36,29 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if published.dialect_of(state) != "official":
         raise WeightsError(f"{file}: not a checkpoint of DETR's or Conditional DETR's official code")
+    for name in (CLASSES, QUERIES):
+        if name not in state or state[name].ndim != 2 or not len(state[name]):
+            raise WeightsError(f"{file}: {name} is missing or not a matrix. The checkpoint is incomplete")
     if recipe is None:
         dilation = bool(getattr(content.get("args"), "dilation", "dc5" in file.name.lower()))
         base = recipes.recipe("conditional_detr_r50" if published.conditional(state) else "detr_r50").model
-        model = _adapted(base, state, dilation, "backbone.0.body.", "query_embed.weight", file)
+        model = _adapted(base, state, dilation, file)
     else:
         model = recipes.recipe(recipe).model
-    logits = state["class_embed.weight"].shape[0]
+    logits = state[CLASSES].shape[0]
     classes = logits - 1 if model.scoring.kind == "softmax" else logits
+    if classes < 1:
+        raise WeightsError(f"{file}: {CLASSES} has {logits} rows, which is no class")
     plain = Categories(tuple(range(classes)), tuple(f"class {i}" for i in range(classes)))
     categories = coco_categories() if classes == 91 else plain
     detector = load(state, model, classes, file)
     return detector, config_of(model, None), categories
 
 
-def _adapted(
-    base: config.Model, state: dict[str, Tensor], dilation: bool, body: str, queries: str, file: Path
-) -> config.Model:
-    """The published model of this file's sizes, read off its tensors."""
-    blocks = [sum(f"{body}layer{s}.{i}.conv1.weight" in state for i in range(32)) for s in (1, 2, 3, 4)]
-    bottleneck = f"{body}layer1.0.conv3.weight" in state
+def _adapted(base: config.Model, state: dict[str, Tensor], dilation: bool, file: Path) -> config.Model:
+    """The published model with the backbone and the number of queries that the tensors have."""
+    blocks = [sum(f"{BODY}layer{s}.{i}.conv1.weight" in state for i in range(32)) for s in (1, 2, 3, 4)]
+    bottleneck = f"{BODY}layer1.0.conv3.weight" in state
     known = [
         ("resnet18", False, [2, 2, 2, 2]),
         ("resnet34", False, [3, 4, 6, 3]),
@@ -62,7 +67,7 @@ def _adapted(
     ]
     name = next((n for n, *shape in known if shape == [bottleneck, blocks]), None)
     if name is None:
-        raise WeightsError(f"{file}: its backbone with {blocks} blocks is no ResNet-18, 34, 50 or 101")
+        raise WeightsError(f"{file}: its backbone with {blocks} blocks is not ResNet-18, 34, 50 or 101")
     backbone = {"name": name, "stride": 16 if dilation else 32}
-    values = base.model_dump() | {"backbone": backbone, "queries": state[queries].shape[0]}
+    values = base.model_dump() | {"backbone": backbone, "queries": state[QUERIES].shape[0]}
     return config.parse({"model": values}, str(file)).model

@@ -58,9 +58,9 @@ def is_one_image(images: Any) -> bool:
     raise CondetrError(f"{_named(images)} is not an image: {TAKEN}")
 
 
-def inputs(images: Iterable[Any]) -> Iterator[Input]:
-    """Each image, with folders and globs expanded in place. Raises CondetrError for what is no image."""
-    for number, image in enumerate(images):
+def inputs(images: Any) -> Iterator[Input]:
+    """Each image, with folders and globs expanded in place. Raises CondetrError for what is not an image."""
+    for number, image in enumerate([images] if isinstance(images, Name) or is_one_image(images) else images):
         if isinstance(image, Name):
             name = os.fsdecode(image)
             many = leads_to_many(name)

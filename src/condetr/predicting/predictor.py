@@ -117,7 +117,7 @@ class Predictor:
         one = is_one_image(images)
         selection = self._selection(threshold, classes, max_detections, one_class_per_box)
         results = []
-        for number, (given, result) in enumerate(self._stream_inputs([images] if one else images, selection, batch)):
+        for number, (given, result) in enumerate(self._stream_inputs(images, selection, batch)):
             if isinstance(result, ImageError):
                 raise ImageError(f"{given.file or f'image {number}'}: {result}")
             results.append(result)
@@ -138,7 +138,7 @@ class Predictor:
         selection = self._selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
             return self._stream(sources, read, selection, batch, ahead)
-        pairs = self._stream_inputs([sources] if is_one_image(sources) else sources, selection, batch, ahead)
+        pairs = self._stream_inputs(sources, selection, batch, ahead)
         return ((given.source, result) for given, result in pairs)
 
     def min_score(self, threshold: Threshold = None) -> float | tuple[float, ...]:
@@ -157,7 +157,7 @@ class Predictor:
         return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box)
 
     def _stream_inputs(
-        self, images: Iterable[Any], selection: Selection, batch: int, ahead: int | None = None
+        self, images: Any, selection: Selection, batch: int, ahead: int | None = None
     ) -> Iterator[tuple[Input, Detections | ImageError]]:
         """With the file that each image was read from in its detections."""
         for given, result in self._stream(inputs(images), Input.open, selection, batch, ahead):

@@ -1,0 +1,51 @@
+"""Weights in a repository of the Hugging Face hub: `owner/name`, with `@revision` for a branch, tag or commit."""
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+from ..errors import WeightsError
+
+FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*))?", re.ASCII)
+
+
+def is_repository(name: str) -> bool:
+    """Whether a text has the form `owner/name` or `owner/name@revision`."""
+    return REPOSITORY.fullmatch(name) is not None
+
+
+def fetch(name: str) -> Path:
+    """The folder in huggingface_hub's cache that holds a repository's weights; HF_HUB_OFFLINE=1 uses the cache alone.
+
+    Raises WeightsError for a repository or revision that does not exist, needs a login, or cannot be downloaded.
+    """
+    match = REPOSITORY.fullmatch(name)
+    if match is None:
+        raise WeightsError(f"{name}: a hub repository is written owner/name or owner/name@revision")
+    repository, revision = match.groups()
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(FILES)))
+    except GatedRepoError:
+        raise WeightsError(
+            f"{name}: access to this repository is restricted. Request it at https://huggingface.co/{repository}, then "
+            "run `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise WeightsError(
+            f"{name}: the repository has no revision {revision or 'main'!r}. They are listed at "
+            f"https://huggingface.co/{repository}/commits"
+        ) from None
+    except RepositoryNotFoundError:
+        raise WeightsError(
+            f"{name}: no such folder, and no such repository on the hub (a private one needs `hf auth login`)"
+        ) from None
+    except Exception as error:  # whatever a server, a proxy or a broken cache makes the client raise
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        at = f" --revision {revision}" if revision else ""
+        raise WeightsError(
+            f"{name}: no such folder, not in the hub's cache, and the download failed ({reason}). On a machine with a "
+            f"network run `hf download {repository}{at} --local-dir DIR`, copy DIR here and give that folder"
+        ) from None
