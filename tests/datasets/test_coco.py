@@ -187,3 +187,42 @@ def test_an_exact_name_takes_precedence_over_another_spelling(roboflow):
     content = coco_content(1)
     content["images"][0]["file_name"], content["images"][1]["file_name"] = "a.png", "A.png"
     assert [p.name for p in open_dataset(roboflow(train=content)).splits[0].images.paths] == ["a.png", "A.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "disk"),
+    [
+        (["/home/me/birds/images/1.png", "/home/me/birds/images/2.png"], ["images/1.png", "images/2.png"]),
+        (["/home/me/images/cam0/1.png", "/home/me/images/cam1/1.png"], ["images/cam0/1.png", "images/cam1/1.png"]),
+        (["..\\..\\media\\4\\a-1.png", "..\\..\\media\\4\\a-2.png"], ["images/a-1.png", "images/a-2.png"]),
+        (["1.png", "..\\label\\2.png"], ["images/1.png", "images/2.png"]),
+        (["images/my%20cat.png", "images/100%.png"], ["images/my cat.png", "images/100%.png"]),
+        (["file:///data/local-files/1.png", "https://host/bucket/2.png"], ["images/1.png", "images/2.png"]),
+        (["1.png", "2.png"], ["train/images/1.png", "train/images/2.png"]),
+    ],
+    ids=["absolute", "absolute with folders", "Label Studio", "some foreign", "percent", "URLs", "split/images"],
+)  # fmt: skip
+def test_file_names_of_other_machines_and_tools_are_found(tmp_path, names, disk):
+    content = coco_content(1)
+    for i in (0, 1):
+        content["images"][i]["file_name"] = names[i]
+        write_image(tmp_path / disk[i], i)
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (split,) = open_dataset(tmp_path).splits
+    assert [path.relative_to(tmp_path).as_posix() for path in split.images.paths] == disk
+    assert examine(tmp_path).findings == ()
+
+
+def test_an_area_that_is_not_a_number_is_computed_from_the_box(roboflow):
+    content = coco_content(1)
+    content["annotations"][0]["area"] = ""
+    truth = examine(roboflow(train=content)).dataset.split("train").samples[0].truth
+    assert truth.areas.tolist() == [48, 40]
+
+
+def test_two_images_with_one_file_are_an_error(roboflow):
+    """Frames of two videos are exported under the same names."""
+    content = coco_content(1)
+    content["images"][1]["file_name"] = "1.png"
+    findings = examine(roboflow(train=content)).findings
+    assert [(f.name, f.file, f.id, f.defect.severity) for f in findings] == [("shared_file", "1.png", 2, "error")]

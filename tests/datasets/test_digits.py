@@ -23,7 +23,7 @@ def labels(folder, split):
     return json.loads((folder / split / "_annotations.coco.json").read_text())
 
 
-def test_all_1797_digits_are_there_in_the_order_of_the_source():
+def test_all_1797_digits_are_included_in_the_order_of_the_source():
     tiles, digits = digit_tiles()
     assert tiles.shape == (1797, 8, 8)
     assert np.bincount(digits).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # UCI optdigits.tes
@@ -99,7 +99,7 @@ def test_letters_are_as_coarse_as_digits_and_none_is_empty():
         assert set(np.unique(tile * 16)) <= set(range(17))
 
 
-def test_the_same_again_does_nothing_and_another_folder_is_left_alone(folder, tmp_path):
+def test_the_same_data_set_is_kept_and_another_folder_is_refused(folder, tmp_path):
     image = folder / "train" / "00001.jpg"
     before = image.stat().st_mtime_ns
     make_digits(folder, 30, 96, 5)
@@ -112,7 +112,7 @@ def test_the_same_again_does_nothing_and_another_folder_is_left_alone(folder, tm
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError(28, "No space left on device")
 

@@ -81,6 +81,10 @@ class _Split:
         # ids that are text (some exporters write the file's stem) are replaced by numbers, which COCO results need
         ids = list(row_of) if all(isinstance(key, int) for key in row_of) else range(1, len(names) + 1)
         self.rows = [(int(id), find(name), *size) for id, name, size in zip(ids, names, sizes)]
+        first: dict[Path, int] = {}
+        for id, path, *_ in self.rows:
+            if first.setdefault(path, id) != id:
+                self.findings.append(Finding("shared_file", self.name, path.name, id, f"also of image {first[path]}"))
         return row_of
 
     def _annotations(self, entries: list[Any]) -> list[tuple[int, int, float, float, float, float, bool, float, int]]:
@@ -95,9 +99,8 @@ class _Split:
             image, category = _key(entry.get("image_id")), _whole(entry.get("category_id"))
             try:
                 x, y, w, h = map(float, entry["bbox"])
-                area = float("nan" if entry.get("area") is None else entry["area"])
             except (KeyError, TypeError, ValueError, OverflowError):
-                self._find("malformed_entry", place, f"annotations[{i}] has no bbox of four numbers (or no area)")
+                self._find("malformed_entry", place, f"annotations[{i}] has no bbox of four numbers")
                 continue
             if image is None or category is None:
                 what = "image_id" if image is None else "category_id"
@@ -111,7 +114,7 @@ class _Split:
             if row is None:
                 self._find("orphan_annotation", place, f"annotations[{i}]: image {image} is not listed")
                 continue
-            crowd = entry.get("iscrowd") in (1, True, "1")
+            crowd, area = entry.get("iscrowd") in (1, True, "1"), _float(entry.get("area"))
             rows.append((row, category, x, y, x + w, y + h, crowd, area, -1 if place is None else place))
         return rows
 
@@ -221,6 +224,14 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if abs(value) < 2**63 else None
+
+
+def _float(value: Any) -> float:
+    """NaN for everything that is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def _length(value: Any) -> int:

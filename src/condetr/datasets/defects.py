@@ -95,6 +95,10 @@ _ALL = (
     Defect("orphan_labels", "warning", "drop", "a label file without an image", "add the image"),
     Defect("duplicate_annotation_id", "warning", "keep", "two objects have the same id", "renumber them"),
     Defect("duplicate_image_id", "error", "drop", "two images have the same id; the first is used", "renumber them"),
+    Defect(
+        "shared_file", "error", "keep", "two images have the same file, so the labels of one of them are wrong for it",
+        "give every image its own file (frames of two videos may have the same names)",
+    ),
     Defect("malformed_entry", "error", "drop", "an entry or line cannot be parsed", "correct it"),
     Defect("malformed_file", "error", "quarantine", "a label file cannot be read", "replace it"),
 )  # fmt: skip

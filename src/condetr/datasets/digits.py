@@ -1,8 +1,8 @@
-"""A detection data set out of nothing but this package: real handwritten digits on photographs, among letters.
+"""A detection data set made from this package alone: real handwritten digits on photographs, among letters.
 
-The digits are the 1797 of UCI's optical recognition set, 8 by 8 pixels, in the order of their writers; the photographs
-are three. Digits and photographs are divided before anything is drawn: `test` shows digits, nearly all by other
-people, and parts of photographs that `train` never shows.
+The digits are the 1797 of UCI's optical recognition set, 8 by 8 pixels, sorted by writer; there are three photographs.
+Digits and photographs are split before anything is drawn: `test` has digits of (nearly always) other writers, and
+parts of the photographs that are not in `train`.
 """
 
 import json
@@ -24,23 +24,23 @@ from ..shapes import Float, Int, UInt8
 from .handwriting import LETTERS, Stamp, Tile, digit_tiles, letter_tile, stamp
 
 CLASSES = tuple("0123456789")
-SHARES = {"train": (0.0, 0.7), "valid": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits, in their order
+SHARES = {"train": (0.0, 0.7), "valid": (0.7, 0.8), "test": (0.8, 1.0)}  # of the digits, in order
 STRIPS = {"test": (0.0, 0.35), "train": (0.35, 0.85), "valid": (0.85, 1.0)}  # of each photograph's width
 PHOTOS = ("china.jpg", "flower.jpg", "hopper.jpg")
-HEIGHTS = (20 / 96, 60 / 96)  # of a digit, in parts of the image's side
-LIGHT = 0.55  # how much of a photograph's light is left behind the chalk
+HEIGHTS = (20 / 96, 60 / 96)  # of a digit, as fractions of the image's side
+LIGHT = 0.55  # brightness of the photograph behind the digits
 RECORD = "digits.json"
 
 Box = tuple[float, float, float, float]
 Range = tuple[float, float]
 
-DIGITS_CHALK: Range = (0.7, 1.0)  # brightness of each color channel
-LETTERS_CHALK: Range = (0.35, 0.75)
+DIGITS_INK: Range = (0.7, 1.0)  # brightness of each color channel
+LETTERS_INK: Range = (0.35, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A finished image and what is in it: xyxy boxes in pixels and the digits themselves."""
+    """An image with its xyxy boxes in pixels and their digits."""
 
     image: UInt8[np.ndarray, "S S 3"]
     boxes: Float[np.ndarray, "M 4"]
@@ -49,18 +49,18 @@ class Drawn:
 
 def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
     """Write the data set: `images` for training, a tenth as many for `valid`, a fifth for `test` (at least 20 each),
-    `size` pixels square, in Roboflow's layout (`train/_annotations.coco.json`).
+    `size` × `size` pixels each, in Roboflow's layout (`train/_annotations.coco.json`).
 
-    Every image depends on (seed, split, its number) alone: a larger set begins with the smaller one. A folder that
-    holds this very data set is left as it is. Raises DataError for any other folder that is not empty.
+    Every image depends only on (seed, split, its number): a larger set starts with the images of a smaller one. A
+    folder with exactly this data set is kept as it is. Raises DataError for any other folder that is not empty.
     """
     if images < 1 or size < 32:
-        raise DataError(f"{folder}: cannot make {images} images of {size} pixels; at least 1 image, 32 pixels")
+        raise DataError(f"{folder}: cannot make {images} images of {size} pixels. At least 1 image, 32 pixels")
     settings = {"images": images, "size": size, "seed": seed, "version": 2}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if _record(folder) == settings:
             return
-        raise DataError(f"{folder}: not empty, and not this data set. Name a new folder")
+        raise DataError(f"{folder}: not empty, and not this data set. Choose a new folder")
     counts = {"train": images, "valid": max(20, images // 10), "test": max(20, images // 5)}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -98,15 +98,15 @@ def _draw(random: np.random.Generator, size: int, tiles: np.ndarray, digits: np.
     for _ in range(random.integers(1, 5)):
         which = int(random.integers(len(tiles)))
         if (placed := _place(random, size, tiles[which], taken, 0.05)) is not None:
-            stamps.append((*placed, DIGITS_CHALK))
+            stamps.append((*placed, DIGITS_INK))
             chosen.append(which)
     boxes = np.array(taken, dtype=np.float64).reshape(-1, 4)
     for _ in range(random.integers(0, 3)):
         letter = letter_tile(int(random.integers(len(LETTERS))))
         if (placed := _place(random, size, letter, taken, 0.15)) is not None:
-            stamps.insert(0, (*placed, LETTERS_CHALK))  # beneath the digits
-    for printed, corner, chalk in stamps:
-        _print(random, image, printed, corner, chalk)
+            stamps.insert(0, (*placed, LETTERS_INK))  # beneath the digits
+    for printed, corner, ink_range in stamps:
+        _print(random, image, printed, corner, ink_range)
     image += random.normal(0, random.uniform(0, 0.04), image.shape)
     return Drawn((image.clip(0, 1) * 255).round().astype(np.uint8), boxes, digits[chosen])
 
@@ -114,7 +114,8 @@ def _draw(random: np.random.Generator, size: int, tiles: np.ndarray, digits: np.
 def _place(
     random: np.random.Generator, size: int, tile: Tile, taken: list[Box], most_overlap: float
 ) -> tuple[Stamp, tuple[int, int]] | None:
-    """A stamp and where its corner goes, clear of what is `taken` (its box is added); None where none was found."""
+    """A stamp and the position of its corner, overlapping the `taken` boxes by at most `most_overlap`; its box is added
+    to them. None if no place was found."""
     for _ in range(3):
         printed = stamp(random, tile, size * math.exp(random.uniform(*np.log(HEIGHTS))))
         h, w = printed.ink.shape
@@ -129,17 +130,17 @@ def _place(
 
 
 def _print(
-    random: np.random.Generator, image: np.ndarray, printed: Stamp, corner: tuple[int, int], chalk: Range
+    random: np.random.Generator, image: np.ndarray, printed: Stamp, corner: tuple[int, int], ink_range: Range
 ) -> None:
-    """Chalk of one tint onto the image."""
+    """Blend a stamp into the image in one random color."""
     (x, y), (h, w) = corner, printed.ink.shape
     patch = image[y : y + h, x : x + w]
     ink = printed.ink[..., None] * random.uniform(0.85, 1)
-    patch[:] = patch * (1 - ink) + random.uniform(*chalk, 3) * ink
+    patch[:] = patch * (1 - ink) + random.uniform(*ink_range, 3) * ink
 
 
 def _background(random: np.random.Generator, size: int, strip: Image.Image) -> Float[np.ndarray, "S S 3"]:
-    """A random square of a photograph, in other light."""
+    """A random square of a photograph, with random brightness and contrast."""
     side = int(random.integers(min(strip.size) // 2, min(strip.size), endpoint=True))
     x, y = (int(random.integers(0, extent - side, endpoint=True)) for extent in strip.size)
     square = strip.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
@@ -192,6 +193,6 @@ def _record(folder: Path) -> object:
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """The common area, in parts of the smaller box."""
+    """The area of the intersection as a fraction of the smaller box."""
     common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     return common / min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))

@@ -1,4 +1,4 @@
-"""Ink: real handwritten digits and letters of the same coarseness, drawn smooth, turned and slanted, at any size."""
+"""Real handwritten digits, and letters as coarse as they are, drawn smoothly, rotated and slanted, at any size."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from ..shapes import Float, Int
 
 Tile = Float[np.ndarray, "8 8"]
 
-MARGIN = 3  # cells around a tile, to turn in
-SOFT = 0.75  # cells beyond the ink's box that its soft edge may reach
+MARGIN = 3  # cells around a tile, so that it can be rotated
+SOFT = 0.75  # cells that the soft edge can extend beyond the ink's box
 
-# letters of straight strokes that no digit looks like: points in the unit square, a list for each stroke
+# letters of straight strokes that resemble no digit: for each stroke its points in the unit square
 LETTERS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0, 1), (0.5, 0), (1, 1)), ((0.2, 0.6), (0.8, 0.6))),  # A
     (((0.9, 0), (0, 0), (0, 1), (0.9, 1)), ((0, 0.5), (0.7, 0.5))),  # E
@@ -32,7 +32,7 @@ LETTERS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """How much ink falls on each pixel, and the xyxy box that is tight around it."""
+    """The amount of ink on each pixel, and its tight xyxy box."""
 
     ink: Float[np.ndarray, "h w"]
     box: tuple[float, float, float, float]
@@ -40,7 +40,7 @@ class Stamp:
 
 @cache
 def digit_tiles() -> tuple[Float[np.ndarray, "T 8 8"], Int[np.ndarray, " T"]]:
-    """Every tile, ink from 0 to 1, and which digit it is."""
+    """Every tile, with ink from 0 to 1, and its digit."""
     embedded = resources.files("condetr.datasets") / "embedded"
     digits = np.array([int(c) for c in "".join((embedded / "digits.txt").read_text().split())])
     with (embedded / "digits.png").open("rb") as file:
@@ -51,7 +51,7 @@ def digit_tiles() -> tuple[Float[np.ndarray, "T 8 8"], Int[np.ndarray, " T"]]:
 
 
 def letter_tile(number: int) -> Tile:
-    """A letter as coarse as the digits are, by the same way: 32 × 32 on or off, counted in blocks of 4."""
+    """A letter as coarse as the digits, made in the same way: 32 × 32 binary pixels, counted in blocks of 4."""
     fine = Image.new("L", (32, 32))
     for stroke in LETTERS[number]:
         ImageDraw.Draw(fine).line([(3 + 26 * x, 3 + 26 * y) for x, y in stroke], fill=1, width=4, joint="curve")
@@ -59,8 +59,8 @@ def letter_tile(number: int) -> Tile:
 
 
 def stamp(random: np.random.Generator, tile: Tile, height: float) -> Stamp:
-    """The tile as smooth ink, `height` pixels tall, slightly turned, slanted, stretched, in a pen of some width."""
-    scale = max(4, math.ceil(height / 6))  # pixels a cell while it is drawn: more than it ends with
+    """The tile as smooth ink, `height` pixels tall, randomly rotated, slanted, stretched and thick."""
+    scale = max(4, math.ceil(height / 6))  # pixels of a cell while it is drawn: more than in the result
     side = (8 + 2 * MARGIN) * scale
     fine = Image.fromarray(np.pad(tile, MARGIN).astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
     fine = fine.transform((side, side), Image.Transform.AFFINE, _warp(random, side), Image.Resampling.BILINEAR)
@@ -78,7 +78,7 @@ def stamp(random: np.random.Generator, tile: Tile, height: float) -> Stamp:
 
 
 def _warp(random: np.random.Generator, side: int) -> tuple[float, ...]:
-    """Pillow's affine coefficients: from the drawn place back to the tile's."""
+    """Pillow's affine coefficients, which map output coordinates to the tile's."""
     turn, slant, stretch = math.radians(random.uniform(-12, 12)), random.uniform(-0.2, 0.2), random.uniform(0.85, 1.15)
     rotate = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     back = rotate @ np.array([[1 / stretch, slant], [0, 1]])

@@ -22,7 +22,7 @@ def find_duplicates(images: dict[str, list[tuple[Path, ImageFacts]]], findings: 
     for group in (group for group in groups.values() if len(group) > 1):
         first: dict[str, Path] = {}
         for name, _, path in group:
-            if name in first:
+            if name in first and first[name] != path:
                 findings.append(Finding("duplicate_image", name, path.name, None, f"same as {first[name].name}"))
             first.setdefault(name, path)
         held_out = next((name for name in ("valid", "test") if name in first), None)
