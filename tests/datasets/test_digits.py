@@ -120,5 +120,5 @@ def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="No space left"):
         make_digits(tmp_path / "new", 5, 96, 0)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(DataError, match="at least 1 image"):
+    with pytest.raises(DataError, match="Make at least 1 image"):
         make_digits(tmp_path / "new", 0, 96, 0)

@@ -56,7 +56,7 @@ def test_a_list_names_images_in_several_ways(tmp_path, line):
 
 def test_lists_without_any_existing_file_are_a_one_line_error(tmp_path):
     devkit(tmp_path, {"a": xml()}, {"train": ["b"]})
-    with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: listed in ImageSets/Main"):
+    with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: in the list of the split"):
         open_dataset(tmp_path)
 
 
@@ -122,3 +122,75 @@ def test_real_files_with_defects(real_data, tmp_path):
     assert ("empty_box", "BloodImage_00338.jpg") in names
     assert ("size_missing", "apple_79.jpg") in names
     assert ("wrong_extension", "dayride_type1_001.mp4#t=1058.jpg") in names
+
+
+def splits(root):
+    return {
+        split.name: [path.relative_to(root).as_posix() for path in split.images.paths]
+        for split in open_dataset(root).splits
+    }
+
+
+@pytest.mark.parametrize(
+    ("train", "valid"),
+    [
+        ("ImageSets/Main/Train.txt", "ImageSets/Main/Validation.txt"),
+        ("ImageSets/train.txt", "ImageSets/val.txt"),
+        ("train.txt", "valid.txt"),
+    ],
+)
+@pytest.mark.parametrize("line", ["{}", "JPEGImages/{0}.jpg Annotations/{0}.xml"])
+def test_lists_of_any_case_and_place_are_the_splits(tmp_path, train, valid, line):
+    devkit(tmp_path, {"a": xml(), "b": xml(), "c": xml()}, {})
+    for name, stems in ((train, "ab"), (valid, "c")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("\n".join(line.format(stem) for stem in stems))
+    assert splits(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "valid": ["JPEGImages/c.jpg"]}
+
+
+def test_other_text_files_are_not_lists_of_a_split(tmp_path):
+    devkit(tmp_path, {"a": xml(), "b": xml()}, {})
+    (tmp_path / "test.txt").write_text("notes on our test bench\n")
+    (tmp_path / "label_list.txt").write_text("cat\ndog\n")
+    assert splits(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"]}
+    assert open_dataset(tmp_path).categories.names == ("cat", "dog")
+
+
+def test_each_year_of_a_devkit_keeps_its_own_images(tmp_path):
+    for year in ("VOC2007", "VOC2012"):
+        devkit(tmp_path / "VOCdevkit" / year, {"0": xml("0.jpg")}, {"train": ["0"]})
+    assert splits(tmp_path) == {"train": [f"VOCdevkit/{year}/JPEGImages/0.jpg" for year in ("VOC2007", "VOC2012")]}
+
+
+@pytest.mark.parametrize("written", ["a.jpg", "", "x.jpg"])
+def test_a_mask_with_the_name_of_the_image_is_not_taken_for_it(tmp_path, written):
+    for suffix in (".jpg", ".png"):
+        write_image(tmp_path / "train" / f"a{suffix}", 1)
+    (tmp_path / "train" / "a.xml").write_text(xml(written))
+    assert splits(tmp_path) == {"train": ["train/a.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "images"),
+    [
+        ("Annotations/cam0/1.xml Annotations/cam1/1.xml", "JPEGImages/cam0/1.jpg JPEGImages/cam1/1.jpg"),
+        ("annotations/xmls/1.xml annotations/xmls/2.xml", "images/1.jpg images/2.jpg"),
+        ("labels/1.xml labels/2.xml", "data/1.jpg data/2.jpg"),
+    ],
+    ids=["CVAT's subfolders", "Oxford pets", "FiftyOne"],
+)
+def test_layouts_in_use(tmp_path, labels, images):
+    for seed, (label, image) in enumerate(zip(labels.split(), images.split())):
+        write_image(tmp_path / image, seed)
+        (tmp_path / label).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / label).write_text(xml(image.rsplit("/")[-1]))
+    assert splits(tmp_path) == {"train": images.split()}
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "utf-16", "iso-8859-1", "utf-8"])
+def test_the_declared_encoding_is_decoded(tmp_path, encoding):
+    name = "caf\u00e9" if encoding == "iso-8859-1" else "\u732b"
+    write_image(tmp_path / "train" / "a.jpg", 1)
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + xml(things=[(name, 5, 6, 20, 30)])
+    (tmp_path / "train" / "a.xml").write_bytes(text.encode(encoding))
+    assert open_dataset(tmp_path).categories.names == (name,)

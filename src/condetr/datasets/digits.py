@@ -55,7 +55,7 @@ def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
     folder with exactly this data set is kept as it is. Raises DataError for any other folder that is not empty.
     """
     if images < 1 or size < 32:
-        raise DataError(f"{folder}: cannot make {images} images of {size} pixels. At least 1 image, 32 pixels")
+        raise DataError(f"{folder}: cannot make {images} images of {size} pixels. Make at least 1 image of 32 pixels")
     settings = {"images": images, "size": size, "seed": seed, "version": 2}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if _record(folder) == settings:

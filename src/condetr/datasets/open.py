@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError
-from . import coco, voc, yolo
+from . import coco, voc, voc_folders, yolo
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, folder_split, split_name
 
@@ -58,7 +58,7 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     yaml = yolo.find(root)
     if yaml is not None:
         return yolo.read(yaml, boundary)
-    folders = voc.find(root)
+    folders = voc_folders.find(root)
     if folders:
         return voc.read(folders, root, boundary)
     names = yolo.find_names(root)
@@ -68,7 +68,7 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         raise DataError(f"{root}: an empty folder")
     for below in sorted(path for path in root.iterdir() if path.is_dir()):
         # a zip inside its own folder
-        if _coco_files(below) or yolo.find(below) or voc.find(below) or yolo.find_names(below):
+        if _coco_files(below) or yolo.find(below) or voc_folders.find(below) or yolo.find_names(below):
             raise DataError(f"{root}: not a data set, but {below} is one. Give that folder")
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
