@@ -261,3 +261,79 @@ def test_a_file_of_names_beside_unlabelled_images_is_not_a_data_set(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\n")
     with pytest.raises(DataError, match="no data set recognised"):
         open_dataset(tmp_path)
+
+
+def sizes(root):
+    return {split.name: len(split.images.paths) for split in open_dataset(root).splits}
+
+
+def several(root, *places):
+    for seed, place in enumerate(places):
+        write_image(root / place, seed, (80, 40))
+        label = root / place.replace("images/", "labels/").rsplit(".", 1)[0]
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.with_suffix(".txt").write_text("1 0.5 0.5 0.25 0.5\n")
+    return root
+
+
+def test_class_names_are_kept_as_they_are_written(tmp_path):
+    names = ["no", "yes", "off", "001", "12:30", "1e3", "null", "0x1F"]
+    root = several(tmp_path, "train/images/a.jpg")
+    for text in (f"[{', '.join(names)}]", "".join(f"\n  {i}: {name}" for i, name in enumerate(names))):
+        (root / "data.yaml").write_text(f"names: {text}\ntrain: train/images\n")
+        assert open_dataset(root).categories.names == tuple(names)
+
+
+def test_keys_of_any_case_and_yaml_without_splits(tmp_path):
+    root = several(tmp_path, "images/Train/a.jpg", "images/Validation/b.jpg")
+    (root / "data.yaml").write_text("Names: [cat, dog]\nTrain: images/Train\nValidation: images/Validation\n")
+    assert sizes(root) == {"train": 1, "valid": 1}
+    (root / "data.yaml").write_text("names: [cat, dog]\n")
+    assert sizes(root) == {"train": 1, "valid": 1}
+
+
+def test_a_path_that_the_entries_repeat(tmp_path):
+    root = several(tmp_path / "ml" / "set", "train/a.jpg", "val/b.jpg")
+    (root / "data.yaml").write_text("path: ml/set\nnames: [cat, dog]\ntrain: ml/set/train\nval: ml/set/val\n")
+    assert sizes(root / "data.yaml") == sizes(root) == {"train": 1, "valid": 1}
+
+
+def test_lists_beside_a_file_of_names_are_the_splits(tmp_path):
+    root = several(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
+    (root / "classes.txt").write_text("cat\ndog\n")
+    (root / "train.txt").write_text("images/a.jpg\nimages/b.jpg\n")
+    (root / "val.txt").write_text("/content/images/c.jpg\n")
+    assert sizes(root) == {"train": 2, "valid": 1}
+
+
+def test_darknets_files_name_the_classes_and_splits(tmp_path):
+    root = several(tmp_path, "obj/a.jpg", "obj/b.jpg")
+    (root / "obj.names").write_text("cat\ndog\n")
+    (root / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nvalid = data/test.txt\n")
+    (root / "train.txt").write_text("data/obj/a.jpg\n")
+    (root / "test.txt").write_text("data/obj/b.jpg\n")
+    assert sizes(root) == {"train": 1, "valid": 1}
+    assert open_dataset(root).categories.names == ("cat", "dog")
+
+
+def test_roboflows_darknet_export(tmp_path):
+    root = several(tmp_path, "train/a.jpg", "valid/b.jpg")
+    for split in ("train", "valid"):
+        (root / split / "_darknet.labels").write_text("cat\ndog\n")
+    assert sizes(root) == {"train": 1, "valid": 1}
+
+
+def test_json_that_is_not_coco_does_not_hide_the_labels(tmp_path):
+    root = several(tmp_path, "images/a.jpg")
+    (root / "classes.txt").write_text("cat\ndog\n")
+    (root / "notes.json").write_text('{"categories": [{"id": 0, "name": "cat"}], "info": {"version": "1"}}')
+    assert open_dataset(root).format == "yolo"
+
+
+def test_two_formats_in_one_folder_are_an_error_that_names_both(tmp_path):
+    root = several(tmp_path, "images/train/a.jpg")
+    (root / "data.yaml").write_text("names: [cat, dog]\ntrain: images/train\n")
+    (root / "old.json").write_text('{"info": {"x": "' + "y" * 5000 + '"}, "images": [], "annotations": []}')
+    with pytest.raises(DataError, match=r"old\.json \(COCO\) and .*data\.yaml \(YOLO\)"):
+        open_dataset(root)
+    assert open_dataset(root / "data.yaml").format == "yolo"

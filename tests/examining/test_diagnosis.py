@@ -126,6 +126,16 @@ def test_a_broken_image_is_reported_and_left_out(roboflow, broken, defect):
     assert [sample.path.name for sample in diagnosis.dataset.split("train").samples] == ["2.png"]
 
 
+@pytest.mark.parametrize("decode_pixels", [True, False])
+def test_an_impossible_file_name_is_reported(roboflow, decode_pixels):
+    content = coco_content(1)
+    root = roboflow(train=content)
+    content["images"][0]["file_name"] = "x" * 5000
+    (root / "train" / "_annotations.coco.json").write_text(json.dumps(content))
+    names = [finding.name for finding in examine(root, decode_pixels=decode_pixels).findings]
+    assert set(names) & {"missing_image", "unreadable_image"}
+
+
 def test_the_content_of_a_file_not_its_suffix_decides_its_format(roboflow):
     root = roboflow(train=coco_content(1))
     Image.open(root / "train" / "1.png").save(root / "x.jpg")

@@ -53,9 +53,14 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
 
 def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     files = _coco_files(root)
+    yaml = yolo.find(root)
+    if files and yaml is not None:
+        raise DataError(
+            f"{root}: two data sets in one folder: {next(iter(files.values()))} (COCO) and {yaml} (YOLO). "
+            "Give one of the files, or move the other away"
+        )
     if files:
         return coco.read(files, root, boundary)
-    yaml = yolo.find(root)
     if yaml is not None:
         return yolo.read(yaml, boundary)
     folders = voc_folders.find(root)

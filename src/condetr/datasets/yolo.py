@@ -1,6 +1,6 @@
 """YOLO to raw labels: from a YAML file with names and splits, or a file of names and the usual folders."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -12,7 +12,7 @@ from .defects import Finding
 from .raw import RawDataSet, folder_split
 from .yolo_labels import CLASS_FILES, images_of, is_labelled, locate, split
 
-_KEYS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
+_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
 
 
 def find(root: Path) -> Path | None:
@@ -21,7 +21,7 @@ def find(root: Path) -> Path | None:
     usual = [file for file in files if file.stem in ("data", "dataset")]
     for file in usual or files:
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+            content = _parse(file)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
             content = None  # broken: if it is the right file, `read` reports where
         if file in usual or (isinstance(content, dict) and "names" in content):
@@ -35,7 +35,7 @@ def find_names(root: Path) -> Path | None:
     folders = (root, root / "labels", root / "labels" / "train", root / "train", root / "train" / "labels")
     names = next((folder / name for folder in folders for name in CLASS_FILES if (folder / name).is_file()), None)
     if names is not None:
-        return names if _folders(root) else None
+        return names if _places(root) else None
     for folder in folders[1:3] + folders[4:]:
         if next(folder.glob("*.txt"), None) is not None:
             raise DataError(
@@ -49,9 +49,9 @@ def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
     """Read a folder whose classes are in `file`, as found by `find_names`."""
     findings: list[Finding] = []
     splits = [
-        split(name, [folder], root, boundary, findings, deep=folder != root) for name, folder in _folders(root).items()
+        split(name, [folder], root, boundary, findings, deep=folder != root) for name, folder in _places(root).items()
     ]
-    return RawDataSet(root, "yolo", _listed(file), tuple(splits), tuple(findings))
+    return RawDataSet(root, "yolo", _class_names(file), tuple(splits), tuple(findings))
 
 
 def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSet:
@@ -63,22 +63,26 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     content = _load(file)
     categories = _names(content, file)
     base = file.parent
-    if isinstance(content.get("path"), str):
-        below = base / Path(content["path"]).expanduser()
+    starts = [file.parent]
+    if isinstance(content.get("path"), str) and content["path"]:
+        given = Path(content["path"]).expanduser()
+        below = base / given
+        if file.parent.absolute().parts[-len(given.parts) :] == given.parts:
+            starts.append(file.parent.absolute().parents[len(given.parts) - 1])  # entries repeat the path
         if below.is_dir():
             base = below
             boundary = boundary.with_folder(below) if own_path else boundary
     splits = []
     for name, keys in _KEYS.items():
-        given = next((content[key] for key in keys if content.get(key)), None)
-        if given is None:
+        entries = next((content[key] for key in keys if content.get(key)), None)
+        if entries is None:
             continue
-        wanted = given if isinstance(given, list) else [given]
+        wanted = entries if isinstance(entries, list) else [entries]
         if not all(isinstance(entry, str) for entry in wanted):
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
         found = []
         for entry in wanted:
-            place = locate(entry, (base, file.parent), boundary)
+            place = locate(entry, (base, *starts), boundary)
             if place is None:
                 findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} not found"))
             elif not boundary.contains_folder(place if place.is_dir() else place.parent):
@@ -87,6 +91,11 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
                 found.append(place)
         if found:
             splits.append(split(name, found, base, boundary, findings, keypoints="kpt_shape" in content))
+    if not any(content.get(key) for keys in _KEYS.values() for key in keys):
+        splits = [
+            split(name, [place], base, boundary, findings, keypoints="kpt_shape" in content, deep=place != base)
+            for name, place in _places(base).items()
+        ]
     if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
         raise DataError(
             f"{file}: all splits are outside the data set's folder ({outside}). Permit it with --follow-outside"
@@ -96,12 +105,39 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     return RawDataSet(file.parent, "yolo", categories, tuple(splits), tuple(findings))
 
 
-def _folders(root: Path) -> dict[str, Path]:
-    """The image folder of each split without a YAML file: images/train, train/images or train; valid and test likewise.
+def _places(root: Path) -> dict[str, Path]:
+    """The list or image folder of each split without a YAML file. Empty if no image has a label.
 
-    If none is found for `train`, it is the folder `images`, or the root without its subfolders. Empty if no image has
-    a label.
+    Lists are the files that Darknet's `obj.data` names, or `train.txt` and `val.txt`. Folders are images/train,
+    train/images or train, valid and test likewise; if there is none for `train`, it is the folder `images`, or the root
+    without its subfolders.
     """
+    inside = Boundary(root)
+    found = _lists(root, inside) or _folders(root)
+    images = (path for place in found.values() for path in images_of(place, root, inside, deep=place != root))
+    return found if any(is_labelled(path) for path in images) else {}
+
+
+def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for file in sorted(root.glob("*.data")):
+        for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            key, _, value = (word.strip() for word in line.partition("="))
+            name = next((name for name, keys in _KEYS.items() if key.lower() in keys), None)
+            if name and value:
+                named.setdefault(name, root / PurePosixPath(value.replace("\\", "/")).name)
+    for file in sorted(root.glob("*.txt")) if not named else ():
+        if (name := folder_split(file.with_suffix(""))) is not None:
+            named.setdefault(name, file)
+    listing = {name: file for name, file in named.items() if file.is_file()}
+    return {
+        name: listing[name]
+        for name in _KEYS
+        if name in listing and any(path.is_file() for path in images_of(listing[name], root, inside))
+    }
+
+
+def _folders(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for above in (root / "images", root):
         here: dict[str, Path] = {}
@@ -115,13 +151,10 @@ def _folders(root: Path) -> dict[str, Path]:
         found = {**here, **found}
     if "train" not in found:
         found = {"train": root / "images" if (root / "images").is_dir() else root}
-    found = {name: found[name] for name in _KEYS if name in found}
-    inside = Boundary(root)
-    images = (path for folder in found.values() for path in images_of(folder, root, inside, deep=folder != root))
-    return found if any(is_labelled(path) for path in images) else {}
+    return {name: found[name] for name in _KEYS if name in found}
 
 
-def _listed(file: Path) -> Categories:
+def _class_names(file: Path) -> Categories:
     """The classes of a file with one name in each line."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -139,7 +172,7 @@ def _listed(file: Path) -> Categories:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        content = _parse(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -151,17 +184,24 @@ def _load(file: Path) -> dict[str, Any]:
     return content
 
 
+def _parse(file: Path) -> Any:
+    """The content with every value as text, as it is written: YAML would read the class names `no`, `001` and `12:30`
+    as false, 1 and 750. Keys become lower case."""
+    content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    return {str(key).lower(): content[key] for key in reversed(content)} if isinstance(content, dict) else content
+
+
 def _names(content: dict[str, Any], file: Path) -> Categories:
     given = content.get("names", content.get("nc"))
-    if isinstance(given, int) and not isinstance(given, bool) and 0 < given < 100_000:
-        given = [f"class {i}" for i in range(given)]
+    if isinstance(given, str) and given.isdecimal() and 0 < int(given[:9]) < 100_000:
+        given = [f"class {i}" for i in range(int(given))]
     if isinstance(given, list) and given:
         given = dict(enumerate(given))
     if not isinstance(given, dict) or not given:
         raise DataError(f"{file}: 'names' must be a list of class names, or number: name")
     names: dict[int, str] = {}
     for key, name in given.items():
-        if not str(key).isdecimal() or not isinstance(name, str | int | float) or len(str(key)) > 9:
+        if not str(key).isdecimal() or not isinstance(name, str) or len(str(key)) > 9:
             raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is not a class (number: name)")
-        names[int(key)] = str(name)
+        names[int(key)] = name
     return Categories(tuple(sorted(names)), tuple(names[id] for id in sorted(names)))

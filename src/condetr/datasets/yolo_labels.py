@@ -9,7 +9,7 @@ from .boundary import Boundary
 from .defects import Finding
 from .raw import RawSplit, images, objects
 
-CLASS_FILES = ("classes.txt", "labels.txt", "obj.names")  # as labelImg, Label Studio and Darknet write them
+CLASS_FILES = ("classes.txt", "labels.txt", "obj.names", "_darknet.labels")  # of labelImg, Label Studio, Darknet
 
 
 def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary) -> Path | None:

@@ -43,7 +43,7 @@ def inspect_header(path: Path) -> ImageFacts:
             file.seek(max(0, length - 65536))
             digest.update(file.read())
     except ImageError as error:
-        return ImageFacts.of_problem("missing" if not path.is_file() else str(error))
+        return ImageFacts.of_problem("missing" if str(error) == "no such file" else str(error))
     except (OSError, ValueError) as error:
         return ImageFacts.of_problem(f"cannot be read ({error})")
     return ImageFacts(upright, stored, orientation, kind, digest.hexdigest(), "")
