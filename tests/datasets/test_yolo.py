@@ -304,6 +304,9 @@ def test_lists_beside_a_file_of_names_are_the_splits(tmp_path):
     (root / "train.txt").write_text("images/a.jpg\nimages/b.jpg\n")
     (root / "val.txt").write_text("/content/images/c.jpg\n")
     assert sizes(root) == {"train": 2, "valid": 1}
+    assert open_dataset(root).findings == ()  # the labels of one split are no orphans of another
+    (root / "labels" / "d.txt").write_text("")
+    assert [(f.name, f.file) for f in open_dataset(root).findings] == [("orphan_labels", "d.txt")]
 
 
 def test_darknets_files_name_the_classes_and_splits(tmp_path):
@@ -327,6 +330,8 @@ def test_json_that_is_not_coco_does_not_hide_the_labels(tmp_path):
     root = several(tmp_path, "images/a.jpg")
     (root / "classes.txt").write_text("cat\ndog\n")
     (root / "notes.json").write_text('{"categories": [{"id": 0, "name": "cat"}], "info": {"version": "1"}}')
+    assert open_dataset(root).format == "yolo"
+    (root / "notes.json").write_text('{"classes": [], "projectType": "images"}')
     assert open_dataset(root).format == "yolo"
 
 

@@ -1,6 +1,7 @@
 """COCO JSON to raw labels: one file for each split, and one list of classes over all splits."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,16 @@ def read(files: dict[str, Path], root: Path, boundary: Boundary) -> RawDataSet:
 
 
 def looks_like(file: Path) -> bool:
-    """Whether a file is a JSON object with the word "images" in it. False is certain, True is not."""
+    """Whether a file is a JSON object with a key "images" somewhere. False is certain, True is not."""
     try:
         with file.open("rb") as opened:
             head = opened.read(4096)
             if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 return False
             while head:
-                if b'"images"' in head:
+                if re.search(rb'"images"\s*:', head):
                     return True
-                head = head[-16:] + chunk if (chunk := opened.read(1 << 20)) else b""
+                head = head[-64:] + chunk if (chunk := opened.read(1 << 20)) else b""
     except OSError:
         pass
     return False

@@ -10,7 +10,7 @@ from ..types import Categories
 from .boundary import Boundary
 from .defects import Finding
 from .raw import RawDataSet, folder_split
-from .yolo_labels import CLASS_FILES, images_of, is_labelled, locate, split
+from .yolo_labels import CLASS_FILES, images_of, is_labelled, locate, orphans, split
 
 _KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
 
@@ -48,10 +48,12 @@ def find_names(root: Path) -> Path | None:
 def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
     """Read a folder whose classes are in `file`, as found by `find_names`."""
     findings: list[Finding] = []
+    used: dict[Path, str] = {}
     splits = [
-        split(name, [folder], root, boundary, findings, deep=folder != root) for name, folder in _places(root).items()
+        split(name, [folder], root, boundary, findings, used, deep=folder != root)
+        for name, folder in _places(root).items()
     ]
-    return RawDataSet(root, "yolo", _class_names(file), tuple(splits), tuple(findings))
+    return RawDataSet(root, "yolo", _class_names(file), tuple(splits), (*findings, *orphans(used)))
 
 
 def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSet:
@@ -73,6 +75,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             base = below
             boundary = boundary.with_folder(below) if own_path else boundary
     splits = []
+    used: dict[Path, str] = {}
     for name, keys in _KEYS.items():
         entries = next((content[key] for key in keys if content.get(key)), None)
         if entries is None:
@@ -90,10 +93,10 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             else:
                 found.append(place)
         if found:
-            splits.append(split(name, found, base, boundary, findings, keypoints="kpt_shape" in content))
+            splits.append(split(name, found, base, boundary, findings, used, keypoints="kpt_shape" in content))
     if not any(content.get(key) for keys in _KEYS.values() for key in keys):
         splits = [
-            split(name, [place], base, boundary, findings, keypoints="kpt_shape" in content, deep=place != base)
+            split(name, [place], base, boundary, findings, used, keypoints="kpt_shape" in content, deep=place != base)
             for name, place in _places(base).items()
         ]
     if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
@@ -102,7 +105,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         )
     if not splits:
         raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")
-    return RawDataSet(file.parent, "yolo", categories, tuple(splits), tuple(findings))
+    return RawDataSet(file.parent, "yolo", categories, tuple(splits), (*findings, *orphans(used)))
 
 
 def _places(root: Path) -> dict[str, Path]:

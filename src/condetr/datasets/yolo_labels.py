@@ -42,31 +42,37 @@ def split(
     base: Path,
     boundary: Boundary,
     findings: list[Finding],
+    used: dict[Path, str],
     *,
     keypoints: bool = False,
     deep: bool = True,
 ) -> RawSplit:
     """The images of `places` with their labels.
 
-    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points.
+    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points. The label
+    files are added to `used`, with the split's name.
     """
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
-    image_rows, object_rows, used = [], [], set()
+    image_rows, object_rows = [], []
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
         if not boundary.contains(path):
             continue
         labels = labels_of(path)
-        used.add(labels)
+        used[labels] = name
         for line, numbers in _lines(labels, name, findings):
             category, box = int(numbers[0]), _box(numbers[1:5] if keypoints else numbers[1:])
             object_rows.append((row, category, *box, False, float("nan"), line))
-    folders = {path.parent for path in used if "labels" in map(str.lower, path.parts)}
-    for folder in sorted(folders):
-        for stray in sorted(set(folder.glob("*.txt")) - used):
-            if stray.name not in CLASS_FILES and not stray.name.startswith("."):
-                findings.append(Finding("orphan_labels", name, stray.name, None, "no image has this name"))
     return RawSplit(name, places[0], images(image_rows, boundary), objects(object_rows, relative=True))
+
+
+def orphans(used: dict[Path, str]) -> Iterator[Finding]:
+    """The label files beside those that are `used` by a split, but used by none."""
+    folders = {path.parent: name for path, name in used.items() if "labels" in map(str.lower, path.parts)}
+    for folder, name in sorted(folders.items()):
+        for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
+            if stray.name not in CLASS_FILES and not stray.name.startswith("."):
+                yield Finding("orphan_labels", name, stray.name, None, "no image has this name")
 
 
 def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
