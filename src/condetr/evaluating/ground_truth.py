@@ -1,21 +1,30 @@
 """The split to evaluate on, what to warn about, and the classes that the weights have in common with it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..datasets.dataset import DataSet, Split
+from ..datasets.defects import DEFECTS, Finding
 from ..datasets.open import open_dataset
 from ..errors import DataError
 from ..examining.examine import examine
 from ..metrics import match_classes
 from ..types import Categories
 
+AS_LABELLED = ("clipped_box", "rounded_box", "duplicate_box", "empty_box", "outside_box")  # as pycocotools scores them
+NOT_SCORED = tuple(
+    name for name, defect in DEFECTS.items() if defect.action in ("drop", "quarantine") and name not in AS_LABELLED
+)
+NEVER_MATCHED = "; no detection can match it"
+
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """A split with its defects handled as before training. `left_out` are the ids of its images that cannot be used."""
+    """A split with its boxes and areas as labelled. `left_out` are the ids of its images that cannot be used."""
 
     data: DataSet
     split: Split
@@ -35,7 +44,7 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     if name not in names:
         raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}. Choose one with --split")
     chosen = tuple(split for split in raw.splits if split.name == name)
-    diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False)
+    diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False, clean_boxes=False)
     dataset = diagnosis.dataset
     if name not in dataset.splits:
         raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {data}` gives the reasons")
@@ -48,9 +57,21 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     counted = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
     defects = sum(f.split == name for f in counted)
     some = f"{defects} defect{'s' * (defects != 1)}"
-    warnings = (f"{some} in the labels of '{name}': `condetr doctor {data}` lists them",) if defects else ()
+    warnings = [f"{some} in the labels of '{name}': `condetr doctor {data}` lists them"] if defects else []
+    warnings += _not_cleaned([finding for finding in diagnosis.findings if finding.split == name])
     left_out = frozenset(chosen[0].images.ids.tolist()) - {sample.truth.image_id for sample in split}
-    return GroundTruth(dataset, split, warnings, left_out)
+    return GroundTruth(dataset, split, tuple(warnings), left_out)
+
+
+def _not_cleaned(findings: Sequence[Finding]) -> list[str]:
+    """Warnings of defects that training cleans: the boxes that are scored as labelled, and what cannot be scored."""
+    counts = Counter(finding.name for finding in findings)
+    return [
+        f"{what}: {count:,} × {DEFECTS[name].meaning}{NEVER_MATCHED if name == 'empty_box' else ''}"
+        for what, names in (("scored as labelled", AS_LABELLED), ("not scored", NOT_SCORED))
+        for name in names
+        if (count := counts[name])
+    ]
 
 
 def unknown_classes(split: Split, data: Categories, weights: Categories) -> list[str]:

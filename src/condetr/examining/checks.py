@@ -24,18 +24,22 @@ _KINDS_OF = {suffix: kinds for kinds, suffixes in _SUFFIXES.items() for suffix i
 
 
 def check_split(
-    split: RawSplit, facts: list[ImageFacts], categories: Categories, queries: int | None, findings: list[Finding]
-) -> list[Truth | None]:
+    split: RawSplit, facts: list[ImageFacts], categories: Categories, queries: int | None, findings: list[Finding],
+    clean_boxes: bool = True,
+) -> list[Truth | None]:  # fmt: skip
     """The checked labels of each image, in the order of the split's images; None where the image cannot be used.
 
     `facts` has one entry for each image. Every defect is appended to `findings`. `queries` is the number of object
-    queries of the model; None skips the check against it.
+    queries of the model; None skips the check against it. Without `clean_boxes` the defects of boxes are reported, and
+    the boxes stay as they are labelled.
     """
     order = np.argsort(split.objects.image, kind="stable")
     checks = _SplitChecks(split, facts, findings, order)
     sizes, usable = checks.check_images()
     labels = checks.check_categories(categories)
     boxes, areas, keep = checks.check_boxes(sizes, usable, labels)
+    if not clean_boxes:
+        boxes, areas, keep = checks.labelled_boxes(usable, labels)
     starts = checks.starts
     truths: list[Truth | None] = []
     for row in range(len(facts)):
@@ -153,6 +157,16 @@ class _SplitChecks:
         self.report_boxes("crowd_box", keep & self.crowd)
         given = np.isfinite(self.areas) & (self.areas > 0)
         return clipped, np.where(given, self.areas, sides.prod(axis=1)), keep
+
+    def labelled_boxes(
+        self, usable: Bool[np.ndarray, " N"], labels: Int[np.ndarray, " M"]
+    ) -> tuple[Float[np.ndarray, "M 4"], Float[np.ndarray, " M"], Bool[np.ndarray, " M"]]:
+        """The boxes as labelled, their areas (computed only where the labels give none), and which have four finite
+        numbers and a known class."""
+        finite = np.isfinite(self.upright).all(axis=1) & np.isfinite(self.raw).all(axis=1)
+        boxes = np.where(finite[:, None], self.upright, 0.0)
+        areas = np.where(np.isfinite(self.areas), self.areas, (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+        return boxes, areas, finite & (labels >= 0) & (usable[self.image] if len(boxes) else True)
 
     def _repeated(
         self, boxes: Float[np.ndarray, "M 4"], labels: Int[np.ndarray, " M"], keep: Bool[np.ndarray, " M"]

@@ -23,6 +23,7 @@ def examine(
     queries: int | None = None,
     decode_pixels: bool = True,
     follow_outside: bool = False,
+    clean_boxes: bool = True,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -31,8 +32,10 @@ def examine(
     `data` is a path that `open_dataset` reads, or what it returned. `queries` is the number of object queries of the
     model, to report images with more objects; None skips this check. Without `decode_pixels` only the images' headers
     are read, which does not find truncated files. Images outside the data set's folder are reported and not opened,
-    unless `follow_outside` permits it; labels already read have their own permission. `cache` is a folder in which the
-    results for sound images are kept between runs; `progress` is called with the number of images done and the total.
+    unless `follow_outside` permits it; labels already read have their own permission. Without `clean_boxes` every box
+    with finite numbers and a known class stays as labelled, neither clipped nor dropped, for evaluation. `cache` is a
+    folder in which the results for sound images are kept between runs; `progress` is called with the number of images
+    done and the total.
 
     Raises DataError when no data set is recognised or its labels contradict each other. Every other defect is a
     finding, not an exception.
@@ -48,7 +51,8 @@ def examine(
     }
     findings = list(raw.findings)
     truths = {
-        split.name: check_split(split, facts[split.name], raw.categories, queries, findings) for split in raw.splits
+        split.name: check_split(split, facts[split.name], raw.categories, queries, findings, clean_boxes)
+        for split in raw.splits
     }
     leaked = find_duplicates(
         {split.name: list(zip(split.images.paths, facts[split.name])) for split in raw.splits}, findings
