@@ -31,6 +31,7 @@ from condetr.explaining.image_record import no_detection, record_image
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found
+from condetr.types import Categories
 from tests.explaining.test_explanation import CATEGORIES, IMAGE, predictor_of
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -141,6 +142,18 @@ def test_the_page_loads_nothing_from_the_network_and_escapes_names(predictor, im
     assert "a</script>" not in page
     scripts = re.findall(r"<script[ >]", page)
     assert len(scripts) == page.count("</script>") == 4
+
+
+def test_class_names_with_control_characters_are_harmless_in_page_and_figures(images, tmp_path):
+    hostile = Categories((1, 2, 3, 7), ("a\x1b[31m\u202eb", None, "c\x00d", "e\x9bf"))
+    weights = Weights(shaken(TINY, 4), Config(model=TINY, data=Data(size=64)), hostile, None)
+    one = explain(Predictor(weights), IMAGE, threshold=0.0)
+    texts = [text.get_text() for text in figure(one).axes[0].texts]
+    written = explain_images(Predictor(weights), images[:1], Selection(threshold=1.0), tmp_path / "out")
+    data = content(written.page)
+    shown = [*texts, *data["names"], data["images"][0]["no_detection"]]
+    assert sum("\ufffd" in text for text in shown) >= 5
+    assert not any(re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", text) for text in shown)
 
 
 def test_every_detection_has_a_figure(predictor, images, tmp_path, quick):

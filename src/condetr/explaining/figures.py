@@ -15,6 +15,7 @@ from matplotlib.textpath import TextPath
 from PIL import Image
 
 from ..images.prepare import resize
+from ..reports.page import visible
 from ..shapes import Float, UInt8
 from .attention_maps import Part
 from .explanation import Explanation
@@ -138,7 +139,7 @@ def _width(text: str, size: float) -> int:
 
 
 def _short(name: str) -> str:
-    name = " ".join(name.split())
+    name = visible(" ".join(name.split()))
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..reports.page import LONGEST_SIDE, Cell, Page
+from ..reports.page import LONGEST_SIDE, Cell, Page, visible
 from ..shapes import UInt8
 from ..types import Categories
 from .extremities import REGIONS, peak_region, shares
@@ -68,7 +68,7 @@ class ExplanationPage:
             {
                 "colors": _text(colors.round().astype(np.uint8).tobytes()),
                 "regions": REGIONS,
-                "names": [self.categories.name(label) for label in range(len(self.categories))],
+                "names": [visible(self.categories.name(label)) for label in range(len(self.categories))],
                 "start": start | ({} if at is None else {"x": round(at[0]), "y": round(at[1])}),
                 "images": self._images,
             },
@@ -116,7 +116,7 @@ def _image(name: str, record: ImageRecord, shown: list[Prediction], left_out: in
     maps, measured = _maps(record, queries)
     across, down = min(POINTS, columns), min(POINTS, rows)
     return {
-        "name": name,
+        "name": visible(name),
         "source": _jpeg(record.image),
         "width": record.size[0],
         "height": record.size[1],
@@ -130,7 +130,7 @@ def _image(name: str, record: ImageRecord, shown: list[Prediction], left_out: in
         "queries": record.boxes.shape[1],
         "shown": [_row(record, one, queries.index(one[0])) for one in shown],
         "left_out": left_out,
-        "no_detection": "" if len(record.detections) else no_detection(record),
+        "no_detection": "" if len(record.detections) else visible(no_detection(record)),
         "detected": sorted(set(record.detections.queries.tolist())),
         "boxes": record.boxes.astype(np.float64).round(1).tolist(),
         "scores": record.scores.astype(np.float64).round(4).tolist(),
@@ -147,7 +147,7 @@ def _row(record: ImageRecord, prediction: Prediction, maps: int) -> dict[str, An
     query, label = prediction
     found = _detections(record)
     number = found.index(prediction) if prediction in found else None
-    name, score = record.categories.name(label), record.score(query, label)
+    name, score = visible(record.categories.name(label)), record.score(query, label)
     return {"query": query, "name": name, "score": score, "number": number, "maps": maps}
 
 

@@ -73,7 +73,7 @@ class Page:
 
     def figure(self, figure: Figure, caption: str = "") -> None:
         """A matplotlib figure as inline SVG, or as PNG when it is very large. The figure is modified: see `charts`."""
-        self._body.append(f'<figure class="chart">{_visible(markup(figure))}{_figcaption(caption)}</figure>')
+        self._body.append(f'<figure class="chart">{visible(markup(figure))}{_figcaption(caption)}</figure>')
 
     def image(self, image: Pixels, caption: str = "") -> None:
         """An image, encoded at once; a click enlarges it."""
@@ -141,10 +141,10 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 def _escape(text: str) -> str:
     """Text for element content and quoted attributes."""
-    return html.escape(_visible(text), quote=True)
+    return html.escape(visible(text), quote=True)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Replace characters that HTML forbids or that reorder other text (bidirectional overrides) by a visible mark."""
     return FORBIDDEN.sub("\ufffd", text)
 
