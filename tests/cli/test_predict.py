@@ -56,7 +56,8 @@ def test_a_single_image_is_drawn_and_tabled(here: Path, weights: str) -> None:
     assert "score" in said
     assert "dog" in said
     assert "1 image, " in said
-    assert Image.open("predictions/images/my cat #1.jpg").size == (60, 40)
+    width, height = Image.open("predictions/images/my cat #1.jpg").size  # small images are enlarged to be drawn on
+    assert width * 40 == height * 60
     line = json.loads(Path("predictions/predictions.jsonl").read_text())
     assert line["file"] == "my cat #1.jpg"
     assert {one["category"] for one in line["detections"]} <= {"cat", "dog"}
@@ -118,7 +119,10 @@ def test_thresholds(here: Path, weights: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a.png", "--threshold", "2"], "threshold 2: must be a number between 0 and 1, or best"),
+        (["a.png", "--threshold", "2"], "--threshold 2: must be a number between 0 and 1, or best"),
+        (["a.png", "--threshold", "much"], "--threshold much: must be a number between 0 and 1, or best"),
+        (["a.png", "--classes", "cat,doog"], "class 'doog': the weights have no such class; did you mean 'dog'?"),
+        (["a.png", "--classes", "cat,"], "--classes cat,: a name is missing"),
         (["a.png", "--format", "xml"], "--format xml: no such format"),
         (["a.png", "--weights", "no/where/at/all"], "no such weights folder"),
         (["a.png", "--device", "abacus"], "no such device"),
@@ -227,3 +231,28 @@ def test_a_misspelt_image_is_suggested(here: Path, weights: str) -> None:
     image("holiday/beach.png")
     _, _, complaints = predict("holiday/beech.png", "--weights", weights)
     assert complaints == "condetr: holiday/beech.png: no such file or folder. Did you mean holiday/beach.png?\n"
+
+
+def detections_of(*words: str) -> list[dict]:
+    _, said, _ = predict(*words, "--out", "-")
+    return json.loads(said)["detections"]
+
+
+def test_classes_numbers_and_boxes_can_be_limited(here: Path, weights: str) -> None:
+    image("a.png")
+    words = ("a.png", "--weights", weights, "--threshold", "0")
+    everything = detections_of(*words)
+    assert {one["category"] for one in everything} == {"cat", "dog"}
+    dogs = [one for one in everything if one["category"] == "dog"]
+    assert detections_of(*words, "--classes", "dog") == dogs
+    assert detections_of(*words, "--max-detections", "3") == everything[:3]
+    assert detections_of(*words, "--classes", "dog", "--max-detections", "2") == dogs[:2]
+    boxes = [tuple(one["box"]) for one in detections_of(*words, "--one-class-per-box")]
+    assert len(set(boxes)) == len(boxes) == len({tuple(one["box"]) for one in everything})
+
+
+def test_the_weights_own_thresholds_are_the_default(here: Path, weights: str) -> None:
+    image("a.png")
+    words = ("a.png", "--weights", weights)
+    assert detections_of(*words) == detections_of(*words, "--threshold", "best")
+    assert detections_of(*words) != detections_of(*words, "--threshold", "0")

@@ -8,7 +8,7 @@ import typer
 
 from ..files import check_writable
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Weights
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages
@@ -27,12 +27,7 @@ def explain(
         str | None, typer.Option(metavar="X,Y", help="a point in pixels: explain what is there, detected or not")
     ] = None,
     layer: Annotated[int, typer.Option(metavar="N", help="the decoder layer, counted from 0; -1 is the last")] = -1,
-    threshold: Annotated[
-        str | None,
-        typer.Option(
-            metavar="X", help="confidence threshold; default: each class's own, saved with the weights, or 0.5"
-        ),
-    ] = None,
+    threshold: Threshold = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="write explain.html and the figures to it")] = Path(
         "explained"
     ),
@@ -42,11 +37,9 @@ def explain(
     """See what the detector looks at: the attention of every head for each detection, and why nothing was found."""
     from ..explaining.explain import Selection, check, explain_images, parse_point
     from ..predicting.predictor import Predictor
-    from ..predicting.selection import parse_threshold
     from ..predicting.sources import Found, find
 
-    wanted = None if threshold is None else parse_threshold(threshold)
-    selection = Selection(detection, None if at is None else parse_point(at), layer, wanted)
+    selection = Selection(detection, None if at is None else parse_point(at), layer, confidence(threshold))
     found = list(find(sources, sys.stdin.buffer, exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,14 @@ Weights = Annotated[
 FollowOutside = Annotated[
     bool, typer.Option("--follow-outside", help="also open images that the labels name outside the data set's folder")
 ]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X",
+        help="confidence threshold from 0 to 1, or best: each class's own, saved with the weights; default: best "
+        "where the weights have them, else 0.5",
+    ),
+]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
@@ -69,6 +77,16 @@ def words(flag: str, text: str) -> list[str]:
     if not all(found):
         raise CondetrError(f"{flag} {text}: a name is missing between two commas")
     return found
+
+
+def confidence(threshold: str | None) -> float | Literal["best"] | None:
+    """What `--threshold` stands for. Raises CondetrError that names the flag."""
+    from ..predicting.selection import parse_threshold
+
+    try:
+        return None if threshold is None else parse_threshold(threshold)
+    except CondetrError as error:
+        raise CondetrError(f"--{error}") from None
 
 
 def whole_numbers(flag: str, text: str | None) -> list[int] | None:

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import CondetrError, ImageError
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Weights, one_of
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages, results
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STDOUT = Path("-")
 FORMATS = "images,jsonl"
+MOST = 100  # objects of an image, as COCO's metrics count
 
 
 def predict(
@@ -30,12 +31,7 @@ def predict(
         typer.Argument(metavar="IMAGES", help="images, folders, globs, http(s) addresses, or - for standard input"),
     ],
     weights: Weights = DEFAULT_WEIGHTS,
-    threshold: Annotated[
-        str | None,
-        typer.Option(
-            metavar="X", help="confidence threshold; default: each class's own, saved with the weights, or 0.5"
-        ),
-    ] = None,
+    threshold: Threshold = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write; - prints JSON lines instead")] = Path(
         "predictions"
     ),
@@ -43,6 +39,15 @@ def predict(
         str | None,
         typer.Option(metavar="A,B", help=f"what to write: images, coco, jsonl, csv; default: {FORMATS}"),
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")
+    ] = None,
+    max_detections: Annotated[
+        int, typer.Option(metavar="N", min=1, help="the most objects of an image, those with the highest scores")
+    ] = MOST,
+    one_class_per_box: Annotated[
+        bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
+    ] = False,
     batch: Annotated[int, typer.Option(metavar="N", help="images that go through the detector together", min=1)] = 4,
     device: Device = None,
     precision: Annotated[
@@ -54,14 +59,14 @@ def predict(
     """Find objects in images: draws them, and writes them to files."""
     from ..predicting.outputs import nothing, parse_formats, table
     from ..predicting.predictor import Predictor
-    from ..predicting.selection import parse_threshold
     from ..predicting.sources import Found, Opened, Skipped, find
 
     one_of("--precision", precision, "fp32", "bf16")
     if out == STDOUT and format not in (None, "jsonl"):
         raise CondetrError(f"--format {format}: --out - prints jsonl alone. Name a folder with --out, or leave it out")
     formats = parse_formats(format or FORMATS)
-    wanted = None if threshold is None else parse_threshold(threshold)
+    wanted = confidence(threshold)
+    names = None if classes is None else words("--classes", classes)
     found: Iterable[Found | Skipped] = find(sources, sys.stdin.buffer, exclude=out)
     if "-" not in sources:
         found = list(found)
@@ -96,12 +101,15 @@ def predict(
             progress_bar("images", messages(), hidden=quiet or total == 1) as count,
         ):
             opened = map(outputs.opened, images())
-            answers = predictor.stream(opened, 0.0, batch, Opened.read, ahead=outputs.ahead(batch))
+            answers = predictor.stream(
+                opened, 0.0, batch, Opened.read, classes=names, max_detections=max(max_detections, MOST),
+                one_class_per_box=one_class_per_box, ahead=outputs.ahead(batch),
+            )  # fmt: skip
             for number, (one, answer) in enumerate(answers, 1):
                 try:
                     if isinstance(answer, ImageError):
                         raise answer
-                    certain = answer.filter(min_score=enough)
+                    certain = answer.filter(min_score=enough)[:max_detections]
                     outputs.write(one, certain)
                     done, objects = done + 1, objects + len(certain)
                     if total == 1 and out != STDOUT:

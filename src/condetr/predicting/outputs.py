@@ -5,18 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
 from ..detections import Detections
 from ..errors import CondetrError
 from ..files import check_writable, replacing
-from ..reports.terminal import printable
+from ..reports.terminal import Column, FittedTable, printable
 from ..types import Categories
 from .sources import Found, Opened
 from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
 
+SIDES = ("left", "top", "right", "bottom")
 FORMATS = ("images", "coco", "jsonl", "csv")
 
 
@@ -97,14 +94,11 @@ def _kept(path: Path) -> Iterator[Path]:
         raise failure
 
 
-def table(detections: Detections) -> Table:
+def table(detections: Detections) -> FittedTable:
     """The detections of one image for a terminal, best first."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("class")
-    for column in ("score", "left", "top", "right", "bottom"):
-        shown.add_column(column, justify="right")
+    shown = FittedTable(Column("class", kind="name"), Column("score"), *(Column(side, drop=1) for side in SIDES))
     for _, name, score, box in rows(detections):
-        shown.add_row(Text(printable(name)), f"{score:.3f}", *(f"{x:.0f}" for x in box))
+        shown.add_row(name, f"{score:.3f}", *(f"{x:.0f}" for x in box))
     return shown
 
 

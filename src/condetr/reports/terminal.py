@@ -71,6 +71,10 @@ class FittedTable:
         assert len(texts) == len(self.columns)
         self.rows.append((texts, style))
 
+    @property
+    def row_count(self) -> int:
+        return len(self.rows)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         own = [[self._cell(text, options) for text in texts] for texts, _ in self.rows]
         titles = [self._cell(Text(column.title), options) for column in self.columns]
