@@ -226,3 +226,14 @@ def test_two_images_with_one_file_are_an_error(roboflow):
     content["images"][1]["file_name"] = "1.png"
     findings = examine(roboflow(train=content)).findings
     assert [(f.name, f.file, f.id, f.defect.severity) for f in findings] == [("shared_file", "1.png", 2, "error")]
+
+
+def test_boxes_in_fractions_of_the_image_are_an_error(roboflow):
+    content = coco_content(1)
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [value / 64 for value in annotation["bbox"]]
+    diagnosis = examine(roboflow(train=content))
+    assert [f.detail for f in diagnosis.findings if f.name == "fraction_boxes"] == [
+        "the longest side of 4 boxes is 0.125"
+    ]
+    assert diagnosis.summary != "ready to train"

@@ -63,6 +63,9 @@ class _Split:
         self.row_of = self._images(_entries(content, "images", self.file))
         self.objects = self._annotations(_entries(content, "annotations", self.file))
         self.used = {row[1] for row in self.objects}
+        longest = max((side for _, _, x1, y1, x2, y2, *_ in self.objects for side in (x2 - x1, y2 - y1)), default=1.0)
+        if longest < 1:
+            self._find("fraction_boxes", None, f"the longest side of {len(self.objects)} boxes is {longest:.3g}")
 
     def raw(self) -> RawSplit:
         rows = images(self.rows, self.boundary)

@@ -83,6 +83,10 @@ _ALL = (
     Defect("clipped_box", "warning", "clip", "the box exceeds the image by more than a pixel", "clip the box"),
     Defect("rounded_box", "note", "clip", "the box exceeds the image by at most a pixel", "nothing"),
     Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it is not an accident"),
+    Defect(
+        "fraction_boxes", "error", "keep", "all boxes are smaller than a pixel: probably fractions of the image",
+        "write the boxes in pixels, as COCO's format requires",
+    ),
     Defect("duplicate_box", "warning", "drop", "the same box and class occur twice in one image", "remove one of them"),
     Defect("crowd_box", "note", "keep", "a crowd region: not trained on, and ignored in evaluation", "nothing"),
     # classes
