@@ -1,4 +1,4 @@
-"""Weights on disk: whole, known and safe, or refused in one line."""
+"""Weights on disk: complete, of a known format and safe, or one line why not."""
 
 import json
 import struct
@@ -80,7 +80,7 @@ def test_a_cut_file_is_named(folder):
     whole = file.read_bytes()
     for size in (0, 4, 100, len(whole) - 1):
         file.write_bytes(whole[:size])
-        refused(folder, "model.safetensors", "not a whole safetensors file")
+        refused(folder, "model.safetensors", "not a complete safetensors file")
 
 
 def test_another_models_weights_are_named(folder):
@@ -133,7 +133,7 @@ def test_a_bad_config_names_file_and_place(folder):
 @settings(max_examples=40)
 @given(st.data())
 def test_hostile_bytes_are_refused_in_one_line(tmp_path_factory, data):
-    """Any header over the same tensors: an answer or a refusal, nothing else."""
+    """Any header over the same tensors: weights or one WeightsError, nothing else."""
     folder = tmp_path_factory.mktemp("hostile")
     checkpoint.save(folder, checkpoint.Weights(shaken(TINY, 3), Config(model=TINY), CATEGORIES, None), "")
     file = folder / "model.safetensors"

@@ -30,9 +30,9 @@ def test_help_does_not_import_torch():
 
 
 NAMES = {
-    "Categories", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation", "Explanation",
-    "Predictor", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate", "evaluate_detections",
-    "examine", "explain", "load", "object_shares", "recipe", "save", "train",
+    "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation",
+    "Explanation", "Predictor", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate",
+    "evaluate_detections", "examine", "explain", "load", "object_shares", "recipe", "save", "train",
 }  # fmt: skip
 SIGNATURES = {
     "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .checkpoint import load as load
     from .checkpoint import save as save
     from .comparing.compare import compare as compare
+    from .comparing.comparison import Comparison as Comparison
     from .config import Config as Config
     from .converting import convert as convert
     from .detections import Detection as Detection
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Categories": "types",
+    "Comparison": "comparing.comparison",
     "CondetrError": "errors",
     "Config": "config",
     "Detection": "detections",

@@ -1,4 +1,4 @@
-"""Weights from the hub: a revision can be pinned, and what is wrong with a repository is told apart."""
+"""Weights from the hub: a revision can be pinned, and each kind of failure has its own message."""
 
 import json
 import os

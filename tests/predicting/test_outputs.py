@@ -1,4 +1,4 @@
-"""What is written says what was found: each format read back, names apart, kept however a run ends."""
+"""Output files: each format read back, distinct file names, and files kept however a run ends."""
 
 import csv
 import io
@@ -41,21 +41,21 @@ def detections(boxes: list, labels: list[int], scores: list[float]) -> Detection
 TWO = detections([[1, 1, 3, 4], [0, 0.5, 8, 6]], [2, 0], [0.9, 0.25])
 
 corner = st.floats(-50, 5000, width=32)
-answers = st.lists(
+many_detections = st.lists(
     st.tuples(st.tuples(corner, corner, corner, corner), st.sampled_from([0, 2]), st.floats(0, 1, width=32)), max_size=5
 ).map(lambda rows: detections([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]))
 names = st.text(st.characters(exclude_categories=()), min_size=1, max_size=20)  # lone surrogates and controls too
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(names, answers), max_size=4))
-def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detections]]) -> None:
+@given(st.lists(st.tuples(names, many_detections), max_size=4))
+def test_every_text_format_holds_all_detections(run: list[tuple[str, Detections]]) -> None:
     lines, cells, results, images = (io.StringIO() for _ in range(4))
     writers = [JsonLines(lines), Csv(cells)]
     with Coco.open(results, images, CATEGORIES) as coco:
-        for name, answer in run:
+        for name, expected in run:
             for writer in (*writers, coco):
-                writer.write(opened(name, "x"), answer)
+                writer.write(opened(name, "x"), expected)
 
     read = [json.loads(line) for line in lines.getvalue().splitlines()]
     rows = list(csv.DictReader(io.StringIO(cells.getvalue(), newline="")))
@@ -65,24 +65,24 @@ def test_every_text_format_gives_back_what_was_found(run: list[tuple[str, Detect
     assert [image["file_name"] for image in listing["images"]] == [name for name, _ in run]
     assert len({image["id"] for image in listing["images"]}) == len(run)
     assert listing["categories"] == [{"id": 1, "name": "cat"}, {"id": 9, "name": "=dog"}]
-    assert len(rows) == len(coco_read) == sum(len(answer) for _, answer in run)
-    for line, image, (name, answer) in zip(read, listing["images"], run):
-        assert (line["width"], line["height"]) == (image["width"], image["height"]) == answer.size
-        assert [one["category_id"] for one in line["detections"]] == answer.category_ids
+    assert len(rows) == len(coco_read) == sum(len(expected) for _, expected in run)
+    for line, image, (name, expected) in zip(read, listing["images"], run):
+        assert (line["width"], line["height"]) == (image["width"], image["height"]) == expected.size
+        assert [one["category_id"] for one in line["detections"]] == expected.category_ids
         boxes = np.array([one["box"] for one in line["detections"]]).reshape(-1, 4)
-        np.testing.assert_allclose(boxes, answer.boxes, atol=6e-4)
+        np.testing.assert_allclose(boxes, expected.boxes, atol=6e-4)
         mine = [one for one in coco_read if one["image_id"] == image["id"]]
-        np.testing.assert_allclose([one["score"] for one in mine], answer.scores, rtol=1e-6)
+        np.testing.assert_allclose([one["score"] for one in mine], expected.scores, rtol=1e-6)
         xywh = np.array([one["bbox"] for one in mine]).reshape(-1, 4)
-        np.testing.assert_allclose(xywh[:, :2] + xywh[:, 2:], answer.boxes[:, 2:], atol=1e-3)
-        own, rows = rows[: len(answer)], rows[len(answer) :]
-        for row, box, score in zip(own, answer.boxes, answer.scores):
+        np.testing.assert_allclose(xywh[:, :2] + xywh[:, 2:], expected.boxes[:, 2:], atol=1e-3)
+        own, rows = rows[: len(expected)], rows[len(expected) :]
+        for row, box, score in zip(own, expected.boxes, expected.scores):
             assert row["file"].removeprefix("'") == name  # one mark is put before a formula, and before a mark
             np.testing.assert_allclose([float(row[c]) for c in ("x1", "y1", "x2", "y2")], box, atol=6e-4)
             assert abs(float(row["score"]) - score) < 1e-6
 
 
-def test_a_spreadsheet_gets_no_formula() -> None:
+def test_no_cell_is_a_formula() -> None:
     cells = io.StringIO()
     Csv(cells).write(opened('=HYPERLINK("http://x")', "a"), TWO)
     for row in csv.reader(io.StringIO(cells.getvalue())):
@@ -99,7 +99,7 @@ def test_coco_image_ids_are_the_numbers_of_the_files_else_running() -> None:
     assert ids == [39769, FIRST_NUMBER, FIRST_NUMBER + 1, 7, FIRST_NUMBER + 2, FIRST_NUMBER + 3]
 
 
-def test_images_keep_their_names_apart_and_inside(tmp_path: Path) -> None:
+def test_drawn_images_have_distinct_names_inside_the_folder(tmp_path: Path) -> None:
     writer = DrawnImages(tmp_path / "images")
     below = ["a/x.jpg", "b/x.jpg", "x.jpg", "X.JPG", "x.jpg", "x.tif", "x.tif", "../../evil.jpg", "c:\\d?.png",
              ".hidden.png", "a" * 300 + ".jpg", "ä ß#.jpg", "line\nbreak.jpg", "\udcff.jpg"]  # fmt: skip
@@ -125,7 +125,7 @@ def test_an_image_is_never_drawn_over_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, CondetrError])
-def test_what_was_written_is_kept_however_a_run_ends(tmp_path: Path, end: type[BaseException]) -> None:
+def test_files_are_kept_however_a_run_ends(tmp_path: Path, end: type[BaseException]) -> None:
     def run() -> None:
         with Outputs.open(tmp_path, ("images", "coco", "jsonl", "csv"), CATEGORIES) as outputs:
             outputs.write(opened("a.png"), TWO)
@@ -143,7 +143,7 @@ def test_what_was_written_is_kept_however_a_run_ends(tmp_path: Path, end: type[B
     assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".")]
 
 
-def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(CondetrError, match="cannot be written"),

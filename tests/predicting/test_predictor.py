@@ -1,4 +1,4 @@
-"""The predictor: alone or in a batch, in order, bounded, and one bad image harms no other."""
+"""The predictor: the same alone and in a batch, in order, with bounded reading ahead; a broken image stops no other."""
 
 import io
 import json
@@ -40,11 +40,11 @@ def same(a: Detections, b: Detections) -> None:
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
 
 
-def test_the_answer_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> None:
+def test_the_result_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> None:
     together = predictor(IMAGES, threshold=0.0, batch=7)
-    assert [answer.size for answer in together] == [(w, h) for h, w in SHAPES]
-    for image, answer in zip(IMAGES, together):
-        same(predictor(image, threshold=0.0), answer)
+    assert [result.size for result in together] == [(w, h) for h, w in SHAPES]
+    for image, result in zip(IMAGES, together):
+        same(predictor(image, threshold=0.0), result)
 
 
 def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_path: Path) -> None:
@@ -57,20 +57,20 @@ def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_pa
         io.BytesIO(content),
         Image.open(tmp_path / "a.png"),
     ]
-    answers = predictor(sources, threshold=0.0)
-    for answer in [*answers, predictor(sources[0], threshold=0.0)]:
-        same(answer, predictor(IMAGES[0], threshold=0.0))
+    results = predictor(sources, threshold=0.0)
+    for result in [*results, predictor(sources[0], threshold=0.0)]:
+        same(result, predictor(IMAGES[0], threshold=0.0))
 
 
-def test_boxes_are_pixels_of_the_image_and_gaps_never_answer(predictor: Predictor) -> None:
-    answer = predictor(IMAGES[4], threshold=0.0)
-    assert set(answer.names) <= {"cat", "dog"}
-    assert len(answer)
+def test_boxes_are_pixels_of_the_image_and_unnamed_labels_are_never_predicted(predictor: Predictor) -> None:
+    result = predictor(IMAGES[4], threshold=0.0)
+    assert set(result.names) <= {"cat", "dog"}
+    assert len(result)
     images = predictor.prepare([IMAGES[4]])
     with torch.inference_mode():
         relative = predictor.detector(images).boxes[-1, 0]
-    centre = relative[answer.queries, :2].numpy() * [90, 30]
-    np.testing.assert_allclose((answer.boxes[:, :2] + answer.boxes[:, 2:]) / 2, centre, atol=1e-3)
+    centre = relative[result.queries, :2].numpy() * [90, 30]
+    np.testing.assert_allclose((result.boxes[:, :2] + result.boxes[:, 2:]) / 2, centre, atol=1e-3)
 
 
 def test_thresholds(predictor: Predictor) -> None:
@@ -85,37 +85,39 @@ def test_thresholds(predictor: Predictor) -> None:
             predictor(IMAGES[0], threshold=wrong)
 
 
-def test_best_needs_weights_that_know_it(predictor: Predictor) -> None:
+def test_best_needs_weights_with_thresholds(predictor: Predictor) -> None:
     bare = Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None))
     with pytest.raises(CondetrError, match="have no thresholds"):
         bare(IMAGES[0], threshold="best")
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_a_stream_answers_all_in_order_whatever_is_broken(predictor: Predictor, batch: int) -> None:
+def test_a_stream_yields_all_sources_in_order_with_an_error_for_each_broken_one(
+    predictor: Predictor, batch: int
+) -> None:
     sources: list = [*IMAGES, b"junk", Path("missing.png"), *IMAGES, b""]
-    answers = list(predictor.stream(sources, 0.0, batch))
-    assert [source is expected for (source, _), expected in zip(answers, sources)] == [True] * len(sources)
-    for source, answer in answers:
-        assert isinstance(answer, ImageError) == (not isinstance(source, np.ndarray))
-        if isinstance(answer, Detections):
-            assert answer.size == (source.shape[1], source.shape[0])
+    results = list(predictor.stream(sources, 0.0, batch))
+    assert [source is expected for (source, _), expected in zip(results, sources)] == [True] * len(sources)
+    for source, result in results:
+        assert isinstance(result, ImageError) == (not isinstance(source, np.ndarray))
+        if isinstance(result, Detections):
+            assert result.size == (source.shape[1], source.shape[0])
 
 
 @pytest.mark.parametrize(("batch", "ahead"), [(1, 1), (2, 10)])
 def test_a_stream_may_never_end_and_reads_little_ahead(predictor: Predictor, batch: int, ahead: int) -> None:
-    asked = 0
+    requested = 0
 
     def endless() -> Iterator[np.ndarray]:
-        nonlocal asked
+        nonlocal requested
         while True:
-            asked += 1
-            yield IMAGES[asked % len(IMAGES)]
+            requested += 1
+            yield IMAGES[requested % len(IMAGES)]
 
     stream = predictor.stream(endless(), 0.0, batch)
-    for answered in range(1, 12):
+    for yielded in range(1, 12):
         next(stream)
-        assert asked <= answered - 1 + ahead
+        assert requested <= yielded - 1 + ahead
     stream.close()  # type: ignore[attr-defined]
 
 
@@ -140,8 +142,8 @@ def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytes
         return detect(self, images, of, limit)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "detect", small_device)
-    for answer, wanted in zip(predictor([IMAGES[0]] * 4, threshold=0.0), expected):
-        same(answer, wanted)
+    for result, wanted in zip(predictor([IMAGES[0]] * 4, threshold=0.0), expected):
+        same(result, wanted)
     assert sizes == [4, 2, 1, 1, 2, 1, 1]
 
 
@@ -152,7 +154,7 @@ def test_the_first_bad_image_is_named(predictor: Predictor) -> None:
         predictor([IMAGES[0], IMAGES[0] / 255])
 
 
-def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, tmp_path: Path) -> None:
+def test_load_reads_saved_weights_and_refuses_others_in_one_line(predictor: Predictor, tmp_path: Path) -> None:
     save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, (0.2, 0.5, 0.3)), "a card")
     loaded = Predictor.load(tmp_path / "w", device="cpu")
     assert not loaded.detector.training
@@ -165,7 +167,7 @@ def test_load_reads_what_was_saved_and_explains_the_rest(predictor: Predictor, t
             Predictor.load(tmp_path / "w", device=device)
 
 
-def test_the_plain_detector_answers_the_same(predictor: Predictor) -> None:
+def test_the_plain_detector_gives_the_same_detections(predictor: Predictor) -> None:
     weights = Weights(predictor.detector, predictor.config, CATEGORIES, None)
     plain = Predictor(weights, fast=False)
     for ours, theirs in zip(predictor(IMAGES, threshold=0.0), plain(IMAGES, threshold=0.0)):
@@ -183,7 +185,7 @@ def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch:
 
 
 @pytest.mark.slow
-def test_the_compiled_detector_answers_the_same(predictor: Predictor, tmp_path: Path) -> None:
+def test_the_compiled_detector_gives_the_same_detections(predictor: Predictor, tmp_path: Path) -> None:
     """In a process of its own: the compiler cannot look through the shape checks that hold in this one."""
     save(tmp_path / "w", Weights(predictor.detector, predictor.config, CATEGORIES, None), "card")
     Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
@@ -194,6 +196,6 @@ def test_the_compiled_detector_answers_the_same(predictor: Predictor, tmp_path: 
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     expected = predictor(IMAGES[:2], threshold=0.0)
     assert len(lines) == 2
-    for line, answer in zip(lines, expected):
+    for line, result in zip(lines, expected):
         scores = [found["score"] for found in line["detections"]]
-        np.testing.assert_allclose(scores, answer.scores, atol=1e-3)
+        np.testing.assert_allclose(scores, result.scores, atol=1e-3)

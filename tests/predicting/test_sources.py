@@ -1,4 +1,4 @@
-"""What a user points at becomes single images, in order, or a line that says why not."""
+"""Sources become single images, in order, or a reason why not."""
 
 import io
 import os
@@ -56,7 +56,7 @@ def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path
     assert (skipped.reason, skipped.failed) == ("skipped, not images: notes.txt", False)
 
 
-def test_files_are_taken_by_their_word_whatever_their_name(tmp_path: Path) -> None:
+def test_a_named_file_is_an_image_whatever_it_is_called(tmp_path: Path) -> None:
     for name in ("a#1=2.jpg", "ein Bild über.png", "[x].png", "*.png", "no suffix", "-5.png"):
         (tmp_path / name).write_bytes(png())
         assert listed(str(tmp_path / name)) == [(str(tmp_path / name), name)]
@@ -79,7 +79,7 @@ def test_globs(tree: Path) -> None:
         ("file:///etc/passwd", "only http and https"),
     ],
 )
-def test_words_that_lead_nowhere(word: str, reason: str) -> None:
+def test_names_that_lead_to_nothing(word: str, reason: str) -> None:
     (skipped,) = find([word], io.BytesIO(), Path("out"))
     assert isinstance(skipped, Skipped)
     assert skipped.failed
@@ -97,7 +97,7 @@ def test_folders_without_images_and_without_permission(tmp_path: Path, monkeypat
     assert listed(str(tmp_path)) == [(str(tmp_path), "cannot be listed (Permission denied)")]
 
 
-def test_standard_input_is_an_image_or_a_list(tree: Path) -> None:
+def test_standard_input_is_an_image_or_a_list_of_paths(tree: Path) -> None:
     (found,) = find(["-"], io.BytesIO(png(7)), Path("out"))
     assert isinstance(found, Found)
     assert found.read()[0, 0, 0] == 7
@@ -178,7 +178,7 @@ def test_addresses_that_fail(web: str, path: str, reason: str, monkeypatch: pyte
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:1/a.jpg", "http://", "http://[::1", "http://ho st/", "http://é/"]
 )
-def test_addresses_of_nobody(address: str) -> None:
+def test_addresses_without_a_server(address: str) -> None:
     for found in find([address], io.BytesIO(), Path("out")):
         if isinstance(found, Found):
             with pytest.raises(ImageError, match="cannot be fetched"):

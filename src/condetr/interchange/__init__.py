@@ -1,4 +1,4 @@
-"""Weights of other projects: transformers' folders, read and written, and the official repositories' `.pth` files."""
+"""Weights of other projects: transformers' folders, read and written; official `.pth` files and the hub, read."""
 
 from .coco_slots import coco_categories
 from .loading import fit, read_json, read_safetensors

@@ -15,7 +15,7 @@ COCO = """
 
 
 def coco_categories() -> Categories:
-    """The 91 slots of heads trained on COCO: a label is the category id, and 11 of the ids are nobody's."""
+    """The 91 slots of heads trained on COCO: a label is the category id, and 11 of them are not used."""
     pairs = (entry.split(maxsplit=1) for entry in COCO.replace("\n", "").split(";"))
     names = {int(number): name for number, name in pairs}
     return Categories(ids=tuple(range(91)), names=tuple(names.get(i) for i in range(91)))

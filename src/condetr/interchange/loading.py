@@ -1,4 +1,4 @@
-"""From files to a detector: JSON and tensors read with care, and every tensor in its place or named."""
+"""JSON and safetensors files to a detector: every tensor is assigned, or the first that does not fit is named."""
 
 import json
 from pathlib import Path
@@ -36,11 +36,11 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file. A weights folder holds config.json and model.safetensors") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file}: not a whole safetensors file ({error}). Fetch or copy it again") from None
+        raise WeightsError(f"{file}: not a complete safetensors file ({error}). Download or copy it again") from None
 
 
 def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:
-    """Put weights of our names into a detector built on the meta device; the first misfit is named."""
+    """Put weights of our names into a detector built on the meta device; the first that does not fit is named."""
     own = detector.state_dict()
     for name, tensor in state.items():
         if name not in own:
@@ -60,7 +60,7 @@ def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:
 def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path) -> Detector:
     dialect = published.dialect_of(state)
     if dialect is None:
-        raise WeightsError(f"{file}: the names in it are neither DETR's nor Conditional DETR's")
+        raise WeightsError(f"{file}: its tensor names are neither DETR's nor Conditional DETR's")
     with torch.device("meta"):
         detector = build_detector(model, classes)
     read = published.read(state, dialect, detector.state_dict())

@@ -102,7 +102,7 @@ class Place:
 
 
 def place(ours: str, dialect: Dialect, is_conditional: bool) -> Place | None:
-    """Where `dialect` keeps our tensor; None where the published models have no such tensor."""
+    """Where `dialect` keeps our tensor; None where the published models have none."""
     column = 1 + DIALECTS.index(dialect)
     layer = re.fullmatch(r"(encoder|decoder)\.layers\.(\d+)\.(.+)\.(weight|bias)", ours)
     if layer is None:
@@ -119,7 +119,7 @@ def place(ours: str, dialect: Dialect, is_conditional: bool) -> Place | None:
 
 
 def dialect_of(names: Iterable[str]) -> Dialect | None:
-    """Whose names these are; None if they are no published model's."""
+    """Whose names these are; None if they are not a published model's."""
     names = set(names)
     if "transformer.decoder.norm.weight" in names:
         return "official"

@@ -82,7 +82,7 @@ def _categories_of(theirs: dict[str, Any], file: Path) -> Categories:
     if not isinstance(labels, dict):
         labels = {}
     if not isinstance(count, int) or not 0 < count < 100_000:
-        raise WeightsError(f"{file}: id2label or num_labels does not say how many classes there are")
+        raise WeightsError(f"{file}: neither id2label nor num_labels gives the number of classes")
     names = [labels.get(str(i)) for i in range(count)]
     coco = coco_categories()
     if count == 91 and all(n in (None, "N/A", f"LABEL_{i}") or n == coco.names[i] for i, n in enumerate(names)):
@@ -105,7 +105,7 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
     )
     if not plain:
         raise WeightsError(
-            "transformers has no such model: it knows DETR (softmax, no reference) and Conditional DETR (focal, "
+            "transformers has no such model: it has DETR (softmax, no reference) and Conditional DETR (focal, "
             "predicted reference, diagonal T) with whole ResNets. Keep these weights in condetr's own format"
         )
     state = {name: tensor.contiguous() for name, tensor in published.write(
