@@ -91,7 +91,7 @@ def test_final_ap_is_compared_within_each_schedule_and_seed():
         difference = found["fast", epochs].difference
         assert difference is not None
         assert difference.mean == pytest.approx(gap)
-        assert difference.verdict == "significantly better"
+        assert difference.significance == "significantly better"
     assert found["fast", 20].ap50.mean == pytest.approx(2 * found["fast", 20].ap.mean)
 
 

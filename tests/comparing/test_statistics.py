@@ -36,20 +36,20 @@ def test_p_is_that_of_the_paired_t_test():
 
 def test_a_shift_that_all_seeds_share_is_significant():
     (found,) = differences([[(0.51, 0.41), (0.30, 0.21), (0.72, 0.61)]])
-    assert found.verdict == "significantly better"
+    assert found.significance == "significantly better"
     (worse,) = differences([[(0.41, 0.51), (0.21, 0.30), (0.61, 0.72)]])
-    assert worse.verdict == "significantly worse"
+    assert worse.significance == "significantly worse"
 
 
 def test_noise_is_not_significant():
     (found,) = differences([[(0.4, 0.3), (0.3, 0.4), (0.35, 0.34)]])
-    assert found.verdict == "not significant"
+    assert found.significance == "not significant"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_two_seeds_are_too_few_however_far_apart_the_models_are(seeds):
     (found,) = differences([[(0.9, 0.1), (0.91, 0.11)][:seeds]])
-    assert found.verdict == f"too few seeds ({seeds})"
+    assert found.significance == f"too few seeds ({seeds})"
 
 
 def test_several_comparisons_are_corrected_after_holm():

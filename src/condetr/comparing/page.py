@@ -130,7 +130,7 @@ def finals(page: Page, results: Convergence) -> None:
         "trainings.",
     )  # fmt: skip
     page.table(
-        ["model", "epochs", f"AP minus {results.reference}", "p", "verdict", "mean AP minus it", "p"],
+        ["model", "epochs", f"AP minus {results.reference}", "p", "significance", "mean AP minus it", "p"],
         [
             [f.model, f.epochs, *difference_text(f.difference), *difference_text(f.mean_difference)[:2]]
             for f in results.finals

@@ -122,7 +122,7 @@ def difference_text(value: Difference | None) -> tuple[str, float | None, str]:
     if value is None:
         return ("–", None, "–")
     bounds = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
-    return (f"{value.mean:+.3f}{bounds}", value.holm if value.seeds >= FEWEST_SEEDS else None, value.verdict)
+    return (f"{value.mean:+.3f}{bounds}", value.holm if value.seeds >= FEWEST_SEEDS else None, value.significance)
 
 
 def setting_text(value: object) -> str:

@@ -56,7 +56,7 @@ def interval(values: Sequence[float]) -> Interval:
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A model minus the reference, paired by seed: the mean, its interval, the p-value of Student's paired test, and
-    Holm's p-value over all comparisons of the same kind. `verdict` says whether it is significant."""
+    Holm's p-value over all comparisons of the same kind. `significance` states whether it is significant."""
 
     mean: float
     low: float | None
@@ -64,7 +64,7 @@ class Difference:
     p: float | None
     holm: float | None
     seeds: int
-    verdict: str
+    significance: str
 
 
 def differences(pairs: Sequence[Sequence[tuple[float, float]]]) -> list[Difference]:
@@ -72,7 +72,7 @@ def differences(pairs: Sequence[Sequence[tuple[float, float]]]) -> list[Differen
     shifts = [[own - reference for own, reference in one] for one in pairs]
     means, ps = [interval(one) for one in shifts], [_p_value(one) for one in shifts]
     return [
-        Difference(m.mean, m.low, m.high, p, holm, m.seeds, _verdict(m, holm))
+        Difference(m.mean, m.low, m.high, p, holm, m.seeds, _significance(m, holm))
         for m, p, holm in zip(means, ps, _holm(ps))
     ]
 
@@ -101,7 +101,7 @@ def _holm(ps: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def _verdict(difference: Interval, p: float | None) -> str:
+def _significance(difference: Interval, p: float | None) -> str:
     if difference.seeds < FEWEST_SEEDS or p is None:
         return f"too few seeds ({difference.seeds})"
     if p >= 1 - LEVEL:

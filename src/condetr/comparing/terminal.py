@@ -79,7 +79,7 @@ def _difference(value: Difference | None) -> tuple[str, str, str]:
     if value is None:
         return "", "", ""
     p = "–" if value.holm is None or value.seeds < FEWEST_SEEDS else f"{value.holm:.3f}"
-    return f"{value.mean:+.3f}", p, value.verdict
+    return f"{value.mean:+.3f}", p, value.significance
 
 
 def _median(values: Spread, digits: int) -> str:
