@@ -1,4 +1,6 @@
-"""The assembled models: sizes, start, what learns, and the same answer alone or in a batch."""
+"""The assembled models: sizes, start, what learns, and the same predictions alone or in a batch."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from condetr import config
 from condetr.build import build_detector
-from condetr.model.layers import embed_points
+from condetr.model.tokens import Tokens
 from condetr.recipes import recipe
 from condetr.types import Images
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
@@ -106,11 +108,11 @@ def test_detrs_heads_start_with_torchs_defaults():
     assert heads.box[-1].weight.abs().min() > 0
 
 
-def test_without_content_the_first_self_attention_says_one_thing():
+def test_without_content_the_first_self_attention_gives_every_query_the_same():
     """Facts §6: with content zero every query gets the same vector, so it may be computed once."""
     layer = shaken(config.Model(**{**TINY.model_dump(), "dim": 64}), 3).decoder.layers[0]
-    said = layer.self_attention(torch.zeros(1, 5, 64), torch.randn(1, 5, 64))
-    torch.testing.assert_close(said, said[:, :1].expand_as(said), atol=1e-6, rtol=0)
+    x = layer.self_attention(torch.zeros(1, 5, 64), torch.randn(1, 5, 64))
+    torch.testing.assert_close(x, x[:, :1].expand_as(x), atol=1e-6, rtol=0)
 
 
 def test_at_the_start_only_these_parameters_have_no_gradient():
@@ -124,7 +126,9 @@ def test_at_the_start_only_these_parameters_have_no_gradient():
     }  # fmt: skip
     content = {f"decoder.layers.0.self_attention.{part}.weight" for part in ("query_content", "key_content", "value")}
     box = {f"heads.box.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
-    keys = {name for name in silent if "self_attention" in name and "layers.0" in name}  # one output: no say in it
+    keys = {
+        name for name in silent if "self_attention" in name and "layers.0" in name
+    }  # all tokens are equal: no effect
     assert content <= silent
     assert box <= silent
     biases = {n for n in silent if n.endswith(("key.bias", "key_content.bias", "key_position.bias"))}  # softmax's own
@@ -133,7 +137,7 @@ def test_at_the_start_only_these_parameters_have_no_gradient():
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("reference", ["centre", "learned", "predicted"])
-def test_every_ablation_answers_within_reason(form, reference):
+def test_every_ablation_predicts_boxes_inside_the_image(form, reference):
     decoder = {"kind": "conditional", "spatial_query": form}
     detector = shaken(config.Model(**{**TINY.model_dump(), "decoder": decoder, "reference": reference}), 3)
     predictions = detector(Images.pad([torch.randn(3, 48, 80)]))
@@ -142,7 +146,7 @@ def test_every_ablation_answers_within_reason(form, reference):
     assert ((predictions.boxes > 0) & (predictions.boxes < 1)).all()
 
 
-def test_the_last_stage_alone_is_the_same():
+def test_the_last_layer_alone_predicts_the_same():
     detector = shaken(TINY, 3)
     images = Images.pad([torch.randn(3, 48, 80)])
     with torch.no_grad():
@@ -151,9 +155,26 @@ def test_the_last_stage_alone_is_the_same():
 
 
 def test_keys_lie_where_queries_point():
-    """p and the key positions are one embedding: equal at the far corner of a cell."""
-    point = torch.tensor([[3 / 4, 2 / 3]])
-    assert embed_points(point, 32).shape == (1, 32)
+    """A query whose reference point is the far corner of a cell has the embedding p that is this cell's key position,
+    in every layer, whatever the size of the image and of the batch around it."""
+    model = config.Model(**{**TINY.model_dump(), "reference": "learned", "queries": 6})
+    detector = shaken(model, 3)
+    images = Images.pad([torch.randn(3, 32, 48), torch.randn(3, 64, 80)])  # the first has 2 × 3 cells of stride 16
+    corners = [((column + 1) / 3, (row + 1) / 2) for row in range(2) for column in range(3)]
+    points = torch.tensor(corners).clamp(max=1 - 1e-6)
+    given = []
+    detector.decoder.spatial_query.register_forward_hook(lambda _, inputs, __: given.append(inputs[2]))
+    with torch.no_grad():
+        detector.reference.point.copy_(points.logit())
+        tokens = detector.tokens(images)
+        detector(images)
+    assert len(given) == model.decoder_layers - 1  # the first layer takes p as it is
+    rows, columns = tokens.grid
+    assert (rows, columns) == (4, 5)
+    keys = tokens.position.unflatten(1, tokens.grid)[0, :2, :3].flatten(0, 1)
+    for p in given:
+        torch.testing.assert_close(p[0], keys, atol=1e-4, rtol=0)
+    assert (keys[:, None] - keys[None]).abs().amax(-1).fill_diagonal_(1).min() > 0.1  # each cell has its own
 
 
 sides = st.integers(33, 150)
@@ -172,7 +193,7 @@ backbones = st.sampled_from(
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(sides, sides), min_size=2, max_size=3), backbones, st.sampled_from([TINY, TINY_DETR]))
-def test_an_image_gets_the_same_answer_alone_and_in_a_batch(sizes, backbone, model):
+def test_an_image_gets_the_same_predictions_alone_and_in_a_batch(sizes, backbone, model):
     """Equal, up to rounding: to the digits of float64, and within what is promised of float32."""
     detector = shaken(config.Model(**{**model.model_dump(), "backbone": backbone.model_dump()}), 3)
     for dtype, logit in ((torch.float32, 1e-4), (torch.float64, 1e-10)):  # boxes are float32 in both
@@ -187,7 +208,7 @@ def test_an_image_gets_the_same_answer_alone_and_in_a_batch(sizes, backbone, mod
 
 
 def test_the_published_padding_leaks():
-    """The reason for our own: with the official arithmetic an image's answer depends on the batch it is in."""
+    """The reason for our own rule: with the official one, the predictions of an image depend on its batch."""
     exact = shaken(TINY, 3)
     backbone = {**TINY.backbone.model_dump(), "padding": "published"}
     published = shaken(config.Model(**{**TINY.model_dump(), "backbone": backbone}), 3)
@@ -200,13 +221,32 @@ def test_the_published_padding_leaks():
         assert (published(Images.pad(images)).logits[:, :1] - alone).abs().max() > 1e-3
 
 
-def test_padding_is_never_seen():
-    detector = shaken(TINY, 3)
+@pytest.mark.parametrize("model", [TINY, TINY_DETR], ids=["conditional", "detr"])
+def test_padding_is_never_seen(model):
+    """Not by the encoder, and not by any decoder layer: whatever stands in the padded tokens, predictions are equal."""
+    detector = shaken(model, 3)
     images = Images.pad([torch.randn(3, 96, 96), torch.randn(3, 50, 64)])
-    noisy = images.pixels.clone()
-    noisy[1, :, 64:] = 1e3  # the backbone is told that padding is zero: only what reaches the tokens is tried here
-    tokens = detector.tokens(images)
-    loud = tokens.holding(tokens.content.masked_fill(tokens.padding[..., None], 1e3))
-    torch.testing.assert_close(
-        detector.encoder(tokens).content[~tokens.padding], detector.encoder(loud).content[~tokens.padding]
-    )
+    queries = detector.object_queries(images)
+    with torch.no_grad():
+        tokens = detector.tokens(images)
+        memory = detector.encoder(tokens)
+        expected = detector.read(detector.decode(queries, memory))
+        assert 0 < tokens.padding.sum() < tokens.padding.numel() / 2
+        loud = with_noise(tokens, tokens.padding)
+        encoded = detector.encoder(loud)
+        torch.testing.assert_close(encoded.content[~tokens.padding], memory.content[~tokens.padding])
+        found = detector.read(detector.decode(queries, with_noise(memory, memory.padding)))
+        torch.testing.assert_close(found.logits, expected.logits)
+        torch.testing.assert_close(found.boxes, expected.boxes)
+        inside = torch.zeros_like(tokens.padding)
+        inside[:, 0] = True  # the same noise in one token of the image is seen by both: the test can fail
+        assert not torch.allclose(detector.encoder(with_noise(tokens, inside)).content[:, 1], memory.content[:, 1])
+        changed = detector.read(detector.decode(queries, with_noise(memory, inside)))
+        assert not torch.allclose(changed.logits, expected.logits)
+
+
+def with_noise(tokens: Tokens, where: torch.Tensor) -> Tokens:
+    """Large content and positions in some tokens."""
+    noise = 100 * torch.randn(tokens.content.shape, generator=torch.Generator().manual_seed(0))
+    content, position = (torch.where(where[..., None], noise, x) for x in (tokens.content, tokens.position))
+    return replace(tokens, content=content, position=position)
