@@ -17,8 +17,8 @@ from .shapes import Bool, Float, Int
 class Images:
     """A padded batch, normalised, zero outside each image; `padding` is True there.
 
-    `ragged=False` promises that nothing is padded, known on the host when the batch was made, so that no layer has to
-    look at a tensor on the device to leave its mask out. It never changes an answer.
+    `ragged=False` promises that nothing is padded. It is known on the host when the batch is made, so that layers can
+    omit their masks without reading a tensor from the device. It never changes the result.
     """
 
     pixels: Float[Tensor, "B 3 H W"]
@@ -27,7 +27,7 @@ class Images:
 
     @classmethod
     def pad(cls, images: Sequence[Float[Tensor, "3 _h _w"]]) -> "Images":
-        """Put images of any sizes into the top left corners of one batch, as large as the largest of each side."""
+        """A batch of images of any sizes, each in the top left corner, as high and wide as the largest of them."""
         height, width = (max(p.shape[side] for p in images) for side in (1, 2))
         pixels = images[0].new_zeros(len(images), 3, height, width)
         padding = torch.ones(len(images), height, width, dtype=torch.bool, device=pixels.device)
@@ -48,7 +48,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What one training image contains; labels index `Categories`, boxes are relative cxcywh."""
+    """The objects of one training image; labels index `Categories`, boxes are relative cxcywh."""
 
     labels: Int[Tensor, " M"]
     boxes: Float[Tensor, "M 4"]
@@ -59,31 +59,31 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ObjectCounts:
-    """How many objects each image of one optimizer step has, over all its processes and micro-batches.
+    """The number of objects of each image in one optimizer step, over all its processes and micro-batches.
 
-    The losses are divided by what is counted here, so that no way of cutting up a step changes its gradient.
+    The losses are divided by these, so that the gradient of a step does not depend on how it is split.
     """
 
     counts: tuple[int, ...]
 
     @classmethod
     def of(cls, targets: Sequence[Target]) -> "ObjectCounts":
-        """Of a step that is one batch in one process."""
+        """The counts of a step that is one batch in one process."""
         return cls(tuple(len(target.labels) for target in targets))
 
     @property
     def objects(self) -> int:
-        """All of them, at least one: a step without an object still has something to learn, and divides by this."""
+        """The number of objects, at least 1: losses are divided by it, also in a step without objects."""
         return max(1, sum(self.counts))
 
     def matched(self, queries: int) -> int:
-        """How many queries have an object to answer for, when each image is given so many queries."""
+        """The number of matched queries when each image has `queries` of them."""
         return sum(min(count, queries) for count in self.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the model says at each decoder layer; the last layer is the answer, the others are supervised too.
+    """The predictions of each decoder layer. The last layer's are used, the others are supervised too.
 
     Boxes are cxcywh, relative to each unpadded image.
     """
@@ -96,8 +96,8 @@ class Predictions:
 class Categories:
     """The classes of one set of weights: label (index 0..K-1) ↔ category id (the data set's number) ↔ name.
 
-    COCO's ids have gaps, and heads trained on them have a logit for every id. Such a slot has the name None: it is
-    kept, so that published weights keep their shape, and it is never answered.
+    COCO's ids have gaps, and heads trained on them have a logit for each id. The slot of a gap has the name None: it is
+    kept, so that published weights keep their shape, and it is never predicted.
     """
 
     ids: tuple[int, ...]
@@ -120,7 +120,7 @@ class Categories:
 
     @cached_property
     def real(self) -> tuple[int, ...]:
-        """The labels that are classes, gaps left out."""
+        """The labels that are classes, without gaps."""
         return tuple(label for label, name in enumerate(self.names) if name is not None)
 
     def name(self, label: int) -> str:
@@ -129,11 +129,11 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a data set says of one image, as a person sees it (EXIF orientation applied).
+    """The ground truth of one image, after its EXIF orientation has been applied.
 
     `boxes` are xyxy in pixels, `size` is (width, height). A `crowd` region is one box around many objects: training
-    leaves it out and evaluation neither rewards nor punishes answers inside it. `areas` are the data set's own, in
-    square pixels; COCO sorts objects into small, medium and large by them.
+    leaves it out, and evaluation ignores detections inside it. `areas` are the data set's own, in square pixels; COCO
+    divides objects into small, medium and large by them.
     """
 
     image_id: int

@@ -94,7 +94,7 @@ def test_bfloat16_attends_with_dropout_and_a_learned_bias():
 def test_scores_are_content_plus_space_head_by_head():
     """c_q.c_k + p_q.p_k over sqrt(64) for heads of 32 + 32: not what concatenating whole vectors would give."""
     torch.manual_seed(0)
-    attention = ConditionalCrossAttention(256, 8, 0.0, grounded=False)
+    attention = ConditionalCrossAttention(256, 8, 0.0, first_layer=False)
     content, spatial = torch.randn(1, 3, 256), torch.randn(1, 3, 256)
     memory = Tokens.unpadded(torch.randn(1, 6, 256), torch.randn(1, 6, 256))
     q_c, q_p = attention.query_content(content), attention.query_spatial(spatial)
@@ -109,8 +109,8 @@ def test_scores_are_content_plus_space_head_by_head():
     torch.testing.assert_close(attention(content, spatial, content, memory), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_grounded_attention_adds_object_query_and_position_to_the_content():
-    attention = ConditionalCrossAttention(32, 4, 0.0, grounded=True)
+def test_the_attention_of_the_first_layer_adds_object_query_and_position_to_the_content():
+    attention = ConditionalCrossAttention(32, 4, 0.0, first_layer=True)
     content, spatial, object_query = torch.randn(3, 1, 3, 32)
     memory = Tokens.unpadded(torch.randn(1, 6, 32), torch.randn(1, 6, 32))
     q, k = attention.halves(content, spatial, object_query, memory)

@@ -1,4 +1,4 @@
-"""Where attention looks before anything is learned."""
+"""Where attention lies before training."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from condetr import config
 from condetr.build import build_detector
 from condetr.model.attention import split_heads
-from condetr.model.initialise import GAZES
+from condetr.model.initialise import OFFSETS
 from condetr.model.layers import embed_grid, embed_points
 from tests.tiny import TINY
 
@@ -34,16 +34,16 @@ def spatial_maps(start: str, dim: int, heads: int) -> tuple[torch.Tensor, torch.
 
 
 @pytest.mark.parametrize(("dim", "heads"), [(128, 8), (256, 8), (32, 4)])
-def test_a_local_start_looks_at_the_reference_point_and_beside_it(dim, heads):
+def test_a_local_start_attends_to_the_reference_point_and_beside_it(dim, heads):
     maps, cells = spatial_maps("local", dim, heads)
-    looked_at = cells[maps.argmax(-1)]  # layers, heads, points, xy
-    meant = POINTS + torch.tensor([GAZES[head % len(GAZES)] for head in range(heads)])[:, None]
-    assert (looked_at - meant).abs().max() <= 0.5 / CELLS + 0.005
+    attended = cells[maps.argmax(-1)]  # layers, heads, points, xy
+    meant = POINTS + torch.tensor([OFFSETS[head % len(OFFSETS)] for head in range(heads)])[:, None]
+    assert (attended - meant).abs().max() <= 0.5 / CELLS + 0.005
     near = ((cells - meant[:, :, None]).norm(dim=-1) < 0.2).float()
     assert (maps * near).sum(-1).mean() > 0.5
 
 
-def test_the_published_start_looks_everywhere():
+def test_the_published_start_attends_uniformly():
     maps, cells = spatial_maps("published", 128, 8)
     near = ((cells - POINTS[:, None]).norm(dim=-1) < 0.2).float()
     even = near.mean(-1)

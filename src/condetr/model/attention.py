@@ -67,7 +67,7 @@ class AdditiveAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B S D"], position: Float[Tensor, "B S D"], memory: Tokens
     ) -> Float[Tensor, "B S D"]:
-        q = split_heads(self.query(memory.shared(x + position)), self.heads)
+        q = split_heads(self.query(memory.by_image(x + position)), self.heads)
         k = split_heads(self.key(memory.content + memory.position), self.heads)
         v = split_heads(self.value(memory.content), self.heads)
         return self.out(attend(q, k, v, memory.mask, None, self.dropout * self.training)).view_as(x)
@@ -104,16 +104,16 @@ class Halves:
 class ConditionalCrossAttention(nn.Module):
     """Conditional DETR's cross-attention: halves are concatenated per head, and scores add: c_q.c_k + p_q.p_k (eq. 3).
 
-    A `grounded` attention also adds the object query to the query's content half and the position to the key's. The
-    first layer needs this, because its content does not depend on the object query yet.
+    The attention of the first layer also adds the object query to the query's content half and the position to the
+    key's, because its content does not depend on the object query yet.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float, grounded: bool) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, first_layer: bool) -> None:
         super().__init__()
         self.query_content, self.query_spatial = Linear(dim, dim), Linear(dim, dim)
         self.key_content, self.key_spatial = Linear(dim, dim), Linear(dim, dim)
         self.value, self.out = Linear(dim, dim), Linear(dim, dim)
-        self.query_object = Linear(dim, dim) if grounded else None
+        self.query_object = Linear(dim, dim) if first_layer else None
         self.heads, self.dropout = heads, dropout
 
     def forward(
@@ -123,7 +123,7 @@ class ConditionalCrossAttention(nn.Module):
         object_query: Float[Tensor, "B N D"],
         memory: Tokens,
     ) -> Float[Tensor, "B N D"]:
-        q, k = self.halves(memory.shared(content), memory.shared(spatial), memory.shared(object_query), memory)
+        q, k = self.halves(memory.by_image(content), memory.by_image(spatial), memory.by_image(object_query), memory)
         v = split_heads(self.value(memory.content), self.heads)
         x = attend(q.joined(), k.joined(), v, memory.mask, None, self.dropout * self.training)
         return self.out(x).view_as(content)

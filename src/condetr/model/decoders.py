@@ -82,12 +82,12 @@ class DetrDecoder(Decoder):
 
 
 class ConditionalLayer(nn.Module):
-    """A layer of Conditional DETR. The first one is `grounded`: see `ConditionalCrossAttention`."""
+    """A layer of Conditional DETR. The first one has another cross-attention, see `ConditionalCrossAttention`."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, dropout: float, grounded: bool) -> None:
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float, first_layer: bool) -> None:
         super().__init__()
         self.self_attention = DecoupledSelfAttention(dim, heads, dropout)
-        self.cross_attention = ConditionalCrossAttention(dim, heads, dropout, grounded)
+        self.cross_attention = ConditionalCrossAttention(dim, heads, dropout, first_layer)
         self.feed_forward = FeedForward(dim, hidden, dropout)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
         self.dropout = Dropout(dropout)
@@ -109,9 +109,9 @@ class ConditionalDecoder(Decoder):
         self, dim: int, heads: int, hidden: int, layers: int, dropout: float, spatial_query: SpatialQuery
     ) -> None:
         super().__init__()
-        first = ConditionalLayer(dim, heads, hidden, dropout, grounded=True)
-        later = ConditionalLayer(dim, heads, hidden, dropout, grounded=False)
-        later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all weights but the grounding's
+        first = ConditionalLayer(dim, heads, hidden, dropout, first_layer=True)
+        later = ConditionalLayer(dim, heads, hidden, dropout, first_layer=False)
+        later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all its weights but `query_object`
         self.layers = nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
         self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)

@@ -22,7 +22,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, image: Tokens) -> Tokens:
         x = self.norm1(image.content + self.dropout(self.attention(image.content, image.position, image)))
-        return image.holding(self.norm2(x + self.dropout(self.feed_forward(x))))
+        return image.with_content(self.norm2(x + self.dropout(self.feed_forward(x))))
 
 
 class Encoder(nn.Module):

@@ -1,7 +1,8 @@
-"""How weights start, as the official code draws them (facts: both `_reset_parameters`, and Conditional DETR's heads).
+"""Random initialisation, as in the official code (both `_reset_parameters`, and Conditional DETR's heads).
 
-Every matrix of the transformer is Xavier-uniform; DETR's attention draws query, key and value as one matrix of three
-times the rows, hence a smaller bound. Biases keep torch's default, the same in every layer, but attention's own zero.
+All matrices of the transformer are Xavier-uniform; DETR's attention initialises query, key and value as one matrix of
+three times the rows, hence a smaller bound. Biases keep torch's default, the same in all layers; some of attention are
+zero.
 """
 
 import math
@@ -15,15 +16,15 @@ from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSe
 from .decoders import ConditionalDecoder
 from .detector import Detector, Heads
 
-SHARPNESS = 2.2  # of a local start: at width 128 seven tenths of what is looked at lie within a fifth of an image
-GAZES = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
+SHARPNESS = 2.2  # of a local start: at width 128, 70 % of a head's attention lies within a fifth of the image
+OFFSETS = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
 
 
 def initialise_transformer(detector: Detector) -> None:
     """Encoder, reference and decoder."""
     for part in (detector.encoder, detector.reference, detector.decoder):
         for name, parameter in part.named_parameters():
-            if parameter.dim() > 1 and name != "point":  # a learned reference point is no matrix
+            if parameter.dim() > 1 and name != "point":  # learned reference points are 2-D but no matrix
                 nn.init.xavier_uniform_(parameter)
         for module in part.modules():
             if isinstance(module, AdditiveAttention):
@@ -35,12 +36,12 @@ def initialise_transformer(detector: Detector) -> None:
 
 
 def initialise_locally(decoder: ConditionalDecoder) -> None:
-    """Our own start: every head looks at its query's reference point, or a little beside it, from the first step.
+    """Our own initialisation: each head attends to its query's reference point, or a little beside it.
 
-    With the published start p_q and p_k pass two projections drawn apart, and attention is even: that nearness matters
-    is the first thing to be learned, and on a few hundred images that takes most of the time. Here both projections
-    pick the finest waves of the embedding, so that p_q.p_k is a sum of cos(w d) over the distance d of two places; T is
-    the identity. Everything is learned on from there.
+    With the published initialisation, p_q and p_k pass two independent random projections, and attention is uniform:
+    the model must first learn that nearness matters, which takes most of the training on a few hundred images. Here
+    both projections select the finest waves of the embedding, so that p_q.p_k is a sum of cos(w d) over the distance d
+    of two points; T is the identity. All of it is trained as usual.
     """
     for layer in decoder.layers:
         attention = layer.cross_attention
@@ -48,8 +49,8 @@ def initialise_locally(decoder: ConditionalDecoder) -> None:
         dim, heads = attention.key_spatial.in_features, attention.heads
         with torch.no_grad():
             attention.key_spatial.weight.copy_(torch.cat([pick_waves(dim, heads, (0.0, 0.0))] * heads))
-            gazes = [pick_waves(dim, heads, GAZES[head % len(GAZES)]) for head in range(heads)]
-            attention.query_spatial.weight.copy_(torch.cat(gazes))
+            queries = [pick_waves(dim, heads, OFFSETS[head % len(OFFSETS)]) for head in range(heads)]
+            attention.query_spatial.weight.copy_(torch.cat(queries))
         nn.init.zeros_(attention.key_spatial.bias)
         nn.init.zeros_(attention.query_spatial.bias)
     decoder.spatial_query.start_as_identity()
@@ -58,7 +59,8 @@ def initialise_locally(decoder: ConditionalDecoder) -> None:
 def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
     """The projection of one head that turns the embedding of a point into the finest waves of point + `offset`.
 
-    A head of E channels has room for E / 4 wavelengths in x and y, sine and cosine. `offset` is (x, y), in images.
+    The E channels of a head hold E / 4 wavelengths for x and y, sine and cosine. `offset` is (x, y), relative to the
+    image.
     """
     size, waves = dim // heads, dim // heads // 4
     weight = torch.zeros(size, dim)
@@ -72,7 +74,7 @@ def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tenso
 
 
 def initialise_conditional_heads(heads: Heads) -> None:
-    """Conditional DETR's: every class starts rare, every box at its reference point with half the image's sides."""
+    """Conditional DETR's: class scores start at 0.01, boxes at the reference point with half the sides of the image."""
     nn.init.constant_(heads.classes.bias, PRIOR)
     for parameter in heads.box[-1].parameters():
         nn.init.zeros_(parameter)

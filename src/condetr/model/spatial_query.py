@@ -1,8 +1,8 @@
-"""How a query says where it looks: every form is `(f, c, p) -> p_q`.
+"""The spatial query p_q of the conditional cross-attention: each form is a function (f, c, p) -> p_q.
 
-f: decoder embedding entering the layer.  c: the same after self-attention.  p: embedded reference point.
-The paper's transforms T are Identity, Scalar, BlockDiagonal, full (one block) and Diagonal; its other
-forms of the query are ReferenceOnly (= Identity), TransformOnly, ContentOnly and FromContent.
+f: decoder embedding that enters the layer.  c: embedding after self-attention.  p: embedded reference point.
+The transforms T of the paper's figure 5 are Identity, Scalar, BlockDiagonal, full (one block) and Diagonal; the other
+forms of its Table 3 are ReferenceOnly (= Identity), TransformOnly, ContentOnly and FromContent.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class SpatialQuery(nn.Module, ABC):
     def forward(self, f: Embedding, c: Embedding, p: Embedding) -> Embedding: ...
 
     def start_as_identity(self) -> None:
-        """Let p_q = p until something else is learned, where the form can say so."""
+        """Initialise the form so that p_q = p, where that is possible."""
 
 
 class Identity(SpatialQuery):
@@ -32,7 +32,7 @@ class Identity(SpatialQuery):
 
 
 class Scalar(SpatialQuery):
-    """p_q = t(f) p, one number for all channels"""
+    """p_q = t(f) p, with one factor for all channels"""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -42,11 +42,11 @@ class Scalar(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        _answer(self.transform, torch.ones(()))
+        _start_with(self.transform, torch.ones(()))
 
 
 class Diagonal(SpatialQuery):
-    """p_q = diag(t(f)) p, the published model"""
+    """p_q = diag(t(f)) p: the published model"""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -56,11 +56,11 @@ class Diagonal(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        _answer(self.transform, torch.ones(()))
+        _start_with(self.transform, torch.ones(()))
 
 
 class BlockDiagonal(SpatialQuery):
-    """p_q = T(f) p, T made of equal dense blocks: one for each head, or a single one for a full T"""
+    """p_q = T(f) p, where T has dense blocks of equal size: one for each head, or a single one for a full T"""
 
     def __init__(self, dim: int, blocks: int) -> None:
         super().__init__()
@@ -73,11 +73,11 @@ class BlockDiagonal(SpatialQuery):
         return torch.einsum("bnkij,bnkj->bnki", T, p).flatten(-2)
 
     def start_as_identity(self) -> None:
-        _answer(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
+        _start_with(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
 
 
 class TransformOnly(SpatialQuery):
-    """p_q = t(f), the gaze without the place"""
+    """p_q = t(f), without the reference point"""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class ContentOnly(SpatialQuery):
 
 
 class FromContent(SpatialQuery):
-    """p_q = diag(t(c)) p, the transform read after self-attention"""
+    """p_q = diag(t(c)) p, with the transform computed after self-attention"""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -105,11 +105,11 @@ class FromContent(SpatialQuery):
         return self.transform(c) * p
 
     def start_as_identity(self) -> None:
-        _answer(self.transform, torch.ones(()))
+        _start_with(self.transform, torch.ones(()))
 
 
-def _answer(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
-    """Let an MLP say `value` to everything, for a start."""
+def _start_with(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
+    """Initialise an MLP so that its output is `value` for every input."""
     weight, bias = transform[-1].parameters()
     with torch.no_grad():
         weight.zero_()

@@ -32,10 +32,10 @@ class Tokens:
         """The mask of an attention to these tokens: True for those that take part; None where all do."""
         return ~self.padding[:, None, None, :] if self.ragged else None
 
-    def shared(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
+    def by_image(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
         """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
         return queries.reshape(len(self.content), -1, queries.shape[-1])
 
-    def holding(self, content: Float[Tensor, "B L D"]) -> "Tokens":
+    def with_content(self, content: Float[Tensor, "B L D"]) -> "Tokens":
         """These tokens with other content."""
         return replace(self, content=content)
