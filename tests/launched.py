@@ -36,7 +36,7 @@ def main() -> None:
     changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if asked.long else {}
     try:
         train(
-            asked.data, asked.out, settings(**changes), resume=True, device="cpu",
+            asked.data, settings(**changes), out=asked.out, resume=True, device="cpu",
             progress=lambda event: print(type(event).__name__),
         )  # fmt: skip
     except CondetrError as error:

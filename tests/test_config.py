@@ -10,13 +10,13 @@ from condetr.recipes import RECIPES, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_survives_its_own_json(name):
+def test_a_recipe_is_read_back_from_its_json(name):
     c = recipe(name)
     assert c.recipe == name
     assert config.parse(json.loads(c.model_dump_json()), "x") == c
 
 
-def test_sizes_at_800_are_the_papers():
+def test_at_800_pixels_the_sizes_are_the_papers():
     data = config.Data()
     assert [round(s * data.size) for s in data.scales] == list(range(480, 801, 32))
     assert [round(s * data.size) for s in data.crop_scales] == [400, 500, 600]
@@ -35,7 +35,7 @@ def test_the_papers_recipes():
     assert int(conditional.train.epochs * conditional.train.drop_at) == 40
 
 
-def test_an_unknown_key_is_named_with_its_path():
+def test_an_unknown_key_is_reported_with_its_path():
     with pytest.raises(ConfigError, match=r"run\.json: model\.backbone\.depth: no such setting"):
         config.parse({"model": {"backbone": {"depth": 50}}}, "run.json")
 
@@ -50,7 +50,7 @@ def test_settings_change_by_dotted_path_and_are_validated():
         ({"nonsense": 1}, "nonsense: no such setting"),
         ({"train.lr": "fast"}, "train.lr"),
         ({"model.dim": 30}, "model.dim"),
-        ({"model.heads": 3}, "no multiple"),
+        ({"model.heads": 3}, "not a multiple"),
         ({"model.backbone.stride": 32}, "stride"),
     ):
         with pytest.raises(ConfigError, match=message) as error:
@@ -61,7 +61,7 @@ def test_settings_change_by_dotted_path_and_are_validated():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "resnet51"}, r"model\.backbone\.name: 'resnet51': no such backbone. Did you mean resnet50\?"),
+        ({"name": "resnet51"}, r"model\.backbone\.name=resnet51: no such backbone. Did you mean resnet50\?"),
         ({"name": "timm:"}, "no such backbone"),
         ({"name": "timm:convnext_tiny", "norm": "channel"}, "choose frozen_batch or learned_batch"),
         ({"name": "resnet50", "norm": "learned_batch"}, "choose frozen_batch or channel"),
@@ -85,11 +85,93 @@ def test_a_variant_and_its_setting_come_in_any_order():
         assert config.override(recipe("nano"), dict(items)).model.scoring == config.Softmax(background_weight=0.3)
 
 
+def test_naming_the_kind_that_a_variant_has_resets_nothing():
+    assert config.override(recipe("small"), {"model.decoder.kind": "conditional"}) == recipe("small")
+
+
+def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
+    class Smooth(config.Strict):
+        kind: str = "smooth"
+        gamma: float = 1.0
+        softness: float = 3.0
+
+    validated = []
+    monkeypatch.setattr(config, "variants", lambda model, path: {"smooth": Smooth})
+    monkeypatch.setattr(config, "parse", lambda values, source: validated.append(values) or config.Config())
+    config.override(recipe("small"), {"model.scoring.kind": "smooth"})
+    config.override(recipe("small"), {"model.scoring.gamma": 1.5, "model.scoring.kind": "smooth"})
+    assert [values["model"]["scoring"] for values in validated] == [
+        {"kind": "smooth", "gamma": 2.0},
+        {"kind": "smooth", "gamma": 1.5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"train.lr": -1}, "train.lr=-1: must be greater than 0"),
+        ({"train.epochs": 0}, "train.epochs=0: must be at least 1"),
+        ({"train.ema": 1}, "train.ema=1: must be less than 1"),
+        ({"data.size": 9999}, "data.size=9999: must be at most 4096"),
+        ({"model.dim": 30}, "model.dim=30: must be a multiple of 4"),
+        ({"train.epochs": "many"}, "train.epochs=many: must be a whole number"),
+        ({"train.epochs": 1.5}, "train.epochs=1.5: must be a whole number"),
+        ({"train.epochs": [1]}, "train.epochs=[1]: must be a whole number"),
+        ({"train.lr": "fast"}, "train.lr=fast: must be a number"),
+        ({"train.lr": float("inf")}, "train.lr=Infinity: must be a finite number"),
+        ({"train.lr": None}, "train.lr=null: must be a number"),
+        ({"train.init": 3}, "train.init=3: must be text"),
+        ({"data.scales": 1}, "data.scales=1: must be a list"),
+        ({"data.scales": []}, "data.scales=[]: must have at least 1 item(s)"),
+        ({"train.precision": "fp61"}, "train.precision=fp61: must be fp32, bf16 or fp16. Did you mean fp16?"),
+        ({"model.backbone.last_stage": 5}, "model.backbone.last_stage=5: must be 2, 3 or 4"),
+        ({"model.decoder.kind": "dert"}, "model.decoder.kind=dert: must be detr or conditional. Did you mean detr?"),
+        ({"model.decoder": {}}, "model.decoder.kind: is missing"),
+        ({"model.decoder": 1}, "model.decoder=1: must be a group of settings"),
+        ({"model.heads": 3}, "model: dim=128 is not a multiple of heads=3"),
+        ({"train.lrr": 1}, "train.lrr: no such setting. Did you mean train.lr?"),
+        ({"lr": 1}, "lr: no such setting. Did you mean train.lr?"),
+        ({"model.decoder.strat": 1}, "model.decoder.strat: no such setting. Did you mean model.decoder.start?"),
+        ({"model.scoring.background_weight": 1}, "model.scoring.background_weight: needs model.scoring.kind=softmax"),
+        ({"qqq": 1}, "qqq: no such setting. See `condetr recipes NAME` for all settings"),
+        ({"train.lr": "\x1b[31m\n"}, "train.lr=\\x1b[31m\\n: must be a number"),
+        ({"train.lr": "9" * 99 + "x"}, f"train.lr={'9' * 59}…: must be a number"),
+    ],
+)
+def test_an_invalid_setting_is_one_plain_line(setting, message):
+    with pytest.raises(ConfigError) as caught:
+        config.override(recipe("small"), setting)
+    assert str(caught.value) == message
+
+
+def test_an_error_names_the_flag_that_was_typed():
+    with pytest.raises(ConfigError) as caught:
+        config.override(recipe("small"), {"train.lr": -1})
+    error = caught.value
+    assert (error.setting, error.value, error.reason) == ("train.lr", "-1", "must be greater than 0")
+    assert str(error.named_as_typed({"train.lr": "--lr"})) == "--lr -1: must be greater than 0"
+    assert str(error.named_as_typed({"train.lr": "--set"})) == "--set train.lr=-1: must be greater than 0"
+    assert error.named_as_typed({"train.epochs": "--epochs"}) is error
+    with pytest.raises(ConfigError) as caught:
+        config.parse({"train": {"lr": -1}}, "run/config.json")
+    of_file = caught.value.named_as_typed({"train.lr": "--lr"})
+    assert str(of_file) == "run/config.json: train.lr=-1: must be greater than 0"
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("smal", "small"), ("detr-r50", "detr_r50"), ("Nano", "nano")])
+def test_a_misspelt_recipe_names_the_nearest_one(name, nearest):
+    with pytest.raises(ConfigError, match=f"recipe={name}: no such recipe. Did you mean {nearest}\\?"):
+        recipe(name)
+    with pytest.raises(ConfigError, match="The recipes are conditional_detr_r50, "):
+        recipe("qqq")
+
+
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
-def test_whatever_comes_is_a_config_or_one_line(values):
+def test_any_json_is_a_config_or_an_error_of_one_line(values):
     if not isinstance(values, dict):
         values = {"model": values}
     try:
         config.parse(values, "file")
     except ConfigError as error:
         assert str(error).startswith("file: ")
+        assert str(error).isprintable()

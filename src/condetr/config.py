@@ -1,12 +1,13 @@
-"""Everything a run can be told, as frozen data: the one place where a default is written. Knows no torch."""
+"""All settings of a run, as frozen data: the one place where a default is written. Imports no torch."""
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from .errors import ConfigError
+from .config_errors import invalid, unknown, variants
 
 
 class Strict(BaseModel):
@@ -29,16 +30,17 @@ class Backbone(Strict):
     stride: Literal[8, 16, 32] = 32
     norm: Literal["frozen_batch", "channel", "learned_batch"] = Field(
         "frozen_batch",
-        description="frozen_batch: pretrained statistics and affine map. channel (not timm): over the channels of each "
-        "cell, for training from scratch. learned_batch (timm only): pretrained statistics, the affine map learns",
+        description="frozen_batch: batch norm with pretrained statistics and affine map. channel (not timm): "
+        "normalises the channels of each position, for training from scratch. learned_batch (timm only): pretrained "
+        "statistics, trained affine map",
     )
     trains_from: Literal["stem", "layer1", "layer2", "layer3", "layer4", "nothing"] = Field(
-        "layer2", description="the first part of the backbone that learns"
+        "layer2", description="the first part of the backbone that is trained; those before it are frozen"
     )
     padding: Literal["exact", "published"] = Field(
         "exact",
-        description="exact: an image gets the same detections alone and in a padded batch. published: the arithmetic "
-        "of the official code, where the padding of a batch leaks into its images",
+        description="exact: predictions for an image do not depend on the padding of its batch. published: as in the "
+        "official code, where the padding of a batch affects its images",
     )
 
     @property
@@ -58,7 +60,7 @@ class Backbone(Strict):
             return name
         close = get_close_matches(name, RESNETS, n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
-        raise ValueError(f"{name[:60]!r}: no such backbone. {meant}There are {', '.join(RESNETS)} and timm:NAME")
+        raise ValueError(f"no such backbone. {meant}There are {', '.join(RESNETS)} and timm:NAME")
 
     @model_validator(mode="after")
     def _norm_fits(self) -> "Backbone":
@@ -71,7 +73,7 @@ class Backbone(Strict):
     def _stride_fits(self) -> "Backbone":
         fitting = {2: [8], 3: [16], 4: [32, 16]}[self.last_stage]
         if self.stride not in fitting:
-            raise ValueError(f"last_stage={self.last_stage} has stride {' or '.join(map(str, fitting))}")
+            raise ValueError(f"last_stage={self.last_stage} needs stride={' or '.join(map(str, fitting))}")
         return self
 
 
@@ -101,7 +103,7 @@ class Conditional(Strict):
     spatial_query: SpatialQuery = "diagonal"
     start: Literal["published", "local"] = Field(
         "published",
-        description="published: attention starts even, as the paper's. local: it starts at the reference point",
+        description="initial attention. published: uniform, as in the paper. local: around the reference point",
     )
 
 
@@ -121,7 +123,7 @@ class Model(Strict):
     @model_validator(mode="after")
     def _heads_fit(self) -> "Model":
         if self.dim % self.heads:
-            raise ValueError(f"dim={self.dim} is no multiple of heads={self.heads}")
+            raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}")
         return self
 
 
@@ -129,18 +131,18 @@ class Model(Strict):
 
 
 class Data(Strict):
-    """How images reach the model. Sizes are in pixels of the short side at test time; the augmentation's are
-    fractions of it, so that one number rescales the whole recipe. At size 800 they are the papers' numbers."""
+    """How images are resized and augmented. `size` is the short side in pixels at test time; the sizes of the
+    augmentation are multiples of it, so that one number rescales the whole recipe. At 800 they are the papers'."""
 
     size: int = Field(800, ge=32, le=4096)
     enlarge: float = Field(
         0.0,
         ge=0,
         le=16,
-        description="where needed, images are taken larger, at most twice, until half of the "
-        "objects are so many strides of the model long; 0: never",
+        description="enlarge images, at most twofold, until half of the objects measure this many strides of the "
+        "model; 0: never",
     )
-    longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, in multiples of `size`")
+    longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, as a multiple of `size`")
     scales: tuple[float, ...] = Field(
         tuple(round(0.6 + 0.04 * i, 2) for i in range(11)), min_length=1, description="480 … 800 in steps of 32"
     )
@@ -152,11 +154,11 @@ class Data(Strict):
     cache: Literal["none", "memory"] = "memory"
 
 
-# --- learning -------------------------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------------------------
 
 
 class Loss(Strict):
-    """Weights of the loss terms, which are the matching costs' too."""
+    """Weights of the loss terms, and of the same terms in the matching cost."""
 
     classes: float = Field(2.0, ge=0)
     l1: float = Field(5.0, ge=0)
@@ -165,29 +167,31 @@ class Loss(Strict):
 
 class Train(Strict):
     epochs: int = Field(50, ge=1)
-    drop_at: float = Field(0.8, gt=0, le=1, description="the part of the epochs after which the rate falls tenfold")
+    drop_at: float = Field(
+        0.8, gt=0, le=1, description="the fraction of the epochs after which the learning rate is divided by 10"
+    )
     batch: int = Field(16, ge=1, description="images in one optimizer step, over all processes")
     lr: float = Field(1e-4, gt=0)
-    backbone_lr: float = Field(0.1, ge=0, description="the backbone's rate, as a multiple of lr")
+    backbone_lr: float = Field(0.1, ge=0, description="the backbone's learning rate, as a multiple of lr")
     weight_decay: float = Field(1e-4, ge=0)
-    clip: float = Field(0.1, ge=0, description="largest norm of the gradient; 0: never clip")
+    clip: float = Field(0.1, ge=0, description="maximum gradient norm; 0: no clipping")
     warmup_steps: int = Field(0, ge=0)
     groups: int = Field(
-        1, ge=1, le=64, description="sets of queries that learn side by side; the first is kept (Group DETR)"
+        1, ge=1, le=64, description="groups of queries trained in parallel, of which the first is kept (Group DETR)"
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0: none")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    patience: int = Field(0, ge=0, description="stop after so many epochs without a better AP; 0: never")
+    patience: int = Field(0, ge=0, description="stop after this many epochs without a better AP; 0: never")
     evaluate_every: int = Field(1, ge=1)
     seed: int = Field(42, ge=0, lt=2**63)
     init: str = Field(
         "imagenet",
-        description="imagenet (backbone), none, a local backbone file, or weights to start from (folder or hub id)",
+        description="imagenet (the backbone), none, a backbone's file, or the folder or hub id of weights",
     )
 
 
 class Config(Strict):
-    """One experiment, whole. Saved with the weights as JSON; that file is the record."""
+    """All settings of one experiment. Saved with the weights as JSON."""
 
     recipe: str = "conditional_detr_r50"
     model: Model = Model()
@@ -196,46 +200,33 @@ class Config(Strict):
     train: Train = Train()
 
 
-def parse(values: dict[str, Any], source: str) -> Config:
-    """Validate a nested dict. `source` (a file name or a flag) opens every error message."""
+def parse(values: dict[str, Any], source: str | None) -> Config:
+    """Validate a nested dict. `source`, a file name, opens every error message. Raises ConfigError."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {explain(error)}") from None
+        raise invalid(error, Config, values, source) from None
 
 
-def explain(error: ValidationError) -> str:
-    """The first complaint in one line, with its dotted path."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{path}: no such setting. Remove it, or see `condetr recipes` for the ones there are"
-    return f"{path}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+def override(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The config with some settings replaced, named by dotted path (`train.lr`), and validated again as a whole.
 
-
-def override(config: Config, settings: dict[str, Any]) -> Config:
-    """The config with some values replaced, named by dotted path (`train.lr`), and validated again as a whole.
-
-    A `data.size` that is named is final: images are not enlarged beyond it, unless `data.enlarge` is named too.
+    Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
+    are not enlarged beyond it, unless `data.enlarge` is set too. Raises ConfigError.
     """
     values = config.model_dump()
     if "data.size" in settings:
         settings = {"data.enlarge": 0.0, **settings}
-    for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith("kind")):  # variants first
+    for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith(".kind")):  # variants first
         *parents, leaf = path.split(".")
-        at: Any = values
+        group: Any = values
         for parent in parents:
-            at = at.get(parent) if isinstance(at, dict) else None
-        if not isinstance(at, dict) or (leaf not in at and not _takes(at, leaf)):
-            raise ConfigError(f"--set {path}: no such setting. See `condetr recipes` for the ones there are")
-        at[leaf] = value
-        if leaf == "kind":  # another variant: keep only what it names, its defaults fill the rest
-            at_parent = {"kind": value}
-            at.clear()
-            at.update(at_parent)
-    return parse(values, "--set")
-
-
-def _takes(at: dict[str, Any], leaf: str) -> bool:
-    """A variant's setting may come in the same call as its kind; validation decides."""
-    return "kind" in at
+            group = group.get(parent) if isinstance(group, dict) else None
+        if not isinstance(group, dict) or (leaf not in group and "kind" not in group):
+            raise unknown(path, Config)
+        if leaf == "kind" and isinstance(value, str) and value != group["kind"]:
+            variant = variants(Config, parents).get(value)
+            for name in set(group) - set(variant.model_fields if variant else ()):
+                del group[name]
+        group[leaf] = value
+    return parse(values, None)

@@ -1,5 +1,4 @@
-"""The whole way in one go, with no data, no network and no GPU: make images, train from nothing, evaluate on digits
-nobody has seen, predict, and write the report."""
+"""The whole workflow on generated images, offline and without a GPU: train, evaluate, predict, report."""
 
 import io
 import time
@@ -15,18 +14,18 @@ from .detections import Detections
 from .errors import CondetrError
 from .evaluating.evaluate import evaluate
 from .evaluating.evaluation import Evaluation
-from .predicting import predictor as predict
 from .predicting.outputs import Outputs
+from .predicting.predictor import Predictor
 from .predicting.sources import Found, Opened, find
 from .training.progress import Progress
 from .training.train import train
 
-SHOWN = 8  # test images that are drawn with their answers
+SHOWN = 8  # test images that are drawn with their detections
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """Where everything lies, how good the detector is on the test split, and how long each part took, in seconds."""
+    """Where the files are, how good the detector is on the test split, and how many seconds each part took."""
 
     data: Path
     weights: Path
@@ -37,34 +36,33 @@ class Demo:
 
 
 def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
-    """Run the demo in the folder `out`, new or empty."""
+    """Run the demo in the folder `out`, which must be new or empty. `say` gets a line about each part."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CondetrError(f"{out}: is there already and not empty. Remove it, or name another with --out")
-    torch.set_num_threads(1)  # a model this small waits for a second thread longer than that helps
+        raise CondetrError(f"{out}: exists and is not empty. Remove it, or choose another folder with --out")
+    torch.set_num_threads(1)  # so small a model is no faster with two
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 
     def done(part: str) -> None:
         seconds[part] = time.perf_counter() - started - sum(seconds.values())
 
-    data, run = out / "digits", out / "run"
-    say(f"drawing {images} images of handwritten digits to train on, and others to test with")
+    data = out / "digits"
+    say(f"generating {images} training images of handwritten digits, and others to test with")
     make_digits(data, images, config.data.size, seed)
     done("data")
-    say(f"training {config.recipe} from nothing")
-    train(data, run, config, progress=progress)
+    say(f"training {config.recipe} from scratch")
+    run = train(data, config, out=out / "run", progress=progress)
     done("train")
-    say("evaluating on the test split: digits by other hands, on other parts of the photographs")
-    weights = run / "best"
-    evaluation = evaluate(weights, data, split="test", batch=16)
+    say("evaluating on the test split: digits by other writers, on other parts of the photographs")
+    evaluation = evaluate(run.weights, data, split="test", batch=16)
     report = evaluation.write(out / "report")
     done("evaluate")
-    predictor = predict.Predictor.load(weights, "cpu")
-    words = [str(sample.path) for sample in evaluation.split.samples[:SHOWN]]
+    predictor = Predictor.load(run.weights, "cpu")
+    sources = [str(sample.path) for sample in evaluation.split.samples[:SHOWN]]
     with Outputs.open(out / "predictions", ("images", "jsonl"), predictor.categories) as outputs:
-        found = [one for one in find(words, io.BytesIO(), exclude=out / "predictions") if isinstance(one, Found)]
-        for one, answer in predictor.stream(map(outputs.opened, found), 0.5, batch=8, read=Opened.read):
-            assert isinstance(answer, Detections)
-            outputs.write(one, answer)
+        found = [one for one in find(sources, io.BytesIO(), exclude=out / "predictions") if isinstance(one, Found)]
+        for one, detections in predictor.stream(map(outputs.opened, found), 0.5, batch=8, read=Opened.read):
+            assert isinstance(detections, Detections)
+            outputs.write(one, detections)
     done("predict")
-    return Demo(data, weights, out / "predictions", report, evaluation, seconds)
+    return Demo(data, run.weights, out / "predictions", report, evaluation, seconds)

@@ -1,5 +1,7 @@
 """Errors that a user can correct. Each message is one line: the thing, the place, the way out."""
 
+from collections.abc import Mapping
+
 
 class CondetrError(Exception):
     """An error that the user can correct. The command line prints its message without a traceback, and exits with
@@ -14,7 +16,30 @@ class WeightsError(CondetrError):
 
 
 class ConfigError(CondetrError):
-    """A setting that does not exist or has an invalid value; the message starts with its dotted path."""
+    """A setting that does not exist or has an invalid value.
+
+    Where the error is about one setting, `setting` is its dotted path and `value` what was given, as text. `reason` is
+    the message without them, and `source` the file that the setting comes from.
+    """
+
+    def __init__(
+        self, reason: str, *, setting: str | None = None, value: str | None = None, source: str | None = None
+    ) -> None:
+        self.reason, self.setting, self.value, self.source = reason, setting, value, source
+        named = f"{setting}={value}" if setting is not None and value is not None else setting
+        super().__init__(": ".join(part for part in (source, named, reason) if part))
+
+    def named_as_typed(self, flags: Mapping[str, str]) -> "ConfigError":
+        """The same error with the flag that was typed, as in `--lr -1: must be greater than 0`.
+
+        `flags` maps a setting's dotted path to its flag. `--set` keeps the path: `--set train.lr=-1: …`.
+        """
+        flag = flags.get(self.setting or "")
+        if flag is None or self.source is not None:
+            return self
+        named = f"={self.value}" if flag == "--set" else f" {self.value}"
+        what = f"{flag} {self.setting}" if flag == "--set" else flag
+        return ConfigError(f"{what}{named if self.value is not None else ''}: {self.reason}")
 
 
 class DataError(CondetrError):

@@ -1,12 +1,13 @@
-"""Settings by name: what the two papers published, and our own for small data and small machines.
+"""Recipes, whole configs by name: those of the two papers, and our own for small data and small machines.
 
-A recipe is a function that returns a whole config. The published ones are facts (both papers' sections on training, and
-the scripts beside the official code), not advice.
+A recipe is a function that returns a config. The published ones follow the papers' sections on training and the scripts
+of the official code.
 """
 
 from collections.abc import Callable
 
 from .config import Backbone, Conditional, Config, Data, Detr, Loss, Model, Softmax, Train
+from .config_errors import describe, did_you_mean
 from .errors import ConfigError
 
 
@@ -16,16 +17,16 @@ def conditional_detr(name: str, backbone: Backbone, batch: int = 16) -> Config:
 
 
 def detr(name: str, backbone: Backbone) -> Config:
-    """DETR, 300 epochs, the rate dropped after 200: 100 queries, softmax with 'no object'."""
+    """DETR, 300 epochs, learning rate divided by 10 after 200: 100 queries, softmax with 'no object'."""
     model = Model(backbone=backbone, scoring=Softmax(), decoder=Detr(), reference="centre", queries=100)
     return Config(recipe=name, model=model, loss=Loss(classes=1.0), train=Train(epochs=300, drop_at=2 / 3))
 
 
 def small() -> Config:
-    """A few hundred images and a CPU: ResNet-18 up to its third stage, stride 16, a small transformer.
+    """For a few hundred images and a CPU: ResNet-18 up to its third stage, stride 16, and a small transformer.
 
-    What makes few images suffice is not in the papers' recipes: attention that starts at the reference points, three
-    groups of queries, and an augmentation that keeps objects near the size they have when the detector is used.
+    Three things that the papers' recipes do not have let few images suffice: attention that starts around the reference
+    points, three groups of queries, and an augmentation that keeps objects near their size at test time.
     """
     return Config(
         recipe="small",
@@ -40,7 +41,7 @@ def small() -> Config:
 
 
 def nano() -> Config:
-    """From nothing, on a CPU, in minutes: under a million parameters, for images of about a hundred pixels."""
+    """For training from scratch on a CPU in minutes: under a million parameters, images of about a hundred pixels."""
     return Config(
         recipe="nano",
         model=Model(
@@ -75,8 +76,10 @@ RECIPES: dict[str, Callable[[], Config]] = {
 
 
 def recipe(name: str) -> Config:
+    """The config of a recipe. Raises ConfigError with the nearest name."""
     if name not in RECIPES:
-        raise ConfigError(f"{name}: no such recipe. There are {', '.join(RECIPES)}")
+        hint = did_you_mean(name, RECIPES) or f". The recipes are {', '.join(RECIPES)}"
+        raise ConfigError(f"no such recipe{hint}", setting="recipe", value=describe(name))
     return RECIPES[name]()
 
 

@@ -78,3 +78,9 @@ def test_settings_apply_to_all_models_or_to_one():
 def test_unknown_models_and_settings_are_named(names, settings, words):
     with pytest.raises(ConfigError, match=words):
         configs(names, "nano", settings)
+
+
+def test_conditional_detr_starts_as_published_on_every_base():
+    """`nano` and `small` start their attention locally, which is not in the paper."""
+    for base in ("nano", "small", "conditional_detr_r50"):
+        assert configs(["conditional_detr"], base, {})["conditional_detr"].model.decoder.start == "published"

@@ -35,7 +35,7 @@ def trained(steps: int = 3):
 
 def write(folder, total):
     model, average, optimizer = trained(total)
-    state.write(folder, state.Place("data", total=total, sums=[0.1, 1 / 3], best_ap=0.25), model, average, optimizer)
+    state.write(folder, state.Position("data", total=total, sums=[0.1, 1 / 3], best_ap=0.25), model, average, optimizer)
     return model, average, optimizer
 
 

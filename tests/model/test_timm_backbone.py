@@ -15,7 +15,7 @@ from condetr.build import build_backbone, build_detector
 from condetr.errors import ConfigError, WeightsError
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.torch_runtime import TorchRuntime
-from condetr.training.start import fill_backbone, start
+from condetr.training.start import load_backbone, start
 from condetr.types import Categories, Images
 from tests.tiny import TINY
 
@@ -185,7 +185,7 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.safetensors")
     c = config.Config(model=model(settings("test_convnext")))
     with pytest.raises(WeightsError, match=r"resnet.safetensors: network\.stem_0\.\S+ is missing") as error:
-        fill_backbone(build_detector(c.model, 3), tmp_path / "resnet.safetensors", c)
+        load_backbone(build_detector(c.model, 3), tmp_path / "resnet.safetensors", c)
     assert "\n" not in str(error.value)
 
 
@@ -216,7 +216,7 @@ def test_without_timm_the_way_to_install_it_is_named(monkeypatch):
 def test_imagenet_weights_come_from_the_networks_own_repository(monkeypatch, tmp_path):
     asked = []
 
-    def snapshot(repository, allow_patterns):
+    def snapshot(repository, revision, allow_patterns):
         asked.append(repository)
         save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "model.safetensors")
         return tmp_path

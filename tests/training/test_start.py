@@ -1,4 +1,4 @@
-"""What a training starts from: all that fits is carried over, and what does not is named."""
+"""What a training starts from: tensors that fit are loaded, and the others are reported."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def saved(folder, model=TINY, categories=PETS):
 
 
 def backbone(model=TINY, **more) -> dict[str, torch.Tensor]:
-    """As torchvision and timm write them: a later stage, a classifier, and counters that nobody needs."""
+    """As torchvision and timm write them: with a later stage, a classifier and the counters of batch norms."""
     state = dict(shaken(model, 1).backbone.state_dict())
     counters = {name.replace("running_var", "num_batches_tracked"): torch.tensor(3) for name in state if "_var" in name}
     return {**state, **counters, "layer4.0.conv1.weight": torch.zeros(1), "fc.weight": torch.zeros(1000, 512), **more}
@@ -48,7 +48,7 @@ def test_a_backbones_file_fills_the_backbone(tmp_path, suffix, prefix):
     assert torch.equal(detector.queries.weight, fresh.queries.weight)
 
 
-def test_a_backbone_that_does_not_fit_is_named(tmp_path):
+def test_the_tensor_of_a_backbone_that_does_not_fit_is_named(tmp_path):
     file, whole = tmp_path / "resnet.safetensors", backbone()
 
     def refused(state, match):
@@ -60,28 +60,28 @@ def test_a_backbone_that_does_not_fit_is_named(tmp_path):
 
     refused({k: v for k, v in whole.items() if k != "layer2.0.conv1.weight"}, "layer2.0.conv1.weight is missing")
     refused({**whole, "layer1.0.conv1.weight": torch.zeros(2, 2)}, r"has shape \(2, 2\), not \(64, 64, 3, 3\)")
-    refused({**whole, "layer1.0.conv3.weight": torch.zeros(2)}, "layer1.0.conv3.weight has no place")
-    refused({"something": torch.zeros(1)}, "no ResNet's weights")
+    refused({**whole, "layer1.0.conv3.weight": torch.zeros(2)}, "layer1.0.conv3.weight is not part of")
+    refused({"something": torch.zeros(1)}, "not the weights of a ResNet")
     file.write_bytes(b"not weights")
     with pytest.raises(WeightsError):
         start(from_(file), PETS)
 
 
-def test_without_a_network_one_line_says_how_to_go_on(monkeypatch, tmp_path):
+def test_without_a_network_one_line_names_the_alternatives(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
-        WeightsError, match=r"timm/resnet18.tv_in1k: ImageNet weights cannot be fetched.*--init none"
+        WeightsError, match=r"timm/resnet18.tv_in1k: the ImageNet weights could not be downloaded.*--init none"
     ) as e:
         start(from_("imagenet"), PETS)
     assert "\n" not in str(e.value)
     nano = config.override(Config(model=TINY), {"model.backbone.name": "nano"})
-    with pytest.raises(ConfigError, match="no such weights for the nano backbone"):
+    with pytest.raises(ConfigError, match="no ImageNet weights for the backbone nano"):
         start(nano, PETS)
 
 
-def test_classes_are_carried_over_by_name_and_all_else_by_shape(tmp_path):
+def test_classes_are_loaded_by_name_and_other_tensors_by_shape(tmp_path):
     theirs = saved(tmp_path / "pets")
     begun = start(from_(tmp_path / "pets"), FARM)
     ours = begun.detector.state_dict()
@@ -91,8 +91,8 @@ def test_classes_are_carried_over_by_name_and_all_else_by_shape(tmp_path):
         assert torch.equal(ours[name][1], fresh[name][1])  # cow is new
         assert torch.equal(ours[name][2], theirs[name][0])
     assert all(torch.equal(ours[name], theirs[name]) for name in ours if not name.startswith("heads.classes"))
-    assert "2 of 3 classes carried over by name" in begun.notes
-    assert "classes that start fresh: cow" in begun.notes
+    assert "2 of 3 classes loaded by name" in begun.notes
+    assert "classes randomly initialised: cow" in begun.notes
 
 
 def test_softmax_keeps_its_no_object_row(tmp_path):
@@ -102,38 +102,98 @@ def test_softmax_keeps_its_no_object_row(tmp_path):
 
 
 @pytest.mark.parametrize("queries", [4, 12])
-def test_another_number_of_queries_keeps_what_both_have(tmp_path, queries):
+def test_another_number_of_queries_loads_as_many_as_both_have(tmp_path, queries):
     theirs = saved(tmp_path / "pets")
     begun = start(from_(tmp_path / "pets", model__queries=queries), PETS)
     kept = min(queries, TINY.queries)
     found = begun.detector.queries.weight
     assert found.shape[0] == queries
     assert torch.equal(found[:kept], theirs["queries.weight"][:kept])
-    line = f"queries.weight: {kept} of the weights' {TINY.queries} queries kept, {queries - kept} start fresh"
+    line = f"queries.weight: {kept} of {TINY.queries} queries loaded, {queries - kept} randomly initialised"
     assert line in begun.notes
 
 
-def test_what_cannot_be_carried_over_is_listed(tmp_path):
+def test_tensors_that_do_not_fit_are_listed(tmp_path):
     saved(tmp_path / "pets")
     begun = start(from_(tmp_path / "pets", model__decoder_layers=2, model__hidden=64), PETS)
-    assert "not used of the weights: decoder.layers.2 (34 tensors)" in begun.notes
-    assert "starts fresh (of another shape in the weights): encoder.layers.0 (3 tensors)" in begun.notes
+    assert "in the weights but not in the model: decoder.layers.2 (34 tensors)" in begun.notes
+    assert "randomly initialised (another shape in the weights): encoder.layers.0 (3 tensors)" in begun.notes
     other = start(from_(tmp_path / "pets", TINY_DETR), PETS)
-    assert "starts fresh: all classes (another scoring or width than the weights')" in other.notes
+    assert "randomly initialised: all classes (the weights have another scoring or width)" in other.notes
 
 
-def test_frozen_norms_of_nothing_are_warned_of():
-    assert any("cannot learn" in note for note in start(from_("none"), PETS).notes)
+def test_frozen_random_norms_give_a_warning():
+    assert any("are frozen" in note for note in start(from_("none"), PETS).notes)
 
 
-def test_words_become_a_config_in_one_order(tmp_path):
-    words = {"epochs": 7, "lr": None, "size": 320, "init": "none"}
-    found = resolve("small", words, {"train.lr": 5e-4}, None)
+def test_arguments_and_settings_are_resolved_in_one_order(tmp_path):
+    arguments = {"epochs": 7, "lr": None, "size": 320, "init": "none"}
+    found = resolve("small", arguments, {"train.lr": 5e-4}, None)
     assert (found.train.epochs, found.data.size, found.train.init, found.train.lr) == (7, 320, "none", 5e-4)
     assert resolve(None, {}, {}, None) == Config()
     assert resolve(None, {"seed": 3}, {}, found).train.seed == 3
     assert resolve(None, {}, {}, found) == found
     saved(tmp_path / "pets")
     assert resolve(None, {"init": str(tmp_path / "pets")}, {}, None).model == TINY
-    with pytest.raises(ConfigError, match="given by a flag too"):
+    with pytest.raises(ConfigError, match="given twice"):
         resolve(None, {"epochs": 3}, {"train.epochs": 4}, None)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("last_stage", [3, 4])
+def test_a_whole_classifier_of_imagenet_initialises_the_backbone(tmp_path, name, last_stage):
+    """All four stages, `fc` and `num_batches_tracked`, in random weights named as timm and torchvision name them."""
+    torch.manual_seed(0)
+    whole = torchvision_layout(name)
+    save_file(whole, tmp_path / "model.safetensors")
+    settings = {"model.backbone.name": name, "model.backbone.last_stage": last_stage,
+                "model.backbone.stride": {3: 16, 4: 32}[last_stage]}  # fmt: skip
+    model = config.override(Config(), settings).model
+    loaded = start(from_(tmp_path / "model.safetensors", model), PETS).detector.backbone.state_dict()
+    assert sum(name.startswith("layer4.") for name in loaded) == (last_stage == 4) * len(
+        [key for key in whole if key.startswith("layer4.") and "tracked" not in key]
+    )
+    for key, tensor in loaded.items():
+        assert torch.equal(tensor, whole[key]), key
+
+
+def torchvision_layout(name: str) -> dict[str, torch.Tensor]:
+    """The names and shapes of torchvision's ResNets, written out from its source."""
+    blocks, expansion = {"resnet18": ((2, 2, 2, 2), 1), "resnet50": ((3, 4, 6, 3), 4)}[name]
+    state: dict[str, torch.Tensor] = {}
+
+    def convolution(key: str, norm: str, channels_in: int, channels: int, kernel: int) -> None:
+        state[f"{key}.weight"] = torch.randn(channels, channels_in, kernel, kernel)
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            state[f"{norm}.{part}"] = torch.rand(channels)
+        state[f"{norm}.num_batches_tracked"] = torch.tensor(7)
+
+    convolution("conv1", "bn1", 3, 64, 7)
+    channels_in = 64
+    for stage, count in enumerate(blocks, start=1):
+        width = 32 * 2**stage
+        for block in range(count):
+            at = f"layer{stage}.{block}"
+            kernels = (1, 3, 1) if expansion == 4 else (3, 3)
+            widths = [channels_in, *[width] * (len(kernels) - 1), width * expansion]
+            for i, kernel in enumerate(kernels):
+                convolution(f"{at}.conv{i + 1}", f"{at}.bn{i + 1}", widths[i], widths[i + 1], kernel)
+            if block == 0 and (stage > 1 or expansion == 4):
+                convolution(f"{at}.downsample.0", f"{at}.downsample.1", channels_in, width * expansion, 1)
+            channels_in = width * expansion
+    state["fc.weight"], state["fc.bias"] = torch.randn(1000, channels_in), torch.randn(1000)
+    return state
+
+
+def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tmp_path):
+    requested = []
+
+    def download(repository, **options):
+        requested.append((repository, options["revision"]))
+        save_file(backbone(), tmp_path / "model.safetensors")
+        return str(tmp_path)
+
+    monkeypatch.setattr("condetr.training.start.snapshot_download", download)
+    start(from_("imagenet@v1"), PETS)
+    start(from_("imagenet"), PETS)
+    assert requested == [("timm/resnet18.tv_in1k", "v1"), ("timm/resnet18.tv_in1k", None)]

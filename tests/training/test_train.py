@@ -1,4 +1,4 @@
-"""A run is the same however it is cut up, interrupted or shared; and what goes wrong is told in one line."""
+"""A run gives the same weights when it is interrupted, accumulated or distributed; errors are one line."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from condetr.config import override
 from condetr.errors import CondetrError
 from condetr.examining.examine import examine
 from condetr.training.loop import Loop, LossError
-from condetr.training.progress import Epoch, Evaluating, Planned, Stepped, Told
+from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step
 from condetr.training.run_folder import RunFolder
 from condetr.training.train import Stopped, train
 from tests import generated
@@ -35,10 +35,10 @@ def dataset(root):
 
 @pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
-    """A run that nothing interrupts, with everything that has a state: dropout, average, two epochs."""
+    """An uninterrupted run with everything that has a state: dropout, moving average, query groups, two epochs."""
     out = tmp_path_factory.mktemp("whole")
     events = []
-    result = train(dataset, out / "run", settings(**EVERYTHING), progress=events.append)
+    result = train(dataset, settings(**EVERYTHING), out=out / "run", progress=events.append)
     return result, events
 
 
@@ -68,13 +68,13 @@ def journal(folder: Path) -> list[dict]:
 
 
 class Halt(Exception):
-    """Stands for a process that is killed: nothing after it runs."""
+    """Stands for a killed process."""
 
 
 def killed_after(events: int):
     def progress(event):
         nonlocal events
-        if isinstance(event, Stepped | Evaluating | Epoch):
+        if isinstance(event, Step | Evaluating | Epoch):
             events -= 1
             if events == 0:
                 raise Halt
@@ -82,11 +82,11 @@ def killed_after(events: int):
     return progress
 
 
-def test_what_a_run_leaves_and_tells(whole):
+def test_a_run_writes_its_files_and_reports_its_events(whole):
     result, events = whole
-    kinds = [type(event) for event in events if not isinstance(event, Told)]
+    kinds = [type(event) for event in events if not isinstance(event, Message)]
     assert kinds[0] is Planned
-    assert kinds.count(Stepped) == 4
+    assert kinds.count(Step) == 4
     assert kinds.count(Epoch) == 2
     plan = events[[isinstance(event, Planned) for event in events].index(True)].plan
     assert (plan.steps, plan.epochs, plan.parts, plan.classes) == (2, 2, (8, 1, 1), ("square", "bar"))
@@ -98,7 +98,7 @@ def test_what_a_run_leaves_and_tells(whole):
     best = checkpoint.load(result.folder / "best")
     assert best.categories.names == ("square", "bar")
     assert len(best.thresholds) == 2
-    assert "On `valid`" in (result.folder / "best" / "README.md").read_text()
+    assert "on `valid`" in (result.folder / "best" / "README.md").read_text()
     assert [epoch.epoch for epoch in result.epochs] == [1, 2]
     assert result.best_ap == max(epoch.ap for epoch in result.epochs)
 
@@ -108,55 +108,55 @@ def test_a_killed_run_ends_in_the_same_bits(whole, dataset, tmp_path, moment, mo
     monkeypatch.setattr(RunFolder, "due", lambda self, epoch_over: True)
     out = tmp_path / "run"
     with pytest.raises(Halt):
-        train(dataset, out, settings(**EVERYTHING), progress=killed_after(moment))
-    result = train(dataset, out, None, resume=True)
+        train(dataset, settings(**EVERYTHING), out=out, progress=killed_after(moment))
+    result = train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
     assert journal(out) == journal(whole[0].folder)
     assert [epoch.loss for epoch in result.epochs] == [epoch.loss for epoch in whole[0].epochs]
 
 
-def test_resuming_what_never_began_begins_and_what_is_over_is_over(dataset, tmp_path, whole):
-    result = train(dataset, tmp_path / "run", settings(**EVERYTHING), resume=True)
+def test_resume_starts_a_new_run_and_leaves_a_finished_one_alone(dataset, tmp_path, whole):
+    result = train(dataset, settings(**EVERYTHING), out=tmp_path / "run", resume=True)
     assert same_bits(result.folder, whole[0].folder)
-    again = train(dataset, tmp_path / "run", None, resume=True)
+    again = train(dataset, out=tmp_path / "run", resume=True)
     assert again.epochs == result.epochs
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_has_its_own_status(whole, dataset, tmp_path, number):
+def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_path, number):
     out, sent = tmp_path / "run", []
 
     def progress(event):
-        if isinstance(event, Stepped) and not sent:
+        if isinstance(event, Step) and not sent:
             sent.append(os.kill(os.getpid(), number))
 
-    with pytest.raises(Stopped, match="go on with --resume") as caught:
-        train(dataset, out, settings(**EVERYTHING), progress=progress)
+    with pytest.raises(Stopped, match="continue with --resume") as caught:
+        train(dataset, settings(**EVERYTHING), out=out, progress=progress)
     assert caught.value.status == 128 + number
-    train(dataset, out, None, resume=True)
+    train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
 
 
 def test_a_run_is_resumed_with_its_own_settings_data_and_state(whole, dataset, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Halt):
-        train(dataset, out, settings(), progress=killed_after(9))
-    with pytest.raises(CondetrError, match="holds a run already"):
-        train(dataset, out, settings())
+        train(dataset, settings(), out=out, progress=killed_after(9))
+    with pytest.raises(CondetrError, match="contains a run already"):
+        train(dataset, settings(), out=out)
     with pytest.raises(CondetrError, match=r"train.lr was 0.0001, now 0.002"):
-        train(dataset, out, settings(train__lr=2e-3), resume=True)
+        train(dataset, settings(train__lr=2e-3), out=out, resume=True)
     fewer = type(dataset)(
         dataset.root, dataset.format, dataset.categories, {**dataset.splits, "train": dataset.splits["valid"]}
     )
-    train(dataset, out, None, resume=True)
+    train(dataset, out=out, resume=True)
     with pytest.raises(CondetrError, match="the data set has changed"):
-        train(fewer, out, None, resume=True)
+        train(fewer, out=out, resume=True)
 
 
 @pytest.mark.parametrize("scoring", [{}, {"model__scoring": {"kind": "softmax"}, "model__reference": "learned"}])
 def test_accumulating_gives_the_same_weights(dataset, tmp_path, scoring):
-    one = train(dataset, tmp_path / "one", settings(**scoring)).folder
-    two = train(dataset, tmp_path / "two", settings(**scoring), micro_batch=4).folder
+    one = train(dataset, settings(**scoring), out=tmp_path / "one").folder
+    two = train(dataset, settings(**scoring), out=tmp_path / "two", micro_batch=4).folder
     for a, b in zip(weights(one).values(), weights(two).values()):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
 
@@ -173,8 +173,8 @@ def launched(processes: int, root: Path, out: Path, *more: str, timeout: int = 6
 def test_two_processes_give_the_same_weights_and_scores(root, dataset, tmp_path):
     done = launched(2, root, tmp_path / "two")
     assert done.returncode == 0, done.stderr
-    one = train(dataset, tmp_path / "one", settings())
-    accumulated = train(dataset, tmp_path / "accumulated", settings(), micro_batch=4)
+    one = train(dataset, settings(), out=tmp_path / "one")
+    accumulated = train(dataset, settings(), out=tmp_path / "accumulated", micro_batch=4)
     for name, expected in weights(one.folder).items():
         torch.testing.assert_close(weights(tmp_path / "two")[name], expected, atol=1e-6, rtol=0)
         assert torch.equal(weights(tmp_path / "two")[name], weights(accumulated.folder)[name])
@@ -203,16 +203,16 @@ def test_a_nan_loss_is_reported_with_its_term_and_images(dataset, tmp_path, monk
     with pytest.raises(
         LossError, match=r"step 3: the l1 of layer 1 is NaN or infinite \(images train\d+.png, "
     ) as caught:
-        train(dataset, tmp_path / "run", settings(train__ema=0.0))
+        train(dataset, settings(train__ema=0.0), out=tmp_path / "run")
     assert "\n" not in str(caught.value)
     for name, tensor in weights(tmp_path / "run").items():
         assert torch.equal(tensor, before[name])
 
 
 def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):
-    result = train(dataset, tmp_path / "run", settings(train__epochs=9, train__patience=2, train__lr=1e-12))
+    result = train(dataset, settings(train__epochs=9, train__patience=2, train__lr=1e-12), out=tmp_path / "run")
     assert len(result.epochs) == 3
-    assert result.best_epoch == 0
+    assert result.best_epoch == 1
 
 
 def test_two_images_are_learnt_by_heart(tmp_path):
@@ -231,12 +231,14 @@ def test_two_images_are_learnt_by_heart(tmp_path):
     if "train" not in splits or len(splits["train"]) < 2:  # the doctor leaves out of train what valid has too
         splits["train"] = type(splits["valid"])("train", splits["valid"].samples)
     dataset = type(data.dataset)(root, "coco", data.dataset.categories, splits)
-    assert train(dataset, tmp_path / "run", learned).best_ap > 0.6
+    assert train(dataset, learned, out=tmp_path / "run").best_ap > 0.6
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_learns_too(dataset, tmp_path, precision):
-    losses = [train(dataset, tmp_path / p, settings(train__precision=p)).epochs[-1].loss for p in ("fp32", precision)]
+def test_half_precision_reaches_nearly_the_same_loss(dataset, tmp_path, precision):
+    losses = [
+        train(dataset, settings(train__precision=p), out=tmp_path / p).epochs[-1].loss for p in ("fp32", precision)
+    ]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
@@ -268,15 +270,15 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
         assert journal(out) == journal(tmp_path / "whole")
 
 
-def test_a_run_whose_size_was_chosen_from_the_data_goes_on_with_the_words_it_began_with(dataset, tmp_path):
+def test_a_run_whose_size_was_chosen_from_the_data_is_resumed_with_the_settings_it_began_with(dataset, tmp_path):
     base = settings(train__epochs=1)
     asked = override(base, {"data.enlarge": 16.0})
-    told = []
-    train(dataset, tmp_path / "run", asked, progress=told.append)
-    assert any(isinstance(event, Told) and "images are taken at" in event.line for event in told)
+    events = []
+    train(dataset, asked, out=tmp_path / "run", progress=events.append)
+    assert any(isinstance(event, Message) and "images are resized to" in event.text for event in events)
     saved = RunFolder(tmp_path / "run").saved_config()
     assert (saved.data.size, saved.data.enlarge) == (2 * base.data.size, 0.0)  # twice is the most
     for again in (None, saved, asked, override(saved, {"data.enlarge": 16.0})):
-        assert len(train(dataset, tmp_path / "run", again, resume=True).epochs) == 1
+        assert len(train(dataset, again, out=tmp_path / "run", resume=True).epochs) == 1
     with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {base.data.size}"):
-        train(dataset, tmp_path / "run", base, resume=True)
+        train(dataset, base, out=tmp_path / "run", resume=True)

@@ -37,7 +37,7 @@ def demo(
 ) -> None:
     """Try everything in minutes: make images, train from scratch, evaluate, predict, and write a report."""
     from ..demo import demo as run
-    from ..training.live import following
+    from ..training.live import live_progress
     from ..training.plan import duration
     from ..training.settings import resolve
 
@@ -48,7 +48,7 @@ def demo(
         "data.scales": [1.0],
     }  # a digit has one side to read
     config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
-    with following(console) as progress:
+    with live_progress(console) as progress:
         done = run(out, images, seed, config, progress, lambda line: console.print(line, markup=False, soft_wrap=True))
     if quiet:
         return

@@ -1,12 +1,14 @@
 """Options that several commands share, and how their words are read."""
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import CondetrError, DataError, WeightsError
+from ..errors import CondetrError, ConfigError, DataError, WeightsError
 from .suggestions import did_you_mean, nearest, nearest_path
 
 DEFAULT_WEIGHTS = "microsoft/conditional-detr-resnet-50"
@@ -87,6 +89,15 @@ def confidence(threshold: str | None) -> float | Literal["best"] | None:
         return None if threshold is None else parse_threshold(threshold)
     except CondetrError as error:
         raise CondetrError(f"--{error}") from None
+
+
+@contextmanager
+def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
+    """Errors about a setting name the flag that was typed; `flags` maps the setting's dotted path to it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise error.named_as_typed(flags) from None
 
 
 def whole_numbers(flag: str, text: str | None) -> list[int] | None:

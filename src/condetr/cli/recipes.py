@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ..reports.terminal import Column, FittedTable
-from .options import Set, settings
+from .options import Set, naming_flags, settings
 from .streams import results
 
 
@@ -18,7 +18,10 @@ def recipes(
     from ..recipes import RECIPES, recipe
 
     if name is not None:
-        print(config.override(recipe(name), settings(set_)).model_dump_json(indent=2))
+        values = settings(set_)
+        with naming_flags({"recipe": "NAME", **dict.fromkeys(values, "--set")}):
+            resolved = config.override(recipe(name), values)
+        print(resolved.model_dump_json(indent=2))
         return
     table = FittedTable(
         Column("recipe", kind="name"), Column("decoder", 1, "name"), Column("backbone", 4, "name"),

@@ -1,12 +1,12 @@
 """`condetr train`: train a detector on your images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..reports.terminal import printable
-from .options import Data, Device, FollowOutside, Quiet, Set, settings
+from .options import Data, Device, FollowOutside, Quiet, Set, naming_flags, settings
 from .streams import results
 
 
@@ -54,24 +54,23 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train on your images. Under torchrun all processes train together."""
-    from ..training.live import following
-    from ..training.run_folder import RunFolder
-    from ..training.settings import free_folder, latest_folder, resolve
-    from ..training.train import train as run
+    from ..training.live import live_progress
+    from ..training.settings import ARGUMENTS
+    from ..training.train import train as verb
 
-    runs, base = Path("runs"), None
-    out = out or (latest_folder(data, runs) if resume else free_folder(data, runs))
-    if resume and RunFolder(out).begun():
-        base = RunFolder(out).saved_config()
-    flags = {"init": init, "epochs": epochs, "batch": batch, "lr": lr, "size": size, "queries": queries, "seed": seed,
-             "precision": precision}  # fmt: skip
-    config = resolve(recipe, flags, settings(set_), base)
-    with following(results(quiet)) as progress:
-        result = run(
-            data, out, config, resume=resume, device=device, workers=workers, micro_batch=micro_batch,
-            trackers=tuple(track or ()), progress=progress, follow_outside=follow_outside,
+    settings_ = settings(set_)
+    arguments: dict[str, Any] = {
+        "init": init, "epochs": epochs, "batch": batch, "lr": lr, "size": size, "queries": queries, "seed": seed,
+        "precision": precision,
+    }  # fmt: skip
+    flags = {ARGUMENTS[name]: f"--{name}" for name, value in arguments.items() if value is not None}
+    flags |= {"recipe": "--recipe"} | dict.fromkeys(settings_, "--set")
+    with naming_flags(flags), live_progress(results(quiet)) as progress:
+        run = verb(
+            data, recipe, out=out, **arguments, settings=settings_, resume=resume, device=device, workers=workers,
+            micro_batch=micro_batch, trackers=tuple(track or ()), progress=progress, follow_outside=follow_outside,
         )  # fmt: skip
-    if result.first and not quiet:
-        best, last = (printable(str(out / name)) for name in ("best", "last"))
-        scored = f"best AP {result.best_ap:.3f} in epoch {result.best_epoch + 1}: {best}, "
-        print(f"{scored if result.best_epoch >= 0 else ''}last weights: {last}")
+    if run.main_process and not quiet:
+        best, last = (printable(str(run.folder / name)) for name in ("best", "last"))
+        scored = f"best AP {run.best_ap:.3f} in epoch {run.best_epoch}: {best}, " if run.best_ap is not None else ""
+        print(f"{scored}last weights: {last}")

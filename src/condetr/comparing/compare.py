@@ -14,8 +14,8 @@ from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError, DataError
 from ..examining.cache import cache_folder
 from ..examining.examine import examine
-from ..training.resolution import sized
-from ..training.run_folder import fingerprint
+from ..training.data import fingerprint
+from ..training.resolution import resolve_size
 from . import study
 from .comparison import Comparison, Plan, Progress
 from .convergence import analyse
@@ -115,7 +115,7 @@ def _request(
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
     if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
         raise ConfigError("--epochs, --seeds and --budget: must be above 0")
-    models = {name: sized(config, dataset) for name, config in models.items()}
+    models = {name: resolve_size(config, dataset) for name, config in models.items()}
     return Request(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 
 

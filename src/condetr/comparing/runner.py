@@ -23,9 +23,9 @@ from ..errors import CondetrError
 from ..evaluating.samples import evaluate_samples
 from ..files import write_text
 from ..predicting.predictor import Predictor
-from ..training.plan import count
+from ..training.data import fingerprint
+from ..training.estimates import count_parameters
 from ..training.progress import Epoch, Event
-from ..training.run_folder import fingerprint
 from ..training.train import train
 from .learning_curve import Point
 from .study import RESULT, Run, RunResult
@@ -136,7 +136,7 @@ def _work(
     with closing(connection):
         try:
             result = train(
-                dataset, run.folder, run.config, resume=True, device=device, progress=progress, cache_shares=jobs
+                dataset, run.config, out=run.folder, resume=True, device=device, progress=progress, cache_shares=jobs
             )
             _finish(run, dataset, device, result.epochs)
             connection.send(None)
@@ -147,7 +147,7 @@ def _work(
 def _finish(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) -> None:
     """Evaluate the last weights for their bootstrap interval, write the result, and remove the large state."""
     weights = load(run.folder / "last", device)
-    parameters = count(weights.detector)
+    parameters = count_parameters(weights.detector)
     predictor = Predictor(weights, torch.device(device))
     ap = evaluate_samples(predictor, dataset.split("valid"), dataset.categories).metrics().bootstrap.ap
     images, clock = len(dataset.split("train")), accumulate(epoch.seconds for epoch in epochs)

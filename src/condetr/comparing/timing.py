@@ -32,8 +32,8 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
         )  # fmt: skip
         with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
             few = next(batches).few(IMAGES)
-        loop.rehearse(few.few(1))  # the first step loads kernels
+        loop.dry_run(few.few(1))  # the first step loads kernels
         started = time.monotonic()
-        loop.rehearse(few)
+        loop.dry_run(few)
         each = (time.monotonic() - started) / len(few)
     return each * (len(train) + len(dataset.split("valid")) * EVALUATION_COST / config.train.evaluate_every)

@@ -14,6 +14,7 @@ SMALL_IMAGES = 160  # pixels: up to this median long side of the images `nano` i
 _CONDITIONAL = {
     "model.decoder.kind": "conditional",
     "model.decoder.spatial_query": "diagonal",
+    "model.decoder.start": "published",
     "model.scoring.kind": "focal",
     "model.reference": "predicted",
     "loss.classes": 2.0,

@@ -23,7 +23,7 @@ KEPT = 2
 
 
 @dataclass(slots=True)
-class Place:
+class Position:
     """The position in a run: `epoch` from 0, `step`s of it done, `total` steps done over all epochs.
 
     `sums` are the sums of the epoch's losses so far; `best_ap` was reached in epoch `best_epoch` (-1: none yet);
@@ -44,7 +44,7 @@ class Place:
 
 
 def write(
-    folder: Path, place: Place, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
+    folder: Path, position: Position, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
 ) -> None:
     """Write a new state file, then remove all but the newest two.
 
@@ -56,8 +56,8 @@ def write(
     for name, parameter in detector.named_parameters():
         for key, tensor in optimizer.state.get(parameter, {}).items():
             tensors[f"{key}/{name}"] = tensor
-    file = folder / f"step-{place.total:09d}.safetensors"
-    metadata = {"condetr_state": VERSION, "place": json.dumps(asdict(place))}
+    file = folder / f"step-{position.total:09d}.safetensors"
+    metadata = {"condetr_state": VERSION, "place": json.dumps(asdict(position))}
     with replacing(file) as part:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part, metadata)
     for old in sorted(files(folder))[:-KEPT]:
@@ -71,9 +71,9 @@ def files(folder: Path) -> list[Path]:
 
 def read(
     file: Path, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer, device: torch.device
-) -> Place:
+) -> Position:
     """Load a state into a run of the same config. Raises CondetrError when it is incomplete or of another run."""
-    tensors, place = _open(file)
+    tensors, position = _open(file)
     tensors = _with_current_names(tensors, detector)
     try:
         detector.load_state_dict(_part(tensors, "weights"))
@@ -88,25 +88,20 @@ def read(
             raise _broken(file, f"the optimizer's moments of {name} are incomplete")
         if state:
             optimizer.state[parameter] = {key: tensor.to(device) for key, tensor in state.items()}
-    return place
+    return position
 
 
-def place_of(file: Path) -> Place:
-    """The position of the run when it wrote this state."""
-    return _open(file, with_tensors=False)[1]
-
-
-def _open(file: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], Place]:
+def _open(file: Path) -> tuple[dict[str, Tensor], Position]:
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()} if with_tensors else {}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise _broken(file, f"not a complete state ({str(error)[:120]})") from None
     if metadata.get("condetr_state") != VERSION:
         raise _broken(file, "written by another version of condetr")
     try:
-        return tensors, Place(**json.loads(metadata["place"]))
+        return tensors, Position(**json.loads(metadata["place"]))
     except (KeyError, TypeError, ValueError):
         raise _broken(file, "holds no position in the run") from None
 

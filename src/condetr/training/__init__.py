@@ -1,1 +1,1 @@
-"""A run, part by part: what it starts from, its plan, its loop, its folder, and how a person follows it."""
+"""Training: what it starts from, its plan, its loop, its folder, and the progress that a person follows."""

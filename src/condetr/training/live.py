@@ -1,4 +1,4 @@
-"""A training as a person follows it: one live table in a terminal, plain lines anywhere else."""
+"""The progress of a training: a live table in a terminal, plain lines anywhere else."""
 
 import time
 from collections.abc import Iterator
@@ -9,91 +9,96 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..reports.terminal import Column, FittedTable, printable
 from .plan import Plan, duration
-from .progress import Epoch, Evaluating, Event, Looked, Planned, Progress, Stepped, Told
+from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Progress, Step
 
-ROWS = 12  # epochs that stay in sight
-QUIET = 30.0  # seconds from one plain line about steps to the next
-COLUMNS = ("epoch", "loss", "classes", "l1", "giou", "AP", "AP50", "AP75", "rate", "time")
+ROWS = 12  # epochs that the table shows
+PAUSE = 30.0  # seconds between two plain lines about steps
+COLUMNS = (
+    Column("epoch"), Column("loss"), Column("classes", drop=3), Column("l1", drop=3), Column("giou", drop=3),
+    Column("AP"), Column("AP50"), Column("AP75", drop=2), Column("lr", drop=1), Column("time"),
+)  # fmt: skip
 
 
-class Follower:
-    """Takes the events of a training; `shown` is what a terminal has in sight. Plain lines go to `say`."""
+class LiveProgress:
+    """Receives the events of a training. In a terminal it is what `rich` redraws; elsewhere it prints plain lines."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.live = console, console.is_terminal
         self.epochs: list[Epoch] = []
-        self.now: Text = Text("")
-        self.step: Stepped | None = None
-        self.spoke = time.monotonic()
+        self.status = Text("")
+        self.printed_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Told(line):
-                self.say(line)
+            case Message(text):
+                self.print(text)
             case Planned(plan):
-                self.console.print(planned(plan))
-            case Looked(done, total):
-                self.now = Text(f"doctor: {done} of {total} images looked at")
-            case Stepped():
-                self.step, self.now = event, Text(step_line(event))
-                if not self.live and (event.step == event.steps or time.monotonic() - self.spoke > QUIET):
-                    self.say(step_line(event))
+                self.console.print(plan_table(plan))
+            case Examining(done, total):
+                self.status = Text(f"doctor: {done} of {total} images examined")
+            case Step():
+                self.status = Text(step_line(event))
+                if not self.live and (event.step == event.steps or time.monotonic() - self.printed_at > PAUSE):
+                    self.print(step_line(event))
             case Evaluating(done, total):
-                self.now = Text(f"evaluating: {done} of {total} images")
+                self.status = Text(f"evaluating: {done} of {total} images")
             case Epoch():
                 self.epochs.append(event)
                 if not self.live:
-                    self.say(epoch_line(event))
+                    self.print(epoch_line(event))
 
-    def say(self, line: str) -> None:
-        self.spoke = time.monotonic()
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def print(self, line: str) -> None:
+        self.printed_at = time.monotonic()
+        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
-        return Group(table(self.epochs), self.now) if self.epochs else self.now
+        return Group(epoch_table(self.epochs), self.status) if self.epochs else self.status
 
 
 @contextmanager
-def following(console: Console) -> Iterator[Progress]:
-    """Shows a training for the length of the block; the table stays when it is over."""
-    follower = Follower(console)
-    if not follower.live:
-        yield follower
+def live_progress(console: Console) -> Iterator[Progress]:
+    """Show a training while the block runs; the table of the epochs stays afterwards."""
+    progress = LiveProgress(console)
+    if not progress.live:
+        yield progress
         return
-    with Live(follower, console=console, refresh_per_second=4) as live:
-        yield follower
-        follower.now = Text("")
+    with Live(progress, console=console, refresh_per_second=4) as live:
+        yield progress
+        progress.status = Text("")
         live.refresh()
 
 
-def planned(plan: Plan) -> Table:
-    shown = Table(show_header=False, box=None, pad_edge=False)
-    for what, how_much in plan.lines():
-        shown.add_row(Text(what, style="dim"), Text(how_much))
-    return shown
+def plan_table(plan: Plan) -> Table:
+    """The plan as two columns."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in plan.lines():
+        table.add_row(Text(name, style="dim"), Text(printable(value)))
+    return table
 
 
-def step_line(step: Stepped) -> str:
-    terms = f"loss {step.loss:.3f} (classes {step.classes:.3f}, l1 {step.l1:.3f}, giou {step.giou:.3f})"
-    speed = f"{step.images_per_second:.1f} images/s, {duration(step.seconds_left)} left"
-    return f"epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: {terms}, rate {step.lr:.2g}, {speed}"
-
-
-def epoch_line(epoch: Epoch) -> str:
-    score = "not evaluated" if epoch.ap is None else f"AP {epoch.ap:.3f}, AP50 {epoch.ap50:.3f}, AP75 {epoch.ap75:.3f}"
-    best = "" if epoch.best_ap is None else f", best {epoch.best_ap:.3f}"
-    return f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, {score}{best}, {duration(epoch.seconds)}"
-
-
-def table(epochs: list[Epoch]) -> Table:
-    shown = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        shown.add_column(column, justify="right")
+def epoch_table(epochs: list[Epoch]) -> FittedTable:
+    """The last epochs, the best ones in bold."""
+    table = FittedTable(*COLUMNS)
     for epoch in epochs[-ROWS:]:
         best = epoch.ap is not None and epoch.ap == epoch.best_ap
         scores = ("" if x is None else f"{x:.3f}" for x in (epoch.ap, epoch.ap50, epoch.ap75))
-        terms = (f"{x:.3f}" for x in (epoch.loss, epoch.classes, epoch.l1, epoch.giou))
-        row = (str(epoch.epoch), *terms, *scores, f"{epoch.lr:.1e}", duration(epoch.seconds))
-        shown.add_row(*row, style="bold" if best else "")
-    return shown
+        losses = (f"{x:.3f}" for x in (epoch.loss, epoch.classes, epoch.l1, epoch.giou))
+        row = (str(epoch.epoch), *losses, *scores, f"{epoch.lr:.1e}", duration(epoch.seconds))
+        table.add_row(*row, style="bold" if best else "")
+    return table
+
+
+def step_line(step: Step) -> str:
+    """One step in one line."""
+    losses = f"loss {step.loss:.3f} (classes {step.classes:.3f}, l1 {step.l1:.3f}, giou {step.giou:.3f})"
+    speed = f"{step.images_per_second:.1f} images/s, {duration(step.seconds_left)} left"
+    return f"epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}: {losses}, lr {step.lr:.2g}, {speed}"
+
+
+def epoch_line(epoch: Epoch) -> str:
+    """One epoch in one line."""
+    score = "not evaluated" if epoch.ap is None else f"AP {epoch.ap:.3f}, AP50 {epoch.ap50:.3f}, AP75 {epoch.ap75:.3f}"
+    best = "" if epoch.best_ap is None else f", best {epoch.best_ap:.3f}"
+    return f"epoch {epoch.epoch}: loss {epoch.loss:.3f}, {score}{best}, {duration(epoch.seconds)}"

@@ -98,7 +98,7 @@ class Loop:
         self.precision.backward(self.weights.total(losses))
         return torch.cat(losses.values()).detach()
 
-    def rehearse(self, part: Batch) -> None:
+    def dry_run(self, part: Batch) -> None:
         """Run forward and backward on a micro-batch and discard the gradients: to measure how long a step takes."""
         self.learner.train()
         self._backward(part).tolist()

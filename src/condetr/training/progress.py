@@ -1,4 +1,4 @@
-"""What a training says while it runs, as values: a terminal shows them, a notebook plots them, a test compares them."""
+"""What happens in a training, as events: a terminal shows them, a notebook plots them, a test compares them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Something a person should know, in one line."""
+class Message:
+    """Something the user should know, in one line."""
 
-    line: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Images that the doctor has looked at, of all."""
+class Examining:
+    """The doctor has examined `done` of `total` images."""
 
     done: int
     total: int
@@ -23,16 +23,16 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What will happen, before the first step."""
+    """The plan, before the first step."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped:
-    """One optimizer step: the loss that was minimised, the last layer's terms, the gradients' norm before clipping.
+class Step:
+    """One optimizer step: the total loss, the last layer's terms, and the gradient norm before clipping.
 
-    `epoch` and `step` count from 1; `seconds_left` is an estimate.
+    `epoch` and `step` (within the epoch) count from 1; `seconds_left` is an estimate for the whole run.
     """
 
     epoch: int
@@ -51,7 +51,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Evaluating:
-    """Images of `valid` that this process has answered, of its share."""
+    """This process has predicted `done` of its `total` images of `valid`."""
 
     done: int
     total: int
@@ -59,7 +59,11 @@ class Evaluating:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch: means over its steps, and COCO's numbers on `valid` where they were taken (else None)."""
+    """One epoch, counted from 1: means over its steps, and the COCO metrics on `valid` (None where not evaluated).
+
+    `loss` is the total over all decoder layers; `classes`, `l1` and `giou` are the last layer's terms; `step` is the
+    number of optimizer steps since the run began.
+    """
 
     epoch: int
     step: int
@@ -80,9 +84,9 @@ class Epoch:
     seconds: float
 
 
-Event = Told | Looked | Planned | Stepped | Evaluating | Epoch
+Event = Message | Examining | Planned | Step | Evaluating | Epoch
 Progress = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Says nothing."""
+    """Ignore the event."""

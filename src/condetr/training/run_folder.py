@@ -1,61 +1,80 @@
-"""The folder of a run: its config, journal, curves, weights and state, and the rules for taking it up again."""
+"""The folder of a run: its config, journal, curves, weights and state, and the rules for resuming it."""
 
 import json
 import time
-from hashlib import blake2b
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from .. import checkpoint
 from ..checkpoint import Weights
 from ..config import Config, parse
-from ..datasets.dataset import DataSet
 from ..engine import state
 from ..engine.journal import Journal, write_csv
+from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError
 from ..files import write_text
+from .card import published
 from .curves import draw_curves
+from .default_folder import RECORD
 from .loop import Loop
 
-OVERHEAD = 20  # a state is written when the run has gone on for so many times what writing one takes
-OFTEN, SELDOM = 1.0, 120.0  # and within an epoch not before so many seconds; at its end this many
-
-REDRAW = 10.0  # seconds from one drawing of the curves to the next
+OVERHEAD = 20  # a state is written when training has taken this many times as long as writing the last state
+AT_LEAST = {True: 1.0, False: 120.0}  # seconds between two states, at the end of an epoch and within one
+REDRAW = 10.0  # seconds between two drawings of the curves
 
 
 class RunFolder:
-    """`config.json`, `journal.jsonl`, `metrics.csv`, `curves.png`, `best/`, `last/` and `state/` of one run."""
+    """`config.json`, `data.json`, `journal.jsonl`, `metrics.csv`, `curves.png`, `best/`, `last/` and `state/`."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.config_file, self.state = path, path / "config.json", path / "state"
         self.saved_at, self.cost, self.drawn_at = time.monotonic(), 0.0, time.monotonic()
+        self.started = False
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Lock the folder while the block runs. A new run that raises before `mark_started` leaves no files behind."""
+        new = False
+        try:
+            with locked(self.path):
+                new = not self.begun()
+                yield
+        except BaseException:
+            if new and not self.started:
+                self._discard()
+            raise
 
     def begun(self) -> bool:
+        """Whether the folder holds a run."""
         return self.config_file.exists()
 
     def saved_config(self) -> Config:
+        """The config of the run in this folder. Raises ConfigError where it cannot be read."""
         try:
             return parse(json.loads(self.config_file.read_text(encoding="utf-8")), str(self.config_file))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.config_file}: cannot be read ({error}). Choose another --out") from None
 
-    def held(self, resume: bool) -> Config | None:
-        """The config of the run that this folder holds, None where it holds none.
+    def config_to_resume(self, resume: bool) -> Config | None:
+        """The config of the run in this folder, None where it holds none.
 
-        Raises CondetrError when it holds one and nobody asked to resume.
+        Raises CondetrError when it holds a run and `resume` is False.
         """
         if not self.begun():
             return None
         if not resume:
-            raise CondetrError(f"{self.path}: holds a run already. Go on with it by --resume, or choose another --out")
+            raise CondetrError(
+                f"{self.path}: contains a run already. Continue it with --resume, or choose another --out"
+            )
         return self.saved_config()
 
     def prepare(self, config: Config, saved: Config | None) -> None:
-        """Make the folder the run's of this config; what a killed process left half written goes.
+        """Save the config of a new run, and remove temporary files of a killed process.
 
-        Raises ConfigError when it holds a run (`saved`) with other settings.
+        Raises ConfigError when the folder's run (`saved`) has other settings.
         """
         if saved is not None and (difference := differences(saved, config)):
             raise ConfigError(
@@ -67,36 +86,57 @@ class RunFolder:
         if saved is None:
             write_text(self.config_file, config.model_dump_json(indent=2) + "\n")
 
-    def take_up(self, loop: Loop, fingerprint: str) -> state.Place:
-        """Where the run stands: the newest state put into the loop, or the start. Raises CondetrError when the state
-        is broken, or of other data."""
+    def mark_started(self, data: Path, fingerprint: str) -> None:
+        """Record that the run has started, and the folder of its data set, by which `--resume` finds the run."""
+        self.started = True
+        if not (self.path / RECORD).exists():
+            write_text(self.path / RECORD, json.dumps({"folder": str(data), "fingerprint": fingerprint}) + "\n")
+
+    def _discard(self) -> None:
+        """Remove the files of a run that failed to start, and the folder if nothing else is in it."""
+        for name in ("config.json", "journal.jsonl", ".lock", ".lock-holder"):
+            with suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it has other files
+            self.path.rmdir()
+
+    def resume(self, loop: Loop, fingerprint: str) -> state.Position:
+        """Load the newest state into the loop and return its position; the start of the run where there is none.
+
+        Raises CondetrError when the state is incomplete or the data set has changed.
+        """
         files = state.files(self.state)
         if not files:
-            return state.Place(fingerprint)
-        place = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
-        if place.data != fingerprint:
+            return state.Position(fingerprint)
+        position = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
+        if position.data != fingerprint:
             raise CondetrError(
-                f"{self.path}: the data set has changed since the run began. Put it back as it was, or start from "
-                f"what was learned: --weights {self.path / 'last'} --out ANOTHER"
+                f"{self.path}: the data set has changed since the run began. Restore it, or start a new run from the "
+                f"trained weights: --init {self.path / 'last'} --out ANOTHER"
             )
-        loop.precision.resume(place.scaling)
-        return place
+        loop.precision.resume(position.scaling)
+        return position
 
-    def save_state(self, place: state.Place, loop: Loop, journal: Journal, weights: Weights, card: str) -> None:
+    def save_state(self, position: state.Position, loop: Loop, journal: Journal, weights: Weights, card: str) -> None:
+        """Write the state and the last weights."""
         started = time.monotonic()
         journal.sync()
-        place.journal, place.scaling = journal.length, loop.precision.state()
-        state.write(self.state, place, loop.learner, loop.average, loop.optimizer)
-        checkpoint.save(self.path / "last", weights, card)
+        position.journal, position.scaling = journal.length, loop.precision.state()
+        state.write(self.state, position, loop.learner, loop.average, loop.optimizer)
+        self.save_weights("last", weights, card)
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - started
 
-    def due(self, epoch_over: bool) -> bool:
-        """Whether enough has happened since the last state to write one."""
-        since = time.monotonic() - self.saved_at
-        return since >= max(OVERHEAD * self.cost, OFTEN if epoch_over else SELDOM)
+    def save_weights(self, name: str, weights: Weights, card: str) -> None:
+        """Write `best` or `last`: weights to share, so their config has no paths of this machine."""
+        checkpoint.save(self.path / name, replace(weights, config=published(weights.config)), card)
 
-    def show(self, journal: Journal, title: str, last: bool) -> None:
+    def due(self, epoch_over: bool) -> bool:
+        """Whether it is time to write a state."""
+        since = time.monotonic() - self.saved_at
+        return since >= max(OVERHEAD * self.cost, AT_LEAST[epoch_over])
+
+    def write_progress(self, journal: Journal, title: str, last: bool) -> None:
         """Write the table of the epochs so far, and their curves unless they were drawn a moment ago."""
         epochs = journal.read("epoch")
         write_csv(self.path / "metrics.csv", epochs)
@@ -105,45 +145,11 @@ class RunFolder:
             self.drawn_at = time.monotonic()
 
 
-def differences(saved: Config, asked: Config) -> list[str]:
+def differences(saved: Config, requested: Config) -> list[str]:
     """The settings that differ, each as `path was a, now b`."""
-    old, new = _flat(saved.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
+    old, new = _flat(saved.model_dump(mode="json")), _flat(requested.model_dump(mode="json"))
     paths = [path for path in dict.fromkeys([*old, *new]) if old.get(path) != new.get(path)]
     return [f"{path} was {old.get(path)}, now {new.get(path)}" for path in paths]
-
-
-def fingerprint(dataset: DataSet) -> str:
-    """What is trained and evaluated on, in a few letters: names, sizes and boxes, not where the files lie."""
-    digest = blake2b(digest_size=12)
-    digest.update(repr((dataset.categories.ids, dataset.categories.names)).encode())
-    for name in ("train", "valid"):
-        if name in dataset.splits:
-            for sample in sorted(dataset.splits[name], key=lambda sample: sample.path.name):
-                truth = sample.truth
-                digest.update(repr((name, sample.path.name, truth.image_id, truth.size)).encode(errors="replace"))
-                for column in (truth.boxes, truth.labels, truth.crowd):
-                    digest.update(column.tobytes())
-    return digest.hexdigest()
-
-
-def card(config: Config, dataset: DataSet, last: dict[str, Any] | None) -> str:
-    """The model card: what it was trained on, how, and how good it is."""
-    names = [dataset.categories.name(label) for label in dataset.categories.real]
-    images = ", ".join(f"{len(split)} in {name}" for name, split in dataset.splits.items())
-    lines = [
-        "---", "library_name: condetr", "pipeline_tag: object-detection", "---", "",
-        f"# {config.recipe}, trained on {dataset.name}", "",
-        f"Finds {', '.join(names)}.", "",
-        f"- images: {images} ({dataset.format} labels)",
-        f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, {config.model.queries} queries, "
-        f"short side {config.data.size} px",
-        f"- training: {config.train.epochs} epochs, batch {config.train.batch}, rate {config.train.lr:g}, "
-        f"seed {config.train.seed}, from {config.train.init}",
-    ]  # fmt: skip
-    if last is not None and last.get("ap") is not None:
-        lines += ["", f"On `valid` after epoch {last['epoch']} (COCO's measures):", "", "| AP | AP50 | AP75 |",
-                  "|---|---|---|", f"| {last['ap']:.3f} | {last['ap50']:.3f} | {last['ap75']:.3f} |"]  # fmt: skip
-    return "\n".join([*lines, "", f"Settings, whole: `config.json`. torch {torch.__version__}.", ""])
 
 
 def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:

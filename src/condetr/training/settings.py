@@ -1,4 +1,4 @@
-"""From a person's words to the config of a run: recipe, weights, everyday flags and `--set`, in that order."""
+"""The config of a run: from a recipe, the weights it starts from, everyday arguments, and settings by dotted path."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,10 @@ from typing import Any
 
 from ..checkpoint import load
 from ..config import Config, override
-from ..datasets.raw import folder_split
-from ..engine.distributed import is_single
 from ..errors import ConfigError
-from ..recipes import recipe as by_name
+from ..recipes import recipe as recipe_by_name
 
-EVERYDAY = {  # flag → the setting it stands for
+ARGUMENTS = {  # argument of `train` → the setting it stands for
     "init": "train.init",
     "epochs": "train.epochs",
     "batch": "train.batch",
@@ -24,56 +22,33 @@ EVERYDAY = {  # flag → the setting it stands for
 
 
 def resolve(
-    recipe: str | None, flags: Mapping[str, Any], assignments: Mapping[str, Any], base: Config | None
+    recipe: str | Config | None, arguments: Mapping[str, Any], settings: Mapping[str, Any], base: Config | None
 ) -> Config:
-    """The config that the words ask for. Flags that were not given are None.
+    """The config of a run. `arguments` are those of `ARGUMENTS`, None where not given.
 
-    Without a recipe it starts from `base` (a run that is resumed), else from the model of the weights that `init`
-    names, else from Conditional DETR's recipe.
+    Without a recipe it starts from `base` (the config of a run that is resumed), else from the model of the weights
+    that `init` names, else from the recipe of Conditional DETR with ResNet-50. Raises ConfigError for a setting that
+    does not exist, has an invalid value, or is given twice.
     """
-    given = {EVERYDAY[flag]: value for flag, value in flags.items() if value is not None}
-    config = by_name(recipe) if recipe else base or _of_weights(given.get("train.init")) or Config()
-    if twice := set(given) & set(assignments):
-        raise ConfigError(f"--set {sorted(twice)[0]}: given by a flag too. Give it once")
-    return override(config, {**given, **assignments})
+    given = {ARGUMENTS[name]: value for name, value in arguments.items() if value is not None}
+    for name, path in ARGUMENTS.items():
+        if path in given and path in settings:
+            raise ConfigError(f"given twice, as `{name}` and among the settings. Give it once", setting=path)
+    if isinstance(recipe, Config):
+        config = recipe
+    elif recipe is not None:
+        config = recipe_by_name(recipe)
+    else:
+        init = given.get("train.init", settings.get("train.init"))
+        config = base or _config_of_weights(init) or Config()
+    return override(config, {**given, **settings})
 
 
-def _of_weights(init: str | None) -> Config | None:
-    """The recipe's training for the model that these weights are, if they are a whole detector's."""
-    if init is None or init in ("imagenet", "none") or Path(init).is_file():
+def _config_of_weights(init: Any) -> Config | None:
+    """The config of a detector to start from, with the default training; None where `init` is no detector."""
+    if not isinstance(init, str) or init in ("imagenet", "none") or init.startswith("imagenet@"):
+        return None
+    if Path(init).is_file():
         return None
     source = load(init).config
     return Config(recipe=source.recipe, model=source.model, data=source.data, loss=source.loss)
-
-
-def called(data: Path) -> str:
-    """The name of the data set's folder, also where a file in it was given, as birds/train/_annotations.coco.json."""
-    place = data.resolve()
-    if place.is_file():
-        place = place.parent
-        while place.name == "annotations" or folder_split(place):
-            place = place.parent
-    return place.name
-
-
-def free_folder(data: Path, runs: Path) -> Path:
-    """A folder for a new run on this data: runs/NAME, else runs/NAME-2 and so on.
-
-    Raises ConfigError where several processes train: each would find another one free.
-    """
-    if not is_single():
-        raise ConfigError("--out: name the run's folder when several processes train together")
-    name, number = called(data), 1
-    while (folder := runs / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder
-
-
-def latest_folder(data: Path, runs: Path) -> Path:
-    """The newest run on this data. Raises ConfigError when there is none."""
-    name = called(data)
-    configs = [c for c in runs.glob(f"{name}*/config.json") if c.parent.name.removeprefix(name).lstrip("-").isdigit()
-               or c.parent.name == name]  # fmt: skip
-    if not configs:
-        raise ConfigError(f"{runs}: no run on {name} to resume. Name its folder with --out")
-    return max(configs, key=lambda config: config.stat().st_mtime).parent

@@ -1,7 +1,6 @@
-"""What a training starts from: ImageNet's backbone, a file's, nothing, or weights that already detect something."""
+"""What a training starts from: a backbone pretrained on ImageNet, random weights, or the weights of a detector."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,23 +18,23 @@ from ..model.detector import Detector
 from ..model.timm_backbone import TimmBackbone, hub_repository
 from ..types import Categories
 
-IMAGENET = "timm/{}.tv_in1k"  # torchvision's first ImageNet weights, which both papers start from
-WAY_ON = "Go on with --init none, or --init FILE with a backbone's weights"
+IMAGENET = "timm/{}.tv_in1k"  # torchvision's V1 weights, which both papers start from
+ALTERNATIVES = "Use --init none, or --init FILE with a backbone's weights"
 PREFIXES = ("", "module.", "backbone.", "backbone.0.body.", "model.", "backbone.conv_encoder.model.")
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A detector before its first step, and in words where it comes from and what could not be carried over."""
+    """An initialised detector, and lines about where its weights come from and which of them could not be loaded."""
 
     detector: Detector
     notes: tuple[str, ...]
 
 
 def start(config: Config, categories: Categories) -> Start:
-    """Build the detector and fill it as `train.init` says. What is drawn depends on `train.seed` alone.
+    """Build the detector and initialise it as `train.init` says. Random weights depend on `train.seed` alone.
 
-    Raises WeightsError when weights cannot be had or do not fit, with the way to go on.
+    Raises WeightsError, with the alternatives, when weights are not found or do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
@@ -44,17 +43,18 @@ def start(config: Config, categories: Categories) -> Start:
     if init == "none":
         norm = "learned_batch" if backbone.timm_name else "channel"
         frozen = backbone.norm == "frozen_batch" or backbone.trains_from != "stem"
-        warning = (f"the backbone starts from nothing, yet parts of it cannot learn: set model.backbone.norm={norm} "
+        warning = (f"the backbone is randomly initialised, but parts of it are frozen: set model.backbone.norm={norm} "
                    "and model.backbone.trains_from=stem",)  # fmt: skip
-        return Start(detector, ("everything starts from nothing", *(warning if frozen else ())))
-    if init == "imagenet":
+        return Start(detector, ("all weights are randomly initialised", *(warning if frozen else ())))
+    name, _, revision = init.partition("@")
+    if name == "imagenet":
         repository = hub_repository(backbone.timm_name) if backbone.timm_name else _repository(backbone.name)
-        return Start(detector, (fill_backbone(detector, _imagenet(repository), config),))
+        return Start(detector, (load_backbone(detector, _imagenet(repository, revision or None), config),))
     if Path(init).is_file():
-        return Start(detector, (fill_backbone(detector, Path(init), config),))
+        return Start(detector, (load_backbone(detector, Path(init), config),))
     weights = checkpoint.load(init)
-    carried = carry_over(weights, detector, config, categories)
-    return Start(detector, (f"starts from {init}: {carried.count} tensors carried over", *carried.left))
+    loaded = load_matching(weights, detector, config, categories)
+    return Start(detector, (f"initialised from {init}: {loaded.count} tensors loaded", *loaded.notes))
 
 
 # --- a backbone -----------------------------------------------------------------------------------------------------
@@ -62,51 +62,60 @@ def start(config: Config, categories: Categories) -> Start:
 
 def _repository(name: str) -> str:
     if name == "nano":
-        raise ConfigError(f"train.init=imagenet: there are no such weights for the {name} backbone. {WAY_ON}")
+        reason = f"there are no ImageNet weights for the backbone {name}. {ALTERNATIVES}"
+        raise ConfigError(reason, setting="train.init", value="imagenet")
     return IMAGENET.format(name)
 
 
-def _imagenet(repository: str) -> Path:
+def _imagenet(repository: str, revision: str | None) -> Path:
     try:
-        # unlike the download of a single file, this gives up at once where there is no network
-        return Path(snapshot_download(repository, allow_patterns=["model.safetensors"])) / "model.safetensors"
-    except Exception as error:  # whatever a server, a proxy or a broken cache makes the client raise
+        # without a network this fails at once, unlike the download of a single file
+        folder = snapshot_download(repository, revision=revision, allow_patterns=["model.safetensors"])
+        return Path(folder) / "model.safetensors"
+    except Exception as error:  # the client raises many types, for servers, proxies and broken caches
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        raise WeightsError(f"{repository}: ImageNet weights cannot be fetched ({reason}). {WAY_ON}") from None
+        raise WeightsError(
+            f"{repository}: the ImageNet weights could not be downloaded ({reason}). {ALTERNATIVES}"
+        ) from None
 
 
-def fill_backbone(detector: Detector, file: Path, config: Config) -> str:
-    """Put a backbone's weights (names as torchvision's and timm's) in; stages that the model does not have, and a
-    classifier, are left out. Returns a line about it. Raises WeightsError naming the first tensor that does not fit."""
-    theirs = _read_backbone(file)
-    own = detector.backbone.state_dict()
+def load_backbone(detector: Detector, file: Path, config: Config) -> str:
+    """Load a backbone's weights, named as torchvision and timm name them. Returns a line about it.
+
+    Stages that the model does not have, the classifier, and the counters of batch norms are left out. Raises
+    WeightsError naming the first tensor that does not fit.
+    """
+    tensors = _read_backbone(file)
     if isinstance(detector.backbone, TimmBackbone):
-        theirs = detector.backbone.from_classifier(theirs)
+        tensors = detector.backbone.from_classifier(tensors)
     else:
-        theirs = _of_resnet(theirs, config.model.backbone.last_stage, file)
+        tensors = _resnet_tensors(tensors, file, config.model.backbone.last_stage)
+    expected = detector.backbone.state_dict()
     described = f"model.backbone {config.model.backbone.name}, norm {config.model.backbone.norm}"
-    for name, tensor in own.items():
-        if name not in theirs:
-            raise WeightsError(f"{file}: {name} is missing, which {described} needs. {WAY_ON}")
-        if theirs[name].shape != tensor.shape:
-            shapes = f"{tuple(theirs[name].shape)}, not {tuple(tensor.shape)}"
-            raise WeightsError(f"{file}: {name} has shape {shapes} as {described} needs. {WAY_ON}")
-    if unknown := sorted(set(theirs) - set(own)):
-        raise WeightsError(f"{file}: {unknown[0]} has no place in {described}. {WAY_ON}")
-    detector.backbone.load_state_dict({name: theirs[name].to(tensor.dtype) for name, tensor in own.items()})
-    return f"the backbone starts from {file}"
+    for name, tensor in expected.items():
+        if name not in tensors:
+            raise WeightsError(f"{file}: {name} is missing, which {described} needs. {ALTERNATIVES}")
+        if tensors[name].shape != tensor.shape:
+            shapes = f"{tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
+            raise WeightsError(f"{file}: {name} has shape {shapes} as {described} needs. {ALTERNATIVES}")
+    if unknown := sorted(set(tensors) - set(expected)):
+        raise WeightsError(f"{file}: {unknown[0]} is not part of {described}. {ALTERNATIVES}")
+    detector.backbone.load_state_dict({name: tensors[name].to(tensor.dtype) for name, tensor in expected.items()})
+    return f"backbone initialised from {file}"
 
 
-def _of_resnet(theirs: dict[str, Tensor], last_stage: int, file: Path) -> dict[str, Tensor]:
-    """The tensors of a ResNet up to its last stage, by our names, from a classifier or a detector."""
-    has_all: Callable[[str], bool] = lambda prefix: f"{prefix}conv1.weight" in theirs  # noqa: E731
-    prefix = next((prefix for prefix in PREFIXES if has_all(prefix)), None)
+def _resnet_tensors(tensors: dict[str, Tensor], file: Path, last_stage: int) -> dict[str, Tensor]:
+    """The tensors of a ResNet up to the model's last stage, by our names, from a classifier or a detector."""
+    prefix = next((prefix for prefix in PREFIXES if f"{prefix}conv1.weight" in tensors), None)
     if prefix is None:
-        raise WeightsError(f"{file}: no ResNet's weights (there is no conv1.weight). {WAY_ON}")
-    theirs = {name.removeprefix(prefix): tensor for name, tensor in theirs.items() if name.startswith(prefix)}
-    beyond = re.compile(r"fc\.|.*num_batches_tracked$|" + "|".join(
-        rf"layer{stage}\." for stage in range(last_stage + 1, 5)) + "|$^")  # fmt: skip
-    return {name: tensor for name, tensor in theirs.items() if not beyond.match(name)}
+        raise WeightsError(f"{file}: not the weights of a ResNet (there is no conv1.weight). {ALTERNATIVES}")
+    unused = ("fc.", *(f"layer{stage}." for stage in range(last_stage + 1, 5)))
+    plain = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name: tensor
+        for name, tensor in plain.items()
+        if not name.startswith(unused) and not name.endswith("num_batches_tracked")
+    }
 
 
 def _read_backbone(file: Path) -> dict[str, Tensor]:
@@ -114,13 +123,15 @@ def _read_backbone(file: Path) -> dict[str, Tensor]:
         return read_safetensors(file)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the bytes make it raise
+    except Exception as error:  # torch.load raises many types for broken files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{file}: not readable as weights alone ({reason[:120]}). {WAY_ON}") from None
+        raise WeightsError(f"{file}: cannot be read as weights alone ({reason[:120]}). {ALTERNATIVES}") from None
     for key in ("state_dict", "model"):
         content = content.get(key, content) if isinstance(content, dict) else {}
     if "transformer.decoder.norm.weight" in content:
-        raise WeightsError(f"{file}: a whole detector. Convert it once, then start from the folder: condetr convert")
+        raise WeightsError(
+            f"{file}: a whole detector. Convert it once with `condetr convert {file} DIR`, then use --init DIR"
+        )
     return {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
 
 
@@ -128,43 +139,44 @@ def _read_backbone(file: Path) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """`count` tensors were carried over whole; `left` says in words what was not, or only in part."""
+class Loaded:
+    """`count` tensors were loaded completely; `notes` are lines about those that were not, or only in part."""
 
     count: int
-    left: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @torch.no_grad()
-def carry_over(weights: Weights, detector: Detector, config: Config, categories: Categories) -> Carried:
-    """Carry into `detector` all that fits: tensors of the same name and shape, the rows of classes of the same name
-    (and softmax's 'no object'), as many queries as both have. What is new keeps its fresh start."""
+def load_matching(weights: Weights, detector: Detector, config: Config, categories: Categories) -> Loaded:
+    """Load into `detector` what fits: tensors of the same name and shape, the rows of classes of the same name (and
+    of softmax's 'no object'), and as many queries as both have. The rest stays randomly initialised."""
     theirs, own = weights.detector.state_dict(), detector.state_dict()
     same_scoring = weights.config.model.scoring.kind == config.model.scoring.kind
-    count, absent, misfit, left = 0, [], [], []
+    count, missing, misfits, notes = 0, [], [], []
     for name, tensor in own.items():
         source = theirs.get(name)
         if name in ("heads.classes.weight", "heads.classes.bias"):
             continue
         if source is None:
-            absent.append(name)
+            missing.append(name)
         elif source.shape == tensor.shape:
             tensor.copy_(source)
             count += 1
         elif name in ("queries.weight", "reference.point") and source.shape[1:] == tensor.shape[1:]:
             rows = min(len(source), len(tensor))
             tensor[:rows] = source[:rows]
-            left.append(f"{name}: {rows} of the weights' {len(source)} queries kept, {len(tensor) - rows} start fresh")
+            new = len(tensor) - rows
+            notes.append(f"{name}: {rows} of {len(source)} queries loaded, {new} randomly initialised")
         else:
-            misfit.append(name)
-    left += _grouped("starts fresh (not in the weights)", absent)
-    left += _grouped("starts fresh (of another shape in the weights)", misfit)
-    left += _grouped("not used of the weights", [name for name in theirs if name not in own])
-    return Carried(count, (*_carry_classes(weights, detector, categories, same_scoring), *left))
+            misfits.append(name)
+    notes += _grouped("randomly initialised (not in the weights)", missing)
+    notes += _grouped("randomly initialised (another shape in the weights)", misfits)
+    notes += _grouped("in the weights but not in the model", [name for name in theirs if name not in own])
+    return Loaded(count, (*_load_classes(weights, detector, categories, same_scoring), *notes))
 
 
 def _grouped(what: str, names: list[str]) -> list[str]:
-    """A line for each layer or part: `decoder.layers.5 (26 tensors)`."""
+    """One line for each layer or part, as `decoder.layers.5 (26 tensors)`."""
     groups: dict[str, list[str]] = {}
     for name in names:
         layer = re.match(r".*?\.\d+(?=\.)", name)
@@ -175,23 +187,23 @@ def _grouped(what: str, names: list[str]) -> list[str]:
     ]
 
 
-def _carry_classes(weights: Weights, detector: Detector, categories: Categories, same_scoring: bool) -> tuple[str, ...]:
+def _load_classes(weights: Weights, detector: Detector, categories: Categories, same_scoring: bool) -> tuple[str, ...]:
     theirs, own = weights.detector.heads.classes, detector.heads.classes
     if not same_scoring or theirs.weight.shape[1] != own.weight.shape[1]:
-        return ("starts fresh: all classes (another scoring or width than the weights')",)
+        return ("randomly initialised: all classes (the weights have another scoring or width)",)
     rows = {_plain(name): row for row, name in enumerate(weights.categories.names) if name is not None}
-    fresh = []
+    new = []
     for label in categories.real:
         row = rows.get(_plain(categories.name(label)))
         if row is None:
-            fresh.append(categories.name(label))
+            new.append(categories.name(label))
             continue
         own.weight[label], own.bias[label] = theirs.weight[row], theirs.bias[row]
     if len(own.bias) > len(categories):  # softmax's 'no object', the last row
         own.weight[-1], own.bias[-1] = theirs.weight[-1], theirs.bias[-1]
-    kept = len(categories.real) - len(fresh)
-    lines = [f"{kept} of {len(categories.real)} classes carried over by name"]
-    return (*lines, *([f"classes that start fresh: {', '.join(fresh)}"] if fresh else []))
+    kept = len(categories.real) - len(new)
+    lines = [f"{kept} of {len(categories.real)} classes loaded by name"]
+    return (*lines, *([f"classes randomly initialised: {', '.join(new)}"] if new else []))
 
 
 def _plain(name: str) -> str:

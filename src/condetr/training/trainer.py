@@ -1,0 +1,234 @@
+"""One training from its plan to its last epoch: what is reported, logged, evaluated and saved, and when."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..checkpoint import Weights
+from ..config import Config
+from ..datasets.dataset import DataSet
+from ..engine.distributed import SINGLE, Processes
+from ..engine.interrupt import Interrupt
+from ..engine.journal import Journal
+from ..engine.memory import release_memory
+from ..engine.optimizer import learning_rate
+from ..engine.precision import precision
+from ..engine.trackers import Trackers
+from ..errors import CondetrError
+from ..evaluating.samples import evaluate_samples
+from ..images.augment import Augment
+from ..images.batch import Batch
+from ..images.cache import reader
+from ..images.loader import Loader
+from ..predicting.predictor import Predictor
+from .card import card, published
+from .data import fingerprint
+from .estimates import run_memory, run_seconds
+from .loop import Loop, LossError, StepResult
+from .machine import Machine
+from .plan import make_plan
+from .progress import Epoch, Evaluating, Message, Planned, Progress, Step
+from .run import Run, Stopped
+from .run_folder import RunFolder
+from .start import start
+
+LOG_EVERY = 20  # steps between two lines of the journal
+METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
+
+
+class Trainer:
+    """The loop, and everything around it."""
+
+    def __init__(
+        self, dataset: DataSet, folder: RunFolder, config: Config, machine: Machine, processes: Processes,
+        interrupt: Interrupt, trackers: tuple[str, ...], report: Progress,
+    ) -> None:  # fmt: skip
+        self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
+        self.processes, self.interrupt, self.report = processes, interrupt, report
+        self.start = start(config, dataset.categories)
+        self.precision = precision(config.train.precision, machine.device)
+        self.loop = Loop(self.start.detector, config, machine.device, self.precision, processes)
+        self.position = folder.resume(self.loop, fingerprint(dataset))
+        self.read = reader(config.data.cache, machine.cache_shares)
+        self.valid = dataset.split("valid").samples
+        self.per_process = -(-config.train.batch // processes.world)
+        self.accumulate = -(-self.per_process // machine.micro_batch)
+        self.loader = Loader(
+            dataset.split("train").samples, Augment(config.data), config.train.seed, config.train.batch,
+            read=self.read, workers=machine.workers, rank=processes.rank, world=processes.world,
+            micro_batches=self.accumulate,
+        )  # fmt: skip
+        self.title = f"{config.recipe} on {dataset.name}"
+        journal = Journal(folder.path / "journal.jsonl", self.position.journal) if processes.first else None
+        self.journal = journal
+        self.history = [_epoch(row) for row in journal.read("epoch")] if journal else []
+        self.evaluated = next((asdict(row) for row in reversed(self.history) if row.ap is not None), None)
+        self.trackers = Trackers(
+            trackers if processes.first else (), folder.path, published(config).model_dump(),
+            lambda line: report(Message(line)),
+        )  # fmt: skip
+        self.started, self.steps_taken = time.monotonic(), 0
+
+    def run(self) -> Run:
+        """Train until the last epoch, or until `train.patience` ends it."""
+        position, epochs = self.position, self.config.train.epochs
+        self._report_plan()
+        self.started = time.monotonic()
+        with closing(self.trackers):
+            while not position.finished:
+                self._run_epoch()
+                position.finished = position.epoch >= epochs or self._patience_exhausted()
+                self._save(position.finished or self.folder.due(epoch_over=True))
+                release_memory()
+        if self.journal:
+            self.folder.write_progress(self.journal, self.title, last=True)
+        scored = position.best_epoch >= 0
+        return Run(
+            self.folder.path, self.folder.path / ("best" if scored else "last"), tuple(self.history),
+            position.best_ap if scored else None, position.best_epoch + 1 if scored else None, self.config,
+            self.processes.first,
+        )  # fmt: skip
+
+    def _run_epoch(self) -> None:
+        """Train the rest of the current epoch, evaluate, and log the epoch."""
+        position, train, started = self.position, self.config.train, time.monotonic()
+        sums = position.sums = position.sums or [0.0] * 5
+        with closing(self.loader.epoch(position.epoch, position.step)) as batches:  # type: ignore[type-var]
+            for parts in _steps(batches):
+                lr = learning_rate(train, position.epoch, position.total)
+                try:
+                    result = self.loop.step(parts, lr, position.total, bool(self.interrupt.number))
+                except LossError as error:
+                    self._save(True)
+                    raise LossError(
+                        f"{error}. Start again with --lr {train.lr / 2:g}, from the last weights before it: "
+                        f"--init {self.folder.path / 'last'}"
+                    ) from None
+                values = (result.loss, result.classes, result.l1, result.giou, result.norm)
+                position.sums = sums = [a + b for a, b in zip(sums, values)]
+                position.step, position.total = position.step + 1, position.total + 1
+                self._report_step(result, lr)
+                if result.stop:
+                    self._stop()
+                self._save(self.folder.due(epoch_over=False))
+        scores = self._evaluate()
+        means = [value / max(1, len(self.loader)) for value in sums]
+        lr = learning_rate(train, position.epoch, position.total - 1)
+        self._log_epoch(means, lr, scores, time.monotonic() - started)
+        position.epoch, position.step, position.sums = position.epoch + 1, 0, []
+
+    def _report_step(self, result: StepResult, lr: float) -> None:
+        position, steps, epochs = self.position, len(self.loader), self.config.train.epochs
+        self.steps_taken += 1
+        seconds = (time.monotonic() - self.started) / self.steps_taken
+        losses = {"loss": result.loss, "classes": result.classes, "l1": result.l1, "giou": result.giou}
+        step = Step(
+            epoch=position.epoch + 1, epochs=epochs, step=position.step, steps=steps, **losses, norm=result.norm, lr=lr,
+            images_per_second=len(self.loader.samples) / steps / seconds,
+            seconds_left=(epochs * steps - position.total) * seconds,
+        )  # fmt: skip
+        self.report(step)
+        if self.journal and position.total % LOG_EVERY == 0:
+            row = {"epoch": step.epoch, "step": position.total, **asdict(result), "lr": lr}
+            row.pop("stop")
+            self.journal.write("step", row)
+            self.trackers.log(position.total, {f"train/{k}": v for k, v in losses.items()} | {"train/lr": lr})
+
+    def _evaluate(self) -> dict[str, float] | None:
+        """The COCO metrics on `valid` if this epoch is evaluated; weights with a better AP are saved as `best`."""
+        position, train = self.position, self.config.train
+        number = position.epoch + 1
+        if number % train.evaluate_every and number != train.epochs:
+            return None
+
+        def progress(done: int, total: int) -> None:
+            self.report(Evaluating(done, total))
+            if self.interrupt.number and self.processes == SINGLE:
+                self._stop()
+
+        evaluator = evaluate_samples(
+            Predictor(self.weights, self.machine.device), self.valid, self.dataset.categories,
+            min(8, self.machine.micro_batch), self.processes, self.machine.device, progress, read=self.read,
+        )  # fmt: skip
+        try:
+            summary = asdict(evaluator.summary())
+        except CondetrError:  # `valid` has no objects, so that no weights are known to be better than the last
+            return None
+        if summary["ap"] > position.best_ap:
+            position.best_ap, position.best_epoch = summary["ap"], position.epoch
+            if self.processes.first:
+                thresholds = evaluator.metrics(resamples=1).thresholds
+                described = card(self.config, self.dataset, {"epoch": number, **summary})
+                self.folder.save_weights("best", replace(self.weights, thresholds=thresholds), described)
+        return summary
+
+    def _log_epoch(self, means: list[float], lr: float, scores: dict[str, float] | None, seconds: float) -> None:
+        position = self.position
+        row = {
+            "epoch": position.epoch + 1, "step": position.total,
+            **dict(zip(("loss", "classes", "l1", "giou", "norm"), means)), "lr": lr,
+            **{name: scores[name] if scores else None for name in METRICS},
+            "best_ap": position.best_ap if position.best_epoch >= 0 else None, "seconds": round(seconds, 3),
+        }  # fmt: skip
+        self.evaluated = row if scores else self.evaluated
+        self.history.append(_epoch(row))
+        if self.journal:
+            self.journal.write("epoch", row)
+            self.folder.write_progress(self.journal, self.title, last=False)
+        self.trackers.log(position.total, {f"valid/{k}": v for k, v in (scores or {}).items()})
+        self.report(self.history[-1])
+
+    def _patience_exhausted(self) -> bool:
+        patience, position = self.config.train.patience, self.position
+        evaluated = bool(self.history) and self.history[-1].ap is not None
+        return (
+            evaluated and bool(patience) and position.best_epoch >= 0
+            and position.epoch - 1 - position.best_epoch >= patience
+        )  # fmt: skip
+
+    def _save(self, now: bool) -> None:
+        if self.journal and now:
+            described = card(self.config, self.dataset, self.evaluated)
+            self.folder.save_state(self.position, self.loop, self.journal, self.weights, described)
+
+    def _stop(self) -> None:
+        self._save(True)
+        where = f"epoch {self.position.epoch + 1}, step {self.position.step} of {len(self.loader)}"
+        raise Stopped(f"stopped at {where}; continue with --resume", self.interrupt.number or 15)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights as they are now, the moving average where there is one."""
+        return Weights(self.loop.eval_model, self.config, self.dataset.categories, None)
+
+    def _report_plan(self) -> None:
+        new = self.position.total == 0
+        for note in self.start.notes if new else (f"resuming at epoch {self.position.epoch + 1}",):
+            self.report(Message(note))
+        micro_batch = min(self.machine.micro_batch, self.per_process)
+        parts = (micro_batch, self.accumulate, self.processes.world)
+        memory = run_memory(
+            self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, self.read.budget
+        )
+        seconds = run_seconds(self.loop, self.loader, len(self.valid), self.config, self.processes) if new else None
+        plan = make_plan(
+            self.config, self.dataset, self.loop.detector, len(self.loader), parts, str(self.machine.device), memory,
+            seconds, self.folder.path, self.start.notes,
+        )  # fmt: skip
+        self.report(Planned(plan))
+
+
+def _steps(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
+    """The micro-batches of one optimizer step together."""
+    parts: list[Batch] = []
+    for batch in batches:
+        parts.append(batch)
+        if batch.last:
+            yield parts
+            parts = []
+
+
+def _epoch(row: dict[str, Any]) -> Epoch:
+    return Epoch(**{key: value for key, value in row.items() if key != "kind"})
