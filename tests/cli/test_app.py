@@ -1,5 +1,6 @@
 """What is true of every command: help without torch, one line for a mistake, and the exit status that shells expect."""
 
+import io
 import os
 import re
 import signal
@@ -8,10 +9,12 @@ import sys
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from condetr.cli import app, main
 from condetr.cli.command import guarded
+from condetr.cli.progress import progress_bar
 from condetr.cli.stopping import Terminated
 from condetr.errors import CondetrError
 
@@ -155,3 +158,19 @@ def test_a_full_disk_is_one_line() -> None:
         done = subprocess.run([sys.executable, "-m", "condetr", "recipes"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr == b"condetr: standard output: cannot be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize(("terminal", "hidden"), [(True, False), (True, True), (False, False)])
+def test_a_progress_bar_is_shown_on_a_terminal_alone(terminal: bool, hidden: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
+    with progress_bar("images", console, hidden) as count:
+        count(2.5, 10)
+    shown = console.file.getvalue()
+    assert ("images" in shown and "2/10" in shown) == (terminal and not hidden)
+    assert terminal or not shown
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_names_of_recipes_are_whole_on_every_terminal(columns: str) -> None:
+    shown = process("recipes", COLUMNS=columns).stdout
+    assert "conditional_detr_dc5_r101 " in shown

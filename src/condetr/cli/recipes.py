@@ -24,8 +24,8 @@ def recipes(
         print(resolved.model_dump_json(indent=2))
         return
     table = FittedTable(
-        Column("recipe", kind="name"), Column("decoder", 1, "name"), Column("backbone", 4, "name"),
-        Column("stride", 5), Column("queries", 3), Column("size", 6), Column("epochs", 2),
+        Column("recipe", kind="word"), Column("decoder", 2, "word"), Column("backbone", 4, "word"),
+        Column("stride", 5), Column("queries", 3), Column("size", 6), Column("epochs", 1),
     )  # fmt: skip
     for each, make in RECIPES.items():
         one = make()
