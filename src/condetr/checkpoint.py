@@ -73,6 +73,9 @@ def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") ->
     commit. The detector is in evaluation mode on `device`. Raises WeightsError for weights that are incomplete or of an
     unknown format. Nothing is unpickled.
     """
+    if not isinstance(weights, str | os.PathLike):
+        kind = "None" if weights is None else type(weights).__name__
+        raise WeightsError(f"weights are a folder or a hub repository (owner/name), not {kind}")
     loaded = _load(os.fspath(weights))
     loaded.detector.to(device).eval()
     return loaded

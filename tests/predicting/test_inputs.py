@@ -1,6 +1,8 @@
 """What a Predictor takes: everything that the command line takes, and images in memory, or one line that says what."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,18 @@ def test_what_is_not_an_image_is_one_line_with_what_is_taken(predictor: Predicto
         with pytest.raises(CondetrError, match="is not an image: an image is a path or http") as error:
             predictor(given)  # type: ignore[call-overload]
         assert "\n" not in str(error.value)
+    with pytest.raises(CondetrError, match="is not an image"):
+        predictor.stream(image)  # at once, not at the first image
+
+
+def test_what_is_not_weights_is_one_line() -> None:
+    """In a process of its own, as the shape checker refuses it here before condetr does."""
+    code = "import condetr\nfor call in (condetr.Predictor, condetr.Predictor.load, condetr.load):\n"
+    code += " for value in (None, 3):\n  try: call(value)\n  except condetr.CondetrError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6
+    assert ["not None" in line or "not int" in line for line in lines] == [True] * 6
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Predictor:
         compile: bool = False,
     ) -> None:
         if not isinstance(weights, Weights):
-            kind = type(weights).__name__
+            kind = "None" if weights is None else type(weights).__name__
             raise CondetrError(f"Predictor takes Weights, not {kind}. Predictor.load takes a folder or a hub id")
         self.device = torch.device(device)
         self.detector = weights.detector.to(self.device).eval()
@@ -138,6 +138,7 @@ class Predictor:
         selection = self._selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
             return self._stream(sources, read, selection, batch, ahead)
+        is_one_image(sources)  # raises at once, not at the first image, for what is neither an image nor several
         pairs = self._stream_inputs(sources, selection, batch, ahead)
         return ((given.source, result) for given, result in pairs)
 
