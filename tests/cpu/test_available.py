@@ -50,6 +50,16 @@ def test_the_private_operators_of_the_installed_torch_are_correct(probe: tuple):
     assert usable(*probe)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+@pytest.mark.usefixtures("switched_on")
+def test_bfloat16_has_its_private_operators_where_the_processor_supports_it():
+    """They are a twentieth of the time in bfloat16, and a probe that fails for its own reasons would cost it unseen."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no bfloat16")
+    assert usable(linear._probe, torch.bfloat16)
+    assert usable(convolution._probe_forward, torch.bfloat16)
+
+
 @pytest.mark.usefixtures("switched_on")
 def test_an_operator_that_is_missing_wrong_or_of_another_type_is_not_used():
     x = ramp(3)
