@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from condetr.cpu.available import without_private_operators
 from condetr.cpu.convolution import Geometry, add_convolution_, fused_convolution
-from condetr.model.backbone import FrozenBatchNorm, convolution
+from condetr.model.norms import FrozenBatchNorm
+from condetr.model.resnet import convolution
 from tests.cpu.gradients import assert_same
 
 KERNELS = [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2)]  # size, stride, dilation
