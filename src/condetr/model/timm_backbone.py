@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
 from ..images.prepare import MEAN, STD
@@ -156,7 +155,7 @@ class TimmBackbone(Backbone):
         return max(inside) + 1
 
     def _batch_norms(self) -> Iterator[nn.Module]:
-        return (module for module in self.network.modules() if isinstance(module, _BatchNorm))
+        return (module for module in self.network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d))
 
     def from_classifier(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The tensors of a timm classifier that belong to this backbone, by their names here. Others are left out."""
