@@ -10,6 +10,7 @@ from ..errors import DataError
 from ..types import Categories
 from .boundary import Boundary
 from .coco_images import ImageFinder
+from .coco_masks import box_around
 from .defects import Finding
 from .raw import RawDataSet, RawSplit, images, objects
 
@@ -100,6 +101,7 @@ class _Split:
         rows = []
         seen: set[int] = set()
         row_of = self.row_of
+        around = 0
         for i, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 self._find("malformed_entry", None, f"annotations[{i}] is not an object")
@@ -107,7 +109,8 @@ class _Split:
             place = _whole(entry.get("id"))
             image, category = _key(entry.get("image_id")), _whole(entry.get("category_id"))
             try:
-                x, y, w, h = map(float, entry["bbox"])
+                around += "around" in entry
+                x, y, w, h = map(float, entry["around"] if "around" in entry else entry["bbox"])
             except (KeyError, TypeError, ValueError, OverflowError):
                 self._find("malformed_entry", place, f"annotations[{i}] has no bbox of four numbers")
                 continue
@@ -125,6 +128,8 @@ class _Split:
                 continue
             crowd, area = entry.get("iscrowd") in (1, True, "1"), _float(entry.get("area"))
             rows.append((row, category, x, y, x + w, y + h, crowd, area, -1 if place is None else place))
+        if around:
+            self._find("mask_boxes", None, f"{around} objects have a segmentation and no box")
         return rows
 
     def _find(self, name: str, id: int | str | None, detail: str) -> None:
@@ -139,7 +144,7 @@ def _relative(file: Path, root: Path) -> str:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"), object_hook=_without_polygons)
+        content = json.loads(file.read_text(encoding="utf-8-sig"), object_hook=_without_segmentation)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except json.JSONDecodeError as error:
@@ -152,9 +157,14 @@ def _load(file: Path) -> dict[str, Any]:
     return content
 
 
-def _without_polygons(entry: dict[str, Any]) -> dict[str, Any]:
-    """Polygons are nine tenths of COCO's file and of its memory; they are dropped as soon as they are parsed."""
-    entry.pop("segmentation", None)
+def _without_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
+    """Polygons are nine tenths of COCO's file and of its memory; they are dropped as soon as they are parsed. An object
+    without a box gets the box around them as `around`."""
+    segmentation = entry.pop("segmentation", None)
+    if segmentation and entry.get("bbox") in (None, [], [0, 0, 0, 0]):
+        box = box_around(segmentation)
+        if box is not None:
+            entry["around"] = box
     return entry
 
 

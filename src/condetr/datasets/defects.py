@@ -87,6 +87,7 @@ _ALL = (
         "fraction_boxes", "error", "keep", "all boxes are smaller than a pixel: probably fractions of the image",
         "write the boxes in pixels, as COCO's format requires",
     ),
+    Defect("mask_boxes", "note", "keep", "the box around the segmentation is used", "nothing"),
     Defect("duplicate_box", "warning", "drop", "the same box and class occur twice in one image", "remove one of them"),
     Defect("crowd_box", "note", "keep", "a crowd region: not trained on, and ignored in evaluation", "nothing"),
     # classes
