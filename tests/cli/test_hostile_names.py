@@ -60,11 +60,18 @@ SHOWING = {
     "predict one": ["predict", f"{DATA}/train/train1.png", "--weights", WEIGHTS, "--threshold", "0"],
     "predict all": ["predict", DATA, "bro\x1b[2Jken.jpg", "--weights", WEIGHTS, "--out", "p\x1b[2J"],
     "explain": ["explain", f"{DATA}/valid", "no\x1b[2J.png", "--weights", WEIGHTS, "--out", "x\x1b[2J"],
+    "resume": ["train", DATA, "--out", WEIGHTS, "--resume"],
     "recipes": ["recipes"],
     "no weights": ["predict", f"{DATA}/train/train1.png", "--weights", "w\x1b[2J"],
     "no setting": ["train", DATA, "--set", "tra\x1b[2Jin.lr=2"],
     "no recipe": ["train", DATA, "--recipe", "sm\x1b[2Jall"],
 }
+
+
+def test_training_prints_no_control_character(here: Path) -> None:
+    shown = (here / "train.txt").read_text()
+    assert not CONTROL.findall(shown), shown
+    assert "epoch 2" in shown
 
 
 @pytest.mark.parametrize("words", SHOWING.values(), ids=SHOWING)
