@@ -31,7 +31,7 @@ def test_help_does_not_import_torch():
 
 NAMES = {
     "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation",
-    "Explanation", "Predictor", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate",
+    "Explanation", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate",
     "evaluate_detections", "examine", "explain", "load", "object_shares", "recipe", "save", "train",
 }  # fmt: skip
 SIGNATURES = {

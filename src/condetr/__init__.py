@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .explaining.head_roles import object_shares as object_shares
     from .predicting.predictor import Predictor as Predictor
     from .recipes import recipe as recipe
+    from .training.run import Run as Run
     from .training.train import train as train
     from .types import Categories as Categories
 
@@ -43,6 +44,7 @@ _MODULES = {
     "Evaluation": "evaluating.evaluation",
     "Explanation": "explaining.explanation",
     "Predictor": "predicting.predictor",
+    "Run": "training.run",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
     "compare": "comparing.compare",
