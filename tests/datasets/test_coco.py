@@ -96,18 +96,41 @@ def test_boxes_become_xyxy_and_areas_are_those_of_the_file(roboflow):
         ("train.json", "images/train"),
         ("labels.json", "data"),
         ("instances_default.json", "."),
+        ("labels/train.json", "data"),
+        ("Annotations/train.json", "images/train"),
+        ("annotations/train/instances.json", "images/train"),
+        ("annotations/train2017/a.json", "train2017"),
+        ("train/annotations/instances.json", "train/images"),
+        ("train/labels/a.json", "train"),
     ],
 )
 def test_layouts_in_use(tmp_path, labels_at, images_at):
     content = coco_content(1)
     for i in (1, 2):
         write_image(tmp_path / images_at / f"{i}.png", i)
-    (tmp_path / labels_at).parent.mkdir(exist_ok=True)
+    (tmp_path / labels_at).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / labels_at).write_text(json.dumps(content))
     for given in (tmp_path, tmp_path / labels_at):
         raw = open_dataset(given)
         assert (raw.format, [split.name for split in raw.splits]) == ("coco", ["train"])
         assert all(path.is_file() for path in raw.splits[0].images.paths)
+
+
+@pytest.mark.parametrize("labels_at", ["annotations/{}/instances.json", "{}/annotations/instances.json"])
+def test_a_folder_of_annotations_for_each_split(tmp_path, labels_at):
+    images_at = "images/{}" if labels_at.startswith("annotations") else "{}/images"
+    for first, split in ((1, "train"), (11, "val")):
+        for id in (first, first + 1):
+            write_image(tmp_path / images_at.format(split) / f"{id}.png", id)
+        file = tmp_path / labels_at.format(split)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(coco_content(first)))
+    diagnosis = examine(open_dataset(tmp_path))
+    assert diagnosis.findings == ()
+    assert [len(diagnosis.dataset.split(name).samples) for name in ("train", "valid")] == [2, 2]
+    valid = open_dataset(tmp_path / labels_at.format("val"))
+    assert [split.name for split in valid.splits] == ["valid"]
+    assert not valid.splits[0].images.outside.any()
 
 
 def test_captions_and_keypoints_beside_the_instances_are_ignored(tmp_path):

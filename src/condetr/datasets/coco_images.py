@@ -77,12 +77,12 @@ class ImageFinder:
 
 def _usual_folders(file: Path, root: Path, split: str) -> list[Path]:
     here, word = file.parent, file.stem.split("_")[-1]
-    words = [word, split, *(("val", "validation") if split == "valid" else ())]
+    words = [word, here.name, split, *(("val", "validation") if split == "valid" else ())]
     folders = [here, here / "images", here / "data", here / "JPEGImages"]
     for base in dict.fromkeys((root, here, here.parent)):
         for one in dict.fromkeys(words):
-            folders += [base / one, base / "images" / one, base / one / "images"]
-        folders += [base / "images", base]
+            folders += [base / one, base / "images" / one, base / one / "images", base / "data" / one]
+        folders += [base / "images", base / "data", base]
     return list(dict.fromkeys(folders))
 
 
