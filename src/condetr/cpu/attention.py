@@ -51,20 +51,20 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         (q, k, v, mask, bias), dropout = ctx.saved_tensors, ctx.dropout
-        to_q, to_k, to_v = (_heads_side_by_side(x, x.shape[-1]) for x in (q, k, v))
-        to_bias = torch.zeros_like(bias) if ctx.needs_input_grad[4] else None
+        grad_q, grad_k, grad_v = (_heads_side_by_side(x, x.shape[-1]) for x in (q, k, v))
+        grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[4] else None
         generator = dropout.generator()
         for at in _parts(q):
-            p, go = _probabilities(q, k, mask, bias, at), g[at] * dropout.scale
+            p, grad_o = _probabilities(q, k, mask, bias, at), g[at] * dropout.scale
             kept = dropout.apply(p, generator)
-            to_v[at] = kept.mT @ go
-            to_p = where_above(go @ v[at].mT, kept, 0.0)  # where p itself is 0, so is the gradient of its score
-            to_score = softmax_gradient(to_p, p)
-            to_q[at], to_k[at] = to_score @ k[at], to_score.mT @ q[at]
-            if to_bias is not None:
-                part = _broadcast(to_bias, at)
-                part += to_score.sum_to_size(part.shape)
-        return to_q, to_k, to_v, None, to_bias, None
+            grad_v[at] = kept.mT @ grad_o
+            grad_p = where_above(grad_o @ v[at].mT, kept, 0.0)  # where p itself is 0, so is the gradient of its score
+            grad_score = softmax_gradient(grad_p, p)
+            grad_q[at], grad_k[at] = grad_score @ k[at], grad_score.mT @ q[at]
+            if grad_bias is not None:
+                part = _broadcast(grad_bias, at)
+                part += grad_score.sum_to_size(part.shape)
+        return grad_q, grad_k, grad_v, None, grad_bias, None
 
 
 def _parts(q: Tensor) -> Iterator[tuple[int, slice]]:

@@ -1,4 +1,4 @@
-"""Convolutions on a CPU, by oneDNN: with what follows in the same pass, and with a scale per channel in training."""
+"""Convolutions on a CPU, by oneDNN: fused with the ReLU or addition after them, and in training with a scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ..shapes import Float
 from .available import on_cpu, ramp, usable
-from .linear import After
+from .linear import Activation
 
 Map = Float[Tensor, "B _c _h _w"]
 
@@ -27,21 +27,21 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "Geometry":
-        assert not isinstance(conv.padding, str), "padding in words has no numbers"
+        assert not isinstance(conv.padding, str), "padding is given as a string"
         return cls(_pair(conv.stride), _pair(conv.padding), _pair(conv.dilation))
 
 
 def fused_convolution(
-    x: Map, weight: Float[Tensor, "_o _i _k _k"], bias: Float[Tensor, " _o"], geometry: Geometry, after: After
+    x: Map, weight: Float[Tensor, "_o _i _k _k"], bias: Float[Tensor, " _o"], geometry: Geometry, activation: Activation
 ) -> Map:
     """conv(x), or its ReLU. Without gradients."""
     g = geometry
     if on_cpu(x) and _usable(x.dtype):
         return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, g.padding, g.stride, g.dilation, 1, after, [], ""
+            x, weight, bias, g.padding, g.stride, g.dilation, 1, activation, [], ""
         )
     y = F.conv2d(x, weight, bias, g.stride, g.padding, g.dilation)
-    return y.relu_() if after == "relu" else y
+    return y.relu_() if activation == "relu" else y
 
 
 def add_convolution_(
@@ -81,15 +81,17 @@ class _ScaledConvolution(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
         each = scale[:, None, None, None]
-        to_weight = _weight_gradient_without_avx512(g, x, weight, ctx.geometry)
-        wanted = (ctx.needs_input_grad[0], to_weight is None)
-        to_x, by_onednn = gradients(g, x, weight * each, ctx.geometry, wanted) if any(wanted) else (None, None)
-        to_weight = by_onednn if to_weight is None else to_weight
-        assert to_weight is not None
-        return to_x, to_weight.mul_(each), None, None, None
+        grad_weight = _grad_weight_without_avx512(g, x, weight, ctx.geometry)
+        needed = (ctx.needs_input_grad[0], grad_weight is None)
+        grad_x, grad_weight_onednn = (
+            gradients(g, x, weight * each, ctx.geometry, needed) if any(needed) else (None, None)
+        )
+        grad_weight = grad_weight_onednn if grad_weight is None else grad_weight
+        assert grad_weight is not None
+        return grad_x, grad_weight.mul_(each), None, None, None
 
 
-def _weight_gradient_without_avx512(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
+def _grad_weight_without_avx512(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor | None:
     """The gradient of a weight on a processor without AVX-512, where oneDNN is slow for channels-last tensors: one
     matrix product for a 1 × 1 convolution, and otherwise from copies with the channels first. None where oneDNN is
     faster."""
@@ -104,21 +106,21 @@ def _weight_gradient_without_avx512(g: Tensor, x: Tensor, weight: Tensor, geomet
 
 
 def gradients(
-    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool]
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of a convolution's input and weight, None for those that are not `wanted`."""
+    """The gradients of a convolution's input and weight, None for those that are not `needed`."""
     if usable(_probe_backward):
-        return _backward(g, x, weight, geometry, wanted)
+        return _backward(g, x, weight, geometry, needed)
     shape = (geometry.stride, geometry.padding, geometry.dilation)
-    to_x = conv2d_input(x.shape, weight, g, *shape) if wanted[0] else None
-    return to_x, conv2d_weight(x, weight.shape, g, *shape) if wanted[1] else None
+    grad_x = conv2d_input(x.shape, weight, g, *shape) if needed[0] else None
+    return grad_x, conv2d_weight(x, weight.shape, g, *shape) if needed[1] else None
 
 
 def _backward(
-    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool]
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     shape = (geometry.stride, geometry.padding, geometry.dilation)
-    return torch.ops.aten.convolution_backward(g, x, weight, None, *shape, False, [0, 0], 1, (*wanted, False))[:2]
+    return torch.ops.aten.convolution_backward(g, x, weight, None, *shape, False, [0, 0], 1, (*needed, False))[:2]
 
 
 def _usable(dtype: torch.dtype) -> bool:
@@ -144,13 +146,13 @@ def _probe_forward(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 def _probe_backward() -> tuple[Tensor, Tensor]:
     g, x, weight = ramp(1, 4, 5, 5), ramp(1, 3, 5, 5), ramp(4, 3, 3, 3)
-    to_x, to_weight = _backward(g, x, weight, SMALL, (True, True))
-    assert to_x is not None and to_weight is not None  # noqa: PT018
+    grad_x, grad_weight = _backward(g, x, weight, SMALL, (True, True))
+    assert grad_x is not None and grad_weight is not None  # noqa: PT018
     expected = (
         conv2d_input(x.shape, weight, g, padding=1),
         conv2d_weight(x, weight.shape, g, padding=1),
     )
-    return torch.cat([to_x.flatten(), to_weight.flatten()]), torch.cat([part.flatten() for part in expected])
+    return torch.cat([grad_x.flatten(), grad_weight.flatten()]), torch.cat([part.flatten() for part in expected])
 
 
 def _pair(sizes: Sequence[int]) -> tuple[int, int]:

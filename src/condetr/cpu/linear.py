@@ -10,17 +10,20 @@ from torch.nn import functional as F
 from ..shapes import Float
 from .available import on_cpu, ramp, usable
 
-After = Literal["none", "relu"]  # what follows in the same pass
+Activation = Literal["none", "relu"]  # computed in the same pass
 
 
 def fused_linear(
-    x: Float[Tensor, "*any _i"], weight: Float[Tensor, "_o _i"], bias: Float[Tensor, " _o"] | None, after: After
+    x: Float[Tensor, "*any _i"],
+    weight: Float[Tensor, "_o _i"],
+    bias: Float[Tensor, " _o"] | None,
+    activation: Activation,
 ) -> Float[Tensor, "*any _o"]:
     """x W^T + b, or its ReLU. Without gradients."""
     if on_cpu(x) and _usable(x.dtype):
-        return _pointwise(x, weight, bias, after)
+        return _pointwise(x, weight, bias, activation)
     y = F.linear(x, weight, bias)
-    return y.relu_() if after == "relu" else y
+    return y.relu_() if activation == "relu" else y
 
 
 class Linear(nn.Linear):
@@ -48,8 +51,8 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         rows = g.flatten(0, -2)
-        to_x = _pointwise(g, weight.mT, None, "none") if ctx.needs_input_grad[0] else None
-        return to_x, _pointwise(rows.mT, x.flatten(0, -2).mT, None, "none"), rows.sum(0)
+        grad_x = _pointwise(g, weight.mT, None, "none") if ctx.needs_input_grad[0] else None
+        return grad_x, _pointwise(rows.mT, x.flatten(0, -2).mT, None, "none"), rows.sum(0)
 
 
 def _usable(dtype: torch.dtype) -> bool:
@@ -57,8 +60,8 @@ def _usable(dtype: torch.dtype) -> bool:
     return dtype in (torch.float32, torch.bfloat16) and usable(_probe, dtype)
 
 
-def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, after: After) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, activation: Activation) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "")
 
 
 def _probe(dtype: torch.dtype) -> tuple[Tensor, Tensor]:

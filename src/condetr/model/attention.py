@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..cpu.attention import attend_with_dropout
 from ..cpu.available import on_cpu
-from ..cpu.dropout import dropout as drop
+from ..cpu.dropout import dropout as apply_dropout
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 from .tokens import Tokens
@@ -32,7 +32,7 @@ def attend(
     each image must take part. `bias` is added to the scores, and may be learned; its axes of images and heads may have
     length 1. `dropout` is the probability with which an attention weight is dropped, 0 in evaluation.
 
-    All attention of the package is computed here. The paths below differ in speed and memory alone.
+    All attention of the package is computed here. The branches below differ only in speed and memory.
     """
     if dropout and on_cpu(q) and q.dtype in (torch.float32, torch.float64):
         return _join_heads(attend_with_dropout(q, k, v, mask, bias, dropout))
@@ -40,7 +40,7 @@ def attend(
         score = (q * q.shape[-1] ** -0.5) @ k.mT
         score = score if bias is None else score + bias
         score = score if mask is None else score.masked_fill(~mask, -torch.inf)
-        return _join_heads(drop(score.softmax(-1), dropout).to(v.dtype) @ v)
+        return _join_heads(apply_dropout(score.softmax(-1), dropout).to(v.dtype) @ v)
     width = v.shape[-1]
     if q.device.type == "cpu":  # torch's fast kernel takes only values as wide as queries: zeros are added, and removed
         v = F.pad(v, (0, q.shape[-1] - width))

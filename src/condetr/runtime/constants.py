@@ -1,4 +1,4 @@
-"""Finds what a conditional decoder computes from its weights alone: the same for every image, and so computed once.
+"""Finds the parts of a conditional decoder whose output is the same for every image, and computes them once.
 
 The object queries are the same for every image. So is what they add to queries and keys of each self-attention and,
 because the first layer starts with an embedding of zero, the whole self-attention of that layer.
@@ -15,7 +15,7 @@ from ..shapes import Float
 
 
 class Constant(nn.Module):
-    """Stands for a module whose inputs are the same for every image: returns the output for them."""
+    """Replaces a module whose inputs are the same for every image, and returns its precomputed output."""
 
     value: Tensor
 
@@ -29,8 +29,8 @@ class Constant(nn.Module):
 
 @torch.no_grad()
 def constants(decoder: Decoder, object_query: Float[Tensor, "1 N D"], precision: torch.dtype) -> dict[int, nn.Module]:
-    """The modules of a decoder in evaluation mode that have constant inputs: by their ids, what stands for them."""
-    if type(decoder) is not ConditionalDecoder:  # another may give its modules other inputs
+    """Replacements of the decoder's modules that have constant inputs in evaluation mode, by the modules' ids."""
+    if type(decoder) is not ConditionalDecoder:  # in other decoders, the inputs may depend on the image
         return {}
     first, *later = cast(Iterable[ConditionalLayer], decoder.layers)
     outputs: dict[nn.Module, Tensor] = {}

@@ -1,7 +1,8 @@
-"""A copy of a detector for inference: the same modules, with the leaves exchanged for faster ones.
+"""A copy of a detector for inference: the same modules, with some layers replaced by faster ones.
 
 Frozen batch norms are folded into their convolutions, a ReLU or the addition of a shortcut is computed together with
-the convolution or linear layer before it, and what no image changes is computed once. All else is the detector's code.
+the convolution or linear layer before it, and what does not depend on the image is computed once. The rest is the
+detector's own code.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..cpu.convolution import Geometry, add_convolution_, fused_convolution
-from ..cpu.linear import After, Linear, fused_linear
+from ..cpu.linear import Activation, Linear, fused_linear
 from ..model.backbone import CellPadding, FeatureMap, Features
 from ..model.detector import Detector
 from ..model.norms import FrozenBatchNorm
@@ -28,7 +29,7 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 def folded(detector: Detector, precision: torch.dtype) -> Detector:
-    """A copy of a detector that predicts the same, up to rounding, in less time, for its own object queries.
+    """A faster copy of a detector, with the same predictions up to rounding. Only for its own object queries.
 
     It cannot be trained. It shares the memory of all weights that stay as they are. In bfloat16, object queries,
     reference points and heads stay in float32: they cost little, and boxes would otherwise be rounded to about 1/250
@@ -66,11 +67,11 @@ def _copied(module: Part, precision: torch.dtype, replaced: dict[int, nn.Module]
     for tensor in (*module.parameters(), *module.buffers()):
         value = tensor.detach().to(precision) if tensor.is_floating_point() else tensor
         memo[id(tensor)] = nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
-    foreign = {
+    in_timm = {
         id(part) for network in module.modules() if isinstance(network, TimmBackbone) for part in network.modules()
     }
     for part in module.modules():
-        if id(part) not in foreign and (faster := _faster(part, precision)) is not None:
+        if id(part) not in in_timm and (faster := _faster(part, precision)) is not None:
             memo[id(part)] = faster
     return deepcopy(module, memo | replaced).eval()
 
@@ -101,7 +102,7 @@ def _chain(parts: list[nn.Module], precision: torch.dtype) -> Iterator[nn.Module
 
 
 class _Casting(nn.Module):
-    """A module whose first argument arrives in another precision."""
+    """Casts the first argument of a module to `precision`."""
 
     def __init__(self, module: nn.Module, precision: torch.dtype) -> None:
         super().__init__()
@@ -197,11 +198,11 @@ class FusedLinear(nn.Module):
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, after: After, precision: torch.dtype) -> None:
+    def __init__(self, linear: nn.Linear, activation: Activation, precision: torch.dtype) -> None:
         super().__init__()
         self.register_buffer("weight", linear.weight.detach().to(precision))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().to(precision))
-        self.after = after
+        self.activation = activation
 
     def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
-        return fused_linear(x, self.weight, self.bias, self.after)
+        return fused_linear(x, self.weight, self.bias, self.activation)

@@ -1,7 +1,7 @@
 """Executes a detector with PyTorch: as it is, folded for inference, or folded and compiled.
 
-On a CPU, each image of a batch is executed alone and without its padding: a CPU gains nothing from a batch, and
-the padding would be computed for nothing. This needs a backbone whose features do not depend on the padding.
+On a CPU, each image of a batch is executed alone and without its padding: batches are no faster on a CPU, and
+computing the padding would be wasted time. This needs a backbone whose features do not depend on the padding.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class TorchRuntime(Runtime):
 
     @classmethod
     def folded(cls, detector: Detector, precision: torch.dtype) -> "TorchRuntime":
-        """A folded copy of the detector, made from its present weights: make a new one when they change.
+        """A folded copy of the detector, made from its current weights: make a new copy when they change.
 
         `precision` is float32, with the predictions of the detector up to rounding, or bfloat16, which takes half the
         time on processors that support it and changes logits by some hundredths.
@@ -63,7 +63,7 @@ def _splits(detector: Detector) -> bool:
 
 
 def _compiled(predict: Predict) -> Predict:
-    """torch.compile wants functions from tensors to tensors."""
+    """torch.compile needs functions from tensors to tensors."""
 
     def tensors(pixels: Tensor, padding: Tensor, ragged: bool) -> tuple[Tensor, Tensor]:
         predictions = predict(Images(pixels, padding, ragged))
