@@ -61,14 +61,19 @@ def train(
             exists; with `resume` the latest run below `runs/` on the same data set.
         init: what training starts from: "imagenet" (the backbone), "none" (random weights), a backbone's file, or the
             folder or hub id (`owner/name` or `owner/name@revision`) of trained weights.
-        epochs, batch, lr, size, queries, seed, precision: the settings that change most often: `train.epochs`,
-            `train.batch` (images in one optimizer step, over all processes), `train.lr`, `data.size` (the short side
-            in pixels), `model.queries`, `train.seed`, and `train.precision` ("fp32", "bf16" or "fp16").
+        epochs: the setting `train.epochs`.
+        batch: `train.batch`, the images in one optimizer step, over all processes.
+        lr: `train.lr`, the learning rate; the backbone's is a multiple of it.
+        size: `data.size`, the short side of images, in pixels.
+        queries: `model.queries`, the most objects that can be predicted in an image.
+        seed: `train.seed`.
+        precision: `train.precision`, "fp32", "bf16" or "fp16".
         settings: any other settings by dotted path, as `{"train.weight_decay": 1e-3}`.
         resume: continue the run in the folder, or start it if there is none.
         device: "cpu", "cuda", "cuda:1" and so on. Default: a GPU if there is one.
-        workers: threads that read images ahead. micro_batch: images in one forward pass; the gradients of several are
-            accumulated. Both have defaults that suit the device.
+        workers: threads that read images ahead. Default: one on a CPU, more beside a GPU.
+        micro_batch: images in one forward pass; the gradients of several are accumulated. Default: what suits the
+            device.
         trackers: "tensorboard", "wandb", "mlflow", "trackio".
         progress: called with every event of `condetr.training.progress`. Default: silent.
         cache_shares: the number of trainings on this machine at the same time; each caches decoded images in its share
