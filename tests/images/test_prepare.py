@@ -192,7 +192,7 @@ def test_errors_name_the_reason(tmp_path: Path) -> None:
         tmp_path / "text.jpg": "not an image",
         tmp_path / "empty.jpg": "0 bytes",
         whole[: len(whole) // 2]: "cut short",
-        b"\x89PNG\r\n\x1a\n": "not an image",
+        b"\x89PNG\r\n\x1a\n": "a broken PNG",
         "a\0b": "null",
     }
     for source, reason in reasons.items():

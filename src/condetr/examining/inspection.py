@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
-from PIL import Image
-
 from ..errors import ImageError
-from ..images.decode import FORMATS, image_size, open_image
+from ..images.decode import image_size, open_image, opened
 from .cache import FactsCache
 from .facts import ImageFacts
 
@@ -85,7 +83,7 @@ def _content(path: Path) -> bytes:
 
 def _header(file: io.BytesIO | io.BufferedReader) -> tuple[tuple[int, int], int, str]:
     """Stored size, EXIF orientation and file format."""
-    with Image.open(file, formats=FORMATS) as image:
+    with opened(file) as image:
         kind, stored = image.format or "", image.size
         if kind == "TIFF":  # Pillow applies a TIFF's orientation itself, to the size as well
             return stored, 1, kind

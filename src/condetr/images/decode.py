@@ -16,6 +16,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from ..errors import ImageError
 from ..shapes import UInt8
 from .grey import is_deep_grey, to_eight_bits
+from .tiff import HEADS, has_unnamed_band, refuse_raw
+from .unread import reason
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Source = Path | str | bytes | io.BufferedIOBase | Image.Image | np.ndarray
@@ -51,13 +53,13 @@ def open_image(source: Source) -> Pixels:
     with _image_errors():
         if isinstance(source, Image.Image):
             return _upright_rgb(source)
-        with _file(source) as file, _opened(file) as image:
+        with _file(source) as file, opened(file) as image:
             return _upright_rgb(image)
 
 
 def image_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int]:
     """(width, height) of the upright image from its header; pixels are not decoded. Raises ImageError."""
-    with _image_errors(), _file(source) as file, _opened(file) as image:
+    with _image_errors(), _file(source) as file, opened(file) as image:
         metadata = image.getexif
         if image.format == "PNG" and not _metadata_follows_pixels(file):
             metadata = partial(Image.Image.getexif, image)  # the PNG reader's own method decodes the pixels first
@@ -83,8 +85,6 @@ def _image_errors() -> Iterator[None]:
         raise ImageError("a folder, not an image") from None
     except PermissionError:
         raise ImageError("cannot be read (permission denied)") from None
-    except UnidentifiedImageError:
-        raise ImageError("not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)") from None
     except Image.DecompressionBombError:
         raise ImageError(f"declares more than {MOST_PIXELS:,} pixels, the largest image that is decoded") from None
     except MemoryError:
@@ -121,8 +121,18 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
 
 
 @contextmanager
-def _opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
-    with Image.open(cast(IO[bytes], file), formats=FORMATS) as image:
+def opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
+    """The image of an open file, whose pixels are not decoded. Raises ImageError for a file that is not read, Pillow's
+    exceptions for a broken one."""
+    head = file.read(10)
+    file.seek(0)
+    try:
+        image = Image.open(cast(IO[bytes], file), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(reason(file)) from None
+    with image:
+        if head.startswith(HEADS):
+            refuse_raw(image, head)
         if image.width * image.height > MOST_PIXELS:  # also where the process has raised Pillow's limit
             raise Image.DecompressionBombError
         if not image.width or not image.height:
@@ -158,6 +168,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(*profiles, "LAB", "RGB")
         return ImageCms.applyTransform(image, transform) or image
+    if has_unnamed_band(image):
+        return Image.merge("RGB", image.split()[:3])
     if image.has_transparency_data:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, BACKGROUND)

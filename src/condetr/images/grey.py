@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ..shapes import Float64, UInt8
+from .tiff import is_unsigned, tags, white_is_zero
 
 BAND = 1 << 20  # pixels that are converted to floats at a time
 
@@ -18,7 +19,7 @@ def to_eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
     """Scaled linearly from the image's range to 0..255; NaN becomes 0.
 
     The range is that of the type for 16 bits (12 bits in a 12-bit TIFF); for 32-bit integers 0..65535 and for floats
-    0..1 if all values lie in it, else from the smallest to the largest value.
+    0..1 if all values lie in it, else from the smallest to the largest value. A TIFF in which white is 0 is inverted.
     """
     low, high = _range(image)
     scale = 255 / (high - low) if high > low else 0.0
@@ -26,21 +27,23 @@ def to_eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
     for top, values in _bands(image):
         values = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * scale
         grey[top : top + len(values)] = np.rint(values.clip(0, 255))
-    return grey
+    return 255 - grey if white_is_zero(image) else grey
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Float64[np.ndarray, "h W"]]]:
     """Bands of rows as floats, with the index of the first row: the whole image as floats could take gigabytes."""
     rows = max(1, BAND // image.width)
+    unsigned = image.mode == "I" and is_unsigned(image)
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        yield top, np.asarray(band).astype(np.float64)
+        values = np.asarray(band)
+        yield top, (values.view(np.uint32) if unsigned else values).astype(np.float64)
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
     """The values that become black and white."""
     if image.mode.startswith("I;16"):
-        bits = getattr(image, "tag_v2", {}).get(258, (16,))  # TIFF 6.0, BitsPerSample
+        bits = tags(image).get(258, (16,))  # TIFF 6.0, BitsPerSample
         return 0.0, float(2 ** min(bits[0], 16) - 1)
     low, high = np.inf, -np.inf
     for _, values in _bands(image):
