@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError
-from . import coco, coco_files, voc, voc_folders, yolo
+from . import coco, coco_files, unread, voc, voc_folders, yolo
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit
 
@@ -43,6 +43,7 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
         return coco.read({coco_files.split_of(path) or "train": path}, root, boundary)
     if suffix in (".yaml", ".yml"):
         return yolo.read(path, boundary, own_path=True)
+    _refuse_unread(path)
     raise DataError(f"{path}: not a data set. Give a folder, a COCO .json or a YOLO .yaml file")
 
 
@@ -60,7 +61,11 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         return yolo.read(yaml, boundary)
     folders = voc_folders.find(root)
     if folders:
-        return voc.read(folders, root, boundary)
+        try:
+            return voc.read(folders, root, boundary)
+        except DataError:
+            _refuse_unread(root)  # CVAT's labels are XML too
+            raise
     names = yolo.find_names(root)
     if names is not None:
         return yolo.read_by_names(names, root, boundary)
@@ -70,7 +75,14 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         # a zip inside its own folder
         if coco_files.find(below) or yolo.find(below) or voc_folders.find(below) or yolo.find_names(below):
             raise DataError(f"{root}: not a data set, but {below} is one. Give that folder")
+    _refuse_unread(root)
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
         "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC)"
     )
+
+
+def _refuse_unread(path: Path) -> None:
+    if found := unread.recognise(path):
+        name, remedy, file = found
+        raise DataError(f"{file}: {name} is not read; {remedy}")

@@ -1,0 +1,45 @@
+"""A format that is recognised and not read is named, with a way to convert it."""
+
+import json
+
+import pytest
+
+from condetr.datasets.open import open_dataset
+from condetr.errors import DataError
+from tests.labelled import write_image
+
+LABELS = {
+    "labelme": ("a.json", {"imageData": None, "shapes": [{"label": "cat", "points": [[1, 2], [3, 4]]}]}),
+    "labelme JSON": ("a.json", {"imagePath": "a.png", "imageData": "A" * 5000, "shapes": []}),
+    "CreateML": (
+        "_annotations.createml.json",
+        [{"image": "a.png", "annotations": [{"label": "cat", "coordinates": {"x": 1, "y": 2, "width": 3}}]}],
+    ),
+    "Supervisely": ("meta.json", {"classes": [{"title": "cat", "shape": "rectangle"}], "tags": []}),
+    "VGG Image Annotator": ("via.json", {"a": {"regions": [{"shape_attributes": {"name": "rect"}}]}}),
+    "Label Studio": ("export.json", [{"annotations": [{"result": [{"value": {"rectanglelabels": ["cat"]}}]}]}]),
+    "metadata.jsonl": ("train/metadata.jsonl", {"file_name": "a.png", "objects": {"bbox": []}}),
+    "CVAT XML": ("annotations.xml", "<annotations><version>1.1</version><image id='0'></image></annotations>"),
+    "CSV": ("train/_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.png,64,48,cat,1,2,3,4\n"),
+    "VisDrone": ("annotations/a.txt", "684,8,273,116,0,0,0,0\n406,119,265,70,0,0,0,0,\n"),
+    "Parquet": ("data/train-00000-of-00001.parquet", "PAR1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_the_format_is_named_with_its_file(tmp_path, name):
+    place, content = LABELS[name]
+    file = tmp_path / place
+    write_image(file.parent / "a.png", 1)
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(DataError, match=f"{name}.*is not read.*(convert|export) it") as error:
+        open_dataset(tmp_path)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_images_alone_are_no_format(tmp_path):
+    write_image(tmp_path / "a.png", 1)
+    (tmp_path / "notes.txt").write_text("nothing, here")
+    with pytest.raises(DataError, match=r"no data set recognised\. Looked for"):
+        open_dataset(tmp_path)
