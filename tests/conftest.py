@@ -24,7 +24,7 @@ if not hasattr(torch.ops.torchvision, "nms"):
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 settings.register_profile("condetr", deadline=None)  # a shared machine stalls now and then
-# what CI tries is the same every time: what is new is searched for where a person sees it and mends it
+# CI runs the same examples every time; new ones are tried on developers' machines
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "condetr")
 

@@ -20,9 +20,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fail-in", type=int)
     parser.add_argument("--long", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.fail_in is not None and os.environ["RANK"] == str(asked.fail_in):
+    if arguments.fail_in is not None and os.environ["RANK"] == str(arguments.fail_in):
         from condetr.training.loop import Loop
 
         step = Loop.step
@@ -33,10 +33,10 @@ def main() -> None:
             return step(self, parts, lr, number, stop)
 
         Loop.step = poisoned  # type: ignore[method-assign]
-    changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if asked.long else {}
+    changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if arguments.long else {}
     try:
         train(
-            asked.data, settings(**changes), out=asked.out, resume=True, device="cpu",
+            arguments.data, settings(**changes), out=arguments.out, resume=True, device="cpu",
             progress=lambda event: print(type(event).__name__),
         )  # fmt: skip
     except CondetrError as error:

@@ -29,7 +29,7 @@ def test_the_demo_leads_to_a_report(tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_finds_digits_nobody_has_seen(tmp_path):
-    """AP50 of at least 0.80 on the test split, the claim of the README."""
+    """AP50 of at least 0.80 on the test split, as the README states."""
     done = condetr("demo", "--out", tmp_path / "d")
     assert done.returncode == 0, done.stderr
     ap50 = re.search(r"AP50 ([\d.]+)", done.stdout.splitlines()[-4])

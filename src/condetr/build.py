@@ -1,4 +1,4 @@
-"""From config to objects: how every model is assembled. No other module knows both sides."""
+"""Builds every model, loss and learner from its config. No other module imports both configs and model classes."""
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from .model.spatial_query import (
     SpatialQuery,
     TransformOnly,
 )
-from .model.timm_backbone import Batching, ImagesApart, WholeBatch, timm_backbone
+from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
 from .objective.groups import GroupLearner
 from .objective.learners import Learner, PlainLearner
 from .objective.matching import Matcher
@@ -40,7 +40,7 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         queries=nn.Embedding(c.queries, c.dim),
         reference=build_reference(c),
         decoder=build_decoder(c),
-        heads=Heads(c.dim, build_scoring(c.scoring).width(classes)),
+        heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes)),
     )
     initialise_transformer(detector)
     match c.decoder, detector.decoder:
@@ -62,7 +62,7 @@ def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner
 
 def build_backbone(c: config.Backbone) -> Backbone:
     if c.timm_name:
-        batching: Batching = ImagesApart() if c.padding == "exact" else WholeBatch()
+        batching: Batching = UnpaddedBatches() if c.padding == "exact" else PaddedBatch()
         backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, batching, c.norm == "learned_batch")
     else:
         backbone = build_resnet(c)

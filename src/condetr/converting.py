@@ -20,7 +20,7 @@ def convert(
     """Read weights of any known format and write them to `folder`, new or empty; returns the weights.
 
     `source` is an official `.pth` file, a folder of weights or a hub id. `recipe` names the architecture of a `.pth`
-    file that does not tell whether it is DC5. Raises WeightsError for weights that cannot be read, or that the format
+    file that does not record whether it is DC5. Raises WeightsError for weights that cannot be read, or that the format
     `to` cannot hold.
     """
     source, folder = os.fspath(source), Path(folder)

@@ -1,5 +1,5 @@
-"""How logits express classes. One object decides the head's width, the matching cost, the loss, the probability and the
-ranking of detections, because these must agree."""
+"""Classification by softmax or by sigmoids with focal loss. One object defines the number of logits, the matching cost,
+the loss, the probabilities and the ranking of detections, because these must agree."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # layer,
 
 class Scoring(ABC):
     @abstractmethod
-    def width(self, classes: int) -> int:
+    def num_logits(self, classes: int) -> int:
         """The number of logits C for K classes."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class SoftmaxScoring(Scoring):
     def __init__(self, background_weight: float) -> None:
         self.background_weight = background_weight
 
-    def width(self, classes: int) -> int:
+    def num_logits(self, classes: int) -> int:
         return classes + 1
 
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
@@ -96,7 +96,7 @@ class FocalScoring(Scoring):
     def __init__(self, alpha: float, gamma: float) -> None:
         self.alpha, self.gamma = alpha, gamma
 
-    def width(self, classes: int) -> int:
+    def num_logits(self, classes: int) -> int:
         return classes
 
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
@@ -116,12 +116,12 @@ class FocalScoring(Scoring):
     ) -> Float[Tensor, " S"]:
         """Sigmoid focal loss, summed over all logits and divided by the number of objects.
 
-        Nearly all logits are negatives: their loss is summed for all, then exchanged at the few positives.
+        Nearly all logits are negatives: their loss is summed over all logits, then replaced at the few positives.
         """
         total = (1 - self.alpha) * self._focal(logits).sum((1, 2, 3))
         x = logits[(*matched, labels)]
-        exchange = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
-        return total.index_add(0, matched[0], exchange) / object_counts.objects
+        correction = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
+        return total.index_add(0, matched[0], correction) / object_counts.objects
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
         return logits.sigmoid()

@@ -86,8 +86,8 @@ def test_help_lists_every_command_in_its_group() -> None:
 def test_the_version_is_printed_and_needs_no_torch() -> None:
     code = "import sys; sys.argv=['condetr','--version']\nfrom condetr.cli import main\n"
     code += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"condetr \d+\.\d+\S* \(torch \d+\.\d+\S*, Python 3\.\d+\.\d+\)\nFalse\n", said)
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"condetr \d+\.\d+\S* \(torch \d+\.\d+\S*, Python 3\.\d+\.\d+\)\nFalse\n", printed)
 
 
 @pytest.mark.parametrize(

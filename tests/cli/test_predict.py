@@ -1,4 +1,4 @@
-"""`condetr predict` as a person uses it: what is written, what is said, and the exit status."""
+"""`condetr predict` as a person uses it: what is written, what is printed, and the exit status."""
 
 import csv
 import io
@@ -51,11 +51,11 @@ def predict(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
 
 def test_a_single_image_is_drawn_and_tabled(here: Path, weights: str) -> None:
     image("my cat #1.jpg")
-    status, said, complaints = predict("my cat #1.jpg", "--weights", weights, "--threshold", "0")
-    assert (status, complaints) == (0, "")
-    assert "score" in said
-    assert "dog" in said
-    assert "1 image, " in said
+    status, stdout, stderr = predict("my cat #1.jpg", "--weights", weights, "--threshold", "0")
+    assert (status, stderr) == (0, "")
+    assert "score" in stdout
+    assert "dog" in stdout
+    assert "1 image, " in stdout
     width, height = Image.open("predictions/images/my cat #1.jpg").size  # small images are enlarged to be drawn on
     assert width * 40 == height * 60
     line = json.loads(Path("predictions/predictions.jsonl").read_text())
@@ -69,10 +69,10 @@ def test_bad_images_are_named_and_the_others_done(here: Path, weights: str) -> N
     image("in/sub/über größe.webp", (50, 50))
     Path("in/broken.jpg").write_bytes(b"junk")
     Path("in/empty.png").touch()
-    status, said, complaints = predict("in", "nowhere.jpg", "--weights", weights, "--format", "images,coco,jsonl,csv")
+    status, stdout, stderr = predict("in", "nowhere.jpg", "--weights", weights, "--format", "images,coco,jsonl,csv")
     assert status == 1
-    assert "3 images, " in said
-    assert sorted(complaints.splitlines()) == [
+    assert "3 images, " in stdout
+    assert sorted(stderr.splitlines()) == [
         "condetr: in/broken.jpg: not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)",
         "condetr: in/empty.png: an empty file (0 bytes)",
         "condetr: nowhere.jpg: no such file or folder",
@@ -91,29 +91,29 @@ def test_bad_images_are_named_and_the_others_done(here: Path, weights: str) -> N
 def test_a_second_run_does_not_find_the_first_ones_images(here: Path, weights: str) -> None:
     image("a.png")
     for _ in range(2):
-        status, said, _ = predict(".", "--weights", weights)
+        status, stdout, _ = predict(".", "--weights", weights)
         assert status == 0
-        assert "1 image, " in said
+        assert "1 image, " in stdout
 
 
 def test_standard_input(here: Path, weights: str) -> None:
     image("a.png")
     image("b c.png")
-    status, said, _ = predict("-", "--weights", weights, stdin=Path("a.png").read_bytes())
-    assert (status, "1 image, " in said) == (0, True)
-    status, said, _ = predict("-", "--weights", weights, stdin=b"a.png\nb c.png\n")
-    assert (status, "2 images, " in said) == (0, True)
+    status, stdout, _ = predict("-", "--weights", weights, stdin=Path("a.png").read_bytes())
+    assert (status, "1 image, " in stdout) == (0, True)
+    status, stdout, _ = predict("-", "--weights", weights, stdin=b"a.png\nb c.png\n")
+    assert (status, "2 images, " in stdout) == (0, True)
 
 
 def test_thresholds(here: Path, weights: str) -> None:
     image("a.png")
     counts = {}
     for threshold in ("0", "best", "1"):
-        _, said, _ = predict("a.png", "--weights", weights, "--threshold", threshold)
+        _, stdout, _ = predict("a.png", "--weights", weights, "--threshold", threshold)
         lines = Path("predictions/predictions.jsonl").read_text()
         counts[threshold] = len(json.loads(lines)["detections"])
     assert counts["0"] > counts["best"] >= counts["1"] == 0
-    assert "no detection scores 1 or more; the best is " in said
+    assert "no detection scores 1 or more; the best is " in stdout
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_mistakes_are_one_line(here: Path, weights: str, words: list[str], messa
     assert "\n" not in str(error.value)
 
 
-def test_nothing_found_is_told_before_any_weights_are_loaded(here: Path) -> None:
+def test_nothing_found_is_reported_before_any_weights_are_loaded(here: Path) -> None:
     Path("empty").mkdir()
-    status, _, complaints = predict("empty", "nowhere.jpg", "--weights", "neither/there")
+    status, _, stderr = predict("empty", "nowhere.jpg", "--weights", "neither/there")
     assert status == 1
-    assert complaints == "condetr: empty: a folder without images\ncondetr: nowhere.jpg: no such file or folder\n"
+    assert stderr == "condetr: empty: a folder without images\ncondetr: nowhere.jpg: no such file or folder\n"
 
 
 def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> None:
@@ -161,32 +161,32 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> Non
         while not (tmp_path / "predictions/images/a.png").exists() and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        said, complaints = process.communicate(timeout=30)
-    assert process.returncode == 143, complaints
-    assert said.startswith(b"interrupted; kept: ")
-    assert b"Traceback" not in complaints
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 143, stderr
+    assert stdout.startswith(b"interrupted; kept: ")
+    assert b"Traceback" not in stderr
     assert json.loads((tmp_path / "predictions/predictions.jsonl").read_text().splitlines()[0])["file"] == "a.png"
 
 
 @pytest.mark.slow
 def test_genuine_odd_files_go_through(real_data: Path, here: Path, weights: str) -> None:
     files = sorted(str(p) for p in (real_data / "weird_images").iterdir() if p.is_file())
-    status, _, complaints = predict(*files, "--weights", weights)
+    status, _, stderr = predict(*files, "--weights", weights)
     lines = [json.loads(line) for line in Path("predictions/predictions.jsonl").read_text().splitlines()]
     assert status == 1
     assert sorted(line["file"] for line in lines) == files
-    assert len(complaints.splitlines()) == sum("error" in line for line in lines)
+    assert len(stderr.splitlines()) == sum("error" in line for line in lines)
 
 
 def test_out_dash_streams_one_line_of_json_for_each_image(here: Path, weights: str) -> None:
     image("in/a.png")
     image("in/b.png")
     Path("in/broken.jpg").write_bytes(b"junk")
-    status, said, complaints = predict("in", "--weights", weights, "--out", "-", "--threshold", "0")
-    lines = [json.loads(line) for line in said.splitlines()]
+    status, stdout, stderr = predict("in", "--weights", weights, "--out", "-", "--threshold", "0")
+    lines = [json.loads(line) for line in stdout.splitlines()]
     assert status == 1
     assert sorted(line["file"] for line in lines) == ["in/a.png", "in/b.png", "in/broken.jpg"]
-    assert len(complaints.splitlines()) == 1
+    assert len(stderr.splitlines()) == 1
     assert not Path("predictions").exists()
     assert not Path("-").exists()
     with pytest.raises(errors.CondetrError, match="--format csv: --out - prints jsonl alone"):
@@ -219,23 +219,23 @@ def test_quiet_prints_errors_only(here: Path, weights: str) -> None:
     image("in/a.png")
     Path("in/broken.jpg").write_bytes(b"junk")
     Path("in/notes.txt").write_text("no image")
-    status, said, complaints = predict("in", "--weights", weights, "-q")
-    assert (status, said) == (1, "")
-    assert complaints.startswith("condetr: in/broken.jpg: not an image")
-    assert complaints.count("\n") == 1
+    status, stdout, stderr = predict("in", "--weights", weights, "-q")
+    assert (status, stdout) == (1, "")
+    assert stderr.startswith("condetr: in/broken.jpg: not an image")
+    assert stderr.count("\n") == 1
     assert predict("in/a.png", "--weights", weights, "--quiet") == (0, "", "")
     assert Path("predictions/images/a.png").exists()
 
 
 def test_a_misspelt_image_is_suggested(here: Path, weights: str) -> None:
     image("holiday/beach.png")
-    _, _, complaints = predict("holiday/beech.png", "--weights", weights)
-    assert complaints == "condetr: holiday/beech.png: no such file or folder. Did you mean holiday/beach.png?\n"
+    _, _, stderr = predict("holiday/beech.png", "--weights", weights)
+    assert stderr == "condetr: holiday/beech.png: no such file or folder. Did you mean holiday/beach.png?\n"
 
 
 def detections_of(*words: str) -> list[dict]:
-    _, said, _ = predict(*words, "--out", "-")
-    return json.loads(said)["detections"]
+    _, stdout, _ = predict(*words, "--out", "-")
+    return json.loads(stdout)["detections"]
 
 
 def test_classes_numbers_and_boxes_can_be_limited(here: Path, weights: str) -> None:

@@ -39,7 +39,7 @@ def test_the_data_is_enough_and_resume_finds_the_run(root):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["--recipe", "smal"], "--recipe smal: no such recipe. Did you mean small?"),
         (["--set", "train.lrr=3"], "--set train.lrr: no such setting. Did you mean train.lr?"),
@@ -52,10 +52,10 @@ def test_the_data_is_enough_and_resume_finds_the_run(root):
         (["--resume"], "no run on the data set"),
     ],
 )
-def test_mistakes_are_one_line(root, words, said):
+def test_mistakes_are_one_line(root, words, expected):
     done = CliRunner().invoke(app, ["train", str(root), *words])
     assert isinstance(done.exception, CondetrError)
-    assert said in str(done.exception)
+    assert expected in str(done.exception)
     assert "\n" not in str(done.exception)
     assert not Path("runs/shapes").exists()
 

@@ -39,8 +39,8 @@ def data(tmp_path_factory) -> Path:
 
 
 def study(data: Path, out: Path, **options) -> Comparison:
-    asked = {"settings": TINY, "epochs": [EPOCHS], "seeds": 1, "recipe": "nano", "device": "cpu", **options}
-    return compare(data, MODELS, out, **asked)
+    arguments = {"settings": TINY, "epochs": [EPOCHS], "seeds": 1, "recipe": "nano", "device": "cpu", **options}
+    return compare(data, MODELS, out, **arguments)
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ def test_missing_area_and_crowd_are_filled_in(roboflow):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ('{"images": [', "line 1 column"),
         ("[1, 2]", "no list 'images'"),
@@ -184,9 +184,9 @@ def test_missing_area_and_crowd_are_filled_in(roboflow):
         ('{"images": [], "x": ' + "9" * 5000 + "}", "invalid JSON"),
     ],
 )
-def test_an_invalid_file_is_a_one_line_error(tmp_path, text, says):
+def test_an_invalid_file_is_a_one_line_error(tmp_path, text, expected):
     (tmp_path / "labels.json").write_text(text)
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=expected) as caught:
         open_dataset(tmp_path / "labels.json")
     assert "\n" not in str(caught.value)
 

@@ -33,8 +33,8 @@ def test_a_folder_that_is_not_a_data_set_is_a_one_line_error(tmp_path, make):
         path.mkdir()
     if make == "other":
         (path / "notes.md").write_text("")
-    says = {"nothing": "no such file", "empty": "an empty folder", "other": "Looked for"}[make]
-    with pytest.raises(DataError, match=says) as caught:
+    expected = {"nothing": "no such file", "empty": "an empty folder", "other": "Looked for"}[make]
+    with pytest.raises(DataError, match=expected) as caught:
         open_dataset(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)

@@ -139,7 +139,7 @@ def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, d
 
 
 @pytest.mark.parametrize(
-    ("yaml", "says"),
+    ("yaml", "expected"),
     [
         ("names: [a\ntrain: x", "invalid YAML at line"),
         ("names: 3.5\ntrain: x", "'names' must be"),
@@ -148,9 +148,9 @@ def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, d
         ("train: x", "no 'names'"),
     ],
 )
-def test_an_invalid_yaml_is_a_one_line_error(tmp_path, yaml, says):
+def test_an_invalid_yaml_is_a_one_line_error(tmp_path, yaml, expected):
     (tmp_path / "data.yaml").write_text(yaml)
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=expected) as caught:
         open_dataset(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -229,13 +229,13 @@ def test_two_folders_for_one_split_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("names", "expected"),
     [("", "contains no names"), ("cat\n\ndog\n", "line 2 is empty"), (b"\xff\xfe\x00", "not a readable text")],
 )
-def test_an_invalid_file_of_names_is_a_one_line_error(tmp_path, names, says):
+def test_an_invalid_file_of_names_is_a_one_line_error(tmp_path, names, expected):
     root = bare(tmp_path, images="images", labels="labels")
     (root / "classes.txt").write_bytes(names if isinstance(names, bytes) else names.encode())
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=expected) as caught:
         open_dataset(root)
     assert "\n" not in str(caught.value)
 

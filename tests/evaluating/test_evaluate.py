@@ -217,7 +217,7 @@ GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "expected"),
     [
         ("{", "not valid JSON"),
         ('{"annotations": []}', "must be a JSON list"),
@@ -235,12 +235,12 @@ GOOD = {"image_id": 100, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5}
         ([{"image_id": 100, "category_id": 3, "score": 1}], "has no bbox"),
     ],
 )
-def test_an_invalid_detections_file_is_refused_in_one_line(tmp_path: Path, content: str | list, complaint: str) -> None:
+def test_an_invalid_detections_file_is_refused_in_one_line(tmp_path: Path, content: str | list, expected: str) -> None:
     root, file = folder(tmp_path / "data"), tmp_path / "found.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(DataError) as caught:
         evaluate_detections(file, root, split="test")
-    assert complaint in str(caught.value)
+    assert expected in str(caught.value)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 

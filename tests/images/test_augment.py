@@ -34,7 +34,7 @@ def colors(width, height, seed=0):
 
 
 def paper_size(width, height, short, longest):
-    """DETR's get_size_with_aspect_ratio, told again from facts §4."""
+    """DETR's get_size_with_aspect_ratio, reimplemented from facts §4."""
     if longest is not None and max(width, height) / min(width, height) * short > longest:
         short = round(longest * min(width, height) / max(width, height))
     if width < height:

@@ -87,7 +87,7 @@ def test_each_failure_has_its_own_line(results, name, reason):
         ("runs/birds@home?", False),
     ],
 )
-def test_the_form_of_a_name_is_checked_before_the_hub_is_asked(name: str, valid: bool):
+def test_the_form_of_a_name_is_checked_before_the_hub_is_contacted(name: str, valid: bool):
     assert is_repository(name) == valid
 
 

@@ -108,7 +108,7 @@ def test_without_the_hub_cached_weights_serve(offline, root, data, cache, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("id", "said"),
+    ("id", "expected"),
     [
         ("stand-in/gated", "gated"),
         ("stand-in/private", "no such"),
@@ -118,13 +118,13 @@ def test_without_the_hub_cached_weights_serve(offline, root, data, cache, tmp_pa
         (f"{CONDITIONAL}@nowhere", "revision"),
     ],
 )
-def test_what_the_hub_refuses_is_one_line_and_leaves_nothing(id, said, data, server, cache, tmp_path):
+def test_what_the_hub_refuses_is_one_line_and_leaves_nothing(id, expected, data, server, cache, tmp_path):
     for words in (("train", data, "--init", id), ("predict", data / "valid", "--weights", id)):
         done = condetr(*words, at=tmp_path, cache=cache, endpoint=server.url)
         assert done.returncode == 1, done.stderr
         line = [line for line in done.stderr.splitlines() if line.startswith("condetr: ")]
         assert len(line) == 1, done.stderr
-        assert said in line[0]
+        assert expected in line[0]
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "predictions").exists()

@@ -1,4 +1,4 @@
-"""Reweighting the images equals evaluating the resampled images, and the intervals cover what they claim."""
+"""Reweighting the images equals evaluating the resampled images, and the intervals have their nominal coverage."""
 
 import numpy as np
 import pytest

@@ -230,18 +230,18 @@ def test_padding_is_never_seen(model):
     with torch.no_grad():
         tokens = detector.tokens(images)
         memory = detector.encoder(tokens)
-        expected = detector.read(detector.decode(queries, memory))
+        expected = detector.apply_heads(detector.decode(queries, memory))
         assert 0 < tokens.padding.sum() < tokens.padding.numel() / 2
         loud = with_noise(tokens, tokens.padding)
         encoded = detector.encoder(loud)
         torch.testing.assert_close(encoded.content[~tokens.padding], memory.content[~tokens.padding])
-        found = detector.read(detector.decode(queries, with_noise(memory, memory.padding)))
+        found = detector.apply_heads(detector.decode(queries, with_noise(memory, memory.padding)))
         torch.testing.assert_close(found.logits, expected.logits)
         torch.testing.assert_close(found.boxes, expected.boxes)
         inside = torch.zeros_like(tokens.padding)
         inside[:, 0] = True  # the same noise in one token of the image is seen by both: the test can fail
         assert not torch.allclose(detector.encoder(with_noise(tokens, inside)).content[:, 1], memory.content[:, 1])
-        changed = detector.read(detector.decode(queries, with_noise(memory, inside)))
+        changed = detector.apply_heads(detector.decode(queries, with_noise(memory, inside)))
         assert not torch.allclose(changed.logits, expected.logits)
 
 

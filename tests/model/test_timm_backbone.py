@@ -214,13 +214,13 @@ def test_without_timm_the_way_to_install_it_is_named(monkeypatch):
 
 
 def test_imagenet_weights_come_from_the_networks_own_repository(monkeypatch, tmp_path):
-    asked = []
+    requested = []
 
     def snapshot(repository, revision, allow_patterns):
-        asked.append(repository)
+        requested.append(repository)
         save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "model.safetensors")
         return tmp_path
 
     monkeypatch.setattr("condetr.training.start.snapshot_download", snapshot)
     start(config.Config(model=model(settings("test_convnext"))), CATEGORIES)
-    assert asked == ["timm/test_convnext.r160_in1k"]
+    assert requested == ["timm/test_convnext.r160_in1k"]

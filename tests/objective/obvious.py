@@ -69,7 +69,7 @@ def loss(kind, layers, targets):
     """Lists of (classes, l1, giou), one for each layer. `layers` is [layer][image] → (logits, boxes) as lists,
     `targets` [image] → (labels, boxes)."""
     objects = max(1, sum(len(labels) for labels, _ in targets))
-    answers = []
+    losses = []
     for images in layers:
         classes = weights = place = overlap = 0.0
         for (logits, boxes), (labels, truth) in zip(images, targets):
@@ -87,5 +87,5 @@ def loss(kind, layers, targets):
                     classes -= (ALPHA if yes else 1 - ALPHA) * (1 - p) ** GAMMA * math.log(p)
             place += sum(l1(boxes[q], truth[o]) for q, o in pairs.items())
             overlap += sum(1 - giou(boxes[q], truth[o]) for q, o in pairs.items())
-        answers.append((classes / (weights if kind == "softmax" else objects), place / objects, overlap / objects))
-    return answers
+        losses.append((classes / (weights if kind == "softmax" else objects), place / objects, overlap / objects))
+    return losses

@@ -1,4 +1,4 @@
-"""Same weights, same answers as transformers' models, and the way back: what we write, transformers loads whole.
+"""Same weights, same predictions as transformers' models; and transformers loads all weights that we write.
 
 The stock models let the padding of a batch leak into its images. So a padded batch is compared twice: with
 `padding: published`, the same arithmetic, on the whole batch; and with our exact padding, image by image, against
@@ -46,7 +46,7 @@ def agree(ours, theirs) -> None:
 
 
 @torch.no_grad()
-def test_the_same_answers(both):
+def test_the_same_predictions(both):
     c, detector, model, folder = both
     pixels = [torch.randn(3, 96, 128), torch.randn(3, 75, 101)]
     images = Images.pad(pixels)

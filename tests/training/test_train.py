@@ -272,13 +272,13 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
 
 def test_a_run_whose_size_was_chosen_from_the_data_is_resumed_with_the_settings_it_began_with(dataset, tmp_path):
     base = settings(train__epochs=1)
-    asked = override(base, {"data.enlarge": 16.0})
+    requested = override(base, {"data.enlarge": 16.0})
     events = []
-    train(dataset, asked, out=tmp_path / "run", progress=events.append)
+    train(dataset, requested, out=tmp_path / "run", progress=events.append)
     assert any(isinstance(event, Message) and "images are resized to" in event.text for event in events)
     saved = RunFolder(tmp_path / "run").saved_config()
     assert (saved.data.size, saved.data.enlarge) == (2 * base.data.size, 0.0)  # twice is the most
-    for again in (None, saved, asked, override(saved, {"data.enlarge": 16.0})):
+    for again in (None, saved, requested, override(saved, {"data.enlarge": 16.0})):
         assert len(train(dataset, again, out=tmp_path / "run", resume=True).epochs) == 1
     with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {base.data.size}"):
         train(dataset, base, out=tmp_path / "run", resume=True)

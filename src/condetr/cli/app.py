@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
-from .command import Command, Group, Interrupted, Unread, guarded
+from .command import ClosedOutput, Command, Group, Interrupted, guarded
 from .compare import compare
 from .convert import convert
 from .demo import demo, digits
@@ -33,7 +33,7 @@ GROUPS = {
 app = typer.Typer(
     name="condetr",
     cls=Group,
-    help="Conditional DETR: train it on your images, detect objects with it, and see what it looks at.",
+    help="Conditional DETR: train it on your images, detect objects with it, and see its attention maps.",
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -87,7 +87,7 @@ def main() -> None:
         _fail(Interrupted(status_of(interrupt)))
     except BrokenPipeError:
         discard_output()
-        _fail(Unread())
+        _fail(ClosedOutput())
 
 
 def _fail(error: CondetrError) -> None:

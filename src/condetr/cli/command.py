@@ -14,11 +14,11 @@ from .streams import discard_output
 from .suggestions import did_you_mean, nearest
 from .usage import UsageError, usage_line
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a disk says that takes nothing more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # errors of a full or failing disk
 
 
 class Misused(CondetrError):
-    """Words that the command line does not take."""
+    """Invalid command line arguments."""
 
     status = 2
 
@@ -31,8 +31,8 @@ class Interrupted(CondetrError):
         self.status = status
 
 
-class Unread(CondetrError):
-    """Nobody reads standard output any more, as after `| head`; there is nobody to tell either."""
+class ClosedOutput(CondetrError):
+    """Standard output was closed by its reader, as by `| head`: exits without a message."""
 
     status, silent = 141, True
 
@@ -92,7 +92,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise Interrupted(status_of(interrupt)) from None
         except BrokenPipeError:
             discard_output()
-            raise Unread from None
+            raise ClosedOutput from None
         except OSError as error:
             if error.errno not in FULL or error.filename is not None:
                 raise

@@ -17,7 +17,7 @@ def convert(
     to: Annotated[str, typer.Option(metavar="FORMAT", help="condetr or transformers")] = "condetr",
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="the recipe of the model, if a .pth file does not tell it (DC5)"),
+        typer.Option(metavar="NAME", help="the model's recipe, if a .pth file does not record it (DC5)"),
     ] = None,
 ) -> None:
     """Convert weights: from official .pth files and transformers' folders, to ours or transformers'."""

@@ -32,7 +32,7 @@ def doctor(
     from ..config import Model
     from ..examining.cache import cache_folder
     from ..examining.examine import examine
-    from ..examining.terminal import shown
+    from ..examining.terminal import tables
 
     if out is not None:
         check_writable(out)
@@ -48,7 +48,7 @@ def doctor(
     if json_:
         print(json.dumps(diagnosis.to_dict()))
     else:
-        results(quiet).print(shown(diagnosis))
+        results(quiet).print(tables(diagnosis))
     if out is not None:
         page = diagnosis.write(out)
         if not quiet:

@@ -1,4 +1,4 @@
-"""`condetr explain`: what the detector looks at in images."""
+"""`condetr explain`: the detector's attention maps on images."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def explain(
     device: Device = None,
     quiet: Quiet = False,
 ) -> None:
-    """See what the detector looks at: the attention of every head for each detection, and why nothing was found."""
+    """Show the attention maps of every head for each detection, and why nothing was detected."""
     from ..explaining.explain import Selection, check, explain_images, parse_point
     from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, find

@@ -71,11 +71,11 @@ def predict(
     if "-" not in sources:
         found = list(found)
     total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
-    done, objects, refused, outputs = 0, 0, 0, None
+    done, objects, failures, outputs = 0, 0, 0, None
 
-    def tell(name: str, reason: str, failed: bool = True) -> None:
-        nonlocal refused
-        refused += failed
+    def report(name: str, reason: str, failed: bool = True) -> None:
+        nonlocal failures
+        failures += failed
         if failed or not quiet:
             suggestion = did_you_mean(nearest_path(Path(name))) if reason.startswith("no such file") else ""
             message(f"{name}: {reason}{suggestion}")
@@ -87,13 +87,13 @@ def predict(
             if isinstance(one, Found):
                 yield one
             else:
-                tell(one.name, one.reason, one.failed)
+                report(one.name, one.reason, one.failed)
 
     if total == 0:
         list(images())
         raise typer.Exit(1)
     predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
-    enough = predictor.min_score(wanted)
+    min_score = predictor.min_score(wanted)
     status = 0
     try:
         with (
@@ -101,22 +101,22 @@ def predict(
             progress_bar("images", messages(), hidden=quiet or total == 1) as count,
         ):
             opened = map(outputs.opened, images())
-            answers = predictor.stream(
+            predictions = predictor.stream(
                 opened, 0.0, batch, Opened.read, classes=names, max_detections=max(max_detections, MOST),
                 one_class_per_box=one_class_per_box, ahead=outputs.ahead(batch),
             )  # fmt: skip
-            for number, (one, answer) in enumerate(answers, 1):
+            for number, (one, detections) in enumerate(predictions, 1):
                 try:
-                    if isinstance(answer, ImageError):
-                        raise answer
-                    certain = answer.filter(min_score=enough)[:max_detections]
-                    outputs.write(one, certain)
-                    done, objects = done + 1, objects + len(certain)
+                    if isinstance(detections, ImageError):
+                        raise detections
+                    kept = detections.filter(min_score=min_score)[:max_detections]
+                    outputs.write(one, kept)
+                    done, objects = done + 1, objects + len(kept)
                     if total == 1 and out != STDOUT:
-                        shown = table(certain) if len(certain) else printable(nothing(answer, enough))
+                        shown = table(kept) if len(kept) else printable(nothing(detections, min_score))
                         results(quiet).print(shown, markup=False)
                 except ImageError as error:
-                    tell(one.found.name, str(error))
+                    report(one.found.name, str(error))
                 count(number, total)
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)
@@ -125,7 +125,7 @@ def predict(
         print(f"interrupted; kept: {summary}" if status else summary)
     elif status:
         message("interrupted")
-    raise typer.Exit(status or int(refused > 0))
+    raise typer.Exit(status or int(failures > 0))
 
 
 def _outputs(out: Path, formats: tuple[str, ...], categories: "Categories") -> "AbstractContextManager[Outputs]":

@@ -30,13 +30,13 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 
 
 def discard_output() -> None:
-    """Nobody reads standard output any more: what is still to be written goes nowhere, without a complaint at exit."""
+    """After standard output was closed: discard what is still to be written, without an error message at exit."""
     with suppress(OSError, AttributeError, ValueError):  # no file behind it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def flush_output() -> None:
-    """Raises CondetrError where what was printed cannot be written, BrokenPipeError where nobody reads it."""
+    """Raises CondetrError where what was printed cannot be written, BrokenPipeError where its reader closed it."""
     if sys.stdout is None:
         return
     try:

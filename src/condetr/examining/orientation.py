@@ -22,7 +22,7 @@ class UprightBoxes:
 def to_upright(boxes: Float[np.ndarray, "M 4"], declared: tuple[int, int], facts: ImageFacts) -> UprightBoxes:
     """xyxy boxes in pixels of the declared frame to pixels of the upright image.
 
-    The declared (width, height) tells which frame the boxes are in. It equals the upright size: the upright image.
+    The declared (width, height) shows which frame the boxes are in. It equals the upright size: the upright image.
     It equals only the stored size: the labelling tool ignored EXIF orientation, so the boxes are rotated like the
     image. It is a multiple of one of the two: the image was resized after labelling, so the boxes are scaled (unless
     they exceed the declared frame). Otherwise the boxes decide: if all of them fit the image, only the declared size

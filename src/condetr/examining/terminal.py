@@ -12,7 +12,7 @@ MOST_CLASSES = 30
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def shown(diagnosis: Diagnosis) -> RenderableType:
+def tables(diagnosis: Diagnosis) -> RenderableType:
     """The tables. File and class names are shown literally: neither as markup nor as what controls a terminal."""
     data = diagnosis.dataset
     title = f"{data.root}: {data.format}, {len(data.categories.real)} classes"

@@ -15,7 +15,7 @@ from .prepare import normalise
 class Batch:
     """The images that one process passes through the detector at once: bytes, 0 outside each image.
 
-    `step` is the index of the optimizer step in its epoch, and `last` tells whether this is the process's last batch
+    `step` is the index of the optimizer step in its epoch, and `last` is True for the process's last batch
     of that step. `object_counts` counts the objects of the whole step, over all processes and micro-batches.
     """
 

@@ -20,8 +20,8 @@ CLASSES, QUERIES, BODY = "class_embed.weight", "query_embed.weight", "backbone.0
 def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Config, Categories]:
     """A `.pth` of either official repository. Only tensors, and an argparse.Namespace, are read: no code is run.
 
-    The tensors tell the architecture except for DC5, which leaves no trace in them: it is read from `args.dilation`
-    where the file has that, else from `recipe` (a recipe's name), else from 'dc5' in the file's name.
+    The architecture is read from the tensors, except for DC5, which does not change them: that is read from
+    `args.dilation` where the file has it, else from `recipe` (a recipe's name), else from 'dc5' in the file's name.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -48,7 +48,7 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     logits = state[CLASSES].shape[0]
     classes = logits - 1 if model.scoring.kind == "softmax" else logits
     if classes < 1:
-        raise WeightsError(f"{file}: {CLASSES} has {logits} rows, which is no class")
+        raise WeightsError(f"{file}: {CLASSES} has {logits} rows, too few for a class")
     plain = Categories(tuple(range(classes)), tuple(f"class {i}" for i in range(classes)))
     categories = coco_categories() if classes == 91 else plain
     detector = load(state, model, classes, file)

@@ -35,7 +35,7 @@ class Backbone(nn.Module, ABC):
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
-    """Features and which of their cells are padding. With `ragged=False` the padding is not looked at."""
+    """Features and which of their cells are padding. With `ragged=False` the padding is not read."""
 
     content: Features
     padding: Bool[Tensor, "B h w"]
@@ -57,7 +57,7 @@ class PaddingRule(ABC):
 
     @abstractmethod
     def input(self, images: Images) -> FeatureMap:
-        """What the first layer is given."""
+        """The input of the first layer."""
 
     @abstractmethod
     def padding(self, images: Images, features: FeatureMap) -> CellPadding:

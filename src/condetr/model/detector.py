@@ -34,7 +34,7 @@ class Heads(nn.Module):
 
 
 class Detector(nn.Module):
-    """All weights of a model. How it is trained is a `Learner`'s business, how it is executed a `Runtime`'s."""
+    """All weights of a model. A `Learner` trains it, a `Runtime` executes it."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class Detector(nn.Module):
 
     def forward(self, images: Images) -> Predictions:
         """The predictions of all S decoder layers, the last layer last."""
-        return self.read(self.decode(self.object_queries(images), self.encode(images)))
+        return self.apply_heads(self.decode(self.object_queries(images), self.encode(images)))
 
     def predict(self, images: Images) -> Predictions:
         """The predictions of the last decoder layer (S = 1): all that is needed of a trained detector."""
-        return self.read(self.decode(self.object_queries(images), self.encode(images)).last_layer())
+        return self.apply_heads(self.decode(self.object_queries(images), self.encode(images)).last_layer())
 
     def encode(self, images: Images) -> Tokens:
         """The encoder's output, to which the decoder attends."""
@@ -66,8 +66,8 @@ class Detector(nn.Module):
         """Decode any object queries, from the references that belong to them."""
         return self.decoder(object_query, self.reference(object_query), memory)
 
-    def read(self, decoded: Decoded) -> Predictions:
-        """Read the predictions from embeddings and references."""
+    def apply_heads(self, decoded: Decoded) -> Predictions:
+        """The predictions of the heads from embeddings and references."""
         return self.heads(decoded.embeddings, decoded.references)
 
     def object_queries(self, images: Images) -> Float[Tensor, "B N D"]:

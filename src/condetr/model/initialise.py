@@ -36,40 +36,40 @@ def initialise_transformer(detector: Detector) -> None:
 
 
 def initialise_locally(decoder: ConditionalDecoder) -> None:
-    """Our own initialisation: each head attends to its query's reference point, or a little beside it.
+    """Our own initialisation: each head attends to its query's reference point, or close to it.
 
     With the published initialisation, p_q and p_k pass two independent random projections, and attention is uniform:
     the model must first learn that nearness matters, which takes most of the training on a few hundred images. Here
-    both projections select the finest waves of the embedding, so that p_q.p_k is a sum of cos(w d) over the distance d
-    of two points; T is the identity. All of it is trained as usual.
+    both projections select the highest frequencies of the embedding, so that p_q.p_k is a sum of cos(w d) over the
+    distance d of two points; T is the identity. All of it is trained as usual.
     """
     for layer in decoder.layers:
         attention = layer.cross_attention
         assert isinstance(attention, ConditionalCrossAttention)
         dim, heads = attention.key_spatial.in_features, attention.heads
         with torch.no_grad():
-            attention.key_spatial.weight.copy_(torch.cat([pick_waves(dim, heads, (0.0, 0.0))] * heads))
-            queries = [pick_waves(dim, heads, OFFSETS[head % len(OFFSETS)]) for head in range(heads)]
+            attention.key_spatial.weight.copy_(torch.cat([frequency_projection(dim, heads, (0.0, 0.0))] * heads))
+            queries = [frequency_projection(dim, heads, OFFSETS[head % len(OFFSETS)]) for head in range(heads)]
             attention.query_spatial.weight.copy_(torch.cat(queries))
         nn.init.zeros_(attention.key_spatial.bias)
         nn.init.zeros_(attention.query_spatial.bias)
     decoder.spatial_query.start_as_identity()
 
 
-def pick_waves(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
-    """The projection of one head that turns the embedding of a point into the finest waves of point + `offset`.
+def frequency_projection(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
+    """One head's projection: it selects the highest frequencies of a point's embedding and moves the point by `offset`.
 
-    The E channels of a head hold E / 4 wavelengths for x and y, sine and cosine. `offset` is (x, y), relative to the
+    The E channels of a head hold E / 4 frequencies for x and y, sine and cosine. `offset` is (x, y), relative to the
     image.
     """
-    size, waves = dim // heads, dim // heads // 4
+    size, frequencies = dim // heads, dim // heads // 4
     weight = torch.zeros(size, dim)
     for axis, shift in enumerate(reversed(offset)):  # the embedding has y first
-        for wave in range(waves):
-            turn = 2 * math.pi * shift / 10000 ** (2 * wave / (dim // 2))
-            row, column = 2 * (axis * waves + wave), axis * dim // 2 + 2 * wave
-            weight[row, column : column + 2] = torch.tensor([math.cos(turn), math.sin(turn)])
-            weight[row + 1, column : column + 2] = torch.tensor([-math.sin(turn), math.cos(turn)])
+        for i in range(frequencies):
+            phase = 2 * math.pi * shift / 10000 ** (2 * i / (dim // 2))
+            row, column = 2 * (axis * frequencies + i), axis * dim // 2 + 2 * i
+            weight[row, column : column + 2] = torch.tensor([math.cos(phase), math.sin(phase)])
+            weight[row + 1, column : column + 2] = torch.tensor([-math.sin(phase), math.cos(phase)])
     return SHARPNESS * weight
 
 

@@ -1,8 +1,8 @@
 """Any timm network that takes images of any size, as a backbone: its features at one stride.
 
-Padding: nothing is known about the layers of an arbitrary network. With `ImagesApart`, images of one size are run
+Padding: nothing is known about the layers of an arbitrary network. With `UnpaddedBatches`, images of one size are run
 together without the padding of the batch, each padded with zeros to multiples of the stride, so that an image gets the
-same features alone and in a batch. With `WholeBatch`, the padding of the batch leaks into its images.
+same features alone and in a batch. With `PaddedBatch`, the padding of the batch leaks into its images.
 Norms: batch norms always use the statistics of pretraining. Their scale and shift learn only where that is asked for.
 """
 
@@ -29,7 +29,7 @@ Network = Callable[[Pixels], Features]
 
 
 class Batching(ABC):
-    """How the images of a padded batch are given to a network that knows no padding."""
+    """How the images of a padded batch are given to a network that does not handle padding."""
 
     exact: bool
 
@@ -38,8 +38,8 @@ class Batching(ABC):
         """Features with ceil(n / stride) cells for each side of n pixels, zero where a cell was not computed."""
 
 
-class ImagesApart(Batching):
-    """Images of the same size run together, others apart, all without the padding of the batch."""
+class UnpaddedBatches(Batching):
+    """Images without the padding of the batch, those of equal size together."""
 
     exact = True
 
@@ -59,8 +59,8 @@ class ImagesApart(Batching):
         return torch.stack(features)
 
 
-class WholeBatch(Batching):
-    """The padded batch as it is."""
+class PaddedBatch(Batching):
+    """The padded batch, unchanged."""
 
     exact = False
 
@@ -111,7 +111,7 @@ class TimmBackbone(Backbone):
         return self.network(pixels)[0]
 
     def _normalised(self, images: Images) -> Pixels:
-        """The pixels, normalised with ImageNet's statistics, as the network wants them; padding stays zero."""
+        """The pixels, normalised with ImageNet's statistics, as the network expects them; padding stays zero."""
         if self.scale == (1, 1, 1) and self.shift == (0, 0, 0):
             return images.pixels
         scale, shift = (images.pixels.new_tensor(each)[:, None, None] for each in (self.scale, self.shift))

@@ -1,4 +1,4 @@
-"""Image tokens as attention takes them: padding travels with what it pads, so that no call can forget it."""
+"""Image tokens with their positions and padding, passed to attention as one value."""
 
 from dataclasses import dataclass, replace
 

@@ -36,6 +36,6 @@ class GroupLearner(Learner):
         """
         detector, size = self.detector, len(images)
         queries = torch.cat([detector.queries.weight, self.extra_queries.weight]).unflatten(0, (self.groups, -1))
-        grouped = detector.read(detector.decode(queries.repeat(size, 1, 1), detector.encode(images)))
+        grouped = detector.apply_heads(detector.decode(queries.repeat(size, 1, 1), detector.encode(images)))
         parts = (part.unflatten(1, (size, self.groups)) for part in (grouped.logits, grouped.boxes))
         return Predictions(*(part.transpose(1, 2).flatten(0, 1) for part in parts))

@@ -15,7 +15,7 @@ from .set_loss import LossTerms, SetLoss
 
 
 class Learner(nn.Module, ABC):
-    """Holds the detector as `detector`. Parameters beside it are trained with it and are not saved with its weights."""
+    """Holds the detector as `detector`. Other parameters are trained with it, but not saved with its weights."""
 
     def __init__(self, detector: Detector, loss: SetLoss) -> None:
         super().__init__()

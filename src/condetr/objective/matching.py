@@ -65,7 +65,7 @@ class Matcher:
         if not any(targets.counts):
             empty = torch.zeros(0, dtype=torch.int64, device=predictions.logits.device)
             return Matches(empty, empty, empty, empty)
-        # NaN and infinite costs become finite: scipy refuses them, and the loss is where they are found and named
+        # scipy rejects NaN and infinite costs: they become finite, and the training loop reports the loss that is not
         cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
         pairs = [
             (layer, image, *linear_sum_assignment(cost[layer, image, :count]))

@@ -1,4 +1,4 @@
-"""The arithmetic of one optimizer step; it knows no files, no terminal and no schedule."""
+"""The arithmetic of one optimizer step; without files, terminal or schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Loop:
         return self.average.model if self.average is not None else self.detector
 
     def step(self, parts: Sequence[Batch], lr: float, number: int, stop: bool) -> StepResult:
-        """Take step `number` of the run, from 0, on this process's micro-batches; `stop` asks all processes to stop.
+        """Take step `number` of the run, from 0, on this process's micro-batches; with `stop`, all processes stop.
 
         Raises LossError, before any weight has changed, when the loss or a gradient is NaN or infinite.
         """

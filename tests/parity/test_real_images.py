@@ -1,5 +1,5 @@
-"""From a file to detections: `Predictor`, fast form and ragged batches included, beside transformers' model with the
-same weights and images prepared here by hand, one at a time."""
+"""Image files to detections: `Predictor`, with its folded model and ragged batches, compared with transformers' model
+of the same weights on images prepared here one at a time."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from condetr.predicting.predictor import Predictor
 from condetr.recipes import recipe
 from condetr.types import Images
 
-SIZE, BAR = 320, 0.3
+SIZE, THRESHOLD = 320, 0.3
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
@@ -28,9 +28,9 @@ def paths(real_data) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def weights(paths, tmp_path_factory) -> tuple[Path, Path]:
-    """A folder of ours and one of theirs with the same weights, which are untrained but answer as trained ones do:
-    tokens differ from place to place, queries look at their reference points and answer differently, and in the first
-    image 39 scores are above the bar."""
+    """A folder of ours and one of theirs with the same weights, which are untrained but predict as trained ones do:
+    tokens differ from place to place, queries attend to their reference points and differ, and in the first
+    image 39 scores are above the threshold."""
     config = override(recipe("conditional_detr_r50"), {"data.size": SIZE, "model.decoder.start": "local"})
     detector = shaken(config.model, 91)
     unused = [label for label in range(91) if label not in interchange.coco_categories().real]
@@ -44,7 +44,7 @@ def weights(paths, tmp_path_factory) -> tuple[Path, Path]:
         detector.heads.classes.bias[unused] -= 100  # numbers without a class: never detected here
         logits = detector(images).logits[-1, 0]
         assert logits.std(0).mean() > 0.1  # the queries disagree
-        detector.heads.classes.bias += torch.tensor(BAR).logit() - logits.flatten().topk(40).values[-2:].mean()
+        detector.heads.classes.bias += torch.tensor(THRESHOLD).logit() - logits.flatten().topk(40).values[-2:].mean()
     ours, theirs = tmp_path_factory.mktemp("ours"), tmp_path_factory.mktemp("theirs")
     checkpoint.save(ours, checkpoint.Weights(detector, config, interchange.coco_categories(), None), "card")
     interchange.write_transformers(theirs, detector, config, interchange.coco_categories(), "card")
@@ -64,19 +64,19 @@ def prepared(path: Path) -> torch.Tensor:
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_same_detections_in_real_images(paths, weights, batch):
     theirs = AutoModelForObjectDetection.from_pretrained(weights[1]).eval()
-    found = Predictor.load(weights[0], "cpu")(paths, threshold=BAR, batch=batch)
+    found = Predictor.load(weights[0], "cpu")(paths, threshold=THRESHOLD, batch=batch)
     counts = []
     for path, ours in zip(paths, found):
         with Image.open(path) as image:
             size = torch.tensor([*image.size, *image.size])
-        answer = theirs(pixel_values=prepared(path))
-        scores, places = answer.logits[0].sigmoid().flatten().topk(100)
-        places = places[scores > BAR]
+        output = theirs(pixel_values=prepared(path))
+        scores, places = output.logits[0].sigmoid().flatten().topk(100)
+        places = places[scores > THRESHOLD]
         counts.append(len(places))
-        x, y, w, h = answer.pred_boxes[0, places // 91].unbind(-1)
+        x, y, w, h = output.pred_boxes[0, places // 91].unbind(-1)
         boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
         assert len(ours) == len(places)
-        assert ours.scores.tolist() == pytest.approx(scores[scores > BAR].tolist(), abs=1e-4)
+        assert ours.scores.tolist() == pytest.approx(scores[scores > THRESHOLD].tolist(), abs=1e-4)
         for label, box in zip(ours.labels, torch.as_tensor(ours.boxes) / size):
             assert (boxes[places % 91 == label] - box).abs().amax(-1).min() <= 1e-4
     assert sum(counts) > 40
