@@ -53,12 +53,19 @@ SIGNATURES = {
     "Detection": "box, score, label, name, category_id",
     "Categories": "ids, names",
     "Weights": "detector, config, categories, thresholds",
+    "compare": "data, models, out, *, recipe=None, settings=None, epochs=None, seeds=3, budget=None, "
+    "reference=None, hold_out=None, runs=None, device=None, jobs=1, follow_outside=False, progress=None",
     "convert": "source, folder, *, to='condetr', recipe=None",
     "draw": "image, detections",
     "evaluate_detections": "file, data, *, split=None, follow_outside=False, out=None",
+    "examine": "data, *, queries=None, decode_pixels=True, follow_outside=False, clean_boxes=True, cache=None, "
+    "progress=None",
     "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None",
     "load": "weights, device='cpu'",
     "recipe": "name",
+    "train": "data, recipe=None, *, out=None, init=None, epochs=None, batch=None, lr=None, size=None, "
+    "queries=None, seed=None, precision=None, settings=None, resume=False, device=None, workers=None, "
+    "micro_batch=None, trackers=(), progress=None, cache_shares=1, follow_outside=False",
     "save": "folder, weights, card=None",
 }
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from condetr.checkpoint import Weights, save
 from condetr.cli.explain import explain as explain_command
+from condetr.cli.stopping import Terminated
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.explaining.explain import Selection, explain, explain_images, parse_point
@@ -299,13 +300,16 @@ def test_an_image_without_the_selected_detection_fails(predictor, images, tmp_pa
     assert re.fullmatch(r"detection 50: there are \d+, counted from 0", why)
 
 
-def test_an_interrupted_run_reports_the_figures_it_kept(predictor, images, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("interrupt", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupted_run_reports_the_figures_it_kept(
+    interrupt, status, predictor, images, tmp_path, monkeypatch, capsys
+):
     drawn = []
 
     def interrupted(explanation):
         drawn.append(explanation)
         if len(drawn) == 3:
-            raise KeyboardInterrupt
+            raise interrupt
         return b""
 
     monkeypatch.setattr("condetr.explaining.explain.png", interrupted)
@@ -313,7 +317,7 @@ def test_an_interrupted_run_reports_the_figures_it_kept(predictor, images, tmp_p
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(typer.Exit) as ended:
         explain_command([str(images[0].location)], threshold="0", out=tmp_path / "out")
-    assert ended.value.exit_code == 130
+    assert ended.value.exit_code == status
     output = capsys.readouterr()
     assert output.err == f"condetr: interrupted; kept: 2 figures in {tmp_path / 'out'}, without a page\n"
     assert output.out == ""

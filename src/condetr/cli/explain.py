@@ -58,9 +58,9 @@ def explain(
     for name, reason in written.failed:
         message(f"{name}: {reason}")
     figures = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
-    if written.interrupted:
+    if written.interrupted is not None:
         message(f"interrupted; kept: {figures} in {out}, without a page")
-        raise typer.Exit(status_of(KeyboardInterrupt()))
+        raise typer.Exit(status_of(written.interrupted))
     if written.page is not None and not quiet:
         print(f"{figures}; open {printable(str(written.page))}")
     raise typer.Exit(int(bool(written.failed) or any(one.failed for one in missed)))

@@ -22,7 +22,6 @@ def train(
         str | None,
         typer.Option(
             "--init",
-            "--weights",
             metavar="W",
             help="what training starts from: imagenet, none, a backbone's file, a folder of weights, or a hub id",
         ),

@@ -51,7 +51,7 @@ def compare(
     device: str | None = None,
     jobs: int = 1,
     follow_outside: bool = False,
-    progress: Progress = lambda event: None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Train every model with every schedule and seed, and write `report.html` and `comparison.json` to `out`.
 
@@ -59,6 +59,8 @@ def compare(
     `MODEL:path` for one. Each of `epochs` is a complete schedule. `budget` is in minutes. The runs are in `runs`
     (default: `out`), where other studies can use them. `follow_outside` is as for `examine`. The same call resumes an
     interrupted study.
+
+    `progress` is called with the plan, after each epoch, and when a run ends.
 
     Each run is a process that imports the calling script: call this under `if __name__ == "__main__":`.
 
@@ -72,8 +74,9 @@ def compare(
     request = _request(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
     with locked(out):
         plan = _plan(dataset, request, out, root, jobs, device)
-        progress(plan)
-        problems, signal = _train(plan, progress)
+        report = progress if progress is not None else _silent
+        report(plan)
+        problems, signal = _train(plan, report)
         stopped = f"stopped; the same command resumes the study in {out}"
         try:
             comparison = _comparison(plan, problems)
@@ -138,6 +141,10 @@ def _plan(dataset: DataSet, request: Request, out: Path, root: Path, jobs: int, 
     total = sum(run.epochs * per_epoch[run.model] + study.OVERHEAD for run in distinct)
     seconds = total / min(jobs, len(distinct)) if distinct else None
     return Plan(dataset, request, schedule, tuple(whole), tuple(remaining), seconds, per_epoch, jobs, device, out)
+
+
+def _silent(event: object) -> None:
+    """For a caller who wants no progress."""
 
 
 def _train(plan: Plan, progress: Progress) -> tuple[list[str], int]:

@@ -82,14 +82,14 @@ class Selection:
 class ExplainedImages:
     """The files that `explain_images` wrote, notes for the user, and the images that failed, each with the reason.
 
-    `interrupted`: the user stopped it, so that there are figures but no page.
+    `interrupted` is the interrupt that stopped it, if one did: then there are figures but no page.
     """
 
     page: Path | None
     figures: tuple[Path, ...]
     notes: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]
-    interrupted: bool = False
+    interrupted: KeyboardInterrupt | None = None
 
 
 def parse_point(text: str) -> Point:
@@ -164,8 +164,8 @@ def explain_images(
             return ExplainedImages(None, (), (), tuple(failed))
         means = average(measured) if measured and selection.at is None else None
         page.save(out / "explain.html", layer, selection.at, means)
-    except KeyboardInterrupt:
-        return ExplainedImages(None, tuple(figures), tuple(notes), tuple(failed), interrupted=True)
+    except KeyboardInterrupt as interrupt:
+        return ExplainedImages(None, tuple(figures), tuple(notes), tuple(failed), interrupted=interrupt)
     return ExplainedImages(out / "explain.html", tuple(figures), tuple(notes), tuple(failed))
 
 
