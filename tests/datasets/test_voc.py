@@ -194,3 +194,14 @@ def test_the_declared_encoding_is_decoded(tmp_path, encoding):
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + xml(things=[(name, 5, 6, 20, 30)])
     (tmp_path / "train" / "a.xml").write_bytes(text.encode(encoding))
     assert open_dataset(tmp_path).categories.names == (name,)
+
+
+def test_label_files_in_no_list_are_reported(tmp_path):
+    devkit(tmp_path, {stem: xml() for stem in "abcdef"}, {"train": ["a"], "val": ["b"]})
+    found = [(f.name, f.detail) for f in open_dataset(tmp_path).findings]
+    assert found == [("unlisted_labels", "4 label files are in no list: c.xml, d.xml, e.xml, …")]
+
+
+def test_without_lists_no_label_file_is_unlisted(tmp_path):
+    devkit(tmp_path, {stem: xml() for stem in "ab"}, {})
+    assert open_dataset(tmp_path).findings == ()

@@ -342,3 +342,43 @@ def test_two_formats_in_one_folder_are_an_error_that_names_both(tmp_path):
     with pytest.raises(DataError, match=r"old\.json \(COCO\) and .*data\.yaml \(YOLO\)"):
         open_dataset(root)
     assert open_dataset(root / "data.yaml").format == "yolo"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: ./birds/images/train\nval: ./birds/images/val",
+        "path: birds\ntrain: images/train\nval: images/val",
+        "path: ./birds\ntrain: train.txt\nval: images/val",
+    ],
+    ids=["entries", "path", "list"],
+)
+def test_paths_relative_to_the_current_folder_are_found(tmp_path, monkeypatch, text):
+    for seed, split in enumerate(("train", "val")):
+        write_image(tmp_path / "birds" / "images" / split / f"{split}.jpg", seed)
+        labels = tmp_path / "birds" / "labels" / split / f"{split}.txt"
+        labels.parent.mkdir(parents=True)
+        labels.write_text("0 0.5 0.5 0.2 0.2")
+    (tmp_path / "birds" / "train.txt").write_text("./images/train/train.jpg")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "birds.yaml").write_text(f"{text}\nnames: [bird]")
+    for given in ("data/birds.yaml", "data"):
+        monkeypatch.chdir(tmp_path)
+        raw = open_dataset(given)
+        assert raw.findings == ()
+        assert [(split.name, len(split.objects.image), split.images.outside.any()) for split in raw.splits] == [
+            ("train", 1, False),
+            ("valid", 1, False),
+        ]
+        monkeypatch.chdir("/")
+        with pytest.raises(DataError, match="none of its splits was found"):
+            open_dataset(tmp_path / given)
+
+
+def test_a_path_that_leaves_the_current_folder_is_not_part_of_the_data_set(tmp_path, monkeypatch):
+    write_image(tmp_path / "birds" / "images" / "a.jpg", 1)
+    (tmp_path / "work" / "data").mkdir(parents=True)
+    (tmp_path / "work" / "data" / "birds.yaml").write_text("train: ../birds/images\nnames: [bird]")
+    monkeypatch.chdir(tmp_path / "work")
+    with pytest.raises(DataError, match="none of its splits was found"):
+        open_dataset("data/birds.yaml")

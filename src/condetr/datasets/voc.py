@@ -12,7 +12,7 @@ from ..types import Categories
 from .boundary import Boundary
 from .defects import Finding
 from .raw import RawDataSet, RawSplit, images, objects
-from .voc_folders import Folders
+from .voc_folders import Folders, unlisted
 
 
 def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary) -> RawDataSet:
@@ -37,6 +37,9 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
                 known.append((row, category[word], *rest))
         labels = splits[name][0].labels[0].parent
         raw.append(RawSplit(name, labels, images(image_rows, boundary), objects(known, relative=False)))
+    for files in unlisted(splits).values():
+        detail = f"{len(files)} label files are in no list: {', '.join(file.name for file in files[:3])}"
+        findings.append(Finding("unlisted_labels", "", files[0].name, None, detail + ("" if len(files) < 4 else ", …")))
     return RawDataSet(root, "voc", Categories(tuple(range(len(names))), tuple(names)), tuple(raw), tuple(findings))
 
 

@@ -44,6 +44,14 @@ def find(root: Path) -> dict[str, tuple[Folders, ...]]:
     return {name: tuple(found[name]) for name in ("train", "valid", "test") if name in found}
 
 
+def unlisted(splits: dict[str, tuple[Folders, ...]]) -> dict[Path, list[Path]]:
+    """The label files of each folder that are in none of its lists."""
+    groups = [folders for split in splits.values() for folders in split]
+    used = {label for folders in groups for label in folders.labels}
+    rest = {root: [f for f in _xml_below(root) if f not in used] for root in dict.fromkeys(f.root for f in groups)}
+    return {root: files for root, files in rest.items() if files}
+
+
 def _devkit(base: Path) -> dict[str, Folders]:
     folders = [base / word for word in _ANNOTATIONS]
     annotations = next((folder for folder in folders if _xml(folder) or _xml_below(folder)), None)

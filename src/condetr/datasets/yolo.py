@@ -59,7 +59,8 @@ def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
 def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSet:
     """Read a YOLO data set from its YAML file. Category ids are YOLO's class numbers.
 
-    With `own_path` the folder that the file names as `path` belongs to the data set: the user chose this file.
+    With `own_path` the folder that the file names as `path` belongs to the data set: the user chose this file. If its
+    paths are relative to the current folder, that folder belongs to the data set too.
     """
     findings: list[Finding] = []
     content = _load(file)
@@ -71,9 +72,13 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         below = base / given
         if file.parent.absolute().parts[-len(given.parts) :] == given.parts:
             starts.append(file.parent.absolute().parents[len(given.parts) - 1])  # entries repeat the path
+        current = _below_current(content["path"])
         if below.is_dir():
             base = below
             boundary = boundary.with_folder(below) if own_path else boundary
+        elif current is not None and current.is_dir():
+            base = current
+            boundary = boundary.with_folder(Path.cwd())
     splits = []
     used: dict[Path, str] = {}
     for name, keys in _KEYS.items():
@@ -86,6 +91,9 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         found = []
         for entry in wanted:
             place = locate(entry, (base, *starts), boundary)
+            inside = place is not None and boundary.contains_folder(place if place.is_dir() else place.parent)
+            if not inside and (current := _below_current(entry)):
+                place, boundary = current, boundary.with_folder(Path.cwd())
             if place is None:
                 findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} not found"))
             elif not boundary.contains_folder(place if place.is_dir() else place.parent):
@@ -106,6 +114,18 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     if not splits:
         raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")
     return RawDataSet(file.parent, "yolo", categories, tuple(splits), (*findings, *orphans(used)))
+
+
+def _below_current(entry: str) -> Path | None:
+    """The file or folder that a relative entry names below the current folder, as ultralytics and YOLOv5 resolve it."""
+    given = Path(entry.replace("\\", "/"))
+    if given.is_absolute() or ".." in given.parts or not given.parts:
+        return None
+    try:
+        place = Path.cwd() / given
+        return place if place.exists() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _places(root: Path) -> dict[str, Path]:
