@@ -1,4 +1,4 @@
-"""Errors that a user can correct. Each message is one line: the thing, the place, the way out."""
+"""Errors that a user can correct. Each message is one line: what is wrong, where, and how to fix it."""
 
 from collections.abc import Mapping
 

@@ -68,7 +68,7 @@ def test_the_readme_shows_commands() -> None:
 )  # fmt: skip
 def test_a_wrong_command_would_be_noticed(command: str, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Exception, match=r"no such|takes the data set alone|whole number"):
+    with pytest.raises(Exception, match=r"no such|takes only the data set|whole number"):
         parse(command)
 
 

@@ -189,7 +189,7 @@ def test_out_dash_streams_one_line_of_json_for_each_image(here: Path, weights: s
     assert len(stderr.splitlines()) == 1
     assert not Path("predictions").exists()
     assert not Path("-").exists()
-    with pytest.raises(errors.CondetrError, match="--format csv: --out - prints jsonl alone"):
+    with pytest.raises(errors.CondetrError, match="--format csv: --out - prints only jsonl"):
         predict("in", "--weights", weights, "--out", "-", "--format", "csv")
 
 

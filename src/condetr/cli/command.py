@@ -1,4 +1,4 @@
-"""How the command line is parsed: a word that it does not know is one line with the way out, and exit status 2."""
+"""How the command line is parsed: an unknown word is a one-line error with a suggestion, and exit status 2."""
 
 import errno
 from collections.abc import Callable

@@ -18,7 +18,7 @@ from .streams import messages, results
 def one_data_set(given: list[Path]) -> list[Path]:
     """The list as it is. Raises CondetrError where it holds more than a data set: weights go with --weights."""
     if len(given) > 1:
-        raise CondetrError(f"evaluate takes the data set alone: condetr evaluate {given[1]} --weights {given[0]}")
+        raise CondetrError(f"evaluate takes only the data set: condetr evaluate {given[1]} --weights {given[0]}")
     for path in given:
         existing_data(path)
     return given

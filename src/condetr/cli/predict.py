@@ -63,7 +63,7 @@ def predict(
 
     one_of("--precision", precision, "fp32", "bf16")
     if out == STDOUT and format not in (None, "jsonl"):
-        raise CondetrError(f"--format {format}: --out - prints jsonl alone. Name a folder with --out, or leave it out")
+        raise CondetrError(f"--format {format}: --out - prints only jsonl. Name a folder with --out, or leave it out")
     formats = parse_formats(format or FORMATS)
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)

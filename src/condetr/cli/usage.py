@@ -1,4 +1,4 @@
-"""The parser's error messages, rewritten: the flag as it was typed, what it takes, and the way out, in one line."""
+"""The parser's error messages, rewritten: the flag as typed, what it accepts, and how to fix it, in one line."""
 
 import re
 from collections.abc import Sequence

@@ -74,7 +74,7 @@ class Comparison:
 
 
 def recompute(values: Mapping[str, Any]) -> Convergence:
-    """The results from the `runs` of a comparison.json alone."""
+    """The results, computed only from the `runs` of a comparison.json."""
     curves = [
         LearningCurve(
             **{key: run[key] for key in ("model", "epochs", "seed")},

@@ -62,8 +62,8 @@ def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: S
         at = [schedules.index(final.epochs) + shift for final in own]
         marker = MARKERS[number % len(MARKERS)]
         plot.plot(at, [final.ap.mean for final in own], marker, color=color, markersize=8, label=model)
-        for place, final in zip(at, own):
-            plot.plot([place] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
+        for x, final in zip(at, own):
+            plot.plot([x] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
     plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
     plot.yaxis.set_major_locator(MaxNLocator(6))
     plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))

@@ -46,8 +46,8 @@ class LearningCurve:
     @property
     def mean_ap(self) -> float:
         """The mean AP over the epochs, by trapezoids from AP 0 before the first: larger when learning is early."""
-        places = [(0, 0.0), *((point.epoch, point.ap) for point in self.points)]
-        return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(places)) / places[-1][0]
+        points = [(0, 0.0), *((point.epoch, point.ap) for point in self.points)]
+        return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points)) / points[-1][0]
 
     def first_reaching(self, level: float) -> Point | None:
         """The first evaluation at which the running median is at least `level`; None when it never is."""

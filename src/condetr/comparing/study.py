@@ -117,16 +117,16 @@ def all_runs(models: Mapping[str, Config], schedule: Schedule, root: Path) -> li
 
 
 def _runs(models: Mapping[str, Config], schedule: Schedule, root: Path) -> Iterator[Run]:
-    places: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for replicate in range(schedule.seeds):
         for epochs in schedule.epochs:
             for config in root.glob(f"*/e{epochs}/s{replicate}/config.json"):
-                places.setdefault(_computed(RunFolder(config.parent).saved_config()), config.parent)
+                folders.setdefault(_computed(RunFolder(config.parent).saved_config()), config.parent)
             for model, base in models.items():
                 config_ = override(base, {"train.epochs": epochs, "train.seed": base.train.seed + replicate})
                 own = root / model / f"e{epochs}" / f"s{replicate}"
-                place = own if RunFolder(own).begun() else places.setdefault(_computed(config_), own)
-                yield Run(model, epochs, replicate, config_, place)
+                folder = own if RunFolder(own).begun() else folders.setdefault(_computed(config_), own)
+                yield Run(model, epochs, replicate, config_, folder)
 
 
 def _computed(config: Config) -> str:

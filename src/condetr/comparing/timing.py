@@ -21,10 +21,10 @@ EVALUATION_COST = 1 / 3  # of an image, relative to a training step with it
 
 def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
     """An estimate, evaluations included. The step changes nothing, and no weights are downloaded for it."""
-    place = torch.device(device)
+    torch_device = torch.device(device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         fresh = start(override(config, {"train.init": "none"}), dataset.categories)
-        loop = Loop(fresh.detector, config, place, precision(config.train.precision, place), SINGLE)
+        loop = Loop(fresh.detector, config, torch_device, precision(config.train.precision, torch_device), SINGLE)
         train = dataset.split("train").samples
         loader = Loader(
             train, Augment(config.data), config.train.seed, config.train.batch,

@@ -1,6 +1,6 @@
 """Which files belong to a data set: those in its folder. Files elsewhere are opened only with permission.
 
-Label files can name any path of the machine, and reports show the images: a data set from a stranger must not decide
+Label files can name any path of the machine, and reports show the images: an untrusted data set must not decide
 which files are read.
 """
 

@@ -7,7 +7,7 @@ from ..errors import DataError
 from . import coco
 from .raw import folder_split, split_name
 
-_LABEL_FOLDERS = ("annotations", "annotation", "labels")  # in any case; images lie beside these folders
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")  # in any case; images are next to these folders
 
 
 def root_of(file: Path) -> Path:
@@ -68,7 +68,7 @@ def _by_split(names: dict[Path, str | None]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file, name in names.items():
         if name is None:
-            continue  # captions, results and others beside the splits
+            continue  # captions, results and others next to the splits
         if name in found:
             raise DataError(f"{file}: {found[name]} is also a '{name}' split. Move one away, or give one of the files")
         found[name] = file

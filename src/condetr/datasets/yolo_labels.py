@@ -15,7 +15,7 @@ CLASS_FILES = ("classes.txt", "labels.txt", "obj.names", "_darknet.labels")  # o
 def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary) -> Path | None:
     """The file or folder that an entry names, relative to one of `starts`; None if there is none.
 
-    Roboflow writes `../train/images` for a folder beside the file. A path of another machine
+    Roboflow writes `../train/images` for a folder next to the file. A path of another machine
     (`/content/birds/train/images`, `C:\\birds\\train\\images`) is found by its last words, two at least. A path
     outside the boundary is returned only if there is none inside.
     """
@@ -67,7 +67,7 @@ def split(
 
 
 def orphans(used: dict[Path, str]) -> Iterator[Finding]:
-    """The label files beside those that are `used` by a split, but used by none."""
+    """The label files next to those that are `used` by a split, but used by none."""
     folders = {path.parent: name for path, name in used.items() if "labels" in map(str.lower, path.parts)}
     for folder, name in sorted(folders.items()):
         for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
@@ -98,7 +98,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def labels_of(image: Path) -> Path:
-    """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file beside the image."""
+    """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image."""
     parts = list(image.parts)
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":

@@ -1,4 +1,4 @@
-"""One live process per run folder. The operating system holds the lock, so it ends with its process."""
+"""At most one running process per run folder. The operating system holds the lock, so it ends with its process."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises CondetrError, naming the process that holds the lock, when the folder is in use.
     """
-    holder = folder / ".lock-holder"  # beside the lock file, which the library may truncate
+    holder = folder / ".lock-holder"  # next to the lock file, which the library may truncate
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

@@ -1,4 +1,4 @@
-"""Facts about sound images, kept in a folder between runs: an unchanged file is not opened again."""
+"""Facts about readable images, kept in a folder between runs: an unchanged file is not opened again."""
 
 import json
 import os

@@ -8,7 +8,7 @@ OUTSIDE = "outside"  # the problem of an image outside the data set's folder, wh
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
     """`upright` and `stored` are (width, height) after and before EXIF orientation (1 to 8). `problem` is empty for a
-    sound image, "missing", or the reason why it cannot be read; the other fields then mean nothing."""
+    readable image, "missing", or the reason why it cannot be read; the other fields then mean nothing."""
 
     upright: tuple[int, int]
     stored: tuple[int, int]

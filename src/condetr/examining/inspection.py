@@ -30,7 +30,7 @@ def inspect_pixels(path: Path) -> ImageFacts:
 
 
 def inspect_header(path: Path) -> ImageFacts:
-    """The facts from the header alone: fast, but truncated files pass. The digest is of the file's ends and length."""
+    """The facts from the header only: fast, but truncated files pass. The digest is of the file's ends and length."""
     try:
         upright = image_size(path)
         with path.open("rb") as file:
@@ -52,7 +52,7 @@ def inspect_images(
 ) -> list[ImageFacts]:
     """The facts of every path, in order, from a pool of threads (image decoders release the GIL).
 
-    Sound files that `cache` knows are not opened again. `progress` is called with the number done and the total.
+    Readable files that `cache` knows are not opened again. `progress` is called with the number done and the total.
     """
     unique = list(dict.fromkeys(paths))
     known: dict[Path, ImageFacts] = {}
@@ -89,7 +89,7 @@ def _header(file: io.BytesIO | io.BufferedReader) -> tuple[tuple[int, int], int,
             return stored, 1, kind
         try:
             orientation = image.getexif().get(0x0112, 1)
-        except Exception:  # broken metadata of a sound image: no orientation
+        except Exception:  # broken metadata of a readable image: no orientation
             orientation = 1
     return stored, orientation if orientation in range(1, 9) else 1, kind
 

@@ -48,7 +48,7 @@ def png(explanation: Explanation) -> bytes:
 
 
 def figure(explanation: Explanation) -> Figure:
-    """The image with the box after each layer, and beside it the maps of every head over the image.
+    """The image with the box after each layer, and next to it the maps of every head over the image.
 
     One canvas of pixels with lines and text over it in the same coordinates, because fifty subplots take seconds.
     """
@@ -78,10 +78,10 @@ def figure(explanation: Explanation) -> Figure:
     def panel(x: int, y: int, pixels: Pixels, size: float) -> Panel:
         canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
         scale = np.array([pixels.shape[1] / wide, pixels.shape[0] / high])
-        place = Panel(axes, np.array([x, y]), scale, size, Rectangle((x, y), pixels.shape[1], pixels.shape[0]))
-        axes.add_patch(place.clip)
-        place.clip.set_visible(False)
-        return place
+        added = Panel(axes, np.array([x, y]), scale, size, Rectangle((x, y), pixels.shape[1], pixels.shape[0]))
+        axes.add_patch(added.clip)
+        added.clip.set_visible(False)
+        return added
 
     def write(x: float, y: float, text: str, size: float, color: str = MUTED, **more: Any) -> None:
         axes.text(x, y, text, size=size, color=color, va="center", **more)
@@ -147,27 +147,27 @@ def heatmap(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
     """An image in grey with an attention map over it, scaled so that the highest cell has the brightest color."""
     height, width = image.shape[:2]
     map_ = Image.fromarray(attention.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-    heat = np.asarray(map_).clip(0)
-    heat = (heat / max(heat.max(), 1e-12))[..., None]
+    intensity = np.asarray(map_).clip(0)
+    intensity = (intensity / max(intensity.max(), 1e-12))[..., None]
     grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
-    color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * heat[..., 0])[..., :3] * 255
-    opacity = 0.88 * heat**0.75
+    color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * intensity[..., 0])[..., :3] * 255
+    opacity = 0.88 * intensity**0.75
     return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)
 
 
-def _marks(place: Panel, one: Explanation) -> None:
+def _marks(panel: Panel, one: Explanation) -> None:
     """Draw the box, its four extremities, and the reference point and the given point where there is one."""
     x1, y1, x2, y2 = one.box.tolist()
     around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
-    place.line(around, "-", color="#000000", lw=2.6 * place.size, alpha=0.6)
-    place.line(around, "-", color=BOX, lw=1.1 * place.size)
-    place.line(one.extremities, "o", ms=3.4 * place.size, mfc=BOX, mec="#000000", mew=0.7 * place.size)
+    panel.line(around, "-", color="#000000", lw=2.6 * panel.size, alpha=0.6)
+    panel.line(around, "-", color=BOX, lw=1.1 * panel.size)
+    panel.line(one.extremities, "o", ms=3.4 * panel.size, mfc=BOX, mec="#000000", mew=0.7 * panel.size)
     if "spatial" in one.parts:
         for color, width in (("#000000", 3.4), (REFERENCE, 1.7)):
-            place.line(one.reference[None], "+", ms=8 * place.size, color=color, mew=width * place.size)
+            panel.line(one.reference[None], "+", ms=8 * panel.size, color=color, mew=width * panel.size)
     if one.point_given:
         for color, width in (("#000000", 3.4), (GIVEN_POINT, 1.7)):
-            place.line(np.array([one.point]), "x", ms=7 * place.size, color=color, mew=width * place.size)
+            panel.line(np.array([one.point]), "x", ms=7 * panel.size, color=color, mew=width * panel.size)
 
 
 def _subtitle(one: Explanation) -> str:

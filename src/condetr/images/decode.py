@@ -144,7 +144,7 @@ def _orientation(metadata: Callable[[], Image.Exif]) -> int:
     """1 to 8; 1 if the tag is missing, invalid or unreadable."""
     try:
         orientation = metadata().get(0x0112, 1)
-    except Exception:  # broken metadata of a sound image
+    except Exception:  # broken metadata of a readable image
         return 1
     return orientation if orientation in UPRIGHT else 1
 

@@ -18,7 +18,7 @@ def is_repository(name: str) -> bool:
 
 
 def fetch(name: str) -> Path:
-    """The folder in huggingface_hub's cache that holds a repository's weights; HF_HUB_OFFLINE=1 uses the cache alone.
+    """The folder in huggingface_hub's cache that holds a repository's weights; HF_HUB_OFFLINE=1 uses only the cache.
 
     Raises WeightsError for a repository or revision that does not exist, needs a login, or cannot be downloaded.
     """

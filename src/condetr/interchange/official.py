@@ -30,7 +30,7 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
         raise WeightsError(f"{file}: no such file") from None
     except Exception as error:  # torch.load raises whatever the bytes make it raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{file}: not readable as weights alone ({reason[:160]})") from None
+        raise WeightsError(f"{file}: cannot be read with weights_only=True ({reason[:160]})") from None
     state = content.get("model", content) if isinstance(content, dict) else {}
     state = state if isinstance(state, dict) else {}
     state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}

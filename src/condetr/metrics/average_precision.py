@@ -11,14 +11,14 @@ def average_precision(correct: Bool[np.ndarray, " D"], objects: int) -> float:
     detections by falling score. NaN without objects."""
     if objects == 0:
         return float("nan")
-    place = np.flatnonzero(correct)
-    return float(weighted_areas(np.ones((len(place), 1), np.int64), place[:, None] + 1, np.array([objects]))[0])
+    positions = np.flatnonzero(correct)
+    return float(weighted_areas(np.ones((len(positions), 1), np.int64), positions[:, None] + 1, np.array([objects]))[0])
 
 
 def weighted_areas(
     weight: Int[np.ndarray, "P R"], total: Int[np.ndarray, "P R"], objects: Int[np.ndarray, " R"]
 ) -> Float64[np.ndarray, " R"]:
-    """The average precision under R weightings of the detections, from the P true positives alone: between true
+    """The average precision under R weightings of the detections, computed from the P true positives: between true
     positives precision only falls.
 
     `weight` of each true positive; `total` weight of all detections up to and with it; weight of all `objects`.

@@ -88,6 +88,6 @@ def _class_areas(
         if (ignored[threshold] != left_out).any():
             left_out = ignored[threshold]
             total = np.cumsum(weight * ~left_out[:, None], axis=0, dtype=np.int32)
-        place = np.flatnonzero(correct[threshold])
-        areas.append(weighted_areas(weight[place], total[place], objects))
+        positions = np.flatnonzero(correct[threshold])
+        areas.append(weighted_areas(weight[positions], total[positions], objects))
     return np.stack(areas)

@@ -23,10 +23,10 @@ def calibrate(matches: Matches, bins: int = 20) -> Calibration:
     """The calibration in equal bins of [0, 1]. An empty bin has NaN."""
     keep = ~matches.ignored[0]
     score, correct = matches.score[keep], matches.correct[0, keep]
-    place = np.clip((score * bins).astype(int), 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    bin_index = np.clip((score * bins).astype(int), 0, bins - 1)
+    count = np.bincount(bin_index, minlength=bins)
     mean_score, precision = (
-        np.divide(np.bincount(place, x, bins), count, out=np.full(bins, np.nan), where=count > 0)
+        np.divide(np.bincount(bin_index, x, bins), count, out=np.full(bins, np.nan), where=count > 0)
         for x in (score, correct)
     )
     error = np.nansum(count * np.abs(mean_score - precision)) / count.sum() if len(score) else float("nan")

@@ -64,7 +64,7 @@ class Evaluator:
         return merged
 
     def summary(self) -> Summary:
-        """COCO's twelve numbers alone: fast. Raises DataError when no image has an object."""
+        """Only COCO's twelve numbers: fast. Raises DataError when no image has an object."""
         table = self.table()
         check_has_objects(table)
         return summarise(accumulate(table, len(self.categories)))

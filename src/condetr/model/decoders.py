@@ -34,7 +34,7 @@ class Decoded:
     references: Float[Tensor, "S B N R"]
 
     def last_layer(self) -> "Decoded":
-        """The last layer alone (S = 1)."""
+        """Only the last layer (S = 1)."""
         return Decoded(self.embeddings[-1:], self.references[-1:])
 
 

@@ -82,7 +82,7 @@ def predict_in_order(
 
 
 def _predict(candidates: list[_Pending[T]], detect: Detect, batch: int) -> None:
-    """Predict the oldest candidate together with those that need little padding beside it."""
+    """Predict the oldest candidate together with those that need little padding in one batch."""
     if not candidates:
         return
     chosen = similar([one.scaled for one in candidates], batch)

@@ -18,7 +18,7 @@ class ByteStream(Protocol):
 
 
 class NotAnImage(CondetrError):
-    """What came on standard input cannot be used; the message is the reason alone."""
+    """Standard input cannot be used; the message is only the reason."""
 
 
 def read_standard_input(stream: ByteStream) -> bytes | Iterator[str]:

@@ -1,4 +1,4 @@
-"""A color for each class that is easy to tell from the others, and the text color that is readable on it."""
+"""A color for each class that is easy to distinguish from the others, and the text color that is readable on it."""
 
 from functools import cache
 

@@ -80,7 +80,7 @@ def place_labels(
 
 
 def _positions(box: Box, extent: tuple[int, int], width: int, height: int) -> list[Box]:
-    """Areas for a label, best first: above the box, below it, inside its corners, beside it, and further away."""
+    """Areas for a label, best first: above the box, below it, inside its corners, at its sides, and further away."""
     (x1, y1, x2, y2), (w, h) = box, extent
     middle = (x1 + x2 - w) // 2
     corners = [(x1, y1 - h), (x2 - w, y1 - h), (middle, y1 - h), (x1, y2), (x2 - w, y2), (middle, y2),

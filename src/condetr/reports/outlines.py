@@ -8,7 +8,7 @@ from .colors import Color
 
 Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels
 
-RIM = 0.45  # darkness of the thin rim beside a line
+RIM = 0.45  # darkness of the thin rim along a line
 
 
 def visible_part(box: Sequence[float], width: int, height: int) -> Box | None:

@@ -29,7 +29,7 @@ def ascii_text(text: str) -> str:
 
 
 def shortened(text: str, width: int, mark: str = "…") -> str:
-    """At most `width` terminal cells of a name: its middle is left out, as its beginning and end tell names apart."""
+    """At most `width` terminal cells of a name: its middle is left out, as its beginning and end distinguish names."""
     if cell_len(text) <= width:
         return text
     room = width - len(mark)

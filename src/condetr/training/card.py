@@ -12,7 +12,7 @@ UNNAMED = ("best", "last")  # folders in a run that are named after it
 
 
 def published(config: Config) -> Config:
-    """The config with the name alone where `train.init` is a file or a folder; hub ids stay as they are."""
+    """The config with only the name where `train.init` is a file or a folder; hub ids stay as they are."""
     init = config.train.init
     path = Path(init)
     if not (path.is_absolute() or path.exists() or "\\" in init or init.count("/") > 1 or init.startswith(".")):

@@ -19,18 +19,18 @@ def default_folder(data: Path | str | DataSet, resume: bool, runs: Path = RUNS) 
     """
     if not is_single():
         raise ConfigError("--out: name the run's folder when several processes train together")
-    place = dataset_folder(data)
-    return latest_folder(place, runs) if resume else new_folder(place.name, runs)
+    folder = dataset_folder(data)
+    return latest_folder(folder, runs) if resume else new_folder(folder.name, runs)
 
 
 def dataset_folder(data: Path | str | DataSet) -> Path:
     """The data set's absolute folder, also where a file in it is given, as birds/train/_annotations.coco.json."""
-    place = (data.root if isinstance(data, DataSet) else Path(data)).resolve()
-    if place.is_file():
-        place = place.parent
-        while place.name == "annotations" or folder_split(place):
-            place = place.parent
-    return place
+    folder = (data.root if isinstance(data, DataSet) else Path(data)).resolve()
+    if folder.is_file():
+        folder = folder.parent
+        while folder.name == "annotations" or folder_split(folder):
+            folder = folder.parent
+    return folder
 
 
 def new_folder(name: str, runs: Path) -> Path:
@@ -42,15 +42,15 @@ def new_folder(name: str, runs: Path) -> Path:
     return folder
 
 
-def latest_folder(place: Path, runs: Path) -> Path:
-    """The run on the data set at `place` that began last. Raises ConfigError where there is none.
+def latest_folder(dataset: Path, runs: Path) -> Path:
+    """The run on the data set at `dataset` that began last. Raises ConfigError where there is none.
 
     Runs on another data set are never chosen, whatever the names of their folders.
     """
-    found = [record.parent for record in runs.glob(f"*/{RECORD}") if _recorded(record) == str(place)]
+    found = [record.parent for record in runs.glob(f"*/{RECORD}") if _recorded(record) == str(dataset)]
     found = [folder for folder in found if (folder / "config.json").exists()]
     if not found:
-        raise ConfigError(f"{runs}: no run on the data set {place} to resume. Name the run's folder with --out")
+        raise ConfigError(f"{runs}: no run on the data set {dataset} to resume. Name the run's folder with --out")
     return max(found, key=lambda folder: (folder / "config.json").stat().st_mtime)
 
 

@@ -14,7 +14,7 @@ from .plan import Plan, duration
 from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Progress, Step
 
 ROWS = 12  # epochs that the table shows
-PAUSE = 30.0  # seconds between two plain lines about steps
+LINE_INTERVAL = 30.0  # seconds between two plain lines about steps
 COLUMNS = (
     Column("epoch"), Column("loss"), Column("classes", drop=3), Column("l1", drop=3), Column("giou", drop=3),
     Column("AP"), Column("AP50"), Column("AP75", drop=2), Column("lr", drop=1), Column("time"),
@@ -40,7 +40,7 @@ class LiveProgress:
                 self.status = Text(f"doctor: {done} of {total} images examined")
             case Step():
                 self.status = Text(step_line(event))
-                if not self.live and (event.step == event.steps or time.monotonic() - self.printed_at > PAUSE):
+                if not self.live and (event.step == event.steps or time.monotonic() - self.printed_at > LINE_INTERVAL):
                     self.print(step_line(event))
             case Evaluating(done, total):
                 self.status = Text(f"evaluating: {done} of {total} images")

@@ -125,7 +125,7 @@ def _read_backbone(file: Path) -> dict[str, Tensor]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many types for broken files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{file}: cannot be read as weights alone ({reason[:120]}). {ALTERNATIVES}") from None
+        raise WeightsError(f"{file}: cannot be read with weights_only=True ({reason[:120]}). {ALTERNATIVES}") from None
     for key in ("state_dict", "model"):
         content = content.get(key, content) if isinstance(content, dict) else {}
     if "transformer.decoder.norm.weight" in content:
@@ -152,7 +152,7 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
     of softmax's 'no object'), and as many queries as both have. The rest stays randomly initialised."""
     theirs, own = weights.detector.state_dict(), detector.state_dict()
     same_scoring = weights.config.model.scoring.kind == config.model.scoring.kind
-    count, missing, misfits, notes = 0, [], [], []
+    count, missing, mismatched, notes = 0, [], [], []
     for name, tensor in own.items():
         source = theirs.get(name)
         if name in ("heads.classes.weight", "heads.classes.bias"):
@@ -168,9 +168,9 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
             new = len(tensor) - rows
             notes.append(f"{name}: {rows} of {len(source)} queries loaded, {new} randomly initialised")
         else:
-            misfits.append(name)
+            mismatched.append(name)
     notes += _grouped("randomly initialised (not in the weights)", missing)
-    notes += _grouped("randomly initialised (another shape in the weights)", misfits)
+    notes += _grouped("randomly initialised (another shape in the weights)", mismatched)
     notes += _grouped("in the weights but not in the model", [name for name in theirs if name not in own])
     return Loaded(count, (*_load_classes(weights, detector, categories, same_scoring), *notes))
 
