@@ -221,7 +221,7 @@ def test_runs_at_the_same_time_share_the_memory_for_cached_images(comparison, mo
         (["--study", "headline", "--epochs", "ten"], "--epochs ten: give whole numbers with commas"),
         (["--study", "headline", "--epochs", "0"], "must be above 0"),
         (["--study", "headline", "--reference", "scalar"], "--reference scalar: not among the models"),
-        (["--study", "headline", "--recipe", "huge"], "huge: no such recipe. There are"),
+        (["--study", "headline", "--recipe", "huge"], "huge: no such recipe. The recipes are"),
         (["--study", "headline", "--set", "identity:train.lr=1"], "'identity' is not among the models"),
         (["--study", "headline", "--device", "abacus"], "--device abacus: this machine has no such device"),
         (["--study", "headline", "--budget", "0.001"], "not one epoch of 2 models fits"),
