@@ -31,7 +31,7 @@ def test_a_state_of_the_first_version_resumes(tmp_path, groups):
     optimizer = adamw(old, config.train)
     sum(parameter.sum() for parameter in old.parameters() if parameter.requires_grad).backward()
     optimizer.step()
-    state.write(tmp_path, state.Place("data", total=1), old, None, optimizer)
+    state.write(tmp_path, state.Position("data", total=1), old, None, optimizer)
 
     resumed = adamw(other, config.train)
     state.read(state.files(tmp_path)[-1], other, None, resumed, torch.device("cpu"))
