@@ -127,6 +127,7 @@ def step(detector: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in detector.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.environ.get("CONDETR_PUBLIC_OPERATORS_ONLY") == "1", reason="this is the run without private operators"
 )
