@@ -23,9 +23,9 @@ from .model.spatial_query import (
     TransformOnly,
 )
 from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
-from .objective.groups import GroupLearner
 from .objective.learners import Learner, PlainLearner
 from .objective.matching import Matcher
+from .objective.query_groups import GroupLearner
 from .objective.set_loss import LossWeights, SetLoss
 from .scoring import FocalScoring, Scoring, SoftmaxScoring
 

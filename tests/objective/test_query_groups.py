@@ -8,8 +8,8 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config
 from condetr.engine.optimizer import adamw
 from condetr.model.detector import Detector
-from condetr.objective.groups import GroupLearner
 from condetr.objective.learners import Learner, PlainLearner
+from condetr.objective.query_groups import GroupLearner
 from condetr.types import Images, ObjectCounts, Predictions, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
