@@ -1,4 +1,4 @@
-"""States of older versions, whose tensors had other names, are still read."""
+"""States are read by other versions and refused by other models."""
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config, Train
 from condetr.engine import state
 from condetr.engine.optimizer import adamw
+from condetr.errors import CondetrError
 from tests.tiny import TINY
 
 
@@ -38,3 +39,18 @@ def test_a_state_of_the_first_version_resumes(tmp_path, groups):
     assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), learner.state_dict().values()))
     learning = [parameter for parameter in other.parameters() if parameter.requires_grad]
     assert all(resumed.state[parameter]["exp_avg"].abs().sum() > 0 for parameter in learning)
+
+
+def test_a_state_that_does_not_fit_the_model_is_kept_and_described_without_torchs_words(tmp_path):
+    def new(classes: int):
+        return build_detector(TINY, classes)
+
+    config = Config(model=TINY)
+    learner = build_learner(new(2), build_loss(config)[0], config.train)
+    other = build_learner(new(5), build_loss(config)[0], config.train)
+    state.write(tmp_path, state.Position("data", total=1), learner, None, adamw(learner, config.train))
+    file = state.files(tmp_path)[-1]
+    assert state.read_position(file).data == "data"
+    with pytest.raises(CondetrError, match=r"does not fit the model that the run's config\.json describes") as caught:
+        state.read(file, other, None, adamw(other, config.train), torch.device("cpu"))
+    assert not any(word in str(caught.value) for word in ("size mismatch", "Remove", "\n"))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step
 from condetr.training.run_folder import RunFolder
 from condetr.training.train import Stopped, train
+from condetr.types import Categories
 from tests import generated
 from tests.small_run import settings
 
@@ -149,8 +151,10 @@ def test_a_run_is_resumed_with_its_own_settings_data_and_state(whole, dataset, t
         dataset.root, dataset.format, dataset.categories, {**dataset.splits, "train": dataset.splits["valid"]}
     )
     train(dataset, out=out, resume=True)
-    with pytest.raises(CondetrError, match="the data set has changed"):
-        train(fewer, out=out, resume=True)
+    more_classes = replace(dataset, categories=Categories((0, 1, 2), ("square", "bar", "disc")))
+    for other in (fewer, more_classes):
+        with pytest.raises(CondetrError, match="the data set has changed"):
+            train(other, out=out, resume=True)
 
 
 @pytest.mark.parametrize("scoring", [{}, {"model__scoring": {"kind": "softmax"}, "model__reference": "learned"}])

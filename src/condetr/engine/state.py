@@ -69,18 +69,26 @@ def files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+", p.stem))
 
 
+def read_position(file: Path) -> Position:
+    """The position that a state records, without its tensors. Raises CondetrError when the file is incomplete."""
+    return _open(file, with_tensors=False)[1]
+
+
 def read(
     file: Path, detector: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer, device: torch.device
 ) -> Position:
     """Load a state into a run of the same config. Raises CondetrError when it is incomplete or of another run."""
-    tensors, position = _open(file)
+    tensors, position = _open(file, with_tensors=True)
     tensors = _with_current_names(tensors, detector)
     try:
         detector.load_state_dict(_part(tensors, "weights"))
         if average is not None:
             average.model.load_state_dict(_part(tensors, "average"))
-    except (RuntimeError, KeyError) as error:
-        raise _broken(file, f"state of another model: {str(error).splitlines()[-1].strip()[:120]}") from None
+    except (RuntimeError, KeyError):
+        raise CondetrError(
+            f"{file}: the state does not fit the model that the run's config.json describes. Restore config.json, or "
+            "start a new run with another --out"
+        ) from None
     moments = {"step", "exp_avg", "exp_avg_sq"}
     for name, parameter in detector.named_parameters():
         state = {key: tensors[f"{key}/{name}"] for key in moments if f"{key}/{name}" in tensors}
@@ -91,11 +99,12 @@ def read(
     return position
 
 
-def _open(file: Path) -> tuple[dict[str, Tensor], Position]:
+def _open(file: Path, with_tensors: bool) -> tuple[dict[str, Tensor], Position]:
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            names = list(opened.keys()) if with_tensors else []
+            tensors = {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise _broken(file, f"not a complete state ({str(error)[:120]})") from None
     if metadata.get("condetr_state") != VERSION:

@@ -108,12 +108,12 @@ class RunFolder:
         files = state.files(self.state)
         if not files:
             return state.Position(fingerprint)
-        position = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
-        if position.data != fingerprint:
+        if state.read_position(files[-1]).data != fingerprint:  # other classes would not fit the tensors
             raise CondetrError(
                 f"{self.path}: the data set has changed since the run began. Restore it, or start a new run from the "
                 f"trained weights: --init {self.path / 'last'} --out ANOTHER"
             )
+        position = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
         loop.precision.resume(position.scaling)
         return position
 
