@@ -73,7 +73,8 @@ def test_bad_images_are_named_and_the_others_done(here: Path, weights: str) -> N
     assert status == 1
     assert "3 images, " in stdout
     assert sorted(stderr.splitlines()) == [
-        "condetr: in/broken.jpg: not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)",
+        "condetr: in/broken.jpg: not an image of a known format "
+        "(JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)",
         "condetr: in/empty.png: an empty file (0 bytes)",
         "condetr: nowhere.jpg: no such file or folder",
     ]

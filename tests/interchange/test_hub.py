@@ -10,7 +10,7 @@ import pytest
 
 from condetr.checkpoint import Weights, save
 from condetr.config import Config
-from condetr.interchange.hub import is_repository
+from condetr.interchange.hub import is_repository, reason
 from condetr.types import Categories
 from tests.hub.server import HubServer
 from tests.tiny import TINY, shaken
@@ -93,3 +93,8 @@ def test_the_form_of_a_name_is_checked_before_the_hub_is_contacted(name: str, va
 
 def test_a_path_is_not_a_repository(tmp_path: Path):
     assert not is_repository(str(tmp_path))
+
+
+def test_the_reason_of_a_failed_download_has_no_prefix():
+    assert reason(OSError("Got: ConnectError: refused\nmore")) == "ConnectError: refused"
+    assert reason(OSError()) == "OSError"

@@ -67,6 +67,18 @@ def test_the_tensor_of_a_backbone_that_does_not_fit_is_named(tmp_path):
         start(from_(file), PETS)
 
 
+def test_what_is_no_file_of_weights_is_named_plainly(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "empty.pth").touch()
+    for name, reason in (
+        ("config.json", r"config.json: not a file of weights \(.pth or .safetensors\). Use --init none"),
+        ("empty.pth", "empty.pth: an empty file"),
+        ("missing", "missing: no such file or folder, and not a hub repository"),
+    ):
+        with pytest.raises(WeightsError, match=reason):
+            start(from_(tmp_path / name), PETS)
+
+
 def test_without_a_network_one_line_names_the_alternatives(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -15,7 +15,11 @@ DEMO_IMAGES = 3500
 def digits(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="the folder to write; new or empty")],
     images: Annotated[
-        int, typer.Option(metavar="N", help="images to train on; a tenth as many for valid, a fifth for test")
+        int,
+        typer.Option(
+            metavar="N",
+            help="training images; a tenth as many in valid, a fifth in test, at least 20 in each",
+        ),
     ] = 2000,
     size: Annotated[int, typer.Option(metavar="N", help="the side of each image, in pixels")] = 96,
     seed: Annotated[int, typer.Option(metavar="N", help="another seed gives another data set")] = 0,

@@ -35,5 +35,5 @@ def reason(file: io.BufferedIOBase) -> str:
     kind = _BOXED.get(head[8:12]) if head[4:8] == b"ftyp" else None
     kind = kind or next((name for start, name in _NOT_READ if head.startswith(start)), None)
     if kind is None:
-        return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)"
+        return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)"
     return kind if "Git LFS" in kind or "web page" in kind else f"{kind}, which is not read. Convert it to JPEG or PNG"

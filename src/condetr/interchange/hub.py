@@ -17,6 +17,13 @@ def is_repository(name: str) -> bool:
     return REPOSITORY.fullmatch(name) is not None
 
 
+def reason(error: Exception) -> str:
+    """The first line of a client's error, without the prefix `Got:` of the hub's client, at most 120 characters."""
+    text = str(error).strip().removeprefix("Got: ").strip()
+    first = text.splitlines()[0] if text else type(error).__name__
+    return first if len(first) <= 120 else first[:119] + "…"
+
+
 def fetch(name: str) -> Path:
     """The folder in huggingface_hub's cache that holds a repository's weights; HF_HUB_OFFLINE=1 uses only the cache.
 
@@ -43,9 +50,8 @@ def fetch(name: str) -> Path:
             f"{name}: no such folder, and no such repository on the hub (a private one needs `hf auth login`)"
         ) from None
     except Exception as error:  # whatever a server, a proxy or a broken cache makes the client raise
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         at = f" --revision {revision}" if revision else ""
         raise WeightsError(
-            f"{name}: no such folder, not in the hub's cache, and the download failed ({reason}). On a machine with a "
-            f"network run `hf download {repository}{at} --local-dir DIR`, copy DIR here and give that folder"
+            f"{name}: no such folder, not in the hub's cache, and the download failed ({reason(error)}). On a machine "
+            f"with a network run `hf download {repository}{at} --local-dir DIR`, copy DIR here and give that folder"
         ) from None

@@ -23,14 +23,17 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     The architecture is read from the tensors, except for DC5, which does not change them: that is read from
     `args.dilation` where the file has it, else from `recipe` (a recipe's name), else from 'dc5' in the file's name.
     """
+    if file.exists() and not file.stat().st_size:
+        raise WeightsError(f"{file}: an empty file. Download or copy it again")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file") from None
-    except Exception as error:  # torch.load raises whatever the bytes make it raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{file}: cannot be read with weights_only=True ({reason[:160]})") from None
+    except Exception:  # torch.load raises whatever the bytes make it raise; its sentences recommend unsafe loading
+        raise WeightsError(
+            f"{file}: not a file of weights (.pth): it is damaged, of another kind, or would run code when read"
+        ) from None
     state = content.get("model", content) if isinstance(content, dict) else {}
     state = state if isinstance(state, dict) else {}
     state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}

@@ -14,6 +14,7 @@ from ..checkpoint import Weights
 from ..config import Config
 from ..errors import ConfigError, WeightsError
 from ..interchange import read_safetensors
+from ..interchange.hub import is_repository, reason
 from ..model.detector import Detector
 from ..model.timm_backbone import TimmBackbone, hub_repository
 from ..types import Categories
@@ -52,6 +53,8 @@ def start(config: Config, categories: Categories) -> Start:
         return Start(detector, (load_backbone(detector, _imagenet(repository, revision or None), config),))
     if Path(init).is_file():
         return Start(detector, (load_backbone(detector, Path(init), config),))
+    if not Path(init).exists() and not is_repository(init):
+        raise WeightsError(f"{init}: no such file or folder, and not a hub repository (owner/name)")
     weights = checkpoint.load(init)
     loaded = load_matching(weights, detector, config, categories)
     return Start(detector, (f"initialised from {init}: {loaded.count} tensors loaded", *loaded.notes))
@@ -73,9 +76,8 @@ def _imagenet(repository: str, revision: str | None) -> Path:
         folder = snapshot_download(repository, revision=revision, allow_patterns=["model.safetensors"])
         return Path(folder) / "model.safetensors"
     except Exception as error:  # the client raises many types, for servers, proxies and broken caches
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         raise WeightsError(
-            f"{repository}: the ImageNet weights could not be downloaded ({reason}). {ALTERNATIVES}"
+            f"{repository}: the ImageNet weights could not be downloaded ({reason(error)}). {ALTERNATIVES}"
         ) from None
 
 
@@ -121,11 +123,12 @@ def _resnet_tensors(tensors: dict[str, Tensor], file: Path, last_stage: int) -> 
 def _read_backbone(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return read_safetensors(file)
+    if not file.stat().st_size:
+        raise WeightsError(f"{file}: an empty file. {ALTERNATIVES}")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many types for broken files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{file}: cannot be read with weights_only=True ({reason[:120]}). {ALTERNATIVES}") from None
+    except Exception:  # torch.load raises many types; its sentences recommend unsafe loading
+        raise WeightsError(f"{file}: not a file of weights (.pth or .safetensors). {ALTERNATIVES}") from None
     for key in ("state_dict", "model"):
         content = content.get(key, content) if isinstance(content, dict) else {}
     if "transformer.decoder.norm.weight" in content:
