@@ -8,7 +8,7 @@ from condetr.engine.distributed import SINGLE
 from condetr.images.cache import reader
 from condetr.training.estimates import count_parameters, process_memory, step_memory
 from condetr.training.machine import choose_machine
-from condetr.training.plan import counted
+from condetr.training.plan import counted, warmup_note
 from tests.small_run import settings
 
 
@@ -50,6 +50,17 @@ def test_only_one_is_singular():
     assert [counted(1, "epoch"), counted(2, "epoch"), counted(2, "process"), counted(1200, "object")] == [
         "1 epoch", "2 epochs", "2 processes", "1,200 objects"
     ]  # fmt: skip
+
+
+def test_a_warm_up_of_more_than_a_third_of_the_run_is_reported():
+    def notes(warmup: int) -> tuple[str, ...]:
+        return warmup_note(config.Train(epochs=30, warmup_steps=warmup), steps=3)
+
+    assert notes(0) == notes(30) == ()
+    assert notes(31) == (
+        "the warm-up takes 31 of 90 steps: that is more than a third; --set train.warmup_steps=9 makes it shorter",
+    )
+    assert "100 of 90 steps: the learning rate does not reach lr; --set train.warmup_steps=9" in notes(100)[0]
 
 
 def test_concurrent_trainings_share_the_cache():

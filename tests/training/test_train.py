@@ -120,8 +120,11 @@ def test_a_killed_run_ends_in_the_same_bits(whole, dataset, tmp_path, moment, mo
 def test_resume_starts_a_new_run_and_leaves_a_finished_one_alone(dataset, tmp_path, whole):
     result = train(dataset, settings(**EVERYTHING), out=tmp_path / "run", resume=True)
     assert same_bits(result.folder, whole[0].folder)
-    again = train(dataset, out=tmp_path / "run", resume=True)
-    assert again.epochs == result.epochs
+    events = []
+    again = train(dataset, out=tmp_path / "run", resume=True, progress=events.append)
+    assert (again.epochs, again.best_ap, again.weights) == (result.epochs, result.best_ap, result.weights)
+    longer = f"start a new run with --init {tmp_path / 'run' / 'last'}"
+    assert events == [Message(f"this run is already finished (2 epochs); to train longer, {longer}")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -137,6 +140,20 @@ def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_p
     assert caught.value.status == 128 + number
     train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_an_interrupted_run_has_the_curves_of_its_whole_epochs(dataset, tmp_path, monkeypatch, epochs):
+    drawn = []
+    monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda file, rows, title: drawn.append(len(rows)))
+
+    def progress(event):
+        if isinstance(event, Step) and event.epoch == epochs + 1 and event.step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        train(dataset, settings(), out=tmp_path / "run", progress=progress)
+    assert drawn == [epochs] * bool(epochs)
 
 
 def test_a_run_is_resumed_with_its_own_settings_data_and_state(whole, dataset, tmp_path):

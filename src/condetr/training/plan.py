@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, Train
 from ..datasets.dataset import DataSet
 from ..engine.optimizer import drop_epoch
 from ..model.detector import Detector
@@ -88,6 +88,16 @@ def make_plan(
         out=out,
         notes=notes,
     )
+
+
+def warmup_note(train: Train, steps: int) -> tuple[str, ...]:
+    """A line about a warm-up that takes more than a third of the run; `steps` are those of one epoch."""
+    total = train.epochs * steps
+    if 3 * train.warmup_steps <= total:
+        return ()
+    effect = "the learning rate does not reach lr" if train.warmup_steps > total else "that is more than a third"
+    shorter = f"--set train.warmup_steps={total // 10} makes it shorter"
+    return (f"the warm-up takes {train.warmup_steps:,} of {counted(total, 'step')}: {effect}; {shorter}",)
 
 
 def duration(seconds: float) -> str:

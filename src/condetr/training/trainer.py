@@ -28,7 +28,7 @@ from .data import fingerprint
 from .estimates import run_memory, run_seconds
 from .loop import Loop, LossError, StepResult
 from .machine import Machine
-from .plan import make_plan
+from .plan import counted, make_plan, warmup_note
 from .progress import Epoch, Evaluating, Message, Planned, Progress, Step
 from .run import Run, Stopped
 from .run_folder import RunFolder
@@ -74,7 +74,13 @@ class Trainer:
     def run(self) -> Run:
         """Train until the last epoch, or until `train.patience` ends it."""
         position, epochs = self.position, self.config.train.epochs
-        self._report_plan()
+        if position.finished:
+            self.report(Message(
+                f"this run is already finished ({counted(position.epoch, 'epoch')}); to train longer, start a new run "
+                f"with --init {self.folder.path / 'last'}"
+            ))  # fmt: skip
+        else:
+            self._report_plan()
         self.started = time.monotonic()
         with closing(self.trackers):
             while not position.finished:
@@ -195,6 +201,10 @@ class Trainer:
 
     def _stop(self) -> None:
         self._save(True)
+        if (
+            self.journal and self.history and self.processes == SINGLE
+        ):  # else torchrun might kill this process meanwhile
+            self.folder.write_progress(self.journal, self.title, last=True)
         where = f"epoch {self.position.epoch + 1}, step {self.position.step} of {len(self.loader)}"
         raise Stopped(f"stopped at {where}; continue with --resume", self.interrupt.number or 15)
 
@@ -205,7 +215,8 @@ class Trainer:
 
     def _report_plan(self) -> None:
         new = self.position.total == 0
-        for note in self.start.notes if new else (f"resuming at epoch {self.position.epoch + 1}",):
+        notes = (*self.start.notes, *warmup_note(self.config.train, len(self.loader)))
+        for note in notes if new else (f"resuming at epoch {self.position.epoch + 1}",):
             self.report(Message(note))
         micro_batch = min(self.machine.micro_batch, self.per_process)
         parts = (micro_batch, self.accumulate, self.processes.world)
@@ -215,7 +226,7 @@ class Trainer:
         seconds = run_seconds(self.loop, self.loader, len(self.valid), self.config, self.processes) if new else None
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, len(self.loader), parts, str(self.machine.device), memory,
-            seconds, self.folder.path, self.start.notes,
+            seconds, self.folder.path, notes,
         )  # fmt: skip
         self.report(Planned(plan))
 
