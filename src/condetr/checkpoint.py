@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from .arguments import instance_of, path_of, with_article
 from .build import build_detector
 from .config import Config, parse
+from .engine.device import check_device
 from .errors import CondetrError, WeightsError
 from .files import replacing, write_text
 from .interchange import fit, read_json, read_safetensors, read_transformers
@@ -36,7 +38,8 @@ def save(folder: str | os.PathLike[str], weights: Weights, card: str | None = No
     Existing files are replaced. Without a `card` it is `model_card(weights)`. Raises CondetrError where the folder
     cannot be written.
     """
-    folder = Path(folder)
+    folder = path_of(folder, "folder")
+    instance_of(weights, "weights", Weights, "Weights")
     record = {
         "condetr": version("condetr"),
         "config": weights.config.model_dump(mode="json"),
@@ -71,11 +74,13 @@ def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") ->
 
     A repository is `owner/name`, such as `facebook/detr-resnet-50`, or `owner/name@revision` for a branch, tag or
     commit. The detector is in evaluation mode on `device`. Raises WeightsError for weights that are incomplete or of an
-    unknown format. Nothing is unpickled.
+    unknown format, ConfigError for a device that this machine lacks. Nothing is unpickled.
     """
     if not isinstance(weights, str | os.PathLike):
-        kind = "None" if weights is None else type(weights).__name__
-        raise WeightsError(f"weights are a folder or a hub repository (owner/name), not {kind}")
+        raise WeightsError(f"weights are a folder or a hub repository (owner/name), not {with_article(weights)}")
+    if not os.fspath(weights):
+        raise WeightsError("weights: empty text. Give a folder or a hub repository (owner/name)")
+    device = check_device(str(device))
     loaded = _load(os.fspath(weights))
     loaded.detector.to(device).eval()
     return loaded

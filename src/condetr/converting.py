@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import checkpoint, interchange
+from .arguments import path_of
 from .errors import WeightsError
 
 Format = Literal["condetr", "transformers"]
@@ -23,7 +24,8 @@ def convert(
     file that does not record whether it is DC5. Raises WeightsError for weights that cannot be read, or that the format
     `to` cannot hold.
     """
-    source, folder = os.fspath(source), Path(folder)
+    path_of(source, "source")
+    source, folder = os.fspath(source), path_of(folder, "folder")
     if to not in ("condetr", "transformers"):
         raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,21 +1,27 @@
 """The detections of one image, and what can be done with them: select, write, draw, crop."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import escape
 from itertools import islice
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from PIL import Image
 
-from .errors import CondetrError
+from .arguments import instance_of, names_of, whole_number, with_article, wrong
+from .errors import CondetrError, ImageError
 from .images.decode import Pixels, Source, open_image
 from .reports.drawing import draw_boxes, enlarge
 from .shapes import Float, Int
 from .types import Categories
 
+TAKEN = (
+    "an image is a path, the bytes of an image file, an open binary file, a PIL image or a uint8 array "
+    "(height, width, 3)"
+)
 SHOWN_ROWS = 20  # of the table in a notebook
 
 
@@ -80,7 +86,7 @@ class Detections:
             x1, y1, x2, y2 = self.boxes[which].astype(float).tolist()
             score, name, id = float(self.scores[which]), self.categories.name(label), self.categories.ids[label]
             return Detection((x1, y1, x2, y2), score, label, name, id)
-        keep = which if isinstance(which, slice) else np.asarray(which, dtype=None if len(which) else np.int64)
+        keep = which if isinstance(which, slice) else _index(which)
         return replace(
             self,
             boxes=self.boxes[keep],
@@ -116,15 +122,25 @@ class Detections:
     ) -> "Detections":
         """Only the detections of some classes, by name, and of at least a score: one number, or one for each label.
 
-        Raises CondetrError for a name that is no class of the weights.
+        Raises CondetrError for a name that is no class of the weights, or another number of scores.
         """
         keep = np.ones(len(self), dtype=bool)
         if classes is not None:
             keep &= np.isin(self.labels, labels_of_names(classes, self.categories))
         if min_score is not None:
-            least = np.asarray(min_score, dtype=np.float32)
+            least = self._scores(min_score)
             keep &= self.scores >= (least[self.labels] if least.ndim else least)
         return self[keep]
+
+    def _scores(self, least: Any) -> np.ndarray:
+        """One score, or one for each label, as an array."""
+        try:
+            scores = np.asarray(least, dtype=np.float32)
+        except (TypeError, ValueError):
+            scores = np.empty((0, 0), np.float32)
+        if scores.shape not in ((), (len(self.categories),)):
+            raise wrong(least, "min_score", f"a number, or one for each of the {len(self.categories)} labels")
+        return scores
 
     def best_of_each_query(self) -> "Detections":
         """At most one detection for each object query, its best: no box appears twice with two classes."""
@@ -165,6 +181,7 @@ class Detections:
 
     def to_coco(self, image_id: int) -> list[dict[str, Any]]:
         """COCO results: category_id is the data set's own number, bbox is x, y, width, height in pixels."""
+        image_id = whole_number(image_id, "image_id")
         return [
             {
                 "image_id": image_id,
@@ -227,6 +244,7 @@ def draw(image: Source, detections: Detections) -> Pixels:
     An image whose longer side is shorter than 400 pixels is enlarged by a whole factor, so that names can be read.
     Raises CondetrError for an image of another size, ImageError for one that cannot be read.
     """
+    instance_of(detections, "detections", Detections, "Detections")
     pixels, factor = enlarge(_pixels(image, detections))
     captions = [f"{one.name} {one.score:.2f}" for one in detections]
     return draw_boxes(pixels, detections.boxes * factor, captions, detections.labels)
@@ -236,10 +254,10 @@ def labels_of_names(classes: str | Iterable[str], categories: Categories) -> lis
     """The labels of classes given by name. Raises CondetrError for a name that is no class, with the nearest one."""
     names = [categories.name(label) for label in categories.real]
     labels: list[int] = []
-    for name in [classes] if isinstance(classes, str) else classes:
+    for name in names_of(classes, "classes"):
         found = [label for label in categories.real if categories.name(label) == name]
         if not found:
-            near = get_close_matches(str(name), names, n=1)
+            near = get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(names[:10])}"
             raise CondetrError(
                 f"class {name!r}: the weights have no such class; {hint}{' …' * (len(names) > 10 and not near)}"
@@ -248,8 +266,27 @@ def labels_of_names(classes: str | Iterable[str], categories: Categories) -> lis
     return labels
 
 
+def _index(which: Any) -> np.ndarray:
+    """The indices or the mask as an array. Raises TypeError for anything else."""
+    if isinstance(which, Sized) and not isinstance(which, str):
+        index = np.asarray(which, dtype=None if len(which) else np.int64)
+        if index.dtype == bool or np.issubdtype(index.dtype, np.integer):
+            return index
+    raise TypeError(
+        "detections are indexed by a whole number, a slice, a list of whole numbers or a boolean mask, "
+        f"not {with_article(which)}"
+    )
+
+
 def _pixels(image: Source, detections: Detections) -> Pixels:
-    pixels = open_image(image)
+    if not isinstance(image, Source):
+        raise CondetrError(f"{with_article(image)} is not an image: {TAKEN}")
+    try:
+        pixels = open_image(image)
+    except ImageError as error:
+        if isinstance(image, str | Path):
+            raise ImageError(f"{image}: {error}") from None
+        raise
     size = (pixels.shape[1], pixels.shape[0])
     if size != detections.size:
         found, expected = (f"{w} x {h}" for w, h in (size, detections.size))

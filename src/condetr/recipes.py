@@ -6,6 +6,7 @@ of the official code.
 
 from collections.abc import Callable
 
+from .arguments import wrong
 from .config import Backbone, Conditional, Config, Data, Detr, Loss, Model, Softmax, Train
 from .config_errors import describe, did_you_mean
 from .errors import ConfigError
@@ -76,7 +77,9 @@ RECIPES: dict[str, Callable[[], Config]] = {
 
 
 def recipe(name: str) -> Config:
-    """The config of a recipe. Raises ConfigError with the nearest name."""
+    """The config of a recipe. Raises ConfigError with the nearest name, CondetrError for what is no text."""
+    if not isinstance(name, str):
+        raise wrong(name, "recipe", "the name of a recipe")
     if name not in RECIPES:
         hint = did_you_mean(name, RECIPES) or f". The recipes are {', '.join(RECIPES)}"
         raise ConfigError(f"no such recipe{hint}", setting="recipe", value=describe(name))

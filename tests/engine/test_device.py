@@ -15,7 +15,7 @@ def test_without_a_name_the_device_is_a_gpu_where_there_is_one():
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "meta"])
 def test_a_missing_device_is_refused_in_one_line(name):
-    with pytest.raises(CondetrError, match=f"--device {name}: this machine has no such device"):
+    with pytest.raises(CondetrError, match=f"device={name}: this machine has no such device"):
         check_device(name)
 
 
@@ -27,7 +27,7 @@ def test_checking_a_gpu_opens_no_cuda_context(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: opened.append("context"))
     monkeypatch.setattr(torch, "zeros", lambda *_, **__: opened.append("tensor"))
     assert [check_device(name) for name in (None, "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
-    with pytest.raises(CondetrError, match="--device cuda:2"):
+    with pytest.raises(CondetrError, match="device=cuda:2"):
         check_device("cuda:2")
     assert opened == []
 

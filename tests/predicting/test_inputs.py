@@ -103,7 +103,7 @@ def test_what_is_not_weights_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 6
-    assert ["not None" in line or "not int" in line for line in lines] == [True] * 6
+    assert ["not None" in line or "not an int" in line for line in lines] == [True] * 6
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from ..errors import CondetrError
+from ..errors import CondetrError, ConfigError
 from .stopping import status_of
 from .streams import discard_output
 from .suggestions import did_you_mean, nearest
@@ -82,12 +82,15 @@ class Group(TyperGroup):
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, where Ctrl-C, SIGTERM and a closed pipe end in a CondetrError with the exit status of each."""
+    """The command, where Ctrl-C, SIGTERM and a closed pipe end in a CondetrError with the exit status of each,
+    and an error about the device names its flag."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
+        except ConfigError as error:
+            raise error.named_as_typed({"device": "--device"}) from None
         except KeyboardInterrupt as interrupt:
             raise Interrupted(status_of(interrupt)) from None
         except BrokenPipeError:

@@ -1,12 +1,14 @@
 """Train models on the same data with the same seeds, and compare how fast they learn."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..arguments import check_progress, instance_of, names_of, path_of, whole_number, wrong
 from ..datasets.dataset import DataSet
 from ..engine.device import check_device
 from ..engine.interrupt import deferred_signals
@@ -37,7 +39,7 @@ class Interrupted(CondetrError):
 
 def compare(
     data: Path | str,
-    models: Sequence[str],
+    models: str | Sequence[str],
     out: Path | str,
     *,
     recipe: str | None = None,
@@ -55,10 +57,10 @@ def compare(
 ) -> Comparison:
     """Train every model with every schedule and seed, and write `report.html` and `comparison.json` to `out`.
 
-    `models` are recipes or variants of the base `recipe`. Keys of `settings` are a `path` for all models or
-    `MODEL:path` for one. Each of `epochs` is a complete schedule. `budget` is in minutes. The runs are in `runs`
-    (default: `out`), where other studies can use them. `follow_outside` is as for `examine`. The same call resumes an
-    interrupted study.
+    `models` are recipes or variants of the base `recipe`, in a list or as text with commas. Keys of `settings` are a
+    `path` for all models or `MODEL:path` for one. Each of `epochs` is a complete schedule. `budget` is in minutes. The
+    runs are in `runs` (default: `out`), where other studies can use them. `follow_outside` is as for `examine`. The
+    same call resumes an interrupted study.
 
     `progress` is called with the plan, after each epoch, and when a run ends.
 
@@ -66,9 +68,19 @@ def compare(
 
     Raises CondetrError, in one line, for what the user can fix, and Interrupted after SIGTERM or Ctrl-C.
     """
-    out = Path(out)
-    root = Path(runs) if runs is not None else out
-    dataset = _open(Path(data), hold_out, follow_outside)
+    path, out = path_of(data, "data"), path_of(out, "out")
+    root = path_of(runs, "runs") if runs is not None else out
+    models = names_of(models.split(",") if isinstance(models, str) else models, "models")
+    if epochs is not None:
+        if isinstance(epochs, str) or not isinstance(epochs, Iterable):
+            raise wrong(epochs, "epochs", "a list of whole numbers")
+        epochs = [whole_number(one, "epochs") for one in epochs]
+    seeds, jobs = whole_number(seeds, "seeds"), whole_number(jobs, "jobs")
+    for name, number in (("budget", budget), ("hold_out", hold_out)):
+        instance_of(0 if number is None else number, name, Real, "a number")
+    instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
+    check_progress(progress)
+    dataset = _open(path, hold_out, follow_outside)
     device = check_device(device)
     base = recipe or default_base(dataset, device)
     request = _request(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)

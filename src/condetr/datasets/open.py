@@ -48,6 +48,8 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
 
 
 def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
+    if is_run(root):
+        raise DataError(f"{root}: a run's folder, not a data set")
     files = coco_files.find(root)
     yaml = yolo.find(root)
     if files and yaml is not None:
@@ -80,6 +82,11 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
         "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC)"
     )
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a training run wrote this folder."""
+    return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
 
 
 def _refuse_unread(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..errors import CondetrError
+from ..errors import ConfigError
 from .distributed import Processes
 
 
@@ -10,9 +10,9 @@ def check_device(name: str | None) -> str:
     """Return the device's name; None means a GPU where there is one, else the CPU.
 
     A GPU is checked without opening a CUDA context: under torchrun every process would open it on GPU 0.
-    Raises CondetrError when this machine lacks the device.
+    Raises ConfigError when this machine lacks the device.
     """
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = str(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         device = torch.device(name)
         if device.type == "cuda":
@@ -23,7 +23,7 @@ def check_device(name: str | None) -> str:
     except (RuntimeError, AssertionError, NotImplementedError):
         found = False
     if not found:
-        raise CondetrError(f"--device {name}: this machine has no such device. Try cpu")
+        raise ConfigError("this machine has no such device. Try cpu", setting="device", value=name)
     return name
 
 

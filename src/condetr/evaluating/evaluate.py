@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import check_progress, path_of
 from ..checkpoint import load, save_thresholds, weights_of_run
+from ..datasets.open import is_run
 from ..detections import Detections
 from ..engine.device import check_device
 from ..engine.distributed import SINGLE, Processes
-from ..errors import CondetrError
+from ..errors import CondetrError, DataError
 from ..metrics import Evaluator, match_classes
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
@@ -43,13 +45,18 @@ def evaluate(
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
-    data = Path(data)
+    data = path_of(data, "data")
+    out = None if out is None else path_of(out, "out")
+    check_progress(progress)
+    if is_run(data):
+        raise DataError(f"{data}: a run's folder, not a data set. Did you swap weights and data?")
     truth = open_ground_truth(data, split, follow_outside)
     if isinstance(weights, Predictor):
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
+        predictor = Predictor.load(weights, check_device(device))
         source = os.fspath(weights)
-        predictor, name = Predictor.load(source, check_device(device)), weights_name(source)
+        name = weights_name(source)
     categories = truth.data.categories
     warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
     unread: list[str] = []
@@ -62,7 +69,7 @@ def evaluate(
         source, name, model, truth.data, truth.split, evaluator.table(), evaluator.metrics(), tuple(warnings)
     )
     if out is not None and processes.first:
-        evaluation.write(Path(out))
+        evaluation.write(out)
     return evaluation
 
 
@@ -78,8 +85,9 @@ def evaluate_detections(
 
     `split`, `follow_outside` and `out` are as for `evaluate`. Raises DataError, naming the entry, for an invalid file.
     """
-    file = Path(file)
-    truth = open_ground_truth(Path(data), split, follow_outside)
+    file, data = path_of(file, "file"), path_of(data, "data")
+    out = None if out is None else path_of(out, "out")
+    truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
     evaluator, no_label = Evaluator(categories), np.empty(0, np.int64)
     for sample in truth.split:
@@ -91,7 +99,7 @@ def evaluate_detections(
         str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, truth.warnings
     )
     if out is not None:
-        evaluation.write(Path(out))
+        evaluation.write(out)
     return evaluation
 
 

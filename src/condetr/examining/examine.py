@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import check_progress, path_of, whole_number
 from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.open import open_dataset
@@ -40,7 +41,10 @@ def examine(
     Raises DataError when no data set is recognised or its labels contradict each other. Every other defect is a
     finding, not an exception.
     """
-    raw = data if isinstance(data, RawDataSet) else open_dataset(data, follow_outside=follow_outside)
+    check_progress(progress)
+    queries = None if queries is None else whole_number(queries, "queries")
+    cache = None if cache is None else path_of(cache, "cache")
+    raw = data if isinstance(data, RawDataSet) else open_dataset(path_of(data, "data"), follow_outside=follow_outside)
     paths = [path for split in raw.splits for path in _permitted(split)]
     inspect = inspect_pixels if decode_pixels else inspect_header
     known = FactsCache(cache, "pixels" if decode_pixels else "headers") if cache is not None else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arguments import whole_number
 from ..errors import CondetrError
 from ..files import write_bytes
 from ..predicting.inputs import InMemory, Name, inputs, is_one_image
@@ -58,7 +59,9 @@ def explain(
         raise CondetrError("explain: give a detection or a point (at), not both")
     if not is_one_image(image):
         raise CondetrError("explain: takes one image; for several, run `condetr explain`")
-    predictor = weights if isinstance(weights, Predictor) else Predictor.load(os.fspath(weights))
+    detection = None if detection is None else whole_number(detection, "detection")
+    layer = whole_number(layer, "layer")
+    predictor = weights if isinstance(weights, Predictor) else Predictor.load(weights)
     (one,) = inputs([image])
     record = record_image(predictor, one.open(), threshold)
     if at is not None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..arguments import with_article
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels, Source, open_image
 from .sources import Found, find_one, leads_to_many
@@ -55,7 +56,7 @@ def is_one_image(images: Any) -> bool:
         return True
     if isinstance(images, Iterable):
         return False
-    raise CondetrError(f"{_named(images)} is not an image: {TAKEN}")
+    raise CondetrError(f"{with_article(images)} is not an image: {TAKEN}")
 
 
 def inputs(images: Any) -> Iterator[Input]:
@@ -72,7 +73,7 @@ def inputs(images: Any) -> Iterator[Input]:
         elif isinstance(image, InMemory):
             yield Input(image, None, partial(_open, image))
         else:
-            raise CondetrError(f"image {number}: {_named(image)} is not an image: {TAKEN}")
+            raise CondetrError(f"image {number}: {with_article(image)} is not an image: {TAKEN}")
 
 
 def _open(image: InMemory) -> Pixels:
@@ -100,7 +101,3 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _fail(reason: str) -> NoReturn:
     raise ImageError(reason)
-
-
-def _named(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from shutil import which
 from typing import Any, Literal, TypeVar, overload
 
 import torch
 
+from ..arguments import one_of, whole_number, with_article
 from ..build import build_scoring
 from ..checkpoint import Weights, load
 from ..decoding import MAX_DETECTIONS, decode
@@ -29,6 +29,7 @@ from .selection import Selection, Threshold, min_score
 
 T = TypeVar("T")
 Precision = Literal["fp32", "bf16"]
+PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Classes = str | Iterable[str] | None
 
 
@@ -51,9 +52,9 @@ class Predictor:
         compile: bool = False,
     ) -> None:
         if not isinstance(weights, Weights):
-            kind = "None" if weights is None else type(weights).__name__
-            raise CondetrError(f"Predictor takes Weights, not {kind}. Predictor.load takes a folder or a hub id")
-        self.device = torch.device(device)
+            taken = "Predictor.load takes a folder or a hub id"
+            raise CondetrError(f"Predictor takes Weights, not {with_article(weights)}. {taken}")
+        self.device = torch.device(check_device(str(device)))
         self.detector = weights.detector.to(self.device).eval()
         self.runtime = runtime_of(self.detector, precision, fast, compile)
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
@@ -63,7 +64,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        weights: str | Path,
+        weights: str | os.PathLike[str],
         device: str | None = None,
         precision: Precision = "fp32",
         *,
@@ -76,6 +77,7 @@ class Predictor:
         then shares. Raises WeightsError for weights that cannot be read.
         """
         device = check_device(device)
+        one_of(precision, "precision", PRECISIONS)
         loaded = load(weights, device)
         if fast:
             fold_norms(loaded.detector)
@@ -172,6 +174,8 @@ class Predictor:
         batch: int,
         ahead: int | None,
     ) -> Iterator[tuple[T, Detections | ImageError]]:
+        batch = whole_number(batch, "batch")
+        ahead = None if ahead is None else whole_number(ahead, "ahead")
         if batch < 1:
             raise CondetrError(f"batch {batch}: must be at least 1")
 
@@ -189,11 +193,11 @@ class Predictor:
 
 def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> Runtime:
     """What executes the detector. Raises CondetrError without a compiler, or if `fast=False` excludes an option."""
+    one_of(precision, "precision", PRECISIONS)
     if not fast:
         if precision == "bf16" or compile:
             raise CondetrError("fast=False: works in fp32 and without compile only. Leave one of them out")
         return TorchRuntime.plain(detector)
     if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
         raise CondetrError("--compile: needs a C++ compiler, and none is installed. Install g++, or leave it out")
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, types[precision])
+    return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, PRECISIONS[precision])

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..decoding import MAX_DETECTIONS
 from ..detections import Detections, labels_of_names
 from ..errors import CondetrError
@@ -64,6 +65,7 @@ class Selection:
         one_class_per_box: bool = False,
     ) -> "Selection":
         """Raises CondetrError for a class that the weights do not have, or a number below one."""
+        max_detections = whole_number(max_detections, "max_detections")
         if max_detections < 1:
             raise CondetrError(f"max_detections {max_detections}: must be at least 1")
         labels = None if classes is None else tuple(labels_of_names(classes, categories))

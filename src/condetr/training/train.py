@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..arguments import check_progress, instance_of, names_of, path_of, whole_number
 from ..config import Config, override
 from ..datasets.dataset import DataSet
 from ..engine.device import check_device
@@ -85,6 +86,15 @@ def train(
     Raises CondetrError, in one line, for what the user can correct; Stopped after SIGTERM or Ctrl-C, when the state has
     been saved; LossError when the loss or a gradient is NaN or infinite.
     """
+    if not isinstance(data, DataSet):
+        data = path_of(data, "data")
+    out = None if out is None else path_of(out, "out")
+    instance_of("" if recipe is None else recipe, "recipe", str | Config, "the name of a recipe or a Config")
+    instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings by dotted path")
+    workers = None if workers is None else whole_number(workers, "workers")
+    micro_batch = None if micro_batch is None else whole_number(micro_batch, "micro_batch")
+    trackers = names_of(trackers, "trackers")
+    check_progress(progress)
     check_names(tuple(trackers))
     name = check_device(device)
     arguments = {"init": None if init is None else str(init), "epochs": epochs, "batch": batch, "lr": lr, "size": size,
@@ -94,7 +104,7 @@ def train(
         report = progress if progress is not None and processes.first else silent
         machine = None
         try:
-            folder = RunFolder(Path(out) if out is not None else default_folder(data, resume))
+            folder = RunFolder(out if out is not None else default_folder(data, resume))
             with processes.first_process_first():
                 if processes.first:
                     stack.enter_context(folder.opened())

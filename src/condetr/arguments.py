@@ -1,0 +1,67 @@
+"""Checks of the arguments of public functions: a value of a wrong type is a one-line CondetrError that names it."""
+
+import operator
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from .errors import CondetrError
+
+
+def path_of(value: Any, name: str) -> Path:
+    """The path that the argument `name` gives as text or as a path-like object."""
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise wrong(value, name, "a path")
+    return Path(value)
+
+
+def whole_number(value: Any, name: str) -> int:
+    """The whole number, also one of numpy's."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise wrong(value, name, "a whole number")
+
+
+def one_of(value: Any, name: str, choices: Collection[str]) -> str:
+    """The text, if it is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise wrong(value, name, " or ".join(choices))
+    return value
+
+
+def names_of(value: Any, name: str) -> list[str]:
+    """The names in a list or another iterable; text alone is a single name."""
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    for one in names:
+        if not isinstance(one, str):
+            raise wrong(one, name, "names")
+    return names
+
+
+def instance_of(value: Any, name: str, kind: type | UnionType, expected: str) -> None:
+    """Raises CondetrError for a value that is no instance of `kind`, described as `expected`."""
+    if not isinstance(value, kind):
+        raise wrong(value, name, expected)
+
+
+def check_progress(value: Any) -> None:
+    """Raises CondetrError for a `progress` that is neither None nor callable."""
+    if value is not None and not callable(value):
+        raise wrong(value, "progress", "a function")
+
+
+def wrong(value: Any, name: str, expected: str) -> CondetrError:
+    """The error for a value that is not what is expected. Short text and numbers are shown, of others the type."""
+    shown = repr(value) if isinstance(value, str | float) else "None" if value is None else type(value).__name__
+    return CondetrError(f"{name}: expected {expected}, got {shown[:80]}")
+
+
+def with_article(value: Any) -> str:
+    """The type of a value for a sentence: "an int", "a list", "None"."""
+    kind = type(value).__name__
+    return "None" if value is None else f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
