@@ -28,7 +28,7 @@ print(json.dumps(results))
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> dict[str, object]:
+def done(tmp_path_factory) -> subprocess.CompletedProcess[str]:
     """What loading each name gives, in a process of its own: the hub's client reads its settings when imported."""
     root, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
     weights = shaken(TINY, 1)
@@ -45,8 +45,16 @@ def results(tmp_path_factory) -> dict[str, object]:
         kept = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "CI")}
         environment = kept | {"HF_ENDPOINT": server.url, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}
         command = [sys.executable, "-c", LOAD, *names]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=cache)
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=True, cwd=cache)
+
+
+@pytest.fixture(scope="module")
+def results(done) -> dict[str, object]:
     return json.loads(done.stdout)
+
+
+def test_downloads_show_no_progress_bars(done):
+    assert not any(word in done.stderr for word in ("Fetching", "Downloading", "%", "it/s"))
 
 
 def test_a_revision_is_pinned_after_an_at_sign(results):

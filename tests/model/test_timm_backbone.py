@@ -216,7 +216,7 @@ def test_without_timm_the_way_to_install_it_is_named(monkeypatch):
 def test_imagenet_weights_come_from_the_networks_own_repository(monkeypatch, tmp_path):
     requested = []
 
-    def snapshot(repository, revision, allow_patterns):
+    def snapshot(repository, **options):
         requested.append(repository)
         save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "model.safetensors")
         return tmp_path

@@ -8,7 +8,8 @@ from condetr import checkpoint, config
 from condetr.checkpoint import Weights
 from condetr.config import Config
 from condetr.errors import ConfigError, WeightsError
-from condetr.training.settings import resolve
+from condetr.interchange.hub import NoProgressBar
+from condetr.training.settings import resolve, settings_note
 from condetr.training.start import start
 from condetr.types import Categories
 from tests.tiny import TINY, TINY_DETR, shaken
@@ -151,6 +152,19 @@ def test_arguments_and_settings_are_resolved_in_one_order(tmp_path):
         resolve(None, {"epochs": 3}, {"train.epochs": 4}, None)
 
 
+def test_a_run_from_weights_without_a_recipe_reports_its_default_training(tmp_path):
+    saved(tmp_path / "pets")
+
+    def note(recipe=None, base=None, **arguments):
+        return settings_note(recipe, resolve(recipe, arguments, {}, base), base)
+
+    weights = str(tmp_path / "pets")
+    assert "training settings not given are the defaults (now 50 epochs, batch 16, lr 0.0001)" in note(init=weights)[0]
+    assert "(now 1 epoch, batch 4, lr 0.0001)" in note(init=weights, epochs=1, batch=4)[0]
+    assert note(recipe="small", init=weights) == note(init="imagenet") == note(init="none") == note() == ()
+    assert note(base=resolve(None, {"init": weights}, {}, None)) == ()
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("last_stage", [3, 4])
 def test_a_whole_classifier_of_imagenet_initialises_the_backbone(tmp_path, name, last_stage):
@@ -202,6 +216,7 @@ def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tm
 
     def download(repository, **options):
         requested.append((repository, options["revision"]))
+        assert issubclass(options["tqdm_class"], NoProgressBar)
         save_file(backbone(), tmp_path / "model.safetensors")
         return str(tmp_path)
 

@@ -2,14 +2,23 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import tqdm
 
 from ..errors import WeightsError
 
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*))?", re.ASCII)
+
+
+class NoProgressBar(tqdm):  # type: ignore[misc, unused-ignore]
+    """Makes a download silent, also where stderr is no terminal. Other users of the hub's client keep their bars."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "disable": True})
 
 
 def is_repository(name: str) -> bool:
@@ -34,7 +43,9 @@ def fetch(name: str) -> Path:
         raise WeightsError(f"{name}: a hub repository is written owner/name or owner/name@revision")
     repository, revision = match.groups()
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(FILES)))
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=list(FILES), tqdm_class=NoProgressBar)
+        )
     except GatedRepoError:
         raise WeightsError(
             f"{name}: access to this repository is restricted. Request it at https://huggingface.co/{repository}, then "

@@ -8,6 +8,7 @@ from ..checkpoint import load
 from ..config import Config, override
 from ..errors import ConfigError
 from ..recipes import recipe as recipe_by_name
+from .plan import counted
 
 ARGUMENTS = {  # argument of `train` → the setting it stands for
     "init": "train.init",
@@ -44,11 +45,28 @@ def resolve(
     return override(config, {**given, **settings})
 
 
+def settings_note(recipe: str | Config | None, config: Config, base: Config | None) -> tuple[str, ...]:
+    """A line about which settings a new run has from the weights of a detector, and which it does not; else nothing."""
+    if recipe is not None or base is not None or not _is_detector(config.train.init):
+        return ()
+    train = config.train
+    return (
+        "model and image settings are those of the weights; training settings not given are the defaults (now "
+        f"{counted(train.epochs, 'epoch')}, batch {train.batch}, lr {train.lr:g}): choose others with --recipe, or "
+        "with --epochs, --batch, --lr",
+    )
+
+
+def _is_detector(init: Any) -> bool:
+    """Whether `train.init` names the weights of a detector: a folder or a hub id."""
+    if not isinstance(init, str) or init in ("imagenet", "none") or init.startswith("imagenet@"):
+        return False
+    return not Path(init).is_file()
+
+
 def _config_of_weights(init: Any) -> Config | None:
     """The config of a detector to start from, with the default training; None where `init` is no detector."""
-    if not isinstance(init, str) or init in ("imagenet", "none") or init.startswith("imagenet@"):
-        return None
-    if Path(init).is_file():
+    if not _is_detector(init):
         return None
     source = load(init).config
     return Config(recipe=source.recipe, model=source.model, data=source.data, loss=source.loss)

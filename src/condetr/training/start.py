@@ -14,7 +14,7 @@ from ..checkpoint import Weights
 from ..config import Config
 from ..errors import ConfigError, WeightsError
 from ..interchange import read_safetensors
-from ..interchange.hub import is_repository, reason
+from ..interchange.hub import NoProgressBar, is_repository, reason
 from ..model.detector import Detector
 from ..model.timm_backbone import TimmBackbone, hub_repository
 from ..types import Categories
@@ -73,7 +73,9 @@ def _repository(name: str) -> str:
 def _imagenet(repository: str, revision: str | None) -> Path:
     try:
         # without a network this fails at once, unlike the download of a single file
-        folder = snapshot_download(repository, revision=revision, allow_patterns=["model.safetensors"])
+        folder = snapshot_download(
+            repository, revision=revision, allow_patterns=["model.safetensors"], tqdm_class=NoProgressBar
+        )
         return Path(folder) / "model.safetensors"
     except Exception as error:  # the client raises many types, for servers, proxies and broken caches
         raise WeightsError(

@@ -23,7 +23,7 @@ from .progress import Message, Progress, silent
 from .resolution import resolve_size, size_messages
 from .run import Run, Stopped
 from .run_folder import RunFolder
-from .settings import resolve
+from .settings import resolve, settings_note
 from .trainer import Trainer
 
 __all__ = ["LossError", "Run", "Stopped", "train"]
@@ -110,6 +110,8 @@ def train(
                     stack.enter_context(folder.opened())
                 saved = folder.config_to_resume(resume or not processes.first)
                 config = resolve(recipe, arguments, settings or {}, saved)
+                for line in settings_note(recipe, config, saved):
+                    report(Message(line))
                 dataset = training_data(data, config, report, follow_outside)
                 config = _with_size(config, saved, dataset, report)
                 if processes.first:
