@@ -114,7 +114,8 @@ def test_thresholds(here: Path, weights: str) -> None:
         lines = Path("predictions/predictions.jsonl").read_text()
         counts[threshold] = len(json.loads(lines)["detections"])
     assert counts["0"] > counts["best"] >= counts["1"] == 0
-    assert "no detection scores 1 or more; the best is " in stdout
+    assert "no detection reaches the threshold 1; the best score is 0." in stdout
+    assert "): lower --threshold" in stdout
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,9 @@ def test_runs_at_the_same_time_share_the_memory_for_cached_images(comparison, mo
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--models", "detr,conditional_dter"], "--models conditional_dter: no such model. There are"),
+        (["--models", "detr,conditional_dter"], "no such model. Did you mean conditional_detr?"),
+        (["--models", "detr,yolo"], "--models yolo: no such model. There are the variants detr"),
+        (["--study", "transform"], "--study transform: no such study. Did you mean transforms?"),
         (["--study", "head"], "--study head: no such study. There are headline, transforms, queries, references"),
         (["--models", "detr"], "two models or more"),
         ([], "give --models A,B or --study"),

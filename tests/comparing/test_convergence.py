@@ -78,6 +78,17 @@ def test_a_reference_below_a_tenth_of_the_best_model_has_not_learned(capsys):
     assert analyse([*fast, curve("slow", [0.0] * 6)], "fast").reference_learned
 
 
+def test_the_terminal_explains_one_seed_and_too_few_evaluations(capsys):
+    Console(width=100).print(tables(analyse([curve("slow", [0.1, 0.2]), curve("fast", [0.2, 0.3])], "slow")))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "±" not in "".join(lines)
+    assert "Fewer than 3 evaluations were made in 2 epochs" in " ".join(lines)
+    first, second = (next(i for i, line in enumerate(lines) if start in line) for start in ("after com", "epochs to"))
+    assert [lines[i - 1] for i in (first, second)] == ["", ""]
+    assert lines[first + 1].startswith("model")
+    assert lines[second + 1].startswith("model")
+
+
 def test_final_ap_is_compared_within_each_schedule_and_seed():
     curves = [
         curve(model, [0.1, 0.2, ap + 0.1 * seed], seed, epochs)

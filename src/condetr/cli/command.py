@@ -47,7 +47,8 @@ class Command(TyperCommand):
             raise Misused(usage_line(error, ctx.command_path, words)) from None
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+        pieces = (piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx))
+        return ["DATA" if piece == "DATA..." else piece for piece in pieces]  # a second one is parsed to be refused
 
 
 class Group(TyperGroup):

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,11 @@ from .progress import progress_bar
 from .streams import messages, results
 
 
-def one_data_set(given: list[Path]) -> list[Path]:
+def one_data_set(ctx: Any, given: list[Path]) -> list[Path]:
     """The list as it is. Raises CondetrError where it holds more than a data set: weights go with --weights."""
     if len(given) > 1:
+        if ctx.params.get("weights") or ctx.params.get("detections"):
+            raise CondetrError(f"{given[1]}: evaluate takes only one data set, and {given[0]} is the first")
         raise CondetrError(f"evaluate takes only the data set: condetr evaluate {given[1]} --weights {given[0]}")
     for path in given:
         existing_data(path)

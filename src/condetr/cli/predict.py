@@ -17,6 +17,7 @@ from .streams import message, messages, results
 from .suggestions import did_you_mean, nearest_path
 
 if TYPE_CHECKING:
+    from ..detections import Detection
     from ..predicting.outputs import Outputs
     from ..types import Categories
 
@@ -72,6 +73,7 @@ def predict(
         found = list(found)
     total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
     done, objects, failures, outputs = 0, 0, 0, None
+    best: tuple[Detection, str] | None = None  # of all images, in the image of this name
 
     def report(name: str, reason: str, failed: bool = True) -> None:
         nonlocal failures
@@ -112,15 +114,19 @@ def predict(
                     kept = detections.filter(min_score=min_score)[:max_detections]
                     outputs.write(one, kept)
                     done, objects = done + 1, objects + len(kept)
-                    if total == 1 and out != STDOUT:
-                        shown = table(kept) if len(kept) else printable(nothing(detections, min_score))
-                        results(quiet).print(shown, markup=False)
+                    if len(detections) and (best is None or detections[0].score > best[0].score):
+                        best = detections[0], one.found.name
+                    if total == 1 and out != STDOUT and len(kept):
+                        results(quiet).print(table(kept), markup=False)
                 except ImageError as error:
                     report(one.found.name, str(error))
                 count(number, total)
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)
     if not quiet and out != STDOUT:
+        if done and not objects and not status:
+            name = best[1] if best and done > 1 else ""
+            print(printable(nothing(best[0] if best else None, min_score, name)))
         summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
         print(f"interrupted; kept: {summary}" if status else summary)
     elif status:

@@ -6,26 +6,26 @@ from rich.text import Text
 from ..reports.terminal import Column, FittedTable
 from ..training.plan import counted, duration, images
 from .comparison import Event
-from .convergence import Convergence
+from .convergence import SHARES, Convergence
 from .runner import EpochDone, RunEnded
-from .sentences import reference_not_learned
+from .sentences import reference_not_learned, too_few_evaluations
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
 from .study import read_result
 
 
 def tables(results: Convergence) -> RenderableType:
     """The final AP of each schedule, and the epochs to reach the levels of the reference."""
-    ends = Text(f"after complete schedules; differences are to {results.reference}", style="bold")
     if not results.reference_learned:
-        return Group(ends, final_table(results), Text(reference_not_learned(results)))
-    levels = f"epochs to reach a share of {results.reference}'s best AP, and how many times fewer (below 1: more)"
-    return Group(ends, final_table(results), Text(levels, style="bold"), target_table(results))
+        return Group(final_table(results), Text(), Text(reference_not_learned(results)))
+    note = too_few_evaluations(results, SHARES[0])
+    return Group(final_table(results), target_table(results), *([Text(note)] if note else []))
 
 
 def final_table(results: Convergence) -> FittedTable:
+    ap = "AP ± 95 %" if any(final.ap.high is not None for final in results.finals) else "AP"  # one seed: no interval
     table = FittedTable(
-        Column("model", kind="name"), Column("epochs"), Column("AP ± 95 %"), Column("difference"), Column("p", drop=1),
-        Column("", drop=2, kind="text"),
+        Column("model", kind="name"), Column("epochs"), Column(ap), Column("difference"), Column("p", drop=1),
+        Column("", drop=2, kind="text"), title=f"after complete schedules; differences are to {results.reference}",
     )  # fmt: skip
     for final in results.finals:
         table.add_row(final.model, str(final.epochs), _mean(final.ap), *_difference(final.difference))
@@ -36,7 +36,8 @@ def target_table(results: Convergence) -> FittedTable:
     shares = list(dict.fromkeys(target.share for target in results.targets))
     epochs = [Column(f"{share:.0%}", drop=len(shares) - i) for i, share in enumerate(shares)]
     ratios = [Column(f"× {share:.0%}", drop=len(shares) - i) for i, share in enumerate(shares)]
-    table = FittedTable(Column("model", kind="name"), *epochs, *ratios)
+    title = f"epochs to reach a share of {results.reference}'s best AP, and how many times fewer (below 1: more)"
+    table = FittedTable(Column("model", kind="name"), *epochs, *ratios, title=title)
     for model in dict.fromkeys(target.model for target in results.targets):
         own = [target for target in results.targets if target.model == model]
         table.add_row(model, *(_median(t.epochs, 0) for t in own), *(_median(t.ratio_epochs, 1) for t in own))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config, override
+from ..config_errors import did_you_mean
 from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe
@@ -92,7 +93,8 @@ STUDIES: dict[str, tuple[str, ...]] = {
 def study(name: str) -> tuple[str, ...]:
     """The models of a predefined study. Raises ConfigError naming the studies."""
     if name not in STUDIES:
-        raise ConfigError(f"--study {name}: no such study. There are {', '.join(STUDIES)}")
+        hint = did_you_mean(name, STUDIES) or f". There are {', '.join(STUDIES)}"
+        raise ConfigError(f"--study {name}: no such study{hint}")
     return STUDIES[name]
 
 
@@ -103,10 +105,10 @@ def configs(names: Sequence[str], base: str, settings: Mapping[str, Any]) -> dic
     """
     for name in names:
         if name not in VARIANTS and name not in RECIPES:
-            raise ConfigError(
-                f"--models {name}: no such model. There are the variants {', '.join(VARIANTS)}, "
-                f"and the recipes {', '.join(RECIPES)}"
+            hint = did_you_mean(name, [*VARIANTS, *RECIPES]) or (
+                f". There are the variants {', '.join(VARIANTS)}, and the recipes {', '.join(RECIPES)}"
             )
+            raise ConfigError(f"--models {name}: no such model{hint}")
         if list(names).count(name) > 1:
             raise ConfigError(f"--models {name}: listed twice. Remove one")
     own: dict[str, dict[str, Any]] = {name: {} for name in names}

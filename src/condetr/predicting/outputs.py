@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..detections import Detections
+from ..detections import Detection, Detections
 from ..errors import CondetrError
 from ..files import check_writable, replacing
-from ..reports.terminal import Column, FittedTable, printable
+from ..reports.terminal import Column, FittedTable
 from ..types import Categories
 from .sources import Found, Opened
 from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
@@ -102,8 +102,11 @@ def table(detections: Detections) -> FittedTable:
     return shown
 
 
-def nothing(detections: Detections, min_score: float | tuple[float, ...]) -> str:
-    """A line in place of an empty table, with the best of `detections`, which are those below the threshold."""
-    threshold = "the threshold of its class" if isinstance(min_score, tuple) else f"{min_score:g} or more"
-    best = f"; the best is {printable(detections[0].name)} with {detections[0].score:.2f}" if len(detections) else ""
-    return f"no detection scores {threshold}{best}"
+def nothing(best: Detection | None, min_score: float | tuple[float, ...], file: str = "") -> str:
+    """A line in place of empty results: `best` is the best detection below the threshold, in the image `file`."""
+    threshold = "the threshold of its class" if isinstance(min_score, tuple) else f"the threshold {min_score:g}"
+    line = f"no detection reaches {threshold}"
+    if best is None:
+        return line
+    where = f" in {file}" if file else ""
+    return f"{line}; the best score is {best.score:.2g} ({best.name}{where}): lower --threshold"

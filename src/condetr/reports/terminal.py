@@ -59,11 +59,12 @@ class Column:
 class FittedTable:
     """A table that drops columns where the terminal is too narrow for all, and names them below it.
 
-    An empty line comes first. A cell that is a string goes through `printable`; a `Text` is shown as it is.
+    An empty line comes first, then the title, if there is one.
+    A cell that is a string goes through `printable`; a `Text` is shown as it is.
     """
 
-    def __init__(self, *columns: Column, header: bool = True) -> None:
-        self.columns, self.header = columns, header
+    def __init__(self, *columns: Column, header: bool = True, title: str = "") -> None:
+        self.columns, self.header, self.title = columns, header, title
         self.rows: list[tuple[Sequence[Text], str]] = []
 
     def add_row(self, *cells: str | Text, style: str = "") -> None:
@@ -96,6 +97,8 @@ class FittedTable:
         for cells, (_, style) in zip(own, self.rows):
             table.add_row(*(self._fitted(cells[i], i, widths[i], mark) for i in kept), style=style)
         yield Text()
+        if self.title:
+            yield self._cell(Text(printable(self.title), style="bold"), options)
         yield table
         if len(kept) < len(self.columns):
             missing = (titles[i].plain for i in range(len(self.columns)) if i not in kept)
