@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +37,14 @@ class RunFolder:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Lock the folder while the block runs. A new run that raises before `mark_started` leaves no files behind."""
-        new = False
+        new, missing = False, [folder for folder in self.path.absolute().parents if not folder.exists()]
         try:
             with locked(self.path):
                 new = not self.begun()
                 yield
         except BaseException:
             if new and not self.started:
-                self._discard()
+                self._discard(missing)
             raise
 
     def begun(self) -> bool:
@@ -92,13 +92,15 @@ class RunFolder:
         if not (self.path / RECORD).exists():
             write_text(self.path / RECORD, json.dumps({"folder": str(data), "fingerprint": fingerprint}) + "\n")
 
-    def _discard(self) -> None:
-        """Remove the files of a run that failed to start, and the folder if nothing else is in it."""
+    def _discard(self, created: Sequence[Path]) -> None:
+        """Remove the files of a run that failed to start, its folder, and the folders above that were created for it,
+        the nearest first; none that holds anything else."""
         for name in ("config.json", "journal.jsonl", ".lock", ".lock-holder"):
             with suppress(OSError):
                 (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):  # it has other files
-            self.path.rmdir()
+            for folder in (self.path, *created):
+                folder.rmdir()
 
     def resume(self, loop: Loop, fingerprint: str) -> state.Position:
         """Load the newest state into the loop and return its position; the start of the run where there is none.
