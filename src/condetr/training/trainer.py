@@ -201,9 +201,8 @@ class Trainer:
 
     def _stop(self) -> None:
         self._save(True)
-        if (
-            self.journal and self.history and self.processes == SINGLE
-        ):  # else torchrun might kill this process meanwhile
+        # of several processes, torchrun may kill the others while one draws
+        if self.journal and self.history and self.processes == SINGLE:
             self.folder.write_progress(self.journal, self.title, last=True)
         where = f"epoch {self.position.epoch + 1}, step {self.position.step} of {len(self.loader)}"
         raise Stopped(f"stopped at {where}; continue with --resume", self.interrupt.number or 15)
