@@ -116,6 +116,9 @@ def test_thresholds(here: Path, weights: str) -> None:
     assert counts["0"] > counts["best"] >= counts["1"] == 0
     assert "no detection reaches the threshold 1; the best score is 0." in stdout
     assert "): lower --threshold" in stdout
+    image("b.png")
+    _, stdout, _ = predict("a.png", "b.png", "--weights", weights, "--threshold", "1")
+    assert ".png): lower --threshold" in stdout
 
 
 @pytest.mark.parametrize(
