@@ -188,7 +188,7 @@ def test_arguments_of_a_wrong_type_are_reported_in_one_line():
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == [
-        "at (10,)", "at 5", "at ('a', 1)", "layer 1.0", "detection 0.0", "layer 1"
+        "at (10,)", "at 5", "at ('a', 1)", "layer", "detection", "layer"
     ]  # fmt: skip
     assert lines[0] == "at (10,): a point is two numbers, (x, y) in pixels of the image"
 

@@ -159,7 +159,7 @@ def test_addresses_are_fetched(web: str) -> None:
     ("path", "reason"),
     [
         ("/missing", "404"),
-        ("/page", "not an image"),
+        ("/page", "a web page"),
         ("/to-file", "not allowed"),
         ("/to-ftp", "redirects to ftp"),
         ("/short", "cut short|IncompleteRead"),
