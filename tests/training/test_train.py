@@ -273,9 +273,9 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
     begun = time.monotonic()
     subprocess.run([*command, str(tmp_path / "whole"), "--long"], check=True, capture_output=True)
     longest = time.monotonic() - begun
-    draw, kills = random.Random(0), 0
+    draw, kills, runs = random.Random(0), 0, 0
     while kills < 20:
-        out = tmp_path / f"killed{kills}"
+        out, runs = tmp_path / f"killed{runs}", runs + 1  # a run that was not killed is finished: the next one is new
         while True:
             process = subprocess.Popen([*command, str(out), "--long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             try:
