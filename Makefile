@@ -31,7 +31,7 @@ test: install lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 demo: install
 	$(BIN)/condetr demo
