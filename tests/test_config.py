@@ -106,6 +106,15 @@ def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
     ]
 
 
+def test_the_length_of_the_warm_up_that_is_set_replaces_the_other_one():
+    steps = config.override(recipe("small"), {"train.warmup_steps": 7}).train
+    assert (recipe("small").train.warmup, steps.warmup, steps.warmup_steps) == (0.05, 0, 7)
+    share = config.override(config.Config(train=steps), {"train.warmup": 0.2}).train
+    assert (share.warmup, share.warmup_steps) == (0.2, 0)
+    with pytest.raises(ConfigError, match="train: warmup and warmup_steps: set one of them to 0"):
+        config.override(config.Config(), {"train.warmup_steps": 7, "train.warmup": 0.2})
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -167,19 +167,39 @@ class Loss(Strict):
 
 class Train(Strict):
     epochs: int = Field(50, ge=1)
+    schedule: Literal["step", "flat_cosine"] = Field(
+        "step",
+        description="step: the learning rate is divided by 10 once, as in the papers. flat_cosine: it stays for half "
+        "of the run, then falls along a cosine to a twentieth",
+    )
     drop_at: float = Field(
-        0.8, gt=0, le=1, description="the fraction of the epochs after which the learning rate is divided by 10"
+        0.8,
+        gt=0,
+        le=1,
+        description="step: the fraction of the epochs after which the learning rate is divided by 10",
     )
     batch: int = Field(16, ge=1, description="images in one optimizer step, over all processes")
     lr: float = Field(1e-4, gt=0)
     backbone_lr: float = Field(0.1, ge=0, description="the backbone's learning rate, as a multiple of lr")
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(0.1, ge=0, description="maximum gradient norm; 0: no clipping")
-    warmup_steps: int = Field(0, ge=0)
+    warmup: float = Field(
+        0.0, ge=0, le=1, description="steps of the warm-up, as a share of the run's steps; at most 2000 steps"
+    )
+    warmup_steps: int = Field(0, ge=0, description="steps of the warm-up; instead of train.warmup")
     groups: int = Field(
         1, ge=1, le=64, description="groups of queries trained in parallel, of which the first is kept (Group DETR)"
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
+    ema_ramp: int = Field(
+        0, ge=0, description="the decay grows as 1 − exp(−updates / ema_ramp); 0: as updates / (updates + 9)"
+    )
+    ema_window: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="limits the steps that are averaged, 1 / (1 − ema), to this share of the run; 0: no limit",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better AP; 0: never")
     evaluate_every: int = Field(1, ge=1)
@@ -188,6 +208,15 @@ class Train(Strict):
         "imagenet",
         description="imagenet (the backbone), none, a backbone's file, or the folder or hub id of weights",
     )
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> "Train":
+        if self.warmup and self.warmup_steps:
+            raise ValueError("warmup and warmup_steps: set one of them to 0")
+        return self
+
+
+REPLACES = {"data.size": "data.enlarge", "train.warmup": "train.warmup_steps", "train.warmup_steps": "train.warmup"}
 
 
 class Config(Strict):
@@ -212,11 +241,13 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     """The config with some settings replaced, named by dotted path (`train.lr`), and validated again as a whole.
 
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
-    are not enlarged beyond it, unless `data.enlarge` is set too. Raises ConfigError.
+    are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
+    replaces the other. Raises ConfigError.
     """
     values = config.model_dump()
-    if "data.size" in settings:
-        settings = {"data.enlarge": 0.0, **settings}
+    for given, replaced in REPLACES.items():
+        if given in settings:
+            settings = {replaced: 0, **settings}
     for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith(".kind")):  # variants first
         *parents, leaf = path.split(".")
         group: Any = values

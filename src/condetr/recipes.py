@@ -37,7 +37,7 @@ def small() -> Config:
             dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0,
         ),
         data=Data(size=224, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
-        train=Train(epochs=30, lr=5e-4, batch=4, warmup_steps=100, ema=0.99, groups=3),
+        train=Train(epochs=30, lr=5e-4, batch=4, warmup=0.05, ema=0.99, groups=3),
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def nano() -> Config:
             dim=128, hidden=256, encoder_layers=1, decoder_layers=2, queries=16, dropout=0.0,
         ),
         data=Data(size=80),
-        train=Train(epochs=8, lr=1e-3, backbone_lr=1.0, batch=16, warmup_steps=100, ema=0.99, init="none"),
+        train=Train(epochs=8, lr=1e-3, backbone_lr=1.0, batch=16, warmup=0.05, ema=0.99, init="none"),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from condetr.engine import state
-from condetr.engine.ema import Average
+from condetr.engine.ema import Average, Decay
 from condetr.engine.interrupt import deferred_signals
 from condetr.engine.journal import Journal, write_csv
 from condetr.engine.lock import locked
@@ -24,7 +24,7 @@ from condetr.files import check_writable
 def trained(steps: int = 3):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
-    optimizer, average = torch.optim.AdamW(model.parameters(), fused=True), Average(model, 0.9)
+    optimizer, average = torch.optim.AdamW(model.parameters(), fused=True), Average(model, Decay(0.9, ramp=0))
     for step in range(steps):
         optimizer.zero_grad()
         model(torch.randn(2, 3)).sum().backward()

@@ -1,5 +1,7 @@
 """The papers' optimizer; each test excludes a mistake that makes DETRs converge badly."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -7,8 +9,9 @@ from torch import nn
 from condetr import recipes
 from condetr.build import build_detector
 from condetr.config import Train
-from condetr.engine.ema import Average
-from condetr.engine.optimizer import adamw, clip, learning_rate, set_lr
+from condetr.engine.ema import Average, Decay, decay
+from condetr.engine.optimizer import adamw, clip, set_lr
+from condetr.engine.schedule import schedule
 from condetr.scoring import PRIOR
 
 PUBLISHED = recipes.recipe("conditional_detr_r50")
@@ -49,13 +52,32 @@ def test_the_backbone_has_a_tenth_of_the_learning_rate_and_all_parameters_decay(
 
 
 def test_the_learning_rate_drops_after_the_papers_epochs_and_grows_during_the_warm_up():
-    train = Train(epochs=50, drop_at=0.8, lr=1e-4)
-    assert [learning_rate(train, epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
-    assert learning_rate(Train(epochs=300, drop_at=2 / 3), 199, 0) == pytest.approx(1e-4)
-    assert learning_rate(Train(epochs=300, drop_at=2 / 3), 200, 0) == pytest.approx(1e-5)
-    warm = Train(lr=1e-3, warmup_steps=4)
-    rates = [learning_rate(warm, 0, step) for step in range(6)]
-    assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
+    lr = schedule(Train(epochs=50, drop_at=0.8, lr=1e-4), 10)
+    assert [lr(epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+    detr = schedule(Train(epochs=300, drop_at=2 / 3), 10)
+    assert (detr(199, 0), detr(200, 0)) == pytest.approx((1e-4, 1e-5))
+    warm = schedule(Train(lr=1e-3, warmup_steps=4), 10)
+    assert [warm(0, step) for step in range(6)] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
+    assert schedule(Train(epochs=1), 1)(0, 0) == Train().lr  # a single epoch has the full learning rate
+
+
+def test_the_warm_up_can_be_a_share_of_the_run_and_has_an_upper_limit():
+    share = Train(epochs=10, warmup=0.05)
+    assert [schedule(share, steps).warmup for steps in (1, 12, 100, 4000, 100_000)] == [0, 6, 50, 2000, 2000]
+    assert schedule(share, 12)(0, 2) == pytest.approx(share.lr / 2)
+    assert schedule(Train(warmup_steps=7), 100).warmup == 7
+
+
+def test_a_flat_learning_rate_falls_along_a_cosine_to_a_twentieth():
+    train = Train(epochs=10, lr=1e-3, warmup=0.1, schedule="flat_cosine", drop_at=0.2)
+    lr = schedule(train, 10)
+    values = [lr(step // 10, step) for step in range(100)]
+    assert values[:10] == pytest.approx([1e-3 * (step / 10) ** 2 for step in range(1, 11)])
+    assert values[9:51] == [1e-3] * 42  # `drop_at` is not used
+    assert values[75] == pytest.approx(1e-3 * (0.05 + 0.95 / 2))
+    assert values[50:] == sorted(set(values[50:]), reverse=True)
+    assert values[-1] == pytest.approx(5e-5, rel=0.03)
+    assert lr(10, 100) == pytest.approx(5e-5)
 
 
 def test_clipping_is_by_the_norm_of_all_gradients_together():
@@ -95,7 +117,7 @@ def test_the_step_is_torchs_own_adamw_after_torchs_own_clipping():
 
 def test_the_average_is_an_exponential_moving_average():
     model = nn.Linear(1, 1, bias=False)
-    average = Average(model, 0.9)
+    average = Average(model, Decay(0.9, ramp=0))
     expected = model.weight.item()
     for step in range(200):
         nn.init.constant_(model.weight, float(step))
@@ -106,5 +128,10 @@ def test_the_average_is_an_exponential_moving_average():
     assert not average.model.weight.requires_grad
 
 
-def test_a_single_epoch_has_the_full_learning_rate():
-    assert learning_rate(Train(epochs=1), epoch=0, step=0) == Train().lr
+def test_the_decay_of_the_average_ramps_up_and_its_window_is_at_most_a_share_of_the_run():
+    ramp = decay(Train(ema=0.99, ema_ramp=100), steps=10)
+    assert ramp(0) == pytest.approx(0.99 * (1 - math.exp(-0.01)))
+    assert ramp(99) == pytest.approx(0.99 * (1 - math.exp(-1)))
+    assert [decay(Train(ema=0.99), steps=10)(step) for step in (0, 89, 10_000)] == [0.1, 90 / 99, 0.99]
+    window = Train(ema=0.99, ema_window=0.05)
+    assert [decay(window, steps).limit for steps in (10, 200, 1000, 4000)] == pytest.approx([0, 0.9, 0.98, 0.99])

@@ -53,14 +53,11 @@ def test_only_one_is_singular():
 
 
 def test_a_warm_up_of_more_than_a_third_of_the_run_is_reported():
-    def notes(warmup: int) -> tuple[str, ...]:
-        return warmup_note(config.Train(epochs=30, warmup_steps=warmup), steps=3)
-
-    assert notes(0) == notes(30) == ()
-    assert notes(31) == (
-        "the warm-up takes 31 of 90 steps: that is more than a third; --set train.warmup_steps=9 makes it shorter",
+    assert warmup_note(0, 90) == warmup_note(30, 90) == ()
+    assert warmup_note(31, 90) == (
+        "the warm-up takes 31 of 90 steps: that is more than a third; --set train.warmup=0.05 makes it shorter",
     )
-    assert "100 of 90 steps: the learning rate does not reach lr; --set train.warmup_steps=9" in notes(100)[0]
+    assert "100 of 90 steps: the learning rate does not reach lr; --set train.warmup=0.05" in warmup_note(100, 90)[0]
 
 
 def test_concurrent_trainings_share_the_cache():

@@ -24,7 +24,7 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
     torch_device = torch.device(device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         fresh = start(override(config, {"train.init": "none"}), dataset.categories)
-        loop = Loop(fresh.detector, config, torch_device, precision(config.train.precision, torch_device), SINGLE)
+        loop = Loop(fresh.detector, config, 1, torch_device, precision(config.train.precision, torch_device), SINGLE)
         train = dataset.split("train").samples
         loader = Loader(
             train, Augment(config.data), config.train.seed, config.train.batch,

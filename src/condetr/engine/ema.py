@@ -1,21 +1,48 @@
 """The exponential moving average of a model's weights: often better than the last weights, at the cost of one pass."""
 
 from copy import deepcopy
+from dataclasses import dataclass
+from math import exp
 from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+from ..config import Train
 from ..cpu.foreach import interpolate_
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-class Average(Generic[Model]):
-    """`model` holds the averaged weights. The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the
-    initial weights soon lose their influence."""
+@dataclass(frozen=True, slots=True)
+class Decay:
+    """The decay of the average at a step. It grows towards `limit`, so that the initial weights soon lose their
+    influence: as limit · (1 − exp(−n / ramp)) in update n from 1, or with ramp 0 as min(limit, n / (n + 9))."""
 
-    def __init__(self, model: Model, decay: float) -> None:
+    limit: float
+    ramp: int
+
+    def __call__(self, step: int) -> float:
+        """The decay after step `step`, counted from 0."""
+        if self.ramp:
+            return self.limit * (1 - exp(-(step + 1) / self.ramp))
+        return min(self.limit, (1 + step) / (10 + step))
+
+
+def decay(train: Train, steps: int) -> Decay:
+    """The decay that `train` describes for a run of `steps` steps.
+
+    `train.ema_window` limits the window of the average, 1 / (1 − decay) steps, to a share of the run.
+    """
+    window = train.ema_window * steps
+    limit = min(train.ema, 1 - 1 / max(1.0, window)) if window else train.ema
+    return Decay(limit, train.ema_ramp)
+
+
+class Average(Generic[Model]):
+    """`model` holds the averaged weights."""
+
+    def __init__(self, model: Model, decay: Decay) -> None:
         self.decay = decay
         self.model: Model = deepcopy(model)
         self.model.eval().requires_grad_(False)
@@ -26,5 +53,4 @@ class Average(Generic[Model]):
     def update(self, model: nn.Module, step: int) -> None:
         """Update the average with the weights after step `step`, counted from 0."""
         current = [parameter.data for parameter in model.parameters() if parameter.requires_grad]
-        decay = min(self.decay, (1 + step) / (10 + step))
-        interpolate_(self.averaged, current, 1 - decay)
+        interpolate_(self.averaged, current, 1 - self.decay(step))

@@ -1,7 +1,6 @@
-"""AdamW as both papers use it: two learning rates, weight decay on every parameter, clipped gradients, one drop."""
+"""AdamW as both papers use it: two learning rates, weight decay on every parameter, clipped gradients."""
 
 from collections.abc import Iterable
-from math import floor
 
 import torch
 from torch import Tensor, nn
@@ -30,21 +29,6 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of the next step; each group keeps its multiple of it."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]
-
-
-def drop_epoch(train: Train) -> int:
-    """The epoch, from 0, from which the learning rate is a tenth; never the first epoch."""
-    return max(1, floor(train.epochs * train.drop_at + 1e-9))
-
-
-def learning_rate(train: Train, epoch: int, step: int) -> float:
-    """The learning rate of a step: `epoch` counts from 0, `step` from 0 over the whole run.
-
-    It grows linearly during the warm-up, and is a tenth from `drop_epoch` on.
-    """
-    dropped = epoch >= drop_epoch(train)
-    warm = min(1.0, (step + 1) / train.warmup_steps) if train.warmup_steps else 1.0
-    return train.lr * warm * (0.1 if dropped else 1.0)
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float) -> Float[Tensor, ""]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..build import build_learner, build_loss
 from ..config import Config
 from ..engine.distributed import Processes
-from ..engine.ema import Average
+from ..engine.ema import Average, decay
 from ..engine.optimizer import adamw, clip, set_lr
 from ..engine.precision import Precision
 from ..errors import CondetrError
@@ -37,21 +37,22 @@ class StepResult:
 
 
 class Loop:
-    """A detector, its optimizer and its moving average, and how a step changes them.
+    """A detector, its optimizer and its moving average, and how a step changes them. The run has `steps` steps.
 
     The random generator is seeded from (seed, step, micro-batch) before each forward pass, so that a step does not
     depend on what ran before it, and a resumed run needs no random state.
     """
 
     def __init__(
-        self, detector: Detector, config: Config, device: torch.device, precision: Precision, processes: Processes
-    ) -> None:
+        self, detector: Detector, config: Config, steps: int, device: torch.device, precision: Precision,
+        processes: Processes,
+    ) -> None:  # fmt: skip
         self.detector: Detector = detector.to(device)
         self.train, self.device, self.precision, self.processes = config.train, device, precision, processes
         loss, self.weights = build_loss(config)
         self.learner = build_learner(self.detector, loss, config.train)
         self.optimizer = adamw(self.learner, config.train)
-        self.average = Average(self.detector, config.train.ema) if config.train.ema else None
+        self.average = Average(self.detector, decay(config.train, steps)) if config.train.ema else None
         self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
 
     @property

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Config, Train
+from ..config import Config
 from ..datasets.dataset import DataSet
-from ..engine.optimizer import drop_epoch
+from ..engine.schedule import Schedule
 from ..model.detector import Detector
 from ..types import Sample
 from .estimates import count_parameters
@@ -27,9 +27,8 @@ class Plan:
     trained: int
     parts: tuple[int, int, int]
     batch: int
-    lr: float
     backbone_lr: float
-    drop_epoch: int
+    schedule: Schedule
     device: str
     precision: str
     memory: int
@@ -42,7 +41,6 @@ class Plan:
         micro_batch, accumulated, world = self.parts
         classes = ", ".join(self.classes[:8]) + (" …" if len(self.classes) > 8 else "")
         images = ", ".join(f"{count} {name}" for name, count in self.images.items())
-        drop = f", divided by 10 after epoch {self.drop_epoch}" if self.drop_epoch < self.epochs else ""
         return [
             ("recipe", self.recipe),
             ("images", f"{images}; {counted(self.objects, 'object')} in train"),
@@ -53,17 +51,21 @@ class Plan:
                 f"{self.batch}: {micro_batch} at a time × {accumulated} accumulated × {counted(world, 'process')}",
             ),
             ("parameters", f"{_millions(self.trained)} trained, {_millions(self.parameters - self.trained)} frozen"),
-            ("learning rate", f"{self.lr:g}, backbone {self.backbone_lr:g}{drop}"),
+            ("learning rate", ", ".join(part for part in self._learning_rate() if part)),
             ("device", f"{self.device}, {self.precision}"),
             ("memory", f"about {self.memory / 2**30:.1f} GiB"),
             ("time", "known after the first steps" if self.seconds is None else f"about {duration(self.seconds)}"),
             ("output", str(self.out)),
         ]
 
+    def _learning_rate(self) -> tuple[str, ...]:
+        warmup = f"warm-up {counted(self.schedule.warmup, 'step')}" if self.schedule.warmup else ""
+        return f"{self.schedule.lr:g}", f"backbone {self.backbone_lr:g}", warmup, self.schedule.decay
+
 
 def make_plan(
-    config: Config, dataset: DataSet, detector: Detector, steps: int, parts: tuple[int, int, int], device: str,
-    memory: int, seconds: float | None, out: Path, notes: tuple[str, ...],
+    config: Config, dataset: DataSet, detector: Detector, schedule: Schedule, steps: int, parts: tuple[int, int, int],
+    device: str, memory: int, seconds: float | None, out: Path, notes: tuple[str, ...],
 ) -> Plan:  # fmt: skip
     """The plan of a run; `steps` are those of one epoch."""
     classes, train = dataset.categories, config.train
@@ -78,9 +80,8 @@ def make_plan(
         trained=count_parameters(detector, trained=True),
         parts=parts,
         batch=train.batch,
-        lr=train.lr,
         backbone_lr=train.lr * train.backbone_lr,
-        drop_epoch=drop_epoch(train),
+        schedule=schedule,
         device=device,
         precision=train.precision,
         memory=memory,
@@ -90,14 +91,13 @@ def make_plan(
     )
 
 
-def warmup_note(train: Train, steps: int) -> tuple[str, ...]:
-    """A line about a warm-up that takes more than a third of the run; `steps` are those of one epoch."""
-    total = train.epochs * steps
-    if 3 * train.warmup_steps <= total:
+def warmup_note(warmup: int, total: int) -> tuple[str, ...]:
+    """A line about a warm-up that takes more than a third of the run's `total` steps."""
+    if 3 * warmup <= total:
         return ()
-    effect = "the learning rate does not reach lr" if train.warmup_steps > total else "that is more than a third"
-    shorter = f"--set train.warmup_steps={total // 10} makes it shorter"
-    return (f"the warm-up takes {train.warmup_steps:,} of {counted(total, 'step')}: {effect}; {shorter}",)
+    effect = "the learning rate does not reach lr" if warmup > total else "that is more than a third"
+    shorter = "--set train.warmup=0.05 makes it shorter"
+    return (f"the warm-up takes {warmup:,} of {counted(total, 'step')}: {effect}; {shorter}",)
 
 
 def duration(seconds: float) -> str:

@@ -13,8 +13,8 @@ from ..engine.distributed import SINGLE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.journal import Journal
 from ..engine.memory import release_memory
-from ..engine.optimizer import learning_rate
 from ..engine.precision import precision
+from ..engine.schedule import schedule
 from ..engine.trackers import Trackers
 from ..errors import CondetrError
 from ..evaluating.samples import evaluate_samples
@@ -48,9 +48,6 @@ class Trainer:
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report = processes, interrupt, report
         self.start = start(config, dataset.categories)
-        self.precision = precision(config.train.precision, machine.device)
-        self.loop = Loop(self.start.detector, config, machine.device, self.precision, processes)
-        self.position = folder.resume(self.loop, fingerprint(dataset))
         self.read = reader(config.data.cache, machine.cache_shares)
         self.valid = dataset.split("valid").samples
         self.per_process = -(-config.train.batch // processes.world)
@@ -60,6 +57,11 @@ class Trainer:
             read=self.read, workers=machine.workers, rank=processes.rank, world=processes.world,
             micro_batches=self.accumulate,
         )  # fmt: skip
+        self.schedule = schedule(config.train, len(self.loader))
+        self.precision = precision(config.train.precision, machine.device)
+        steps = config.train.epochs * len(self.loader)
+        self.loop = Loop(self.start.detector, config, steps, machine.device, self.precision, processes)
+        self.position = folder.resume(self.loop, fingerprint(dataset))
         self.title = f"{config.recipe} on {dataset.name}"
         journal = Journal(folder.path / "journal.jsonl", self.position.journal) if processes.first else None
         self.journal = journal
@@ -103,7 +105,7 @@ class Trainer:
         sums = position.sums = position.sums or [0.0] * 5
         with closing(self.loader.epoch(position.epoch, position.step)) as batches:  # type: ignore[type-var]
             for parts in _steps(batches):
-                lr = learning_rate(train, position.epoch, position.total)
+                lr = self.schedule(position.epoch, position.total)
                 try:
                     result = self.loop.step(parts, lr, position.total, bool(self.interrupt.number))
                 except LossError as error:
@@ -121,7 +123,7 @@ class Trainer:
                 self._save(self.folder.due(epoch_over=False))
         scores = self._evaluate()
         means = [value / max(1, len(self.loader)) for value in sums]
-        lr = learning_rate(train, position.epoch, position.total - 1)
+        lr = self.schedule(position.epoch, position.total - 1)
         self._log_epoch(means, lr, scores, time.monotonic() - started)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, []
 
@@ -214,7 +216,7 @@ class Trainer:
 
     def _report_plan(self) -> None:
         new = self.position.total == 0
-        notes = (*self.start.notes, *warmup_note(self.config.train, len(self.loader)))
+        notes = (*self.start.notes, *warmup_note(self.schedule.warmup, self.config.train.epochs * len(self.loader)))
         for note in notes if new else (f"resuming at epoch {self.position.epoch + 1}",):
             self.report(Message(note))
         micro_batch = min(self.machine.micro_batch, self.per_process)
@@ -224,8 +226,8 @@ class Trainer:
         )
         seconds = run_seconds(self.loop, self.loader, len(self.valid), self.config, self.processes) if new else None
         plan = make_plan(
-            self.config, self.dataset, self.loop.detector, len(self.loader), parts, str(self.machine.device), memory,
-            seconds, self.folder.path, notes,
+            self.config, self.dataset, self.loop.detector, self.schedule, len(self.loader), parts,
+            str(self.machine.device), memory, seconds, self.folder.path, notes,
         )  # fmt: skip
         self.report(Planned(plan))
 
