@@ -96,7 +96,7 @@ def test_scores_are_content_plus_space_head_by_head():
     torch.manual_seed(0)
     attention = ConditionalCrossAttention(256, 8, 0.0, first_layer=False)
     content, spatial = torch.randn(1, 3, 256), torch.randn(1, 3, 256)
-    memory = Tokens.unpadded(torch.randn(1, 6, 256), torch.randn(1, 6, 256))
+    memory = Tokens.of_queries(torch.randn(1, 6, 256), torch.randn(1, 6, 256), None)
     q_c, q_p = attention.query_content(content), attention.query_spatial(spatial)
     k_c, k_p = attention.key_content(memory.content), attention.key_spatial(memory.position)
     v = attention.value(memory.content)
@@ -112,7 +112,7 @@ def test_scores_are_content_plus_space_head_by_head():
 def test_the_attention_of_the_first_layer_adds_object_query_and_position_to_the_content():
     attention = ConditionalCrossAttention(32, 4, 0.0, first_layer=True)
     content, spatial, object_query = torch.randn(3, 1, 3, 32)
-    memory = Tokens.unpadded(torch.randn(1, 6, 32), torch.randn(1, 6, 32))
+    memory = Tokens.of_queries(torch.randn(1, 6, 32), torch.randn(1, 6, 32), None)
     q, k = attention.halves(content, spatial, object_query, memory)
     expected_q = attention.query_content(content) + attention.query_object(object_query)
     expected_k = attention.key_content(memory.content) + attention.key_spatial(memory.position)

@@ -33,3 +33,19 @@ def test_heads_offset_the_box_of_each_layer_from_its_own_reference():
     torch.testing.assert_close(by_point[..., 2:], offset[..., 2:].sigmoid())
     torch.testing.assert_close(by_box, (offset + boxes).sigmoid())
     assert not torch.equal(points[0], points[1])
+
+
+@pytest.mark.parametrize("model", [TINY, TINY_DETR], ids=["conditional", "detr"])
+def test_queries_that_fill_up_a_row_change_nothing_and_rows_of_them_alone_stay_finite(model):
+    """Rows of different lengths, filled up with anything: the valid queries are decoded as if they were alone."""
+    detector = shaken(model, classes=3)
+    images = Images.pad([torch.randn(3, 48, 80), torch.randn(3, 64, 64), torch.randn(3, 64, 64)])
+    memory, queries, reference = detector.encode(images), torch.randn(3, 5, model.dim), torch.randn(3, 5, 2)
+    valid = torch.arange(5) < torch.tensor([[3], [5], [0]])
+    filled = detector.decode(queries, memory, reference, valid).embeddings
+    whole = detector.decode(queries, memory, reference).embeddings
+    alone = detector.decode(queries[:, :3], memory, reference[:, :3]).embeddings
+    torch.testing.assert_close(filled[:, 0, :3], alone[:, 0])
+    torch.testing.assert_close(filled[:, 1], whole[:, 1])
+    assert not torch.allclose(whole[:, 0, :3], alone[:, 0])
+    assert filled.isfinite().all()

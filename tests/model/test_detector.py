@@ -111,7 +111,7 @@ def test_detrs_heads_start_with_torchs_defaults():
 def test_without_content_the_first_self_attention_gives_every_query_the_same():
     """Facts §6: with content zero every query gets the same vector, so it may be computed once."""
     layer = shaken(config.Model(**{**TINY.model_dump(), "dim": 64}), 3).decoder.layers[0]
-    x = layer.self_attention(torch.zeros(1, 5, 64), torch.randn(1, 5, 64))
+    x = layer.self_attention(torch.zeros(1, 5, 64), torch.randn(1, 5, 64), None)
     torch.testing.assert_close(x, x[:, :1].expand_as(x), atol=1e-6, rtol=0)
 
 

@@ -83,11 +83,15 @@ class DecoupledSelfAttention(nn.Module):
         self.value, self.out = Linear(dim, dim), Linear(dim, dim)
         self.heads, self.dropout = heads, dropout
 
-    def forward(self, x: Float[Tensor, "B N D"], position: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+    def forward(
+        self, x: Float[Tensor, "B N D"], position: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None
+    ) -> Float[Tensor, "B N D"]:
+        """`valid` is False for queries that only fill up their row, to which no other attends; None where all count."""
+        mask = None if valid is None else (valid | ~valid.any(1, keepdim=True))[:, None, None]
         q = split_heads(self.query_content(x) + self.query_position(position), self.heads)
         k = split_heads(self.key_content(x) + self.key_position(position), self.heads)
         v = split_heads(self.value(x), self.heads)
-        return self.out(attend(q, k, v, None, None, self.dropout * self.training))
+        return self.out(attend(q, k, v, mask, None, self.dropout * self.training))
 
 
 @dataclass(frozen=True, slots=True)

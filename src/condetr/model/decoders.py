@@ -5,6 +5,7 @@ p_q: spatial query. All layers start as copies of one, as the official code init
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -13,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from ..cpu.dropout import Dropout
-from ..shapes import Float
+from ..shapes import Bool, Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
 
 Queries = Float[Tensor, "B N D"]
+Valid = Bool[Tensor, "B N"] | None
+Refine = Callable[[Queries, Float[Tensor, "B N R"]], Float[Tensor, "B N R"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,15 @@ class Decoded:
 
 class Decoder(nn.Module, ABC):
     @abstractmethod
-    def forward(self, object_query: Queries, reference: Float[Tensor, "B N R"], memory: Tokens) -> Decoded:
-        """Decode object queries against image tokens; `reference` is the logits that the first layer starts from.
+    def forward(
+        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, valid: Valid, refine: Refine
+    ) -> Decoded:
+        """Decode queries against image tokens.
 
-        B is the number of images, or a multiple of it: then the groups of queries of an image follow one another.
+        `queries` are the object queries; `reference` are the logits that the first layer starts from. B is the number
+        of images, or a multiple of it: then the groups of queries of an image follow one another. `valid` is False for
+        queries that only fill up their row: the others do not see them. None where all are valid. `refine` computes the
+        next reference from a layer's normalised embeddings and its reference; not all decoders use it.
         """
 
 
@@ -58,8 +66,10 @@ class DetrLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
         self.dropout = Dropout(dropout)
 
-    def forward(self, f: Queries, object_query: Queries, memory: Tokens) -> Queries:
-        c = self.norm1(f + self.dropout(self.self_attention(f, object_query, Tokens.unpadded(f, object_query))))
+    def forward(self, f: Queries, object_query: Queries, memory: Tokens, valid: Valid) -> Queries:
+        c = self.norm1(
+            f + self.dropout(self.self_attention(f, object_query, Tokens.of_queries(f, object_query, valid)))
+        )
         x = self.norm2(c + self.dropout(self.cross_attention(c, object_query, memory)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
@@ -73,10 +83,12 @@ class DetrDecoder(Decoder):
         self.layers = nn.ModuleList(deepcopy(first) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Float[Tensor, "B N R"], memory: Tokens) -> Decoded:
-        f, embeddings = torch.zeros_like(object_query), []
+    def forward(
+        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, valid: Valid, refine: Refine
+    ) -> Decoded:
+        f, embeddings = torch.zeros_like(queries), []
         for layer in self.layers:
-            f = layer(f, object_query, memory)
+            f = layer(f, queries, memory, valid)
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))
 
@@ -93,9 +105,9 @@ class ConditionalLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, f: Queries, p: Queries, spatial_query: SpatialQuery, object_query: Queries, memory: Tokens
+        self, f: Queries, p: Queries, spatial_query: SpatialQuery, object_query: Queries, memory: Tokens, valid: Valid
     ) -> Queries:
-        c = self.norm1(f + self.dropout(self.self_attention(f, object_query)))
+        c = self.norm1(f + self.dropout(self.self_attention(f, object_query, valid)))
         p_q = spatial_query(f, c, p)
         x = self.norm2(c + self.dropout(self.cross_attention(c, p_q, object_query, memory)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
@@ -116,10 +128,12 @@ class ConditionalDecoder(Decoder):
         self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, object_query: Queries, reference: Float[Tensor, "B N 2"], memory: Tokens) -> Decoded:
-        p = embed_points(reference.sigmoid(), object_query.shape[-1]).to(object_query.dtype)
-        f, embeddings = torch.zeros_like(object_query), []
+    def forward(
+        self, queries: Queries, reference: Float[Tensor, "B N 2"], memory: Tokens, valid: Valid, refine: Refine
+    ) -> Decoded:
+        p = embed_points(reference.sigmoid(), queries.shape[-1]).to(queries.dtype)
+        f, embeddings = torch.zeros_like(queries), []
         for layer, spatial_query in zip(self.layers, chain([Identity()], repeat(self.spatial_query))):
-            f = layer(f, p, spatial_query, object_query, memory)
+            f = layer(f, p, spatial_query, queries, memory, valid)
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))

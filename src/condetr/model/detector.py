@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..cpu.linear import Linear
-from ..shapes import Float
+from ..shapes import Bool, Float
 from ..types import Images, Predictions
 from .backbone import Backbone
 from .decoders import Decoded, Decoder
@@ -22,6 +22,10 @@ class Heads(nn.Module):
     def __init__(self, dim: int, logits: int) -> None:
         super().__init__()
         self.classes, self.box = Linear(dim, logits), MLP(dim, dim, 4, layers=3)
+
+    def refine(self, embeddings: Float[Tensor, "B N D"], references: Float[Tensor, "B N 4"]) -> Float[Tensor, "B N 4"]:
+        """The logits of the boxes that are predicted from references (logits)."""
+        return self.box(embeddings).float() + references.float().clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
 
     def forward(self, embeddings: Float[Tensor, "S B N D"], references: Float[Tensor, "S B N R"]) -> Predictions:
         """box = sigmoid(FFN(f) + s), where s of a reference point is [s_x, s_y, 0, 0] (Conditional DETR, eq. 1).
@@ -62,9 +66,19 @@ class Detector(nn.Module):
         """The encoder's output, to which the decoder attends."""
         return self.encoder(self.tokens(images))
 
-    def decode(self, object_query: Float[Tensor, "B N D"], memory: Tokens) -> Decoded:
-        """Decode any object queries, from the references that belong to them."""
-        return self.decoder(object_query, self.reference(object_query), memory)
+    def decode(
+        self,
+        queries: Float[Tensor, "B N D"],
+        memory: Tokens,
+        reference: Float[Tensor, "B N R"] | None = None,
+        valid: Bool[Tensor, "B N"] | None = None,
+    ) -> Decoded:
+        """Decode any queries, from references (logits), by default those that the detector has for these queries.
+
+        `valid` is False for queries that only fill up their row. See `Decoder.forward`.
+        """
+        reference = self.reference(queries) if reference is None else reference
+        return self.decoder(queries, reference, memory, valid, self.heads.refine)
 
     def apply_heads(self, decoded: Decoded) -> Predictions:
         """The predictions of the heads from embeddings and references."""

@@ -23,9 +23,15 @@ class Tokens:
     ragged: bool
 
     @classmethod
-    def unpadded(cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"]) -> "Tokens":
-        padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
-        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=False)
+    def of_queries(
+        cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"] | None
+    ) -> "Tokens":
+        """Queries as tokens. Those that are not valid are padding, except in rows without any; None: all are valid."""
+        if valid is None:
+            padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
+        else:
+            padding = ~valid & valid.any(1, keepdim=True)
+        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=valid is not None)
 
     @property
     def mask(self) -> Bool[Tensor, "B 1 1 L"] | None:

@@ -34,7 +34,7 @@ def constants(decoder: Decoder, object_query: Float[Tensor, "1 N D"], precision:
         return {}
     first, *later = cast(Iterable[ConditionalLayer], decoder.layers)
     outputs: dict[nn.Module, Tensor] = {}
-    outputs[first.self_attention] = first.self_attention(torch.zeros_like(object_query), object_query)
+    outputs[first.self_attention] = first.self_attention(torch.zeros_like(object_query), object_query, None)
     if first.cross_attention.query_object is not None:
         outputs[first.cross_attention.query_object] = first.cross_attention.query_object(object_query)
     for layer in later:

@@ -40,7 +40,8 @@ def folded(detector: Detector, precision: torch.dtype) -> Detector:
     replaced: dict[int, nn.Module] = {id(detector.decoder): _copied(decoder, precision, constant)}
     if precision != torch.float32:
         replaced[id(detector.decoder)] = _Casting(replaced[id(detector.decoder)], precision)
-        replaced[id(detector.heads)] = _Casting(_copied(detector.heads, torch.float32, {}), torch.float32)
+        for head in (detector.heads.classes, detector.heads.box):
+            replaced[id(head)] = _Casting(_copied(head, torch.float32, {}), torch.float32)
         for part in (detector.queries, detector.reference):
             replaced[id(part)] = _copied(part, torch.float32, {})
     return _copied(detector, precision, replaced)
