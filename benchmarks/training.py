@@ -19,7 +19,7 @@ from condetr.build import build_loss
 from condetr.config import Config
 from condetr.engine.optimizer import adamw, clip
 from condetr.model.detector import Detector
-from condetr.types import Images, ObjectCounts, Predictions, Target
+from condetr.types import Images, OptimizerStep, Predictions, Target
 
 
 def some_targets(images: int, objects: int) -> list[Target]:
@@ -41,7 +41,7 @@ def step(ours: Detector, config: Config, parts: list[Images], targets: list[Targ
         optimizer.zero_grad(set_to_none=True)
         for start, part in zip(starts, parts):
             own = targets[start : start + len(part)]
-            weights.total(loss(ours(part), own, ObjectCounts.of(targets))).backward()
+            weights.total(loss(ours(part), own, OptimizerStep.of(targets))).backward()
         clip(trained, config.train.clip)
         optimizer.step()
 
@@ -74,7 +74,7 @@ def criteria(theirs: nn.Module, config: Config) -> tuple[Work, Work]:
 
     def ours() -> None:
         logits.grad = boxes.grad = None
-        weights.total(loss(Predictions(logits, boxes), targets, ObjectCounts.of(targets))).backward()
+        weights.total(loss(Predictions(logits, boxes), targets, OptimizerStep.of(targets))).backward()
 
     def their() -> None:
         logits.grad = boxes.grad = None

@@ -12,6 +12,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"boxes", "config", "cpu", "files"},
     {"types"},
     {"scoring"},
+    {"iou_scoring"},
     {"images", "engine", "reports"},
     {"detections"},
     {"decoding"},

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from . import config
+from .iou_scoring import IouAwareScoring, MatchabilityScoring
 from .model.backbone import Backbone, ExactPadding, PublishedPadding
 from .model.decoders import ConditionalDecoder, Decoder, DetrDecoder
 from .model.detector import Detector, Heads
@@ -46,7 +47,7 @@ def build_detector(c: config.Model, classes: int) -> Detector:
     match c.decoder, detector.decoder:
         case config.Conditional(start="local"), ConditionalDecoder() as decoder:
             initialise_locally(decoder)
-    if c.scoring.kind == "focal":
+    if c.scoring.kind != "softmax":
         initialise_conditional_heads(detector.heads)
     return detector
 
@@ -128,15 +129,24 @@ def build_spatial_query(form: config.SpatialQuery, dim: int, heads: int) -> Spat
             return FromContent(dim)
 
 
-def build_scoring(c: config.Softmax | config.Focal) -> Scoring:
+def build_scoring(c: config.Scoring) -> Scoring:
     match c:
         case config.Softmax():
             return SoftmaxScoring(c.background_weight)
         case config.Focal():
             return FocalScoring(c.alpha, c.gamma)
+        case config.IouAware():
+            return IouAwareScoring(c.ramp)
+        case config.Matchability():
+            return MatchabilityScoring(c.ramp)
 
 
 def build_loss(c: config.Config) -> tuple[SetLoss, LossWeights]:
     scoring = build_scoring(c.model.scoring)
     matcher = Matcher(scoring, c.loss.classes, c.loss.l1, c.loss.giou)
-    return SetLoss(scoring, matcher), LossWeights(c.loss.classes, c.loss.l1, c.loss.giou)
+    match c.model.scoring:
+        case config.IouAware(class_weight=classes) | config.Matchability(class_weight=classes):
+            pass
+        case _:
+            classes = c.loss.classes
+    return SetLoss(scoring, matcher), LossWeights(classes, c.loss.l1, c.loss.giou)

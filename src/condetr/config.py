@@ -88,6 +88,33 @@ class Focal(Strict):
     gamma: float = Field(2.0, ge=0)
 
 
+class IouAware(Strict):
+    """Align-DETR's loss: the score learns how well the box fits. Matched with focal scoring's cost."""
+
+    kind: Literal["iou_aware"] = "iou_aware"
+    ramp: float = Field(
+        0.15, ge=0, le=1, description="share of the run's steps over which the target goes from 1 to the IoU-aware one"
+    )
+    class_weight: float = Field(
+        1.0, ge=0, description="weight of the class loss; loss.classes then weighs only the matching cost"
+    )
+
+
+class Matchability(Strict):
+    """DEIM's matchability-aware loss, another form of the IoU-aware one."""
+
+    kind: Literal["mal"] = "mal"
+    ramp: float = Field(
+        0.15, ge=0, le=1, description="share of the run's steps over which the target goes from 1 to the IoU-aware one"
+    )
+    class_weight: float = Field(
+        1.0, ge=0, description="weight of the class loss; loss.classes then weighs only the matching cost"
+    )
+
+
+Scoring = Softmax | Focal | IouAware | Matchability
+
+
 class Detr(Strict):
     kind: Literal["detr"] = "detr"
 
@@ -109,7 +136,7 @@ class Conditional(Strict):
 
 class Model(Strict):
     backbone: Backbone = Backbone()
-    scoring: Annotated[Softmax | Focal, Field(discriminator="kind")] = Focal()
+    scoring: Annotated[Scoring, Field(discriminator="kind")] = Focal()
     decoder: Annotated[Detr | Conditional, Field(discriminator="kind")] = Conditional()
     reference: Literal["centre", "learned", "predicted"] = "predicted"
     dim: int = Field(256, ge=8, le=4096, multiple_of=4)
@@ -160,7 +187,9 @@ class Data(Strict):
 class Loss(Strict):
     """Weights of the loss terms, and of the same terms in the matching cost."""
 
-    classes: float = Field(2.0, ge=0)
+    classes: float = Field(
+        2.0, ge=0, description="with scoring iou_aware and mal, of the matching cost only: see their class_weight"
+    )
     l1: float = Field(5.0, ge=0)
     giou: float = Field(2.0, ge=0)
 

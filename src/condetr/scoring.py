@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .shapes import Float, Int
-from .types import ObjectCounts
+from .types import OptimizerStep
 
 Ranked = tuple[Float[Tensor, "B M"], Int[Tensor, "B M"], Int[Tensor, "B M"]]
 Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # layer, image, query of each matched pair
@@ -31,13 +31,13 @@ class Scoring(ABC):
         matched: Index,
         labels: Int[Tensor, " P"],
         iou: Float[Tensor, " P"],
-        object_counts: ObjectCounts,
+        step: OptimizerStep,
     ) -> Float[Tensor, " S"]:
         """The classification loss of each layer. Matched queries have a label, all others are background.
 
         `iou` is the intersection over union of each matched pair's boxes, without gradient: a scoring may use it to
         let a score express how well its box fits. Focal and softmax scoring ignore it.
-        `object_counts` normalises: it counts over the whole optimizer step, of which these images may be a part.
+        `step` normalises: its object counts are of the whole optimizer step, of which these images may be a part.
         """
 
     @abstractmethod
@@ -66,7 +66,7 @@ class SoftmaxScoring(Scoring):
         matched: Index,
         labels: Int[Tensor, " P"],
         iou: Float[Tensor, " P"],
-        object_counts: ObjectCounts,
+        step: OptimizerStep,
     ) -> Float[Tensor, " S"]:
         """Cross-entropy, a weighted mean over the queries of the step's images (DETR, eq. 2)."""
         background = logits.shape[-1] - 1
@@ -76,8 +76,8 @@ class SoftmaxScoring(Scoring):
         weight[background] = self.background_weight
         entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), weight, reduction="none")
         queries = logits.shape[2]
-        matched_queries = object_counts.matched(queries)
-        background_queries = len(object_counts.counts) * queries - matched_queries
+        matched_queries = step.object_counts.matched(queries)
+        background_queries = len(step.object_counts.counts) * queries - matched_queries
         return entropy.view_as(truth).sum((1, 2)) / (matched_queries + self.background_weight * background_queries)
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
@@ -100,11 +100,7 @@ class FocalScoring(Scoring):
         return classes
 
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
-        """The focal loss of a positive minus that of a negative, with the official code's 1e-8 in the logarithms."""
-        p = _columns(logits, labels).sigmoid()
-        positive = self.alpha * (1 - p) ** self.gamma * -(p + 1e-8).log()
-        negative = (1 - self.alpha) * p**self.gamma * -(1 - p + 1e-8).log()
-        return positive - negative
+        return focal_cost(logits, labels, self.alpha, self.gamma)
 
     def loss(
         self,
@@ -112,7 +108,7 @@ class FocalScoring(Scoring):
         matched: Index,
         labels: Int[Tensor, " P"],
         iou: Float[Tensor, " P"],
-        object_counts: ObjectCounts,
+        step: OptimizerStep,
     ) -> Float[Tensor, " S"]:
         """Sigmoid focal loss, summed over all logits and divided by the number of objects.
 
@@ -121,23 +117,37 @@ class FocalScoring(Scoring):
         total = (1 - self.alpha) * self._focal(logits).sum((1, 2, 3))
         x = logits[(*matched, labels)]
         correction = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
-        return total.index_add(0, matched[0], correction) / object_counts.objects
+        return total.index_add(0, matched[0], correction) / step.object_counts.objects
 
     def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
         return logits.sigmoid()
 
     def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        """The best pairs of a query and a class; a query may give several detections."""
-        pairs = probability[..., real].flatten(1)
-        score, pair = pairs.topk(min(limit, pairs.shape[1]), dim=1)
-        return score, pair // len(real), real[pair % len(real)]
+        return rank_pairs(probability, real, limit)
 
     def _focal(self, x: Tensor) -> Tensor:
         """The focal loss of negatives without alpha: sigmoid(x)^gamma · -log(1 - sigmoid(x)). Of positives: at -x."""
         return x.sigmoid() ** self.gamma * F.softplus(x)
 
 
-PRIOR = -math.log((1 - 0.01) / 0.01)  # the class bias with which every focal score starts at 0.01
+PRIOR = -math.log((1 - 0.01) / 0.01)  # the class bias with which every score of a sigmoid starts at 0.01
+
+
+def focal_cost(
+    logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"], alpha: float, gamma: float
+) -> Float[Tensor, "*any N M"]:
+    """The focal loss of a positive minus that of a negative, with the official code's 1e-8 in the logarithms."""
+    p = _columns(logits, labels).sigmoid()
+    positive = alpha * (1 - p) ** gamma * -(p + 1e-8).log()
+    negative = (1 - alpha) * p**gamma * -(1 - p + 1e-8).log()
+    return positive - negative
+
+
+def rank_pairs(probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
+    """The best pairs of a query and a class; a query may give several detections."""
+    pairs = probability[..., real].flatten(1)
+    score, pair = pairs.topk(min(limit, pairs.shape[1]), dim=1)
+    return score, pair // len(real), real[pair % len(real)]
 
 
 def _columns(x: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:

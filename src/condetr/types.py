@@ -82,6 +82,22 @@ class ObjectCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizerStep:
+    """What a loss depends on besides predictions and targets: the step of the run that its images are a part of.
+
+    `progress` is the share of the run's steps that were taken before this one, from 0 to 1.
+    """
+
+    object_counts: ObjectCounts
+    progress: float
+
+    @classmethod
+    def of(cls, targets: Sequence[Target], progress: float = 1.0) -> "OptimizerStep":
+        """A step that is one batch in one process; at the end of the run, unless stated."""
+        return cls(ObjectCounts.of(targets), progress)
+
+
+@dataclass(frozen=True, slots=True)
 class Predictions:
     """The predictions of each decoder layer. The last layer's are used, the others are supervised too.
 

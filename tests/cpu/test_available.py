@@ -14,7 +14,7 @@ from condetr import config
 from condetr.build import build_loss
 from condetr.cpu import convolution, elementwise, foreach, linear
 from condetr.cpu.available import ramp, usable, without_private_operators
-from condetr.types import Images, ObjectCounts, Target
+from condetr.types import Images, OptimizerStep, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def step(detector: nn.Module) -> dict[str, torch.Tensor]:
     loss, weights = build_loss(config.Config(model=TINY))
     images = Images.pad([torch.randn(3, 70, 101), torch.randn(3, 96, 40)])
     targets = [Target(torch.tensor([1, 3]), torch.rand(2, 4) * 0.4 + 0.3), Target(torch.tensor([0]), torch.rand(1, 4))]
-    weights.total(loss(detector.train()(images), targets, ObjectCounts.of(targets))).backward()
+    weights.total(loss(detector.train()(images), targets, OptimizerStep.of(targets))).backward()
     return {name: p.grad.clone() for name, p in detector.named_parameters() if p.grad is not None}
 
 

@@ -7,7 +7,7 @@ from condetr import config
 from condetr.boxes import cxcywh_to_xyxy, iou_and_giou
 from condetr.build import build_detector, build_learner, build_loss, build_scoring
 from condetr.model.detector import Detector
-from condetr.types import Images, ObjectCounts, Target
+from condetr.types import Images, OptimizerStep, Target
 from tests.tiny import FORMS, TINY, TINY_DETR
 
 NANO = config.Backbone(name="nano", last_stage=2, stride=8, norm="channel", trains_from="stem")
@@ -60,7 +60,7 @@ def test_two_images_are_learnt_by_heart(model):
     optimizer = torch.optim.AdamW(detector.parameters(), 3e-3)
     assert not detects_the_objects(detector, model, images)
     for step in range(300):
-        total = weights.total(learner.train()(images, targets, ObjectCounts.of(targets)))
+        total = weights.total(learner.train()(images, targets, OptimizerStep.of(targets)))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

@@ -10,7 +10,7 @@ from condetr.engine.optimizer import adamw
 from condetr.model.detector import Detector
 from condetr.objective.learners import Learner, PlainLearner
 from condetr.objective.query_groups import GroupLearner
-from condetr.types import Images, ObjectCounts, Predictions, Target
+from condetr.types import Images, OptimizerStep, Predictions, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
 GROUPS = 3
@@ -53,11 +53,11 @@ def test_the_loss_is_the_mean_of_the_losses_of_the_groups(scoring, images):
         Target(torch.tensor([1, 3]), torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.7, 0.6, 0.3, 0.4]])),
         Target(torch.tensor([0]), torch.tensor([[0.5, 0.5, 0.4, 0.2]])),
     ]
-    object_counts = ObjectCounts.of(targets)
-    together = weights.total(learner(images, targets, object_counts))
+    step = OptimizerStep.of(targets)
+    together = weights.total(learner(images, targets, step))
     grouped = learner.predictions(images)
     parts = [Predictions(grouped.logits[g::GROUPS], grouped.boxes[g::GROUPS]) for g in range(GROUPS)]
-    apart = [weights.total(loss(part, targets, object_counts)) for part in parts]
+    apart = [weights.total(loss(part, targets, step)) for part in parts]
     torch.testing.assert_close(together, torch.stack(apart).mean())
     assert len({round(part.item(), 4) for part in apart}) == GROUPS
 

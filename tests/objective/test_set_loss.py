@@ -8,7 +8,7 @@ from condetr.build import build_loss
 from condetr.objective.matching import Matcher, PaddedTargets
 from condetr.objective.set_loss import SetLoss
 from condetr.scoring import FocalScoring
-from condetr.types import ObjectCounts, Predictions, Target
+from condetr.types import OptimizerStep, Predictions, Target
 
 from .obvious import corners
 from .obvious import loss as obvious
@@ -37,7 +37,7 @@ def scene(kind: str, counts, seed: int, layers: int = 2, queries: int = 4, class
 def test_the_loss_is_the_obvious_one(kind, counts, seed):
     predictions, targets = scene(kind, counts, seed)
     loss, weights = build_loss(CONFIGS[kind])
-    terms = loss(predictions, targets, ObjectCounts.of(targets))
+    terms = loss(predictions, targets, OptimizerStep.of(targets))
     layers = [
         [(predictions.logits[s, b].tolist(), predictions.boxes[s, b].tolist()) for b in range(len(counts))]
         for s in range(2)
@@ -55,10 +55,10 @@ def test_the_loss_is_the_obvious_one(kind, counts, seed):
 def test_the_parts_of_a_step_add_up_to_its_loss(kind, counts):
     predictions, targets = scene(kind, counts, seed=5)
     loss, weights = build_loss(CONFIGS[kind])
-    object_counts = ObjectCounts.of(targets)
-    whole = weights.total(loss(predictions, targets, object_counts))
+    step = OptimizerStep.of(targets)
+    whole = weights.total(loss(predictions, targets, step))
     parts = [
-        weights.total(loss(Predictions(predictions.logits[:, i], predictions.boxes[:, i]), targets[i], object_counts))
+        weights.total(loss(Predictions(predictions.logits[:, i], predictions.boxes[:, i]), targets[i], step))
         for i in (slice(0, 1), slice(1, 3))
     ]
     torch.testing.assert_close(sum(parts), whole)
@@ -69,7 +69,7 @@ def test_images_without_objects_have_finite_gradients(kind):
     predictions, targets = scene(kind, (0, 0), seed=1)
     logits, boxes = predictions.logits.requires_grad_(), predictions.boxes.requires_grad_()
     loss, weights = build_loss(CONFIGS[kind])
-    weights.total(loss(Predictions(logits, boxes), targets, ObjectCounts.of(targets))).backward()
+    weights.total(loss(Predictions(logits, boxes), targets, OptimizerStep.of(targets))).backward()
     assert logits.grad.isfinite().all()
     assert logits.grad.abs().sum() > 0
     assert boxes.grad is not None
@@ -84,9 +84,10 @@ def test_official_numbers_of_loss_and_class_cost():
     no_place = config.override(CONFIGS["focal"], {"loss.l1": 0.0, "loss.giou": 0.0})
     loss, _ = build_loss(no_place)
     # the second query would be matched, but the published number is of the first: it is made the only one
-    terms = loss(Predictions(logits[:, :, :1], predictions.boxes[:, :, :1]), [target], ObjectCounts((1,)))
+    step = OptimizerStep.of([target])
+    terms = loss(Predictions(logits[:, :, :1], predictions.boxes[:, :, :1]), [target], step)
     background = loss(Predictions(logits[:, :, 1:], predictions.boxes[:, :, 1:]), [Target(
-        torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))], ObjectCounts((1,)))  # fmt: skip
+        torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))], step)  # fmt: skip
     torch.testing.assert_close(terms.classes + background.classes, torch.tensor([1.2732378]), atol=1e-6, rtol=0)
 
 
@@ -94,7 +95,7 @@ def test_deep_supervision_counts_every_layer():
     predictions, targets = scene("focal", (2, 1), seed=3, layers=3)
     logits = predictions.logits.requires_grad_()
     loss, weights = build_loss(CONFIGS["focal"])
-    terms = loss(Predictions(logits, predictions.boxes), targets, ObjectCounts.of(targets))
+    terms = loss(Predictions(logits, predictions.boxes), targets, OptimizerStep.of(targets))
     assert terms.classes.shape == (3,)
     weights.total(terms).backward()
     assert (logits.grad.abs().sum((1, 2, 3)) > 0).all()
@@ -111,9 +112,9 @@ def test_the_class_weight_is_two_and_the_costs_are_the_weights():
 class Recording(FocalScoring):
     """Keeps the IoUs that the loss was given."""
 
-    def loss(self, logits, matched, labels, iou, object_counts):
+    def loss(self, logits, matched, labels, iou, step):
         self.matched, self.iou = matched, iou
-        return super().loss(logits, matched, labels, iou, object_counts)
+        return super().loss(logits, matched, labels, iou, step)
 
 
 def iou_of(a: list[float], b: list[float]) -> float:
@@ -126,7 +127,7 @@ def test_the_scoring_gets_the_iou_of_each_matched_pair_without_gradient():
     predictions, targets = scene("focal", (2, 0, 3), seed=2)
     predictions.boxes.requires_grad_()
     scoring = Recording(0.25, 2.0)
-    SetLoss(scoring, Matcher(scoring, 2.0, 5.0, 2.0))(predictions, targets, ObjectCounts.of(targets))
+    SetLoss(scoring, Matcher(scoring, 2.0, 5.0, 2.0))(predictions, targets, OptimizerStep.of(targets))
     assert len(scoring.iou) == 2 * 5
     assert not scoring.iou.requires_grad
     assert scoring.iou.unique().numel() > 5

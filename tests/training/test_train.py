@@ -16,6 +16,7 @@ from condetr import checkpoint
 from condetr.config import override
 from condetr.errors import CondetrError
 from condetr.examining.examine import examine
+from condetr.objective.set_loss import SetLoss
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step
 from condetr.training.run_folder import RunFolder
@@ -50,7 +51,10 @@ def undrawn(whole, monkeypatch):
     monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
 
 
-EVERYTHING = {"train__ema": 0.9, "train__groups": 2, "model__dropout": 0.1, "train__warmup_steps": 3}
+EVERYTHING = {
+    "train__ema": 0.9, "train__groups": 2, "model__dropout": 0.1, "train__warmup_steps": 3,
+    "model__scoring__kind": "iou_aware",
+}  # fmt: skip
 
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
@@ -228,6 +232,21 @@ def test_a_nan_loss_is_reported_with_its_term_and_images(dataset, tmp_path, monk
     assert "\n" not in str(caught.value)
     for name, tensor in weights(tmp_path / "run").items():
         assert torch.equal(tensor, before[name])
+
+
+def test_the_loss_knows_which_share_of_the_run_is_done(dataset, tmp_path, monkeypatch):
+    loss, steps = SetLoss.__call__, []
+
+    def recorded(self, predictions, targets, step):
+        steps.append(step)
+        return loss(self, predictions, targets, step)
+
+    monkeypatch.setattr(SetLoss, "__call__", recorded)
+    iou_aware = settings(model__scoring__kind="iou_aware", train__epochs=2)
+    train(dataset, iou_aware, out=tmp_path / "run")
+    taken = steps[2:]  # the first two estimate memory and time
+    assert [step.progress for step in taken] == [i / len(taken) for i in range(len(taken))]
+    assert len(taken) > 2
 
 
 def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):

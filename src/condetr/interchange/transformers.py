@@ -100,8 +100,8 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
         and c.model.backbone.last_stage == 4
         and c.model.backbone.norm == "frozen_batch"
         and (isinstance(c.model.decoder, config.Detr) or c.model.decoder.spatial_query == "diagonal")
-        and (c.model.reference, c.model.scoring.kind)
-        == (("predicted", "focal") if c.model.decoder.kind == "conditional" else ("centre", "softmax"))
+        and (c.model.reference, c.model.scoring.kind == "softmax")
+        == (("predicted", False) if c.model.decoder.kind == "conditional" else ("centre", True))
     )
     if not plain:
         raise WeightsError(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..model.detector import Detector
-from ..types import Images, ObjectCounts, Predictions, Target
+from ..types import Images, OptimizerStep, Predictions, Target
 from .learners import Learner
 from .set_loss import LossTerms, SetLoss
 
@@ -24,8 +24,8 @@ class GroupLearner(Learner):
         queries, dim = detector.queries.weight.shape
         self.groups, self.extra_queries = groups, nn.Embedding((groups - 1) * queries, dim)
 
-    def forward(self, images: Images, targets: Sequence[Target], object_counts: ObjectCounts) -> LossTerms:
-        terms = self.loss(self.predictions(images), targets, object_counts)
+    def forward(self, images: Images, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
+        terms = self.loss(self.predictions(images), targets, step)
         return LossTerms(*(term.unflatten(0, (-1, self.groups)).mean(1) for term in terms.values()))
 
     def predictions(self, images: Images) -> Predictions:

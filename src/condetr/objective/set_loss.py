@@ -11,8 +11,8 @@ from torch import Tensor
 from ..boxes import cxcywh_to_xyxy, iou_and_giou
 from ..scoring import Scoring
 from ..shapes import Float
-from ..types import ObjectCounts, Predictions, Target
-from .matching import Matcher, PaddedTargets
+from ..types import OptimizerStep, Predictions, Target
+from .matching import Matcher, Matches, PaddedTargets
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,27 @@ class SetLoss:
     def __init__(self, scoring: Scoring, matcher: Matcher) -> None:
         self.scoring, self.matcher = scoring, matcher
 
-    def __call__(self, predictions: Predictions, targets: Sequence[Target], object_counts: ObjectCounts) -> LossTerms:
-        """The share of these images in the loss of the optimizer step that `object_counts` describes.
+    def __call__(self, predictions: Predictions, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
+        """The share of these images in the loss of the optimizer step of which they are a part.
 
         The shares of a step add up to its loss. Where a step is one batch, that is the papers' loss of a batch.
         """
         padded = PaddedTargets.of(targets)
-        matches = self.matcher(predictions, padded)
+        return self.of_matches(predictions, self.matcher(predictions, padded), padded, step)
+
+    def of_matches(
+        self, predictions: Predictions, matches: Matches, targets: PaddedTargets, step: OptimizerStep
+    ) -> LossTerms:
+        """The same with given matches. Queries without a match are background."""
         logits = predictions.logits.float()
         predicted = predictions.boxes.float()[matches.queries]
         objects = (matches.image, matches.object)
-        truth = padded.boxes[objects]
+        truth = targets.boxes[objects]
         l1 = (predicted - truth).abs().sum(-1)
         iou, giou = iou_and_giou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(truth))
         zero = logits.new_zeros(len(logits))
         return LossTerms(
-            classes=self.scoring.loss(logits, matches.queries, padded.labels[objects], iou.detach(), object_counts),
-            l1=zero.index_add(0, matches.layer, l1) / object_counts.objects,
-            giou=zero.index_add(0, matches.layer, 1 - giou) / object_counts.objects,
+            classes=self.scoring.loss(logits, matches.queries, targets.labels[objects], iou.detach(), step),
+            l1=zero.index_add(0, matches.layer, l1) / step.object_counts.objects,
+            giou=zero.index_add(0, matches.layer, 1 - giou) / step.object_counts.objects,
         )

@@ -13,7 +13,7 @@ from ..datasets.dataset import DataSet
 from ..engine.distributed import Processes
 from ..engine.memory import resident_memory
 from ..images.loader import Loader
-from ..types import Images, ObjectCounts, Target
+from ..types import Images, OptimizerStep, Target
 from .loop import Loop
 from .machine import Machine
 
@@ -62,7 +62,8 @@ def step_memory(config: Config, classes: int, micro_batch: int, value_bytes: int
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
-        learner(images, [empty] * micro_batch, ObjectCounts((0,) * micro_batch))
+        targets = [empty] * micro_batch
+        learner(images, targets, OptimizerStep.of(targets))
     parameters = {p.untyped_storage()._cdata for p in learner.parameters()}
     activations = sum(
         t.untyped_storage().nbytes() * (value_bytes / 4 if t.dtype == torch.float32 else 1)

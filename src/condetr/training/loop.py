@@ -16,6 +16,7 @@ from ..engine.precision import Precision
 from ..errors import CondetrError
 from ..images.batch import Batch
 from ..model.detector import Detector
+from ..types import OptimizerStep
 
 
 class LossError(CondetrError):
@@ -49,6 +50,7 @@ class Loop:
     ) -> None:  # fmt: skip
         self.detector: Detector = detector.to(device)
         self.train, self.device, self.precision, self.processes = config.train, device, precision, processes
+        self.steps = steps
         loss, self.weights = build_loss(config)
         self.learner = build_learner(self.detector, loss, config.train)
         self.optimizer = adamw(self.learner, config.train)
@@ -70,7 +72,7 @@ class Loop:
         terms = torch.zeros(0, device=self.device)
         for i, part in enumerate(parts):
             torch.manual_seed(_seed(self.train.seed, number, self.processes.part(i)))
-            own = self._backward(part)
+            own = self._backward(part, number / self.steps)
             terms = own if i == 0 else terms + own
         stops = torch.tensor([float(stop)], device=self.device)
         local_terms = terms.clone()
@@ -91,18 +93,18 @@ class Loop:
         loss = weight.classes * sum(classes) + weight.l1 * sum(l1) + weight.giou * sum(giou)
         return StepResult(loss, classes[-1], l1[-1], giou[-1], total, changed, int(stopping))
 
-    def _backward(self, part: Batch) -> Tensor:
+    def _backward(self, part: Batch, progress: float) -> Tensor:
         """Accumulate the gradients of a micro-batch; returns its loss terms: classes, l1 and giou of all layers."""
         part = part.to(self.device)
         with self.precision.forward():
-            losses = self.learner(part.images, part.targets, part.object_counts)
+            losses = self.learner(part.images, part.targets, OptimizerStep(part.object_counts, progress))
         self.precision.backward(self.weights.total(losses))
         return torch.cat(losses.values()).detach()
 
     def dry_run(self, part: Batch) -> None:
         """Run forward and backward on a micro-batch and discard the gradients: to measure how long a step takes."""
         self.learner.train()
-        self._backward(part).tolist()
+        self._backward(part, progress=0.0).tolist()
         self.optimizer.zero_grad(set_to_none=True)
 
     def _gradient(self, parameter: Tensor) -> Tensor:

@@ -156,7 +156,8 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
     """Load into `detector` what fits: tensors of the same name and shape, the rows of classes of the same name (and
     of softmax's 'no object'), and as many queries as both have. The rest stays randomly initialised."""
     theirs, own = weights.detector.state_dict(), detector.state_dict()
-    same_scoring = weights.config.model.scoring.kind == config.model.scoring.kind
+    # all scorings but softmax have a sigmoid for each class
+    same_scoring = (weights.config.model.scoring.kind == "softmax") == (config.model.scoring.kind == "softmax")
     count, missing, mismatched, notes = 0, [], [], []
     for name, tensor in own.items():
         source = theirs.get(name)
