@@ -2,7 +2,8 @@
 
 import json
 import weakref
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from rich.console import Console
 from condetr import checkpoint
 from condetr.errors import CondetrError, WeightsError
 from condetr.evaluating import drawings as drawings_module
-from condetr.evaluating.drawings import drawings
+from condetr.evaluating.drawings import LAYERS, drawings
 from condetr.evaluating.evaluate import evaluate, evaluate_detections
 from condetr.evaluating.evaluation import Evaluation
 from condetr.evaluating.terminal import tables
 from condetr.images.decode import Pixels
 from condetr.predicting.predictor import Predictor
+from condetr.reports.overlay import MarkedImage
 from condetr.reports.page import Page
 from condetr.types import Categories
 
@@ -109,23 +111,42 @@ def test_weights_may_be_a_folder_or_a_predictor(tmp_path: Path) -> None:
     assert by_predictor.name == "tiny"
 
 
+def page_images(evaluation: Evaluation) -> Iterator[MarkedImage]:
+    samples = {sample.truth.image_id: sample for sample in evaluation.split}
+    metrics, names = evaluation.metrics, evaluation.data.categories
+    return drawings(samples, list(samples), evaluation.table, metrics.thresholds, names)
+
+
 def test_the_images_of_a_page_are_in_memory_one_at_a_time(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[weakref.ref[np.ndarray]] = []
+    opened: list[weakref.ref[np.ndarray]] = []
     living: list[int] = []
-    original: Callable[..., Pixels] = drawings_module.draw_boxes
+    original: Callable[[Path], Pixels] = drawings_module.open_image
 
-    def watched(*args: object, **options: object) -> Pixels:
-        pixels = original(*args, **options)
-        drawn.append(weakref.ref(pixels))
-        living.append(sum(one() is not None for one in drawn))
+    def watched(path: Path) -> Pixels:
+        pixels = original(path)
+        opened.append(weakref.ref(pixels))
+        living.append(sum(one() is not None for one in opened))
         return pixels
 
-    monkeypatch.setattr(drawings_module, "draw_boxes", watched)
-    Page("images").gallery(drawings(evaluation, evaluation.metrics.by_image))
-    assert len(drawn) == 2 * len(evaluation.metrics.by_image) == 12
-    assert max(living) <= 3  # the last one of the gallery; of this one, without and with detections
+    monkeypatch.setattr(drawings_module, "open_image", watched)
+    Page("images").marked_gallery(page_images(evaluation), LAYERS)
+    assert len(opened) == len(evaluation.metrics.by_image) == 6
+    assert max(living) <= 2
+
+
+def test_an_images_marks_are_its_counts_and_its_caption_names_what_was_missed(evaluation: Evaluation) -> None:
+    counts = {one.image_id: one for one in evaluation.metrics.by_image}
+    assert sum(one.missed for one in counts.values()) > 0
+    for sample, image in zip(evaluation.split, page_images(evaluation), strict=True):
+        kinds = Counter(mark.layer.key for mark in image.marks)
+        one = counts[sample.truth.image_id]
+        assert (kinds["correct"], kinds["false"], kinds["missed"]) == (one.correct, one.false, one.missed)
+        assert kinds["found"] == kinds["correct"]
+        missed = [mark.caption for mark in image.marks if mark.layer.key == "missed"]
+        assert all(f"{missed.count(name)} {name}" in image.caption for name in missed)
+        assert image.pixels.shape == (64, 80, 3)
 
 
 def test_saving_thresholds_replaces_config_json_alone(tmp_path: Path) -> None:

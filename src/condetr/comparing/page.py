@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..reports.page import Cell, Page
+from ..reports.page import Page
+from ..reports.tables import Cell
 from ..training.plan import counted, images
 from .comparison import Comparison
 from .convergence import Convergence, Final

@@ -1,43 +1,73 @@
-"""Images of an evaluation's page, with ground truth and detections drawn on them."""
+"""Images of an evaluation's page, with the missed objects, the false and the correct detections marked on them."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..errors import ImageError
-from ..images.decode import Pixels, open_image
-from ..metrics import ImageCounts
-from ..reports.drawing import draw_boxes, enlarge
-from .evaluation import Evaluation
+from ..images.decode import open_image
+from ..metrics import BoxTable
+from ..reports.overlay import Layer, Mark, MarkedImage
+from ..types import Categories, Sample
+from .outcomes import ImageOutcomes, image_outcomes
+
+MISSED = Layer("missed", "missed objects", (255, 205, 40), dashed=True)
+FALSE = Layer("false", "false detections", (240, 70, 60))
+CORRECT = Layer("correct", "correct detections", (70, 140, 255))
+FOUND = Layer("found", "objects found", (255, 255, 255), dashed=True, shown=False)
+LAYERS = (MISSED, FALSE, CORRECT, FOUND)
 
 
-def drawings(evaluation: Evaluation, images: Sequence[ImageCounts]) -> Iterator[tuple[Pixels, str]]:
-    """Each image with its caption, drawn when it is taken, so that one image at a time is in memory.
+def drawings(
+    samples: Mapping[int, Sample],
+    images: Sequence[int],
+    table: BoxTable,
+    thresholds: Sequence[float],
+    names: Categories,
+) -> Iterator[MarkedImage]:  # fmt: skip
+    """The images with these ids, each marked when it is taken, so that one image at a time is in memory.
 
-    An image that can no longer be read is skipped.
+    `samples` go by image id, `thresholds` by label. An image that can no longer be read is skipped.
     """
-    samples = {sample.truth.image_id: sample for sample in evaluation.split}
-    for counts in images:
-        sample = samples[counts.image_id]
+    for image_id in images:
+        path = samples[image_id].path
         try:
-            pixels, factor = enlarge(open_image(sample.path))
+            pixels = open_image(path)
         except ImageError:
             continue
-        truth = sample.truth
-        pixels = draw_boxes(pixels, truth.boxes * factor, [""] * len(truth), truth.labels, dashed=True)
-        boxes, captions, labels = _confident(evaluation, counts.image_id)
-        pixels = draw_boxes(pixels, boxes * factor, captions, labels)
-        caption = f"{counts.correct} correct, {counts.false} false, {counts.missed} missed"
-        yield pixels, f"{sample.path.name}: {caption}"
+        outcomes = image_outcomes(table, image_id, np.array(thresholds))
+        yield MarkedImage(pixels, _marks(outcomes, names), f"{path.name}: {_caption(outcomes, names)}")
 
 
-def _confident(evaluation: Evaluation, image_id: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Boxes (xyxy), captions and labels of the detections that reach their class's best threshold, best first."""
-    table, categories = evaluation.table, evaluation.data.categories
-    thresholds = np.array(evaluation.metrics.thresholds)
-    rows = np.flatnonzero(table.detected_image == np.searchsorted(table.image_ids, image_id))
-    rows = rows[table.detected_score[rows] >= thresholds[table.detected_label[rows]]]
-    rows = rows[np.argsort(-table.detected_score[rows], kind="stable")]
-    labels, boxes, scores = table.detected_label[rows], table.detected_box[rows], table.detected_score[rows]
-    captions = [f"{categories.name(label)} {score:.2f}" for label, score in zip(labels.tolist(), scores.tolist())]
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1), captions, labels
+def _marks(outcomes: ImageOutcomes, names: Categories) -> list[Mark]:
+    """The marks, those first whose labels matter most: what was missed, then what was false."""
+    objects = [
+        Mark(tuple(box), names.name(label), FOUND if found else MISSED, "found" if found else "missed")
+        for box, label, found in zip(
+            outcomes.object_boxes.tolist(), outcomes.object_labels.tolist(), outcomes.found.tolist()
+        )
+    ]
+    detections = [
+        Mark(tuple(box), f"{names.name(label)} {score:.2f}", CORRECT if correct else FALSE,
+             "correct" if correct else "no object of this class matches it")
+        for box, label, score, correct in zip(
+            outcomes.boxes.tolist(), outcomes.labels.tolist(), outcomes.scores.tolist(), outcomes.correct.tolist()
+        )
+    ]  # fmt: skip
+    return sorted([*objects, *detections], key=lambda mark: LAYERS.index(mark.layer))
+
+
+def _caption(outcomes: ImageOutcomes, names: Categories) -> str:
+    correct = int(outcomes.correct.sum())
+    false = _counted(outcomes.labels[~outcomes.correct], names)
+    missed = _counted(outcomes.object_labels[~outcomes.found], names)
+    return f"{correct} correct; missed {missed}; false {false}"
+
+
+def _counted(labels: np.ndarray, names: Categories) -> str:
+    """`5 RBC, 2 Platelets`, or `none`."""
+    counts = Counter(names.name(label) for label in labels.tolist())
+    shown = [f"{count} {name}" for name, count in counts.most_common(4)]
+    rest = sum(counts.values()) - sum(count for _, count in counts.most_common(4))
+    return ", ".join(shown + [f"{rest} others"] * (rest > 0)) or "none"

@@ -9,7 +9,7 @@ from ..metrics.bootstrap import Interval
 from ..metrics.error_types import ERROR_TYPES
 from ..reports.page import Page
 from ..types import Categories
-from .drawings import drawings
+from .drawings import LAYERS, drawings
 from .evaluation import Evaluation
 from .figures import calibration_figure, error_figure, precision_recall_figure, short
 
@@ -157,11 +157,13 @@ def _images(page: Page, evaluation: Evaluation) -> None:
     worst = [one for one in ranked if one.false + one.missed][:WORST]
     best = sorted(ranked, key=lambda one: (-one.f1, -one.correct, one.image_id))
     best = [one for one in best if one.correct and one not in worst][:BEST]
+    samples = {sample.truth.image_id: sample for sample in evaluation.split}
     for heading, images in (("The worst images", worst), ("The best images", best)):
         if images:
             page.heading(heading)
-            page.text("Dashed: ground truth. Solid: detections with their scores, at each class's best threshold.")
-            page.gallery(drawings(evaluation, images))
+            ids = [one.image_id for one in images]
+            metrics, names = evaluation.metrics, evaluation.data.categories
+            page.marked_gallery(drawings(samples, ids, evaluation.table, metrics.thresholds, names), LAYERS)
 
 
 def _twelve(page: Page, evaluation: Evaluation) -> None:

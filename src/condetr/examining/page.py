@@ -11,7 +11,8 @@ from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..reports.charts import BLUE, GREY, ORANGE, chart
 from ..reports.drawing import draw_boxes, enlarge
-from ..reports.page import Cell, Page
+from ..reports.page import Page
+from ..reports.tables import Cell
 from ..shapes import Float
 from .diagnosis import Count, Diagnosis
 

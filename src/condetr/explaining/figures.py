@@ -15,7 +15,7 @@ from matplotlib.textpath import TextPath
 from PIL import Image
 
 from ..images.prepare import resize
-from ..reports.page import visible
+from ..reports.elements import visible
 from ..shapes import Float, UInt8
 from .attention_maps import Part
 from .explanation import Explanation

@@ -12,7 +12,9 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ..reports.page import LONGEST_SIDE, Cell, Page, visible
+from ..reports.elements import LONGEST_SIDE, visible
+from ..reports.page import Page
+from ..reports.tables import Cell
 from ..shapes import UInt8
 from ..types import Categories
 from .extremities import REGIONS, peak_region, shares

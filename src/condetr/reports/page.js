@@ -1,13 +1,12 @@
+// Tables are sorted by a click on a header, which Enter does, too.
+"use strict";
 document.addEventListener("click", event => {
-  const dialog = document.querySelector("dialog"), target = event.target;
-  if (target.closest("dialog")) return dialog.close();
-  if (target.matches(".image img")) { dialog.replaceChildren(target.cloneNode()); return dialog.showModal(); }
-  const head = target.closest("th");
-  if (!head || !head.closest("thead")) return;
+  const head = event.target.closest("thead th");
+  if (!head) return;
   const body = head.closest("table").tBodies[0], column = head.cellIndex;
-  const order = head.dataset.order === "down" ? "up" : "down", sign = order === "up" ? 1 : -1;
-  for (const other of head.parentNode.children) delete other.dataset.order;
-  head.dataset.order = order;
+  const sign = head.ariaSort === "descending" ? 1 : -1;
+  for (const other of head.parentNode.children) other.ariaSort = null;
+  head.ariaSort = sign > 0 ? "ascending" : "descending";
   const key = row => row.cells[column].dataset.key ?? null, words = row => row.cells[column].textContent;
   const compare = (a, b) => {
     if (![...body.rows].some(row => key(row) !== null)) return sign * words(a).localeCompare(words(b));
