@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condetr import config
+from condetr.engine.schedule import drop_epoch
 from condetr.errors import ConfigError
-from condetr.recipes import RECIPES, recipe
+from condetr.recipes import RECIPES, recipe, with_published_drop
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -33,6 +34,21 @@ def test_the_papers_recipes():
         assert (c.train.lr, c.train.backbone_lr, c.train.weight_decay, c.train.clip) == (1e-4, 0.1, 1e-4, 0.1)
         assert c.model.backbone.trains_from == "layer2"
     assert int(conditional.train.epochs * conditional.train.drop_at) == 40
+
+
+def test_the_papers_other_schedules_and_batches():
+    """Conditional DETR, Table 1: 50, 75 and 108 epochs drop after 40, 60 and 80; DETR: 300 after 200, 500 after 400."""
+
+    def drop(name, epochs, **settings):
+        base = config.override(recipe(name), {"train.epochs": epochs, **settings})
+        return drop_epoch(with_published_drop(base).train)
+
+    assert [drop("conditional_detr_dc5_r101", epochs) for epochs in (50, 75, 108)] == [40, 60, 80]
+    assert [drop("detr_r50", epochs) for epochs in (300, 500, 150)] == [200, 400, 100]
+    assert drop("conditional_detr_r50", 108, **{"train.drop_at": 0.5}) == 54
+    assert drop("small", 108) == 86
+    assert [recipe(name).train.batch for name in ("detr_dc5_r50", "detr_dc5_r101", "detr_r50")] == [64, 64, 16]
+    assert [recipe(f"conditional_detr_{name}").train.batch for name in ("dc5_r50", "dc5_r101", "r50")] == [8, 8, 16]
 
 
 def test_an_unknown_key_is_reported_with_its_path():
@@ -119,6 +135,7 @@ def test_the_length_of_the_warm_up_that_is_set_replaces_the_other_one():
     ("setting", "message"),
     [
         ({"train.lr": -1}, "train.lr=-1: must be greater than 0"),
+        ({"train.lr": -1.0}, "train.lr=-1: must be greater than 0"),
         ({"train.epochs": 0}, "train.epochs=0: must be at least 1"),
         ({"train.ema": 1}, "train.ema=1: must be less than 1"),
         ({"data.size": 9999}, "data.size=9999: must be at most 4096"),

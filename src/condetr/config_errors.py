@@ -112,7 +112,8 @@ def variants(model: type[BaseModel], path: Sequence[str]) -> dict[str, type[Base
 
 
 def describe(value: Any) -> str:
-    """A value in at most one short line, as it is written in JSON; text as it is."""
+    """A value in at most one short line, as it is written in JSON; text as it is, and -1.0 as -1."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = printable(text)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -7,7 +7,7 @@ of the official code.
 from collections.abc import Callable
 
 from .arguments import wrong
-from .config import Backbone, Conditional, Config, Data, Detr, Loss, Model, Softmax, Train
+from .config import Backbone, Conditional, Config, Data, Detr, Loss, Model, Softmax, Train, override
 from .config_errors import describe, did_you_mean
 from .errors import ConfigError
 
@@ -17,10 +17,11 @@ def conditional_detr(name: str, backbone: Backbone, batch: int = 16) -> Config:
     return Config(recipe=name, model=Model(backbone=backbone), train=Train(batch=batch))
 
 
-def detr(name: str, backbone: Backbone) -> Config:
-    """DETR, 300 epochs, learning rate divided by 10 after 200: 100 queries, softmax with 'no object'."""
+def detr(name: str, backbone: Backbone, batch: int = 16) -> Config:
+    """DETR, 300 epochs, learning rate divided by 10 after 200: 100 queries, softmax with 'no object'. The models with a
+    dilated last stage were trained with batches of 64 (as the authors state in the repository)."""
     model = Model(backbone=backbone, scoring=Softmax(), decoder=Detr(), reference="centre", queries=100)
-    return Config(recipe=name, model=model, loss=Loss(classes=1.0), train=Train(epochs=300, drop_at=2 / 3))
+    return Config(recipe=name, model=model, loss=Loss(classes=1.0), train=Train(epochs=300, drop_at=2 / 3, batch=batch))
 
 
 def small() -> Config:
@@ -68,11 +69,17 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "conditional_detr_r18": lambda: conditional_detr("conditional_detr_r18", Backbone(name="resnet18")),
     "conditional_detr_r34": lambda: conditional_detr("conditional_detr_r34", Backbone(name="resnet34")),
     "detr_r50": lambda: detr("detr_r50", R50),
-    "detr_dc5_r50": lambda: detr("detr_dc5_r50", DC5_R50),
+    "detr_dc5_r50": lambda: detr("detr_dc5_r50", DC5_R50, batch=64),
     "detr_r101": lambda: detr("detr_r101", R101),
-    "detr_dc5_r101": lambda: detr("detr_dc5_r101", DC5_R101),
+    "detr_dc5_r101": lambda: detr("detr_dc5_r101", DC5_R101, batch=64),
     "small": small,
     "nano": nano,
+}
+
+
+DROPS = {  # (model, epochs): the last epoch before the drop of the learning rate, where its share is not the recipe's
+    ("conditional_detr", 108): 80,
+    ("detr", 500): 400,
 }
 
 
@@ -84,6 +91,16 @@ def recipe(name: str) -> Config:
         hint = did_you_mean(name, RECIPES) or f". The recipes are {', '.join(RECIPES)}"
         raise ConfigError(f"no such recipe{hint}", setting="recipe", value=describe(name))
     return RECIPES[name]()
+
+
+def with_published_drop(config: Config) -> Config:
+    """The config with the learning rate drop that the papers use for its number of epochs, where they name one and
+    `train.drop_at` is still the recipe's."""
+    family = "conditional_detr" if config.recipe.startswith("conditional_detr_") else config.recipe.partition("_")[0]
+    drop = DROPS.get((family, config.train.epochs))
+    if drop is None or config.recipe not in RECIPES or config.train.drop_at != recipe(config.recipe).train.drop_at:
+        return config
+    return override(config, {"train.drop_at": drop / config.train.epochs})
 
 
 def matching(model: Model) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from condetr.engine.device import check_device, local_device
-from condetr.engine.distributed import Processes
+from condetr.engine.distributed import SINGLE, Processes
 from condetr.errors import CondetrError
 
 
@@ -35,5 +35,7 @@ def test_checking_a_gpu_opens_no_cuda_context(monkeypatch):
 def test_each_process_uses_the_gpu_of_its_local_rank():
     second = Processes(rank=5, world=8, local=1)
     assert local_device("cuda", second) == torch.device("cuda:1")
-    assert local_device("cuda:0", second) == torch.device("cuda:0")
+    assert local_device("cuda:1", SINGLE) == torch.device("cuda:1")
+    with pytest.raises(CondetrError, match=r"device=cuda:1: all processes would share this GPU. Give cuda"):
+        local_device("cuda:1", second)
     assert local_device("cpu", second) == torch.device("cpu")

@@ -74,6 +74,7 @@ def test_resume_without_a_folder_refuses_the_run_of_another_data_set(tmp_path, m
 
 def test_a_start_that_fails_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = generated.write(tmp_path / "shapes", {"train": 8, "valid": 2})
     (tmp_path / "broken.pth").write_bytes(b"not weights")
@@ -83,6 +84,9 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path, monkeypatch):
         assert not Path("runs/shapes").exists()
     with pytest.raises(ConfigError, match="no run on the data set"):
         train(root, resume=True)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "config.json").write_text(settings(train__init="owner/weights").model_dump_json())
+    assert train(root, settings(train__epochs=1), out=tmp_path / "killed").folder == tmp_path / "killed"
     kept = tmp_path / "notes"
     kept.mkdir()
     (kept / "notes.txt").touch()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,8 +128,28 @@ def test_resume_starts_a_new_run_and_leaves_a_finished_one_alone(dataset, tmp_pa
     events = []
     again = train(dataset, out=tmp_path / "run", resume=True, progress=events.append)
     assert (again.epochs, again.best_ap, again.weights) == (result.epochs, result.best_ap, result.weights)
-    longer = f"start a new run with --init {tmp_path / 'run' / 'last'}"
-    assert events == [Message(f"this run is already finished (2 epochs); to train longer, {longer}")]
+    assert events == [Message("this run is already finished (2 epochs); --resume --epochs 4 trains it longer")]
+
+
+def test_a_run_is_trained_longer_without_what_it_was_initialised_from(dataset, whole, tmp_path):
+    """The longer run continues with the state, and needs no initial weights: their folder is gone."""
+    init = shutil.copytree(whole[0].weights, tmp_path / "init")
+    begun = settings(train__init=str(init), train__epochs=2, train__drop_at=0.5)
+    train(dataset, begun, out=tmp_path / "run")
+    shutil.rmtree(init)
+    events = []
+    longer = train(dataset, out=tmp_path / "run", resume=True, epochs=4, progress=events.append)
+    assert [epoch.epoch for epoch in longer.epochs] == [1, 2, 3, 4]
+    assert [epoch.lr for epoch in longer.epochs] == pytest.approx([1e-4, 1e-5, 1e-5, 1e-5])
+    texts = [event.text for event in events if isinstance(event, Message)]
+    assert (
+        "resuming at epoch 3 of 4, not of 2 as before: the learning rate follows the schedule of 4 epochs "
+        "(divided by 10 after epoch 2); it was 1e-05 in epoch 2 and is 1e-05 now"
+    ) in texts
+    with pytest.raises(CondetrError, match=r"train\.epochs=3: the run has trained 4 epochs already"):
+        train(dataset, out=tmp_path / "run", resume=True, epochs=3)
+    again = train(dataset, out=tmp_path / "run", resume=True, epochs=5, settings={"train.patience": 1})
+    assert again.config.train.epochs == RunFolder(tmp_path / "run").saved_config().train.epochs == 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

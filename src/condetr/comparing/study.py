@@ -9,6 +9,7 @@ from typing import Any
 from ..config import Config, override, parse
 from ..errors import CondetrError, ConfigError, DataError
 from ..files import write_text
+from ..recipes import with_published_drop
 from ..training.plan import duration
 from ..training.run_folder import RunFolder, differences
 from .learning_curve import LearningCurve, Point
@@ -124,6 +125,7 @@ def _runs(models: Mapping[str, Config], schedule: Schedule, root: Path) -> Itera
                 folders.setdefault(_computed(RunFolder(config.parent).saved_config()), config.parent)
             for model, base in models.items():
                 config_ = override(base, {"train.epochs": epochs, "train.seed": base.train.seed + replicate})
+                config_ = with_published_drop(config_)
                 own = root / model / f"e{epochs}" / f"s{replicate}"
                 folder = own if RunFolder(own).begun() else folders.setdefault(_computed(config_), own)
                 yield Run(model, epochs, replicate, config_, folder)

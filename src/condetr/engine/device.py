@@ -28,5 +28,11 @@ def check_device(name: str | None) -> str:
 
 
 def local_device(name: str, processes: Processes) -> torch.device:
-    """This process's device: `cuda` without a number is the GPU of its local rank."""
+    """This process's device: `cuda` without a number is the GPU of its local rank.
+
+    Raises ConfigError for one GPU that several processes would share.
+    """
+    if processes.world > 1 and name.startswith("cuda:"):
+        reason = "all processes would share this GPU. Give cuda: each uses one of its own (of CUDA_VISIBLE_DEVICES)"
+        raise ConfigError(reason, setting="device", value=name)
     return torch.device(f"cuda:{processes.local}" if name == "cuda" else name)

@@ -41,6 +41,7 @@ class Position:
     journal: int = 0
     scaling: dict[str, float] = field(default_factory=dict)
     finished: bool = False
+    epochs: int = 0  # of the schedule; 0 in states of earlier versions
 
 
 def write(

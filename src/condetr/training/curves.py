@@ -11,6 +11,7 @@ from ..files import replacing
 def draw_curves(file: Path, epochs: Sequence[dict[str, Any]], title: str) -> None:
     """Draw the curves into a PNG file; `epochs` are the journal's lines of the kind "epoch"."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     loss, ap, lr = figure.subplots(1, 3)
@@ -29,6 +30,7 @@ def draw_curves(file: Path, epochs: Sequence[dict[str, Any]], title: str) -> Non
     lr.plot(numbers, [row["lr"] for row in epochs], color="#cc79a7")
     lr.set(xlabel="epoch", title="learning rate", yscale="log")
     for axes in (loss, ap, lr):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=9)

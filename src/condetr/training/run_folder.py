@@ -48,8 +48,12 @@ class RunFolder:
             raise
 
     def begun(self) -> bool:
-        """Whether the folder holds a run."""
-        return self.config_file.exists()
+        """Whether the folder holds a run that has started: a start that was killed leaves only its `config.json`."""
+        return self.config_file.exists() and ((self.path / RECORD).exists() or bool(state.files(self.state)))
+
+    def has_state(self) -> bool:
+        """Whether there is a state to resume from."""
+        return bool(state.files(self.state))
 
     def saved_config(self) -> Config:
         """The config of the run in this folder. Raises ConfigError where it cannot be read."""
@@ -72,18 +76,18 @@ class RunFolder:
         return self.saved_config()
 
     def prepare(self, config: Config, saved: Config | None) -> None:
-        """Save the config of a new run, and remove temporary files of a killed process.
+        """Save the config of a new run or of one with a new length; remove temporary files of a killed process.
 
-        Raises ConfigError when the folder's run (`saved`) has other settings.
+        Raises ConfigError when the folder's run (`saved`) has other settings, except for its length.
         """
-        if saved is not None and (difference := differences(saved, config)):
+        if saved is not None and (difference := differences(_as_long_as(config, saved), config)):
             raise ConfigError(
                 f"{self.path}: the run was started with other settings ({'; '.join(difference[:3])}). "
                 "Resume without them, or choose another --out"
             )
         for part in self.path.rglob(".*.part"):
             part.unlink(missing_ok=True)
-        if saved is None:
+        if saved != config:
             write_text(self.config_file, config.model_dump_json(indent=2) + "\n")
 
     def mark_started(self, data: Path, fingerprint: str) -> None:
@@ -145,6 +149,14 @@ class RunFolder:
         if epochs and (last or time.monotonic() - self.drawn_at > REDRAW):
             draw_curves(self.path / "curves.png", epochs, title)
             self.drawn_at = time.monotonic()
+
+
+def _as_long_as(config: Config, saved: Config) -> Config:
+    """The saved config with the settings of `config` that only decide when the run ends, and its schedule with it."""
+    length: dict[str, float] = {"epochs": config.train.epochs, "patience": config.train.patience}
+    if config.train.epochs != saved.train.epochs:
+        length["drop_at"] = config.train.drop_at  # the papers' longer schedules drop at another share
+    return saved.model_copy(update={"train": saved.train.model_copy(update=length)})
 
 
 def differences(saved: Config, requested: Config) -> list[str]:

@@ -8,6 +8,7 @@ from ..checkpoint import load
 from ..config import Config, override
 from ..errors import ConfigError
 from ..recipes import recipe as recipe_by_name
+from ..recipes import with_published_drop
 from .plan import counted
 
 ARGUMENTS = {  # argument of `train` → the setting it stands for
@@ -42,7 +43,8 @@ def resolve(
     else:
         init = given.get("train.init", settings.get("train.init"))
         config = base or _config_of_weights(init) or Config()
-    return override(config, {**given, **settings})
+    resolved = override(config, {**given, **settings})
+    return resolved if "train.drop_at" in settings else with_published_drop(resolved)
 
 
 def settings_note(recipe: str | Config | None, config: Config, base: Config | None) -> tuple[str, ...]:

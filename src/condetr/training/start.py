@@ -32,8 +32,9 @@ class Start:
     notes: tuple[str, ...]
 
 
-def start(config: Config, categories: Categories) -> Start:
-    """Build the detector and initialise it as `train.init` says. Random weights depend on `train.seed` alone.
+def start(config: Config, categories: Categories, resumed: bool = False) -> Start:
+    """Build the detector and initialise it as `train.init` says. Random weights depend on `train.seed` alone. For a run
+    that is `resumed` nothing is loaded: its state has all weights.
 
     Raises WeightsError, with the alternatives, when weights are not found or do not fit.
     """
@@ -41,6 +42,8 @@ def start(config: Config, categories: Categories) -> Start:
         torch.manual_seed(config.train.seed)
         detector = build_detector(config.model, len(categories))
     init, backbone = config.train.init, config.model.backbone
+    if resumed:
+        return Start(detector, ())
     if init == "none":
         norm = "learned_batch" if backbone.timm_name else "channel"
         frozen = backbone.norm == "frozen_batch" or backbone.trains_from != "stem"

@@ -10,7 +10,7 @@ import torch
 from ..arguments import check_progress, instance_of, names_of, path_of, whole_number
 from ..config import Config, override
 from ..datasets.dataset import DataSet
-from ..engine.device import check_device
+from ..engine.device import check_device, local_device
 from ..engine.distributed import process_group
 from ..engine.interrupt import deferred_signals
 from ..engine.trackers import check_names
@@ -70,7 +70,8 @@ def train(
         seed: `train.seed`.
         precision: `train.precision`, "fp32", "bf16" or "fp16".
         settings: any other settings by dotted path, as `{"train.weight_decay": 1e-3}`.
-        resume: continue the run in the folder, or start it if there is none.
+        resume: continue the run in the folder, or start it if there is none. With more `epochs` than before, the run is
+            trained longer, along the schedule of that length.
         device: "cpu", "cuda", "cuda:1" and so on. Default: a GPU if there is one.
         workers: threads that read images ahead. Default: one on a CPU, more beside a GPU.
         micro_batch: images in one forward pass; the gradients of several are accumulated. Default: what suits the
@@ -104,6 +105,7 @@ def train(
         report = progress if progress is not None and processes.first else silent
         machine = None
         try:
+            local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
             with processes.first_process_first():
                 if processes.first:
@@ -116,7 +118,6 @@ def train(
                 config = _with_size(config, saved, dataset, report)
                 if processes.first:
                     folder.prepare(config, saved)
-            config = saved or config
             machine = choose_machine(name, workers, micro_batch, config, processes, cache_shares)
             interrupt = stack.enter_context(deferred_signals())
             stack.enter_context(_random_state_kept(machine.device))

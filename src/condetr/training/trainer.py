@@ -16,7 +16,7 @@ from ..engine.memory import release_memory
 from ..engine.precision import precision
 from ..engine.schedule import schedule
 from ..engine.trackers import Trackers
-from ..errors import CondetrError
+from ..errors import CondetrError, ConfigError
 from ..evaluating.samples import evaluate_samples
 from ..images.augment import Augment
 from ..images.batch import Batch
@@ -47,7 +47,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report = processes, interrupt, report
-        self.start = start(config, dataset.categories)
+        self.start = start(config, dataset.categories, folder.has_state())
         self.read = reader(config.data.cache, machine.cache_shares)
         self.valid = dataset.split("valid").samples
         self.per_process = -(-config.train.batch // processes.world)
@@ -76,13 +76,17 @@ class Trainer:
     def run(self) -> Run:
         """Train until the last epoch, or until `train.patience` ends it."""
         position, epochs = self.position, self.config.train.epochs
+        if position.epoch > epochs:
+            raise ConfigError(
+                f"the run has trained {counted(position.epoch, 'epoch')} already", setting="train.epochs",
+                value=str(epochs),
+            )  # fmt: skip
+        position.finished = position.epoch >= epochs or (position.step == 0 and self._patience_exhausted())
         if position.finished:
-            self.report(Message(
-                f"this run is already finished ({counted(position.epoch, 'epoch')}); to train longer, start a new run "
-                f"with --init {self.folder.path / 'last'}"
-            ))  # fmt: skip
+            self._report_finished()
         else:
             self._report_plan()
+        position.epochs = epochs
         self.started = time.monotonic()
         with closing(self.trackers):
             while not position.finished:
@@ -209,6 +213,30 @@ class Trainer:
         where = f"epoch {self.position.epoch + 1}, step {self.position.step} of {len(self.loader)}"
         raise Stopped(f"stopped at {where}; continue with --resume", self.interrupt.number or 15)
 
+    def _resuming(self) -> str:
+        """A line about where the run continues and, where a schedule of another length began it, along which one."""
+        where, epochs = f"resuming at epoch {self.position.epoch + 1}", self.config.train.epochs
+        if self.position.epochs in (0, epochs):
+            return where
+        lr, before = self.schedule(self.position.epoch, self.position.total), self.history[-1].lr if self.history else 0
+        changed = f"; it was {before:.2g} in epoch {self.position.epoch} and is {lr:.2g} now" if before else ""
+        decay = f" ({self.schedule.decay})" if self.schedule.decay else ""
+        return (
+            f"{where} of {epochs}, not of {self.position.epochs} as before: the learning rate follows the schedule "
+            f"of {counted(epochs, 'epoch')}{decay}{changed}"
+        )
+
+    def _report_finished(self) -> None:
+        epoch, patience = self.position.epoch, self.config.train.patience
+        if epoch >= self.config.train.epochs:
+            why, longer = "", f"--resume --epochs {2 * epoch}"
+        else:
+            why = f": no better AP in {counted(patience, 'epoch')}"
+            longer = "--resume --set train.patience=0"
+        self.report(
+            Message(f"this run is already finished ({counted(epoch, 'epoch')}{why}); {longer} trains it longer")
+        )
+
     @property
     def weights(self) -> Weights:
         """The weights as they are now, the moving average where there is one."""
@@ -217,7 +245,7 @@ class Trainer:
     def _report_plan(self) -> None:
         new = self.position.total == 0
         notes = (*self.start.notes, *warmup_note(self.schedule.warmup, self.config.train.epochs * len(self.loader)))
-        for note in notes if new else (f"resuming at epoch {self.position.epoch + 1}",):
+        for note in notes if new else (self._resuming(),):
             self.report(Message(note))
         micro_batch = min(self.machine.micro_batch, self.per_process)
         parts = (micro_batch, self.accumulate, self.processes.world)
