@@ -29,7 +29,6 @@ from condetr import config, recipes
 from condetr.build import build_detector
 from condetr.config import Data
 from condetr.datasets.digits import make_digits
-from condetr.images.augment import Augment
 from condetr.images.cache import FileReader
 from condetr.images.loader import Loader
 from condetr.runtime.torch_runtime import TorchRuntime
@@ -83,7 +82,7 @@ def data_sets(quick: bool, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = embedded(Path(scratch), 12)
         for count in counts:
-            loader = Loader(samples(files * (count // 12)), Augment(Data()), 0, 4, read=FileReader(), workers=0)
+            loader = Loader(samples(files * (count // 12)), Data(), 0, 4, epochs=1, read=FileReader(), workers=0)
 
             def epoch(loader: Loader = loader) -> None:
                 for batch in loader.epoch(0):

@@ -21,7 +21,6 @@ from PIL import Image
 from benchmarks.pairing import HEADER, Work, options, row, seconds
 from condetr.config import Data, parse
 from condetr.datasets.digits import PHOTOS
-from condetr.images.augment import Augment
 from condetr.images.cache import CachedReader, FileReader
 from condetr.images.loader import EvaluationLoader, Loader
 from condetr.images.prepare import Prepare, image_size
@@ -94,7 +93,7 @@ def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
 
 def ours(given: list[Sample], data: Data, memory: bool) -> Work:
     read = CachedReader(4 << 30) if memory else FileReader()
-    loader = Loader(given, Augment(data), 0, BATCH, read=read, workers=0)
+    loader = Loader(given, data, 0, BATCH, epochs=1, read=read, workers=0)
     epoch = iter(range(10**6))
     return lambda: [batch.images for batch in loader.epoch(next(epoch))]
 

@@ -178,6 +178,19 @@ class Data(Strict):
     crop_smallest: float = Field(0.48, gt=0, description="384")
     crop_largest: float = Field(0.75, gt=0, description="600")
     flip_chance: float = Field(0.5, ge=0, le=1)
+    color: float = Field(
+        0.0, ge=0, le=2, description="strength of random changes of brightness, contrast, saturation and hue; 0: none"
+    )
+    mosaic_chance: float = Field(0.0, ge=0, le=1, description="how often four images are shown at once, as a mosaic")
+    mosaic_smallest: float = Field(
+        0.5, gt=0, le=1, description="size of the smallest images of a mosaic, as a multiple of their usual size"
+    )
+    zoom_out_chance: float = Field(
+        0.0, ge=0, le=1, description="how often an image is shown up to two times smaller, on a plain background"
+    )
+    close_at: float = Field(
+        1.0, ge=0, le=1, description="the fraction of the epochs after which there is no mosaic and no zooming out"
+    )
     cache: Literal["none", "memory"] = "memory"
 
 

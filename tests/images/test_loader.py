@@ -12,7 +12,6 @@ from PIL import Image
 
 from condetr.config import Data, parse
 from condetr.errors import DataError, ImageError
-from condetr.images.augment import Augment
 from condetr.images.cache import CachedReader, FileReader, machine_memory, reader
 from condetr.images.loader import EvaluationLoader, Loader
 from condetr.images.prepare import Prepare, open_image
@@ -43,9 +42,9 @@ def make(folder: Path, number: int) -> list[Sample]:
     return made
 
 
-def loader(samples, batch=8, workers=0, read=None, seed=1, **share) -> Loader:
-    data: Data = parse({"data": {"size": 48}}, "test").data
-    return Loader(samples, Augment(data), seed, batch, read=read or FileReader(), workers=workers, **share)
+def loader(samples, batch=8, workers=0, read=None, seed=1, settings=None, epochs=5, **share) -> Loader:
+    data: Data = parse({"data": {"size": 48, **(settings or {})}}, "test").data
+    return Loader(samples, data, seed, batch, epochs=epochs, read=read or FileReader(), workers=workers, **share)
 
 
 def same(a, b) -> bool:

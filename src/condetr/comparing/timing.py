@@ -9,7 +9,6 @@ from ..config import Config, override
 from ..datasets.dataset import DataSet
 from ..engine.distributed import SINGLE
 from ..engine.precision import precision
-from ..images.augment import Augment
 from ..images.cache import reader
 from ..images.loader import Loader
 from ..training.loop import Loop
@@ -27,7 +26,7 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
         loop = Loop(fresh.detector, config, 1, torch_device, precision(config.train.precision, torch_device), SINGLE)
         train = dataset.split("train").samples
         loader = Loader(
-            train, Augment(config.data), config.train.seed, config.train.batch,
+            train, config.data, config.train.seed, config.train.batch, epochs=config.train.epochs,
             read=reader("none", 1), workers=0,
         )  # fmt: skip
         with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]

@@ -65,9 +65,7 @@ class Plan:
 
     def target(self, truth: Truth) -> Target:
         boxes, kept = self.boxes(truth)
-        low, high = boxes[:, :2], boxes[:, 2:]
-        cxcywh = torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
-        return Target(torch.from_numpy(truth.labels[kept].astype(np.int64)), cxcywh.float())
+        return as_target(boxes, truth.labels[kept])
 
 
 class Augment:
@@ -97,7 +95,11 @@ class Augment:
             enlarged = fit(source, _one_of(self.crop_scales, random), LONGEST_STRIP * self.longest)
             (left, right), (top, bottom) = (self._span(side, random) for side in enlarged)
             crop, cut = (left, top, right, bottom), (right - left, bottom - top)
-        return Plan(source, flip, enlarged, crop, fit(cut, _one_of(self.scales, random), self.longest))
+        return Plan(source, flip, enlarged, crop, fit(cut, self.draw_scale(random), self.longest))
+
+    def draw_scale(self, random: np.random.Generator) -> int:
+        """A random short side, in pixels."""
+        return _one_of(self.scales, random)
 
     def _span(self, side: int, random: np.random.Generator) -> tuple[int, int]:
         """A random interval of a side: its length between the two limits, then its start."""
@@ -105,6 +107,13 @@ class Augment:
         length = int(random.integers(min(self.crop_smallest, largest), largest, endpoint=True))
         start = int(random.integers(0, side - length, endpoint=True))
         return start, start + length
+
+
+def as_target(boxes: Float[np.ndarray, "M 4"], labels: Int[np.ndarray, " M"]) -> Target:
+    """The target of an image whose objects have these relative xyxy boxes."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    cxcywh = torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
+    return Target(torch.from_numpy(labels.astype(np.int64)), cxcywh.float())
 
 
 def resample(pixels: UInt8[Tensor, "_ _ 3"], size: Size) -> UInt8[Tensor, "_ _ 3"]:

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,15 +16,16 @@ from ..types import ObjectCounts, Sample, Target
 from .augment import Pixels, Size
 from .batch import Batch
 from .cache import Reader
+from .training_image import Load
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """A batch before its images are read: which images, and what is done to each. The other fields are a `Batch`'s."""
+    """A batch before its images are read: `pixels` makes each image. The other fields are a `Batch`'s."""
 
     samples: list[Sample]
-    sizes: tuple[Size, ...]  # after the transforms
-    transforms: tuple[Callable[[Pixels], Pixels], ...]
+    sizes: tuple[Size, ...]
+    pixels: tuple[Callable[[Load], Pixels], ...]
     targets: list[Target]
     step: int
     object_counts: ObjectCounts
@@ -69,13 +72,17 @@ def _canvas(plan: BatchPlan) -> UInt8[Tensor, "B H W 3"]:
 
 
 def _fill(plan: BatchPlan, i: int, pixels: UInt8[Tensor, "B H W 3"], read: Reader) -> None:
-    path = plan.samples[i].path
-    try:
-        image = plan.transforms[i](read(path))
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}. Run `condetr doctor` on the data again") from None
+    image = plan.pixels[i](partial(_load, read))
     width, height = plan.sizes[i]
     pixels[i, :height, :width] = torch.from_numpy(image)
+
+
+def _load(read: Reader, path: Path, transform: Callable[[Pixels], Pixels]) -> Pixels:
+    """A transformed image. Raises ImageError with the file's name."""
+    try:
+        return transform(read(path))
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}. Run `condetr doctor` on the data again") from None
 
 
 def _batch(plan: BatchPlan, pixels: UInt8[Tensor, "B H W 3"]) -> Batch:

@@ -1,19 +1,26 @@
 """Which images form a batch: a function of (seed, epoch, image) alone, whatever the number of workers, processes and
 micro-batches, and wherever training resumes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from math import floor
+from pathlib import Path
 
 import numpy as np
 
+from ..config import Data
 from ..errors import DataError
 from ..types import ObjectCounts, Sample
-from .augment import Augment, Plan, Size
+from .augment import Augment, Pixels, Plan, Size
 from .batch import Batch
 from .cache import Reader
+from .color import ColorChange
 from .fetch import BatchPlan, fetch
+from .mix import Mix
 from .prepare import Prepare
+from .training_image import Load, OneImage, Recolored, TrainingImage
 
-ORDER, AUGMENTATION = 0, 1  # two independent random streams
+ORDER, AUGMENTATION, MIX, COLOR = 0, 1, 2, 3  # independent random streams
 
 
 class Loader:
@@ -28,19 +35,21 @@ class Loader:
     def __init__(
         self,
         samples: Sequence[Sample],
-        augment: Augment,
+        data: Data,
         seed: int,
         batch: int,
         *,
+        epochs: int,
         read: Reader,
         workers: int,
         rank: int = 0,
         world: int = 1,
         micro_batches: int = 1,
     ) -> None:
-        """Raises DataError when there are no images, or fewer images than processes."""
+        """`epochs` are those of the whole run. Raises DataError when there are no images, or fewer than processes."""
         self.samples = sorted(samples, key=lambda sample: (sample.truth.image_id, sample.path.name))
-        self.augment, self.seed, self.read, self.workers = augment, seed, read, workers
+        self.augment, self.color, self.seed, self.read, self.workers = Augment(data), data.color, seed, read, workers
+        self.mix, self.mixed_epochs = Mix(self.samples, self.augment, data), floor(epochs * data.close_at + 1e-9)
         self.rank, self.world, self.micro_batches = rank, world, micro_batches
         if not samples:
             raise DataError("there are no images to train on")
@@ -64,26 +73,32 @@ class Loader:
         shuffled = np.random.default_rng([self.seed, n, ORDER]).permutation(total)
         for step in range(first_step, self.steps):
             chosen = shuffled[step * total // self.steps : (step + 1) * total // self.steps]
-            planned = [(sample, self.plan(n, sample)) for sample in (self.samples[i] for i in chosen)]
+            planned = [(sample, self.image(n, sample)) for sample in (self.samples[i] for i in chosen)]
             planned.sort(key=lambda pair: _by_shape(pair[1].size))
-            object_counts = ObjectCounts(tuple(len(plan.boxes(sample.truth)[1]) for sample, plan in planned))
+            object_counts = ObjectCounts(tuple(len(image.boxes()[1]) for _, image in planned))
             parts = self.world * min(self.micro_batches, len(planned) // self.world)  # none of them empty
             for part in range(self.rank, parts, self.world):
                 own = planned[part * len(planned) // parts : (part + 1) * len(planned) // parts]
                 yield BatchPlan(
                     samples=[sample for sample, _ in own],
-                    sizes=tuple(plan.size for _, plan in own),
-                    transforms=tuple(plan.image for _, plan in own),
-                    targets=[plan.target(sample.truth) for sample, plan in own],
+                    sizes=tuple(image.size for _, image in own),
+                    pixels=tuple(image.pixels for _, image in own),
+                    targets=[image.target() for _, image in own],
                     step=step,
                     object_counts=object_counts,
                     last=part + self.world >= parts,
                 )
 
-    def plan(self, n: int, sample: Sample) -> Plan:
-        """How epoch n augments an image."""
-        key = [self.seed, n, AUGMENTATION, sample.truth.image_id % 2**64]
-        return self.augment.plan(sample.truth.size, np.random.default_rng(key))
+    def image(self, n: int, sample: Sample) -> TrainingImage:
+        """What epoch n makes of an image."""
+
+        def random(stream: int) -> np.random.Generator:
+            return np.random.default_rng([self.seed, n, stream, sample.truth.image_id % 2**64])
+
+        one = OneImage(sample, self.augment.plan(sample.truth.size, random(AUGMENTATION)))
+        mixed = n < self.mixed_epochs and self.mix.active
+        image = self.mix(one, random(MIX)) if mixed else one
+        return Recolored(image, ColorChange.draw(self.color, random(COLOR))) if self.color else image
 
 
 class EvaluationLoader:
@@ -117,12 +132,16 @@ class EvaluationLoader:
             yield BatchPlan(
                 samples=own,
                 sizes=tuple(self.prepare.fit(sample.truth.size) for sample in own),
-                transforms=(self.prepare.scale,) * len(own),
+                pixels=tuple(partial(_loaded, path=sample.path, transform=self.prepare.scale) for sample in own),
                 targets=targets,
                 step=start // self.batch,
                 object_counts=ObjectCounts.of(targets),
                 last=True,
             )
+
+
+def _loaded(load: Load, path: Path, transform: Callable[[Pixels], Pixels]) -> Pixels:
+    return load(path, transform)
 
 
 def _by_shape(size: Size) -> tuple[bool, int, int]:

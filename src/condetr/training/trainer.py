@@ -18,7 +18,6 @@ from ..engine.schedule import schedule
 from ..engine.trackers import Trackers
 from ..errors import CondetrError, ConfigError
 from ..evaluating.samples import evaluate_samples
-from ..images.augment import Augment
 from ..images.batch import Batch
 from ..images.cache import reader
 from ..images.loader import Loader
@@ -53,9 +52,9 @@ class Trainer:
         self.per_process = -(-config.train.batch // processes.world)
         self.accumulate = -(-self.per_process // machine.micro_batch)
         self.loader = Loader(
-            dataset.split("train").samples, Augment(config.data), config.train.seed, config.train.batch,
-            read=self.read, workers=machine.workers, rank=processes.rank, world=processes.world,
-            micro_batches=self.accumulate,
+            dataset.split("train").samples, config.data, config.train.seed, config.train.batch,
+            epochs=config.train.epochs, read=self.read, workers=machine.workers, rank=processes.rank,
+            world=processes.world, micro_batches=self.accumulate,
         )  # fmt: skip
         self.schedule = schedule(config.train, len(self.loader))
         self.precision = precision(config.train.precision, machine.device)
