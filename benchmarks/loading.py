@@ -35,7 +35,7 @@ def samples(files: list[Path]) -> list[Sample]:
         width, height = image_size(file)
         boxes = np.array([[0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 0.9, 0.6]]) * [width, height, width, height]
         truth = Truth(number, (width, height), boxes, np.array([0, 1]), np.zeros(2, dtype=bool), np.ones(2))
-        made.append(Sample(file, truth))
+        made.append(Sample(file, truth, number))
     return made
 
 

@@ -165,7 +165,8 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image and its ground truth."""
+    """One image and its ground truth. `key` is the image's id as its labels write it, a number or a word."""
 
     path: Path
     truth: Truth
+    key: int | str

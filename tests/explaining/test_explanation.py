@@ -263,11 +263,11 @@ def test_object_shares_use_the_query_whose_box_fits_each_object_best(predictor, 
     truth = Truth(
         boxes=boxes, labels=np.zeros(3, np.int64), crowd=crowd, areas=np.ones(3), size=record.size, image_id=1
     )
-    measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth)], layer=0)
+    measured = object_shares(predictor, [Sample(tmp_path / "a.png", truth, 1)], layer=0)
     assert measured.detections == 2
     fits = generalized_iou(torch.tensor(boxes[:2, None]), torch.tensor(record.boxes[-1][None]))
     expected = [Explanation.of(record, int(query), 0, 0) for query in fits.argmax(-1)]
     np.testing.assert_allclose(measured.inside, np.mean([one.inside for one in expected], axis=0), atol=1e-6)
-    unlabelled = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)))
+    unlabelled = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)), 1)
     with pytest.raises(CondetrError, match="no object is labelled"):
         object_shares(predictor, [unlabelled])

@@ -38,7 +38,7 @@ def make(folder: Path, number: int) -> list[Sample]:
         truth = Truth(
             100 + i, (width, height), boxes, random.integers(0, 3, count), np.zeros(count, dtype=bool), np.ones(count)
         )
-        made.append(Sample(path, truth))
+        made.append(Sample(path, truth, 100 + i))
     return made
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..image_keys import Key, key_of
+from ..text import decoded
 from ..types import Categories
 from .boundary import Boundary
 from .coco_images import ImageFinder
@@ -69,15 +71,15 @@ class _Split:
             self._find("fraction_boxes", None, f"the longest side of {len(self.objects)} boxes is {longest:.3g}")
 
     def raw(self) -> RawSplit:
-        rows = images(self.rows, self.boundary)
+        rows = images(self.rows, self.boundary, list(self.row_of))
         return RawSplit(self.name, self.file, rows, objects(self.objects, relative=False))
 
-    def _images(self, entries: list[Any]) -> dict[int | str, int]:
-        row_of: dict[int | str, int] = {}
+    def _images(self, entries: list[Any]) -> dict[Key, int]:
+        row_of: dict[Key, int] = {}
         names: list[str] = []
         sizes: list[tuple[int, int]] = []
         for i, entry in enumerate(entries):
-            key = _key(entry.get("id")) if isinstance(entry, dict) else None
+            key = key_of(entry.get("id")) if isinstance(entry, dict) else None
             name = entry.get("file_name") if isinstance(entry, dict) else None
             if key is None or not isinstance(name, str) or not name.strip() or "\0" in name:
                 self._find("malformed_entry", None, f"images[{i}] has no valid id or file_name")
@@ -107,7 +109,7 @@ class _Split:
                 self._find("malformed_entry", None, f"annotations[{i}] is not an object")
                 continue
             place = _whole(entry.get("id"))
-            image, category = _key(entry.get("image_id")), _whole(entry.get("category_id"))
+            image, category = key_of(entry.get("image_id")), _whole(entry.get("category_id"))
             try:
                 around += "around" in entry
                 x, y, w, h = map(float, entry["around"] if "around" in entry else entry["bbox"])
@@ -132,7 +134,7 @@ class _Split:
             self._find("mask_boxes", None, f"{around} objects have a segmentation and no box")
         return rows
 
-    def _find(self, name: str, id: int | str | None, detail: str) -> None:
+    def _find(self, name: str, id: Key | None, detail: str) -> None:
         number = id if isinstance(id, int) else None
         self.findings.append(Finding(name, self.name, self.file.name, number, detail))
 
@@ -144,7 +146,7 @@ def _relative(file: Path, root: Path) -> str:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"), object_hook=_without_segmentation)
+        content = json.loads(decoded(file.read_bytes()), object_hook=_without_segmentation)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except json.JSONDecodeError as error:
@@ -225,11 +227,6 @@ def _merge(lists: dict[str, list[_Category]], used: set[int], root: Path) -> tup
             findings.append(Finding("same_name", "", where[id], id, f"'{names[id]}' is category {first} and {id}"))
     ids = tuple(sorted(names))
     return Categories(ids, tuple(names[id] for id in ids)), findings
-
-
-def _key(value: Any) -> int | str | None:
-    whole = _whole(value)
-    return value if whole is None and isinstance(value, str) and value else whole
 
 
 def _whole(value: Any) -> int | None:

@@ -1,11 +1,13 @@
 """Labels as they are in the files, unchecked, in one form for all formats: flat arrays with a row for each object."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..image_keys import Key, keys_of_files
 from ..shapes import Bool, Float, Int
 from ..types import Categories
 from .boundary import Boundary
@@ -14,10 +16,12 @@ from .defects import Finding
 
 @dataclass(frozen=True, slots=True)
 class RawImages:
-    """One row for each image. `declared` is the (width, height) in the labels, 0 where they have none. Images that are
+    """One row for each image. `keys` are their ids as the labels write them, `ids` are numbers that are theirs if all
+    of them are numbers. `declared` is the (width, height) in the labels, 0 where they have none. Images that are
     `outside` the data set's folder must not be opened."""
 
     ids: Int[np.ndarray, " N"]
+    keys: tuple[Key, ...]
     paths: tuple[Path, ...]
     declared: Int[np.ndarray, "N 2"]
     outside: Bool[np.ndarray, " N"]
@@ -97,11 +101,13 @@ def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, 
     )
 
 
-def images(rows: list[tuple[int, Path, int, int]], boundary: Boundary) -> RawImages:
-    """From rows of (id, path, declared width, declared height)."""
+def images(rows: list[tuple[int, Path, int, int]], boundary: Boundary, keys: Sequence[Key] | None = None) -> RawImages:
+    """From rows of (id, path, declared width, declared height). Without `keys` they come from the files' names."""
+    paths = tuple(row[1] for row in rows)
     return RawImages(
         ids=np.array([row[0] for row in rows], dtype=np.int64),
-        paths=tuple(row[1] for row in rows),
+        keys=keys_of_files(paths) if keys is None else tuple(keys),
+        paths=paths,
         declared=np.array([row[2:4] for row in rows], dtype=np.int64).reshape(-1, 2),
         outside=np.array([not boundary.contains(row[1]) for row in rows], dtype=bool),
     )

@@ -13,6 +13,7 @@ from ..engine.device import check_device
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
 from ..metrics import Evaluator, match_classes
+from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..predicting.predictor import Predictor
@@ -59,6 +60,13 @@ def evaluate(
         name = weights_name(source)
     categories = truth.data.categories
     warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
+    dense = sum(len(sample.truth) > MAX_DETECTIONS for sample in truth.split)
+    if dense:
+        images = "image has" if dense == 1 else "images have"
+        warnings.append(
+            f"{dense} {images} more than {MAX_DETECTIONS} objects, but only the {MAX_DETECTIONS} best detections of an "
+            "image are scored, as in COCO's evaluation"
+        )
     unread: list[str] = []
     evaluator = evaluate_samples(
         predictor, truth.split, categories, batch, processes, predictor.device, progress, unread
@@ -93,14 +101,23 @@ def evaluate_detections(
     for sample in truth.split:
         none = Detections(np.empty((0, 4)), np.empty(0), no_label, no_label, categories, sample.truth.size)
         evaluator.add(sample.truth, none)
-    table = read_results(file, evaluator.table(), categories, truth.left_out)
+    table = read_results(file, evaluator.table(), categories, truth.images, truth.left_out)
     metrics = Evaluator.of_tables([table], categories).metrics()
+    warnings = (*truth.warnings, *_unusual_scores(table.detected_score))
     evaluation = Evaluation(
-        str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, truth.warnings
+        str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, warnings
     )
     if out is not None:
         evaluation.write(out)
     return evaluation
+
+
+def _unusual_scores(scores: np.ndarray) -> list[str]:
+    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
+        return []
+    return [
+        f"scores from {scores.min():.3g} to {scores.max():.3g}, not in [0, 1]: AP is exact, calibration is left out"
+    ]
 
 
 def weights_name(source: str) -> str:

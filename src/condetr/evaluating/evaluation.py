@@ -136,6 +136,7 @@ class Evaluation:
 
         folder = Path(folder)
         write_text(folder / "metrics.json", json.dumps(self.to_dict(), indent=1) + "\n")
-        write_text(folder / "detections.json", json.dumps(coco_results(self.table, self.data.categories)))
+        keys = {sample.truth.image_id: sample.key for sample in self.split}
+        write_text(folder / "detections.json", json.dumps(coco_results(self.table, self.data.categories, keys)))
         page(self).save(folder / "report.html")
         return folder / "report.html"

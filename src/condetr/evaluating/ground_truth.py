@@ -13,6 +13,7 @@ from ..datasets.open import open_dataset
 from ..errors import DataError
 from ..examining.examine import examine
 from ..metrics import match_classes
+from ..metrics.image_index import ImageIndex
 from ..types import Categories
 
 AS_LABELLED = ("clipped_box", "rounded_box", "duplicate_box", "empty_box", "outside_box")  # as pycocotools scores them
@@ -24,11 +25,13 @@ NEVER_MATCHED = "; no detection can match it"
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """A split with its boxes and areas as labelled. `left_out` are the ids of its images that cannot be used."""
+    """A split with its boxes and areas as labelled. `images` finds all of its images, those included that cannot be
+    used; the ids of these are `left_out`."""
 
     data: DataSet
     split: Split
     warnings: tuple[str, ...]
+    images: ImageIndex
     left_out: frozenset[int]
 
 
@@ -59,8 +62,13 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     some = f"{defects} defect{'s' * (defects != 1)}"
     warnings = [f"{some} in the labels of '{name}': `condetr doctor {data}` lists them"] if defects else []
     warnings += _not_cleaned([finding for finding in diagnosis.findings if finding.split == name])
-    left_out = frozenset(chosen[0].images.ids.tolist()) - {sample.truth.image_id for sample in split}
-    return GroundTruth(dataset, split, tuple(warnings), left_out)
+    rows = chosen[0].images
+    if len(split) < len(rows.ids):
+        left = len(rows.ids) - len(split)
+        warnings.append(f"{left:,} of {len(rows.ids):,} images cannot be used: left out, with their detections")
+    images = ImageIndex(rows.ids.tolist(), rows.keys, rows.paths, own_ids=raw.format == "coco")
+    left_out = frozenset(rows.ids.tolist()) - {sample.truth.image_id for sample in split}
+    return GroundTruth(dataset, split, tuple(warnings), images, left_out)
 
 
 def _not_cleaned(findings: Sequence[Finding]) -> list[str]:

@@ -65,8 +65,8 @@ def examine(
     for split in raw.splits:
         left_out = leaked if split.name == "train" else set()
         samples = tuple(
-            Sample(path, truth)
-            for row, (path, truth) in enumerate(zip(split.images.paths, truths[split.name]))
+            Sample(path, truth, key)
+            for row, (path, truth, key) in enumerate(zip(split.images.paths, truths[split.name], split.images.keys))
             if truth is not None and row not in left_out
         )
         if samples:

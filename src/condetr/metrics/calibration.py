@@ -20,8 +20,9 @@ class Calibration:
 
 
 def calibrate(matches: Matches, bins: int = 20) -> Calibration:
-    """The calibration in equal bins of [0, 1]. An empty bin has NaN."""
-    keep = ~matches.ignored[0]
+    """The calibration in equal bins of [0, 1]. An empty bin has NaN, and all are empty where a score is not in [0, 1]:
+    such scores are no probabilities."""
+    keep = ~matches.ignored[0] & bool(((matches.score >= 0) & (matches.score <= 1)).all())
     score, correct = matches.score[keep], matches.correct[0, keep]
     bin_index = np.clip((score * bins).astype(int), 0, bins - 1)
     count = np.bincount(bin_index, minlength=bins)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..image_keys import Key, key_of
+from ..text import decoded
 from ..types import Categories
 from .box_table import BoxTable
+from .image_index import ImageIndex
 
 
-def read_results(path: Path, truth: BoxTable, categories: Categories, left_out: Collection[int] = ()) -> BoxTable:
+def read_results(
+    path: Path, truth: BoxTable, categories: Categories, images_of: ImageIndex, left_out: Collection[int] = ()
+) -> BoxTable:
     """The ground truth of `truth` with the detections of a file; boxes and scores are exactly the file's numbers.
 
     Detections on the images `left_out` are skipped. Raises DataError, naming the entry, for an entry that is not a
@@ -23,14 +28,13 @@ def read_results(path: Path, truth: BoxTable, categories: Categories, left_out: 
     index = {image_id: i for i, image_id in enumerate(truth.image_ids.tolist())}
     images, labels, scores, boxes = [], [], [], []
     for number, entry in enumerate(_load(path)):
-        image_id, category_id, box, score = _fields(entry, f"{path}: detection {number}")
+        category_id, box, score = _fields(entry, f"{path}: detection {number}")
+        try:
+            image_id = images_of.find(entry)
+        except ValueError as error:
+            raise DataError(f"{path}: detection {number}: {error}") from None
         if image_id in left_out:
             continue
-        if image_id not in index:
-            raise DataError(
-                f"{path}: detection {number}: image_id {image_id} is none of the {len(index)} images of this split. "
-                "Choose its --split, or remove the detection"
-            )
         if category_id not in categories.label_of:
             known = ", ".join(str(id) for id in list(categories.label_of)[:10])
             raise DataError(
@@ -51,9 +55,9 @@ def read_results(path: Path, truth: BoxTable, categories: Categories, left_out: 
     )
 
 
-def coco_results(table: BoxTable, categories: Categories) -> list[dict[str, Any]]:
-    """All detections as COCO results, with the data set's own image and category ids."""
-    ids = table.image_ids.tolist()
+def coco_results(table: BoxTable, categories: Categories, keys: Mapping[int, Key]) -> list[dict[str, Any]]:
+    """All detections as COCO results, with the data set's category and image ids; `keys` are these by the table's."""
+    ids = [keys[id] for id in table.image_ids.tolist()]
     return [
         {"image_id": ids[image], "category_id": categories.ids[label], "bbox": box, "score": score}
         for image, label, box, score in zip(
@@ -65,7 +69,7 @@ def coco_results(table: BoxTable, categories: Categories) -> list[dict[str, Any]
 
 def _load(path: Path) -> list[Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(decoded(path.read_bytes()))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -75,15 +79,15 @@ def _load(path: Path) -> list[Any]:
     return content
 
 
-def _fields(entry: Any, where: str) -> tuple[int, int, list[float], float]:
+def _fields(entry: Any, where: str) -> tuple[int, list[float], float]:
     if not isinstance(entry, dict):
         raise DataError(f"{where}: must be an object with image_id, category_id, bbox and score")
     for name in ("image_id", "category_id", "bbox", "score"):
-        if name not in entry:
+        if name not in entry and not (name == "image_id" and "file_name" in entry):
             raise DataError(f"{where}: has no {name}")
-    for name in ("image_id", "category_id"):
-        if type(entry[name]) is not int:
-            raise DataError(f"{where}: {name} must be a whole number, not {entry[name]!r:.40}")
+    category_id = key_of(entry["category_id"])
+    if not isinstance(category_id, int):
+        raise DataError(f"{where}: category_id must be a whole number, not {entry['category_id']!r:.40}")
     if not _is_number(entry["score"]):
         raise DataError(f"{where}: score must be a finite number, not {entry['score']!r:.40}")
     box = entry["bbox"]
@@ -91,7 +95,7 @@ def _fields(entry: Any, where: str) -> tuple[int, int, list[float], float]:
         raise DataError(f"{where}: bbox must be four finite numbers [x, y, width, height], not {box!r:.60}")
     if box[2] < 0 or box[3] < 0:
         raise DataError(f"{where}: bbox has a negative size: {box!r:.60}. COCO's boxes are [x, y, width, height]")
-    return entry["image_id"], entry["category_id"], [float(x) for x in box], float(entry["score"])
+    return category_id, [float(x) for x in box], float(entry["score"])
 
 
 def _is_number(value: Any) -> bool:

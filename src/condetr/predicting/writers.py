@@ -80,6 +80,7 @@ class Coco(Writer):
     """`coco.json`: COCO results, one list. `coco_images.json`: which image id is which file, and the categories.
 
     The image id is the number in the file's name (000000039769.jpg: 39769), else a running number from 1000000001.
+    A data set can number the same images in another way, so every result has the `file_name` too.
     """
 
     def __init__(self, results: io.TextIOBase, images: io.TextIOBase) -> None:
@@ -105,7 +106,7 @@ class Coco(Writer):
         width, height = detections.size
         self._item(self.images, {"id": id, "file_name": image.found.name, "width": width, "height": height})
         for result in detections.to_coco(id):
-            self._item(self.results, result)
+            self._item(self.results, {**result, "file_name": image.found.name})
 
     def _item(self, file: io.TextIOBase, values: dict) -> None:
         file.write(f"{self.comma[file]}\n{json.dumps(values)}")
