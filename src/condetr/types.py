@@ -46,6 +46,25 @@ class Images:
         return len(self.pixels)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputedImages(Images):
+    """Images whose `features` are known: the tuple of tensors that the backbone returns for them. Their pixels are not
+    needed, and may be anything of the batch's shape."""
+
+    features: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, features: tuple[Tensor, ...], padding: Bool[Tensor, "B H W"], ragged: bool) -> "ComputedImages":
+        """Pixels are a zero that takes no memory."""
+        batch, height, width = padding.shape
+        pixels = torch.zeros(1, device=padding.device).expand(batch, 3, height, width)
+        return cls(pixels=pixels, padding=padding, ragged=ragged, features=features)
+
+    def to(self, device: torch.device | str) -> "ComputedImages":
+        features = tuple(part.to(device, non_blocking=True) for part in self.features)
+        return ComputedImages.of(features, self.padding.to(device, non_blocking=True), self.ragged)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The objects of one training image; labels index `Categories`, boxes are relative cxcywh."""

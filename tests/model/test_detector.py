@@ -13,7 +13,7 @@ from condetr import config
 from condetr.build import build_detector
 from condetr.model.tokens import Tokens
 from condetr.recipes import recipe
-from condetr.types import Images
+from condetr.types import ComputedImages, Images
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
 
 PUBLISHED = {  # facts §5: parameters, of which learning, buffers, GMACs at 800 x 1066
@@ -250,3 +250,13 @@ def with_noise(tokens: Tokens, where: torch.Tensor) -> Tokens:
     noise = 100 * torch.randn(tokens.content.shape, generator=torch.Generator().manual_seed(0))
     content, position = (torch.where(where[..., None], noise, x) for x in (tokens.content, tokens.position))
     return replace(tokens, content=content, position=position)
+
+
+def test_features_computed_before_give_the_same_predictions():
+    detector = shaken(TINY, classes=3)
+    images = Images.pad([torch.randn(3, 60, 40), torch.randn(3, 33, 64)])
+    computed = ComputedImages.of(detector.backbone(images), images.padding, images.ragged)
+    expected, found = detector(images), detector(computed.to("cpu"))
+    assert len(computed) == 2
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.boxes, expected.boxes)

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
-from ..types import Images, Predictions
+from ..types import ComputedImages, Images, Predictions
 from .backbone import Backbone
 from .decoders import Decoded, Decoder
 from .encoder import Encoder
@@ -90,7 +90,7 @@ class Detector(nn.Module):
 
     def tokens(self, images: Images) -> Tokens:
         """One token for each cell of the backbone's features."""
-        features, padding = self.backbone(images)
+        features, padding = images.features if isinstance(images, ComputedImages) else self.backbone(images)
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)
         rows, columns = features.shape[2:]
