@@ -6,12 +6,20 @@ from torch import nn
 from . import config
 from .iou_scoring import IouAwareScoring, MatchabilityScoring
 from .model.backbone import Backbone, ExactPadding, PublishedPadding
+from .model.box_bias import AxialBoxBias, BoxBias, LinearDistance, LogDistance, NoBoxBias
+from .model.box_offsets import BoxOffsets, LogitOffsets, RelativeOffsets
 from .model.decoders import ConditionalDecoder, Decoder, DetrDecoder
 from .model.detector import Detector, Heads
 from .model.encoder import Encoder
-from .model.initialise import initialise_conditional_heads, initialise_locally, initialise_transformer
+from .model.initialise import (
+    initialise_boxes,
+    initialise_conditional_heads,
+    initialise_locally,
+    initialise_transformer,
+)
 from .model.norms import ChannelNorm, FrozenBatchNorm
-from .model.reference import Centre, Learned, Predicted, Reference
+from .model.reference import Anchors, Centre, Learned, Predicted, Reference
+from .model.refining import Modulation, NoModulation, RefiningDecoder, SizeModulation
 from .model.resnet import BasicBlock, Bottleneck, ResNet
 from .model.spatial_query import (
     BlockDiagonal,
@@ -41,12 +49,15 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         queries=nn.Embedding(c.queries, c.dim),
         reference=build_reference(c),
         decoder=build_decoder(c),
-        heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes)),
+        heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes), build_box_offsets(c.decoder)),
     )
     initialise_transformer(detector)
     match c.decoder, detector.decoder:
         case config.Conditional(start="local"), ConditionalDecoder() as decoder:
             initialise_locally(decoder)
+        case config.Refining(start=start), RefiningDecoder() as decoder:
+            nn.init.zeros_(detector.queries.weight)  # initial embeddings, which are zero in the published models
+            initialise_boxes(decoder, local=start == "local")
     if c.scoring.kind != "softmax":
         initialise_conditional_heads(detector.heads)
     return detector
@@ -98,6 +109,8 @@ def build_reference(c: config.Model) -> Reference:
             return Learned(c.queries)
         case "predicted":
             return Predicted(c.dim)
+        case "anchors":
+            return Anchors(c.queries)
 
 
 def build_decoder(c: config.Model) -> Decoder:
@@ -107,6 +120,30 @@ def build_decoder(c: config.Model) -> Decoder:
         case config.Conditional(spatial_query=form):
             spatial_query = build_spatial_query(form, c.dim, c.heads)
             return ConditionalDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, spatial_query)
+        case config.Refining():
+            return RefiningDecoder(
+                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout,
+                build_spatial_query(c.decoder.spatial_query, c.dim, c.heads),
+                build_modulation(c.decoder, c.dim),
+                [build_box_bias(c.decoder.box_bias, c.heads, 2 * c.dim) for _ in range(c.decoder_layers)],
+            )  # fmt: skip
+
+
+def build_modulation(c: config.Refining, dim: int) -> Modulation:
+    return SizeModulation(dim) if c.size_modulation else NoModulation()
+
+
+def build_box_bias(form: str, heads: int, hidden: int) -> BoxBias:
+    match form:
+        case "linear":
+            return AxialBoxBias(heads, hidden, LinearDistance())
+        case "log":
+            return AxialBoxBias(heads, hidden, LogDistance())
+    return NoBoxBias()
+
+
+def build_box_offsets(c: config.Detr | config.Conditional | config.Refining) -> BoxOffsets:
+    return RelativeOffsets() if isinstance(c, config.Refining) and c.boxes == "relative" else LogitOffsets()
 
 
 def build_spatial_query(form: config.SpatialQuery, dim: int, heads: int) -> SpatialQuery:

@@ -145,7 +145,7 @@ def _read_own(folder: Path, record: dict) -> Weights:
 def model_card(weights: Weights, converted_from: str | None = None) -> str:
     """The README of a folder of weights, with the metadata that the hub reads."""
     model = weights.config.model
-    name = "Conditional DETR" if model.decoder.kind == "conditional" else "DETR"
+    name = "DETR" if model.decoder.kind == "detr" else "Conditional DETR"
     parameters = sum(p.numel() for p in weights.detector.parameters())
     return "\n".join(
         [

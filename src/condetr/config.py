@@ -134,11 +134,33 @@ class Conditional(Strict):
     )
 
 
+class Refining(Strict):
+    """Conditional DETR whose queries are boxes, which each layer refines. Needs model.reference=anchors."""
+
+    kind: Literal["refining"] = "refining"
+    spatial_query: SpatialQuery = "diagonal"
+    start: Literal["published", "local"] = Field(
+        "published",
+        description="initial attention. published: uniform. local: around the box, also of the box bias",
+    )
+    box_bias: Literal["none", "linear", "log"] = Field(
+        "none",
+        description="a bias of the cross-attention around the box, learned from the distances of its sides in pixels "
+        "or in their logarithms",
+    )
+    size_modulation: bool = Field(False, description="divide the spatial query by the size of the box (DAB-DETR)")
+    boxes: Literal["logit", "relative"] = Field(
+        "logit", description="what is added to a box: logits, or shares of its size"
+    )
+
+
 class Model(Strict):
     backbone: Backbone = Backbone()
     scoring: Annotated[Scoring, Field(discriminator="kind")] = Focal()
-    decoder: Annotated[Detr | Conditional, Field(discriminator="kind")] = Conditional()
-    reference: Literal["centre", "learned", "predicted"] = "predicted"
+    decoder: Annotated[Detr | Conditional | Refining, Field(discriminator="kind")] = Conditional()
+    reference: Literal["centre", "learned", "predicted", "anchors"] = Field(
+        "predicted", description="where a query starts: a point, or with anchors a box, which a refining decoder needs"
+    )
     dim: int = Field(256, ge=8, le=4096, multiple_of=4)
     heads: int = Field(8, ge=1, le=256)
     hidden: int = Field(2048, ge=1, le=65536)
@@ -151,6 +173,15 @@ class Model(Strict):
     def _heads_fit(self) -> "Model":
         if self.dim % self.heads:
             raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_fits(self) -> "Model":
+        if (self.decoder.kind == "refining") != (self.reference == "anchors"):
+            fitting = "reference=anchors" if self.decoder.kind == "refining" else "decoder.kind=refining"
+            raise ValueError(
+                f"decoder.kind={self.decoder.kind} does not fit reference={self.reference}: set model.{fitting}"
+            )
         return self
 
 
@@ -284,12 +315,15 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
 
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
     are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
-    replaces the other. Raises ConfigError.
+    replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points, unless
+    `model.reference` is set too. Raises ConfigError.
     """
     values = config.model_dump()
     for given, replaced in REPLACES.items():
         if given in settings:
             settings = {replaced: 0, **settings}
+    if (kind := settings.get("model.decoder.kind")) and "refining" in (kind, config.model.decoder.kind):
+        settings = {"model.reference": "anchors" if kind == "refining" else "predicted", **settings}
     for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith(".kind")):  # variants first
         *parents, leaf = path.split(".")
         group: Any = values

@@ -16,7 +16,17 @@ NANO = config.Model(**{**recipe("nano").model.model_dump(), "queries": 7})
 PUBLISHED = config.Model(
     **{**TINY.model_dump(), "backbone": config.Backbone(name="resnet18", padding="published").model_dump()}
 )
-MODELS = {"conditional": TINY, "detr": TINY_DETR, "dc5": DC5, "nano": NANO, "published": PUBLISHED}
+REFINING = config.Model(
+    **{**TINY.model_dump(), "decoder": {"kind": "refining", "box_bias": "log"}, "reference": "anchors"}
+)
+MODELS = {
+    "refining": REFINING,
+    "conditional": TINY,
+    "detr": TINY_DETR,
+    "dc5": DC5,
+    "nano": NANO,
+    "published": PUBLISHED,
+}
 QUERIES = torch.tensor([[5, 0, 3], [6, 6, 1]])
 LAYERS = range(3)
 

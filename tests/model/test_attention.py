@@ -106,7 +106,7 @@ def test_scores_are_content_plus_space_head_by_head():
         score = (q_c[..., at] @ k_c[..., at].mT + q_p[..., at] @ k_p[..., at].mT) / 64**0.5
         heads.append(score.softmax(-1) @ v[..., at])
     expected = attention.out(torch.cat(heads, -1))
-    torch.testing.assert_close(attention(content, spatial, content, memory), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attention(content, spatial, content, memory, None), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_the_attention_of_the_first_layer_adds_object_query_and_position_to_the_content():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from condetr.model.box_offsets import LogitOffsets
 from condetr.model.detector import Heads
 from condetr.types import Images
 from tests.tiny import TINY, TINY_DETR, shaken
@@ -25,7 +26,7 @@ def test_without_refinement_every_layer_starts_from_the_reference(model):
 def test_heads_offset_the_box_of_each_layer_from_its_own_reference():
     """A point moves the centre alone, a box all four coordinates; both are logits, and layers may differ."""
     torch.manual_seed(0)
-    heads, embeddings = Heads(16, 3), torch.randn(2, 1, 5, 16)
+    heads, embeddings = Heads(16, 3, LogitOffsets()), torch.randn(2, 1, 5, 16)
     points, boxes = torch.randn(2, 1, 5, 2), torch.randn(2, 1, 5, 4)
     offset = heads.box(embeddings)
     by_point, by_box = heads(embeddings, points).boxes, heads(embeddings, boxes).boxes

@@ -17,8 +17,13 @@ def variant(base: config.Model, **changes: object) -> config.Model:
     return config.Model.model_validate(base.model_dump() | {"backbone": NANO.model_dump()} | changes)
 
 
+REFINING = {"kind": "refining"}
 VARIANTS = {
     "detr": variant(TINY_DETR),
+    "refining": variant(TINY, decoder=REFINING, reference="anchors"),
+    "linear bias": variant(TINY, decoder=REFINING | {"box_bias": "linear", "start": "local"}, reference="anchors"),
+    "log bias": variant(TINY, decoder=REFINING | {"box_bias": "log", "boxes": "relative"}, reference="anchors"),
+    "modulation": variant(TINY, decoder=REFINING | {"size_modulation": True}, reference="anchors"),
     "softmax": variant(TINY, scoring={"kind": "softmax"}),
     **{f"reference {r}": variant(TINY, reference=r) for r in ("centre", "learned")},
     **{form: variant(TINY, decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},

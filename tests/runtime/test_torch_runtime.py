@@ -25,7 +25,14 @@ def backbone(**changes) -> dict:
     return {"backbone": TINY.backbone.model_dump() | changes}
 
 
+def refining(**decoder) -> config.Model:
+    return variant(decoder={"kind": "refining"} | decoder, reference="anchors")
+
+
 VARIANTS = {
+    "refining": refining(),
+    "linear bias": refining(box_bias="linear", start="local"),
+    "log bias": refining(box_bias="log", boxes="relative", size_modulation=True),
     "detr": TINY_DETR,
     **{form: variant(decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},
     **{f"{kind} reference": variant(reference=kind) for kind in ("centre", "learned")},
@@ -132,7 +139,7 @@ def test_what_no_image_changes_is_computed_once():
     assert not any(isinstance(module, Constant) for module in folded(shaken(TINY_DETR, 5), torch.float32).modules())
 
 
-@pytest.mark.parametrize("name", ["diagonal", "detr", "channel norm", "learned reference"])
+@pytest.mark.parametrize("name", ["diagonal", "detr", "channel norm", "learned reference", "refining", "log bias"])
 def test_bfloat16_is_close_to_float32(name: str):
     detector, images = shaken(VARIANTS[name], classes=5), some_images((70, 101), (96, 40))
     runtime = TorchRuntime.folded(detector, torch.bfloat16)

@@ -42,17 +42,18 @@ class _Linear(torch.autograd.Function):
     """y = x W^T + b"""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _pointwise(x, weight, bias, "none")
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
         rows = g.flatten(0, -2)
         grad_x = _pointwise(g, weight.mT, None, "none") if ctx.needs_input_grad[0] else None
-        return grad_x, _pointwise(rows.mT, x.flatten(0, -2).mT, None, "none"), rows.sum(0)
+        grad_bias = rows.sum(0) if ctx.needs_input_grad[2] else None
+        return grad_x, _pointwise(rows.mT, x.flatten(0, -2).mT, None, "none"), grad_bias
 
 
 def _usable(dtype: torch.dtype) -> bool:

@@ -21,7 +21,7 @@ from .evaluation import Evaluation
 from .ground_truth import open_ground_truth, unknown_classes
 from .samples import Progress, evaluate_samples
 
-MODELS = {"detr": "DETR", "conditional": "Conditional DETR"}
+MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}
 UNNAMED = frozenset({"best", "last", "run", "weights"})  # folders that are named after the folder above them
 
 

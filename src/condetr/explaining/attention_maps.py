@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.attention import AdditiveAttention, ConditionalCrossAttention, split_heads
+from ..model.box_bias import AxialScores
 from ..model.detector import Detector
 from ..model.tokens import Tokens
 from ..shapes import Bool, Float, Int
@@ -54,7 +55,10 @@ class AttentionCall:
         memory: Tokens = self.inputs["memory"]
         if isinstance(self.attention, ConditionalCrossAttention):
             content, spatial, object_query = self._inputs("content", "spatial", "object_query", selected=selected)
-            return _conditional_scores(self.attention, content, spatial, object_query, memory)
+            bias: AxialScores | None = self.inputs["bias"]
+            if bias is None:
+                return _conditional_scores(self.attention, content, spatial, object_query, memory)
+            return _biased_scores(self.attention, content, spatial, object_query, memory, _selected(bias, selected))
         x, position = self._inputs("x", "position", selected=selected)
         return (_additive_scores(self.attention, x, position, memory),)
 
@@ -73,6 +77,27 @@ def _conditional_scores(
     spatial_scores = q.spatial.float() @ k.spatial.float().mT * scale
     content_scores = q.content.float() @ k.content.float().mT * scale
     return spatial_scores, content_scores, spatial_scores + content_scores
+
+
+def _biased_scores(
+    attention: ConditionalCrossAttention,
+    content: Queries,
+    spatial: Queries,
+    object_query: Queries,
+    memory: Tokens,
+    bias: AxialScores,
+) -> tuple[Scores, Scores, Scores]:
+    """A bias around a box belongs to the spatial part."""
+    spatial_scores = attention.spatial_scores(spatial, memory, bias).of_cells().float()
+    q, k = attention.content_halves(content, object_query, memory)
+    content_scores = q.float() @ k.float().mT * (2 * q.shape[-1]) ** -0.5
+    return spatial_scores, content_scores, spatial_scores + content_scores
+
+
+def _selected(scores: AxialScores, queries: Int[Tensor, "B N"]) -> AxialScores:
+    at = queries[:, None, :, None]
+    parts = (part.gather(2, at.expand(-1, part.shape[1], -1, part.shape[3])) for part in (scores.rows, scores.columns))
+    return AxialScores(*parts)
 
 
 def _additive_scores(attention: AdditiveAttention, x: Queries, position: Queries, memory: Tokens) -> Scores:
@@ -131,7 +156,7 @@ def record_attention(detector: Detector, images: Images) -> AttentionRecord:
     calls = [AttentionCall(module, call.inputs) for module, call in zip((*cross, *within), recorded)]
     return AttentionRecord(
         predictions=predictions,
-        reference=reference.output.float().sigmoid(),
+        reference=reference.output[..., :2].float().sigmoid(),
         padding=features.output[1],
         cross=tuple(calls[: len(cross)]),
         encoder=tuple(calls[len(cross) :]),

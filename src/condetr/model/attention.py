@@ -11,6 +11,7 @@ from ..cpu.available import on_cpu
 from ..cpu.dropout import dropout as apply_dropout
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
+from .box_bias import AxialScores
 from .tokens import Tokens
 
 
@@ -126,11 +127,38 @@ class ConditionalCrossAttention(nn.Module):
         spatial: Float[Tensor, "B N D"],
         object_query: Float[Tensor, "B N D"],
         memory: Tokens,
+        bias: AxialScores | None,
     ) -> Float[Tensor, "B N D"]:
-        q, k = self.halves(memory.by_image(content), memory.by_image(spatial), memory.by_image(object_query), memory)
+        """With a `bias`, the spatial scores take its form, one number per row and column, and are added to it."""
+        content_, spatial_, object_ = (memory.by_image(x) for x in (content, spatial, object_query))
         v = split_heads(self.value(memory.content), self.heads)
-        x = attend(q.joined(), k.joined(), v, memory.mask, None, self.dropout * self.training)
+        dropout = self.dropout * self.training
+        if bias is None:
+            q, k = self.halves(content_, spatial_, object_, memory)
+            x = attend(q.joined(), k.joined(), v, memory.mask, None, dropout)
+        else:
+            c_q, c_k = self.content_halves(content_, object_, memory)
+            scores = self.spatial_scores(spatial_, memory, bias).of_cells()
+            x = attend(c_q * 0.5**0.5, c_k, v, memory.mask, scores, dropout)  # heads are half as wide as `joined`
         return self.out(x).view_as(content)
+
+    def content_halves(
+        self, content: Float[Tensor, "B N D"], object_query: Float[Tensor, "B N D"], memory: Tokens
+    ) -> tuple[Float[Tensor, "B H N E"], Float[Tensor, "B H L E"]]:
+        """c_q and c_k, projected."""
+        q, k = self.query_content(content), self.key_content(memory.content)
+        if self.query_object is not None:
+            q, k = q + self.query_object(object_query), k + self.key_spatial(memory.position)
+        return split_heads(q, self.heads), split_heads(k, self.heads)
+
+    def spatial_scores(self, spatial: Float[Tensor, "B N D"], memory: Tokens, bias: AxialScores) -> AxialScores:
+        """p_q.p_k, scaled, plus a bias. A position is [y; x], and p_k = W_y y + W_x x + b."""
+        p_q = split_heads(self.query_spatial(spatial), self.heads)
+        y, x = memory.axes()
+        w_y, w_x = self.key_spatial.weight.chunk(2, dim=1)
+        rows, columns = F.linear(y, w_y, self.key_spatial.bias), F.linear(x, w_x)
+        scores = AxialScores(*(p_q @ split_heads(k, self.heads).mT for k in (rows, columns)))
+        return scores * (2 * p_q.shape[-1]) ** -0.5 + bias
 
     def halves(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..cpu.dropout import Dropout
 from ..shapes import Bool, Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
+from .box_bias import AxialScores
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
@@ -105,12 +106,27 @@ class ConditionalLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, f: Queries, p: Queries, spatial_query: SpatialQuery, object_query: Queries, memory: Tokens, valid: Valid
+        self,
+        f: Queries,
+        p: Queries,
+        spatial_query: SpatialQuery,
+        object_query: Queries,
+        memory: Tokens,
+        valid: Valid,
+        bias: AxialScores | None,
     ) -> Queries:
         c = self.norm1(f + self.dropout(self.self_attention(f, object_query, valid)))
         p_q = spatial_query(f, c, p)
-        x = self.norm2(c + self.dropout(self.cross_attention(c, p_q, object_query, memory)))
+        x = self.norm2(c + self.dropout(self.cross_attention(c, p_q, object_query, memory, bias)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
+
+
+def conditional_layers(dim: int, heads: int, hidden: int, layers: int, dropout: float) -> nn.ModuleList:
+    """All layers start as copies of one."""
+    first = ConditionalLayer(dim, heads, hidden, dropout, first_layer=True)
+    later = ConditionalLayer(dim, heads, hidden, dropout, first_layer=False)
+    later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all its weights but `query_object`
+    return nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
 
 
 class ConditionalDecoder(Decoder):
@@ -121,10 +137,7 @@ class ConditionalDecoder(Decoder):
         self, dim: int, heads: int, hidden: int, layers: int, dropout: float, spatial_query: SpatialQuery
     ) -> None:
         super().__init__()
-        first = ConditionalLayer(dim, heads, hidden, dropout, first_layer=True)
-        later = ConditionalLayer(dim, heads, hidden, dropout, first_layer=False)
-        later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all its weights but `query_object`
-        self.layers = nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
+        self.layers = conditional_layers(dim, heads, hidden, layers, dropout)
         self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)
 
@@ -134,6 +147,6 @@ class ConditionalDecoder(Decoder):
         p = embed_points(reference.sigmoid(), queries.shape[-1]).to(queries.dtype)
         f, embeddings = torch.zeros_like(queries), []
         for layer, spatial_query in zip(self.layers, chain([Identity()], repeat(self.spatial_query))):
-            f = layer(f, p, spatial_query, queries, memory, valid)
+            f = layer(f, p, spatial_query, queries, memory, valid, None)
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))

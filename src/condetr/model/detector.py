@@ -1,40 +1,36 @@
 """The detector: images become tokens, object queries attend to them, and heads predict a class and a box per query."""
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 from ..types import ComputedImages, Images, Predictions
 from .backbone import Backbone
+from .box_offsets import BoxOffsets
 from .decoders import Decoded, Decoder
 from .encoder import Encoder
 from .layers import MLP, embed_grid
 from .reference import Reference
-from .tokens import Tokens
-
-LARGEST_LOGIT = 11.512925  # of 1 - 1e-5: references closer to 0 or 1 are clamped (official code, inverse_sigmoid)
+from .tokens import Cells, Tokens
 
 
 class Heads(nn.Module):
     """Class logits, and boxes as offsets from the references. One pair of heads serves all decoder layers."""
 
-    def __init__(self, dim: int, logits: int) -> None:
+    def __init__(self, dim: int, logits: int, offsets: BoxOffsets) -> None:
         super().__init__()
+        self.offsets = offsets
         self.classes, self.box = Linear(dim, logits), MLP(dim, dim, 4, layers=3)
 
     def refine(self, embeddings: Float[Tensor, "B N D"], references: Float[Tensor, "B N 4"]) -> Float[Tensor, "B N 4"]:
         """The logits of the boxes that are predicted from references (logits)."""
-        return self.box(embeddings).float() + references.float().clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+        return self.offsets.logits(self.box(embeddings), references)
 
     def forward(self, embeddings: Float[Tensor, "S B N D"], references: Float[Tensor, "S B N R"]) -> Predictions:
-        """box = sigmoid(FFN(f) + s), where s of a reference point is [s_x, s_y, 0, 0] (Conditional DETR, eq. 1).
-
-        `references` are logits of points (R = 2) or boxes (R = 4), as in `Decoded`.
-        """
-        s = references.float().clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
-        s = F.pad(s, (0, 4 - s.shape[-1]))
-        return Predictions(logits=self.classes(embeddings), boxes=(self.box(embeddings).float() + s).sigmoid())
+        """`references` are logits of points (R = 2) or boxes (R = 4), as in `Decoded`."""
+        boxes = self.offsets.boxes(self.box(embeddings), references)
+        return Predictions(logits=self.classes(embeddings), boxes=boxes)
 
 
 class Detector(nn.Module):
@@ -94,7 +90,9 @@ class Detector(nn.Module):
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)
         rows, columns = features.shape[2:]
+        inside = ~images.padding
+        size = torch.stack([inside[:, 0].sum(1), inside[:, :, 0].sum(1)], dim=1)
         return Tokens(
             features.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
-            ragged=images.ragged,
+            images.ragged, Cells(self.backbone.stride, size.to(torch.float32)),
         )  # fmt: skip

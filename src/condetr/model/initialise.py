@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from ..scoring import PRIOR
 from ..shapes import Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
+from .box_bias import AxialBoxBias
 from .decoders import ConditionalDecoder
 from .detector import Detector, Heads
+from .refining import RefiningDecoder, SizeModulation
 
 SHARPNESS = 2.2  # of a local start: at width 128, 70 % of a head's attention lies within a fifth of the image
+DECAY = 2.0  # of a local start: attention half a side beyond a box is 1 / e of that inside
 OFFSETS = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
 
 
@@ -24,7 +27,7 @@ def initialise_transformer(detector: Detector) -> None:
     """Encoder, reference and decoder."""
     for part in (detector.encoder, detector.reference, detector.decoder):
         for name, parameter in part.named_parameters():
-            if parameter.dim() > 1 and name != "point":  # learned reference points are 2-D but no matrix
+            if parameter.dim() > 1 and name not in ("point", "box"):  # learned references are 2-D but no matrix
                 nn.init.xavier_uniform_(parameter)
         for module in part.modules():
             if isinstance(module, AdditiveAttention):
@@ -35,7 +38,7 @@ def initialise_transformer(detector: Detector) -> None:
                 nn.init.zeros_(module.out.bias)
 
 
-def initialise_locally(decoder: ConditionalDecoder) -> None:
+def initialise_locally(decoder: ConditionalDecoder | RefiningDecoder) -> None:
     """Our own initialisation: each head attends to its query's reference point, or close to it.
 
     With the published initialisation, p_q and p_k pass two independent random projections, and attention is uniform:
@@ -54,6 +57,19 @@ def initialise_locally(decoder: ConditionalDecoder) -> None:
         nn.init.zeros_(attention.key_spatial.bias)
         nn.init.zeros_(attention.query_spatial.bias)
     decoder.spatial_query.start_as_identity()
+
+
+def initialise_boxes(decoder: RefiningDecoder, local: bool) -> None:
+    """What a refining decoder adds to Conditional DETR's. The MLPs of its box biases add nothing at first; with a local
+    start, attention decreases with the distance from the box."""
+    if local:
+        initialise_locally(decoder)
+    for part in (decoder.modulation, *decoder.box_biases):
+        match part:
+            case SizeModulation():
+                part.start()
+            case AxialBoxBias():
+                part.start(decay=DECAY if local else 0.0)
 
 
 def frequency_projection(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:

@@ -33,16 +33,26 @@ class FeedForward(nn.Sequential):
         super().__init__(OrderedDict(layers))
 
 
+def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """x in float32, or in float64 where it is that."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*any D"]:
-    """The sine embedding of points (x, y) in [0, 1], in float32 (Conditional DETR, section 3.3).
+    """The sine embedding of points (x, y) in [0, 1], in float32 at least (Conditional DETR, section 3.3).
 
     The first half of the channels embeds y, the second half x; sines and cosines alternate. The temperature is DETR's,
     10000.
     """
     channel = torch.arange(dim // 2, device=points.device)
     period = 10000 ** (2 * (channel // 2) / (dim // 2))
-    angle = 2 * math.pi * points.float().flip(-1)[..., None] / period
+    angle = 2 * math.pi * at_least_float32(points).flip(-1)[..., None] / period
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-3)
+
+
+def embed_boxes(boxes: Float[Tensor, "*any 4"], dim: int) -> Float[Tensor, "*any _e"]:
+    """The sine embedding of boxes (cxcywh): y, x, w and h, with `dim` / 2 channels each (DAB-DETR, section 4.2)."""
+    return torch.cat([embed_points(boxes[..., :2], dim), embed_points(boxes[..., 2:].flip(-1), dim)], dim=-1)
 
 
 def embed_grid(padding: Bool[Tensor, "B h w"], dim: int) -> Float[Tensor, "B h w D"]:

@@ -42,7 +42,7 @@ class Scalar(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        _start_with(self.transform, torch.ones(()))
+        start_with(self.transform, torch.ones(()))
 
 
 class Diagonal(SpatialQuery):
@@ -56,7 +56,7 @@ class Diagonal(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        _start_with(self.transform, torch.ones(()))
+        start_with(self.transform, torch.ones(()))
 
 
 class BlockDiagonal(SpatialQuery):
@@ -73,7 +73,7 @@ class BlockDiagonal(SpatialQuery):
         return torch.einsum("bnkij,bnkj->bnki", T, p).flatten(-2)
 
     def start_as_identity(self) -> None:
-        _start_with(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
+        start_with(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
 
 
 class TransformOnly(SpatialQuery):
@@ -105,10 +105,10 @@ class FromContent(SpatialQuery):
         return self.transform(c) * p
 
     def start_as_identity(self) -> None:
-        _start_with(self.transform, torch.ones(()))
+        start_with(self.transform, torch.ones(()))
 
 
-def _start_with(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
+def start_with(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
     """Initialise an MLP so that its output is `value` for every input."""
     weight, bias = transform[-1].parameters()
     with torch.no_grad():

@@ -9,11 +9,21 @@ from ..shapes import Bool, Float
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of images: cell i of a row or column starts at pixel i · stride. `size` is the width and height of each
+    image, in pixels."""
+
+    stride: int
+    size: Float[Tensor, "B 2"]
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """L tokens for each of B images, with their sine embedded positions.
 
     `padding` is True for tokens outside the image. `grid` is the number of rows and columns, with tokens row by row;
     tokens without a grid are one row. `ragged=False` promises that no token is padding: attention then needs no mask.
+    `cells` is None where tokens are no cells of images.
     """
 
     content: Float[Tensor, "B L D"]
@@ -21,6 +31,7 @@ class Tokens:
     padding: Bool[Tensor, "B L"]
     grid: tuple[int, int]
     ragged: bool
+    cells: Cells | None
 
     @classmethod
     def of_queries(
@@ -31,7 +42,7 @@ class Tokens:
             padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
         else:
             padding = ~valid & valid.any(1, keepdim=True)
-        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=valid is not None)
+        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=valid is not None, cells=None)
 
     @property
     def mask(self) -> Bool[Tensor, "B 1 1 L"] | None:
@@ -41,6 +52,12 @@ class Tokens:
     def by_image(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
         """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
         return queries.reshape(len(self.content), -1, queries.shape[-1])
+
+    def axes(self) -> tuple[Float[Tensor, "B h d"], Float[Tensor, "B w d"]]:
+        """The embedded y of each row and x of each column. Of padding they are undefined."""
+        position = self.position.unflatten(1, self.grid)
+        half = position.shape[-1] // 2
+        return position[:, :, 0, :half], position[:, 0, :, half:]
 
     def with_content(self, content: Float[Tensor, "B L D"]) -> "Tokens":
         """These tokens with other content."""

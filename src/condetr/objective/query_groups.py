@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..model.detector import Detector
+from ..model.reference import Anchors
 from ..types import Images, OptimizerStep, Predictions, Target
 from .learners import Learner
 from .set_loss import LossTerms, SetLoss
@@ -23,6 +24,10 @@ class GroupLearner(Learner):
         super().__init__(detector, loss)
         queries, dim = detector.queries.weight.shape
         self.groups, self.extra_queries = groups, nn.Embedding((groups - 1) * queries, dim)
+        self.extra_anchors: nn.Parameter | None = None
+        if isinstance(detector.reference, Anchors):  # the queries are then embeddings, which start at zero
+            nn.init.zeros_(self.extra_queries.weight)
+            self.extra_anchors = nn.Parameter(detector.reference.further(groups - 1))
 
     def forward(self, images: Images, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
         terms = self.loss(self.predictions(images), targets, step)
@@ -36,6 +41,11 @@ class GroupLearner(Learner):
         """
         detector, size = self.detector, len(images)
         queries = torch.cat([detector.queries.weight, self.extra_queries.weight]).unflatten(0, (self.groups, -1))
-        grouped = detector.apply_heads(detector.decode(queries.repeat(size, 1, 1), detector.encode(images)))
+        anchors = None
+        if self.extra_anchors is not None and isinstance(detector.reference, Anchors):
+            anchors = torch.cat([detector.reference.box, self.extra_anchors]).unflatten(0, (self.groups, -1))
+            anchors = anchors.repeat(size, 1, 1)
+        decoded = detector.decode(queries.repeat(size, 1, 1), detector.encode(images), anchors)
+        grouped = detector.apply_heads(decoded)
         parts = (part.unflatten(1, (size, self.groups)) for part in (grouped.logits, grouped.boxes))
         return Predictions(*(part.transpose(1, 2).flatten(0, 1) for part in parts))

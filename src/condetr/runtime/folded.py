@@ -173,7 +173,7 @@ class FoldedBottleneck(FoldedBlock):
 class FoldedResNet(nn.Module):
     def __init__(self, plain: ResNet, precision: torch.dtype) -> None:
         super().__init__()
-        self.padding_rule = plain.padding_rule
+        self.padding_rule, self.stride = plain.padding_rule, plain.stride
         self.conv1 = Convolution.folded(plain.conv1, plain.bn1, precision)
         self.blocks = nn.ModuleList()
         for block in plain.modules():

@@ -1,0 +1,116 @@
+"""Attention scores that are sums of one number per row and one per column, and a bias of this form around a box.
+
+The spatial score p_q.p_k of Conditional DETR has this form, because a position embedding is [y; x]. So has the box
+relative position bias of Plain-DETR (Lin et al., "DETR Does Not Need Multi-Scale or Locality Design", ICCV 2023,
+section 4.1), where each axis has a small MLP. The two are added before the softmax as one table.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..boxes import cxcywh_to_xyxy
+from ..cpu.linear import Linear
+from ..shapes import Float
+from .tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class AxialScores:
+    """The score of a cell is that of its row plus that of its column."""
+
+    rows: Float[Tensor, "B H N h"]
+    columns: Float[Tensor, "B H N w"]
+
+    def __add__(self, other: "AxialScores") -> "AxialScores":
+        return AxialScores(self.rows + other.rows, self.columns + other.columns)
+
+    def __mul__(self, factor: float) -> "AxialScores":
+        return AxialScores(self.rows * factor, self.columns * factor)
+
+    def of_cells(self) -> Float[Tensor, "B H N L"]:
+        """The scores of all cells, row by row."""
+        return (self.rows[..., :, None] + self.columns[..., None, :]).flatten(-2)
+
+
+class BoxBias(nn.Module, ABC):
+    @abstractmethod
+    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores | None:
+        """The bias of the queries with these boxes (cxcywh, relative) towards the tokens of their image; None: none."""
+
+
+class NoBoxBias(BoxBias):
+    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> None:
+        return None
+
+
+class Distance(ABC):
+    """What an MLP is given of a distance in pixels, and the standard deviation of its first weights."""
+
+    std: float
+
+    @abstractmethod
+    def __call__(self, pixels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]: ...
+
+
+class LinearDistance(Distance):
+    std = 0.02
+
+    def __call__(self, pixels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return pixels
+
+
+class LogDistance(Distance):
+    """sign(d) log2(|d| + 1) / 3"""
+
+    std = 0.5
+
+    def __call__(self, pixels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return pixels.sign() * (pixels.abs() + 1).log2() / 3
+
+
+class AxisMLP(nn.Sequential):
+    """From the distances of the two sides of a box to one number per head."""
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__(Linear(2, hidden), nn.ReLU(), Linear(hidden, heads, bias=False))
+
+
+class AxialBoxBias(BoxBias):
+    """bias = MLP_x(x1 - p_x, x2 - p_x) + MLP_y(y1 - p_y, y2 - p_y) - decay · (outside_x + outside_y), for each head.
+
+    (p_x, p_y) is the centre of a cell, the differences are in pixels. `outside` is how far the cell's centre is from
+    the box along an axis, in sides of the box: max(0, |p - c| / side - 1/2). A side counts as one cell at least. This
+    last term is our own: unlike an MLP, it knows where a box is before any training.
+    """
+
+    def __init__(self, heads: int, hidden: int, distance: Distance) -> None:
+        super().__init__()
+        self.distance = distance
+        self.x, self.y = AxisMLP(hidden, heads), AxisMLP(hidden, heads)
+        self.decay = nn.Parameter(torch.zeros(heads))
+
+    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores:
+        assert memory.cells is not None
+        boxes = memory.by_image(boxes) * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
+        stride, (rows, columns) = memory.cells.stride, memory.grid
+        corners = cxcywh_to_xyxy(boxes)
+        scores = []
+        for axis, (mlp, cells) in enumerate(((self.x, columns), (self.y, rows))):
+            centres = (torch.arange(cells, device=boxes.device) + 0.5) * stride
+            ends = corners[..., axis::2][:, :, None] - centres[:, None]  # B N cells 2
+            learned = mlp(self.distance(ends).to(self.decay.dtype))
+            side = boxes[..., axis + 2, None].clamp(min=stride)
+            outside = ((boxes[..., axis, None] - centres).abs() / side - 0.5).relu()
+            scores.append((learned - outside[..., None].to(self.decay.dtype) * self.decay).movedim(-1, 1))
+        return AxialScores(rows=scores[1], columns=scores[0])
+
+    def start(self, decay: float) -> None:
+        """Initialise so that the MLPs add nothing, and the bias is that of `decay` alone."""
+        for mlp in (self.x, self.y):
+            first, _, last = mlp.parameters()
+            nn.init.trunc_normal_(first, std=self.distance.std)
+            nn.init.zeros_(last)
+        nn.init.constant_(self.decay, decay)
