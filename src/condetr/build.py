@@ -32,10 +32,11 @@ from .model.spatial_query import (
     TransformOnly,
 )
 from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
-from .objective.learners import Learner, PlainLearner
+from .objective.learners import DetectorQueries, Learner, TrainingQueries
 from .objective.matching import Matcher
-from .objective.query_groups import GroupLearner
+from .objective.query_groups import GroupedQueries
 from .objective.set_loss import LossWeights, SetLoss
+from .objective.supervision import OneToOne, Supervision
 from .scoring import FocalScoring, Scoring, SoftmaxScoring
 
 
@@ -65,11 +66,13 @@ def build_detector(c: config.Model, classes: int) -> Detector:
 
 def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner:
     """The detector with its loss and what only training adds. Added weights are drawn from the run's seed."""
-    if c.groups == 1:
-        return PlainLearner(detector, loss)
+    supervision: Supervision = OneToOne(loss)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
-        return GroupLearner(detector, loss, c.groups).to(detector.queries.weight.device)
+        own: TrainingQueries = DetectorQueries(supervision)
+        if c.groups > 1:
+            own = GroupedQueries(detector, supervision, c.groups)
+        return Learner(detector, [own]).to(detector.queries.weight.device)
 
 
 def build_backbone(c: config.Backbone) -> Backbone:

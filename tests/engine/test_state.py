@@ -13,22 +13,23 @@ from tests.tiny import TINY
 
 
 class OldGroups(nn.Module):
-    """As a detector with further groups of queries was saved: they were named `more`."""
+    """As a detector with further groups of queries was saved: they were named `more`, then `extra_queries`."""
 
-    def __init__(self, detector: nn.Module, extra_queries: nn.Module) -> None:
+    def __init__(self, detector: nn.Module, name: str, extra_queries: nn.Module) -> None:
         super().__init__()
-        self.detector, self.more = detector, extra_queries
+        self.detector = detector
+        self.add_module(name, extra_queries)
 
 
-@pytest.mark.parametrize("groups", [1, 3])
-def test_a_state_of_the_first_version_resumes(tmp_path, groups):
+@pytest.mark.parametrize(("groups", "name"), [(1, ""), (3, "more"), (3, "extra_queries")])
+def test_a_state_of_the_first_versions_resumes(tmp_path, groups, name):
     config = Config(model=TINY, train=Train(groups=groups))
 
     def new():
         return build_learner(build_detector(TINY, classes=2), build_loss(config)[0], config.train)
 
     learner, other = new(), new()
-    old = learner.detector if groups == 1 else OldGroups(learner.detector, learner.extra_queries)
+    old = learner.detector if groups == 1 else OldGroups(learner.detector, name, learner.parts[0].extra_queries)
     optimizer = adamw(old, config.train)
     sum(parameter.sum() for parameter in old.parameters() if parameter.requires_grad).backward()
     optimizer.step()

@@ -8,8 +8,9 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config
 from condetr.engine.optimizer import adamw
 from condetr.model.detector import Detector
-from condetr.objective.learners import Learner, PlainLearner
-from condetr.objective.query_groups import GroupLearner
+from condetr.objective.learners import Learner
+from condetr.objective.query_groups import GroupedQueries
+from condetr.objective.supervision import by_group
 from condetr.types import Images, OptimizerStep, Predictions, Target
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -19,6 +20,13 @@ TRAIN = config.Train(groups=GROUPS)
 
 def learner_of(detector: Detector, model: config.Model = TINY, train: config.Train = TRAIN) -> Learner:
     return build_learner(detector, build_loss(Config(model=model))[0], train)
+
+
+def predictions_of(learner: Learner, images: Images) -> Predictions:
+    """S·G B N: those of a layer's groups are adjacent."""
+    detector, (queries,) = learner.detector, learner.parts
+    assert isinstance(queries, GroupedQueries)
+    return by_group(detector.apply_heads(queries.decode(detector, detector.encode(images))), GROUPS)
 
 
 @pytest.fixture
@@ -31,11 +39,10 @@ def images():
 def test_every_group_predicts_as_the_detector_would_with_its_queries(model, images):
     detector = shaken(model, classes=5)
     learner = learner_of(detector, model).eval()
-    assert isinstance(learner, GroupLearner)
     with torch.no_grad():
-        grouped = learner.predictions(images)
+        grouped = predictions_of(learner, images)
         alone = [detector(images)]
-        for queries in learner.extra_queries.weight.unflatten(0, (GROUPS - 1, -1)):
+        for queries in learner.parts[0].extra_queries.weight.unflatten(0, (GROUPS - 1, -1)):
             detector.queries.weight.copy_(queries)
             alone.append(detector(images))
     for group, expected in enumerate(alone):
@@ -55,7 +62,7 @@ def test_the_loss_is_the_mean_of_the_losses_of_the_groups(scoring, images):
     ]
     step = OptimizerStep.of(targets)
     together = weights.total(learner(images, targets, step))
-    grouped = learner.predictions(images)
+    grouped = predictions_of(learner, images)
     parts = [Predictions(grouped.logits[g::GROUPS], grouped.boxes[g::GROUPS]) for g in range(GROUPS)]
     apart = [weights.total(loss(part, targets, step)) for part in parts]
     torch.testing.assert_close(together, torch.stack(apart).mean())
@@ -65,7 +72,6 @@ def test_the_loss_is_the_mean_of_the_losses_of_the_groups(scoring, images):
 def test_extra_queries_learn_at_the_detectors_learning_rate():
     detector = build_detector(TINY, classes=5)
     plain, grouped = learner_of(detector, train=config.Train()), learner_of(detector)
-    assert isinstance(plain, PlainLearner)
     assert [len(group["params"]) for group in adamw(plain, TRAIN).param_groups] == [
         len(group["params"]) for group in adamw(detector, TRAIN).param_groups
     ]
@@ -73,15 +79,16 @@ def test_extra_queries_learn_at_the_detectors_learning_rate():
     assert [len(group["params"]) for group in adamw(grouped, TRAIN).param_groups] == [
         len(backbone["params"]), len(rest["params"]) + 1
     ]  # fmt: skip
-    assert grouped.extra_queries.weight.shape == ((GROUPS - 1) * TINY.queries, TINY.dim)
+    assert grouped.parts[0].extra_queries.weight.shape == ((GROUPS - 1) * TINY.queries, TINY.dim)
 
 
 def test_extra_queries_depend_on_the_seed_alone():
+    def extra_queries(seed: int) -> torch.Tensor:
+        learner = learner_of(build_detector(TINY, classes=5), train=TRAIN.model_copy(update={"seed": seed}))
+        return learner.parts[0].extra_queries.weight
+
     torch.manual_seed(5)
-    first = learner_of(build_detector(TINY, classes=5)).extra_queries.weight
+    first = extra_queries(42)
     torch.manual_seed(6)
-    again, other = (
-        learner_of(build_detector(TINY, classes=5), train=TRAIN.model_copy(update={"seed": seed})) for seed in (42, 7)
-    )
-    torch.testing.assert_close(again.extra_queries.weight, first, rtol=0, atol=0)
-    assert not torch.equal(other.extra_queries.weight, first)
+    torch.testing.assert_close(extra_queries(42), first, rtol=0, atol=0)
+    assert not torch.equal(extra_queries(7), first)

@@ -118,7 +118,7 @@ def _open(file: Path, with_tensors: bool) -> tuple[dict[str, Tensor], Position]:
 
 def _with_current_names(tensors: dict[str, Tensor], learner: nn.Module) -> dict[str, Tensor]:
     """Rename the tensors of older states, which saved a detector that trained alone without its learner, and named the
-    queries of further groups `more`."""
+    queries of further groups `more` or `extra_queries`."""
     if set(_part(tensors, "weights")) == set(learner.state_dict()):
         return tensors
     of_learner = any(name.startswith("weights/detector.") for name in tensors)
@@ -126,7 +126,8 @@ def _with_current_names(tensors: dict[str, Tensor], learner: nn.Module) -> dict[
     for path, tensor in tensors.items():
         part, _, name = path.partition("/")
         if part != "average":
-            name = name.replace("more.weight", "extra_queries.weight") if of_learner else f"detector.{name}"
+            new = re.sub(r"(?<![\w.])(more|extra_queries)\.weight", "parts.0.extra_queries.weight", name)
+            name = new if of_learner else f"detector.{name}"
         renamed[f"{part}/{name}"] = tensor
     return renamed
 

@@ -1,7 +1,7 @@
-"""A learner takes images and targets and returns losses: the detector, its loss, and whatever only training adds.
+"""A learner takes images and targets and returns losses: the detector, and the queries that learn with it.
 
-The training loop calls `learner(images, targets, step)` and nothing else. The trained detector does not know
-of its learner, so that an idea for training (more queries, noised boxes, another supervision) is a class here.
+The training loop calls `learner(images, targets, step)` and nothing else. The trained detector does not know of its
+learner, so that an idea for training (more queries, noised boxes, another supervision) is a class of this folder.
 """
 
 from abc import ABC, abstractmethod
@@ -10,28 +10,48 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..model.detector import Detector
+from ..model.tokens import Tokens
 from ..types import Images, OptimizerStep, Target
-from .set_loss import LossTerms, SetLoss
+from .set_loss import LossTerms
+from .supervision import Supervision
 
 
-class Learner(nn.Module, ABC):
-    """Holds the detector as `detector`. Other parameters are trained with it, but not saved with its weights."""
-
-    def __init__(self, detector: Detector, loss: SetLoss) -> None:
-        super().__init__()
-        self.detector, self.loss = detector, loss
+class TrainingQueries(nn.Module, ABC):
+    """Queries that are decoded and supervised in training: the detector's own, or others beside them."""
 
     @abstractmethod
-    def forward(self, images: Images, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
+    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
         """The share of these B images in the loss of an optimizer step.
 
-        `targets` has one entry for each image. `step` describes the whole step, of which these images may be a part;
-        the shares of a step add up to its loss.
+        `memory` is what the detector's encoder returns for the images, and `targets` has one entry for each of them.
+        `step` describes the whole step, of which these images may be a part; the shares of a step add up to its loss.
         """
 
 
-class PlainLearner(Learner):
-    """The set loss of the detector's predictions: both papers."""
+class DetectorQueries(TrainingQueries):
+    """The detector's own queries: with one-to-one supervision, the training of both papers."""
+
+    def __init__(self, supervision: Supervision) -> None:
+        super().__init__()
+        self.supervision = supervision
+
+    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
+        queries = detector.queries.weight.expand(len(memory.content), -1, -1)
+        return self.supervision(detector, detector.decode(queries, memory), 1, targets, step)
+
+
+class Learner(nn.Module):
+    """A detector as `detector`, and what learns with it as `parts`. The images are encoded once for all parts.
+
+    The parameters of the parts are trained with the detector's, but not saved with its weights.
+    """
+
+    def __init__(self, detector: Detector, parts: Sequence[TrainingQueries]) -> None:
+        super().__init__()
+        self.detector, self.parts = detector, nn.ModuleList(parts)
 
     def forward(self, images: Images, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        return self.loss(self.detector(images), targets, step)
+        """The sum of the losses of the parts: the share of these images in the loss of an optimizer step."""
+        memory = self.detector.encode(images)
+        first, *others = (part(self.detector, memory, targets, step) for part in self.parts)
+        return sum(others, start=first)

@@ -29,6 +29,10 @@ class LossTerms:
     def __add__(self, other: "LossTerms") -> "LossTerms":
         return LossTerms(*(a + b for a, b in zip(self.values(), other.values())))
 
+    def mean_over(self, groups: int) -> "LossTerms":
+        """Terms of S·G layers, the G groups of a layer adjacent, as the means over the groups."""
+        return LossTerms(*(term.unflatten(0, (-1, groups)).mean(1) for term in self.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
