@@ -34,6 +34,7 @@ from .model.spatial_query import (
 from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
 from .objective.learners import DetectorQueries, Learner, TrainingQueries
 from .objective.matching import Matcher
+from .objective.one_to_many import CLASS_WEIGHT, OneToMany
 from .objective.query_groups import GroupedQueries
 from .objective.set_loss import LossWeights, SetLoss
 from .objective.supervision import OneToOne, Supervision
@@ -66,13 +67,23 @@ def build_detector(c: config.Model, classes: int) -> Detector:
 
 def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner:
     """The detector with its loss and what only training adds. Added weights are drawn from the run's seed."""
-    supervision: Supervision = OneToOne(loss)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
+        supervision = build_supervision(detector, loss, c)
         own: TrainingQueries = DetectorQueries(supervision)
         if c.groups > 1:
             own = GroupedQueries(detector, supervision, c.groups)
         return Learner(detector, [own]).to(detector.queries.weight.device)
+
+
+def build_supervision(detector: Detector, loss: SetLoss, c: config.Train) -> Supervision:
+    """`one_to_many` needs a scoring with a sigmoid for each class."""
+    match c.supervision:
+        case "one_to_one":
+            return OneToOne(loss)
+        case "one_to_many":
+            head = detector.heads.classes
+            return OneToMany(loss, head.in_features, head.out_features)
 
 
 def build_backbone(c: config.Backbone) -> Backbone:
@@ -184,9 +195,11 @@ def build_scoring(c: config.Scoring) -> Scoring:
 def build_loss(c: config.Config) -> tuple[SetLoss, LossWeights]:
     scoring = build_scoring(c.model.scoring)
     matcher = Matcher(scoring, c.loss.classes, c.loss.l1, c.loss.giou)
-    match c.model.scoring:
-        case config.IouAware(class_weight=classes) | config.Matchability(class_weight=classes):
+    match c.model.scoring, c.train.supervision:
+        case ((config.IouAware(class_weight=classes) | config.Matchability(class_weight=classes)), _):
             pass
+        case _, "one_to_many":
+            classes = c.loss.classes / CLASS_WEIGHT
         case _:
             classes = c.loss.classes
     return SetLoss(scoring, matcher), LossWeights(classes, c.loss.l1, c.loss.giou)

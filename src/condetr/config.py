@@ -263,6 +263,11 @@ class Train(Strict):
     groups: int = Field(
         1, ge=1, le=64, description="groups of queries trained in parallel, of which the first is kept (Group DETR)"
     )
+    supervision: Literal["one_to_one", "one_to_many"] = Field(
+        "one_to_one",
+        description="one_to_many: beside it, a second class head on the same queries learns each object with up to six "
+        "queries, in training only (MS-DETR)",
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
     ema_ramp: int = Field(
         0, ge=0, description="the decay grows as 1 − exp(−updates / ema_ramp); 0: as updates / (updates + 9)"
@@ -300,6 +305,12 @@ class Config(Strict):
     data: Data = Data()
     loss: Loss = Loss()
     train: Train = Train()
+
+    @model_validator(mode="after")
+    def _training_fits_the_model(self) -> "Config":
+        if self.train.supervision == "one_to_many" and self.model.scoring.kind == "softmax":
+            raise ValueError("train.supervision=one_to_many needs model.scoring.kind=focal, iou_aware or mal")
+        return self
 
 
 def parse(values: dict[str, Any], source: str | None) -> Config:

@@ -15,11 +15,22 @@ def corners(box):
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def giou(a, b):
+def overlap_and_union(a, b):
     ax1, ay1, ax2, ay2 = corners(a)
     bx1, by1, bx2, by2 = corners(b)
     overlap = max(0.0, min(ax2, bx2) - max(ax1, bx1)) * max(0.0, min(ay2, by2) - max(ay1, by1))
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - overlap
+    return overlap, (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - overlap
+
+
+def iou(a, b):
+    overlap, union = overlap_and_union(a, b)
+    return overlap / union
+
+
+def giou(a, b):
+    ax1, ay1, ax2, ay2 = corners(a)
+    bx1, by1, bx2, by2 = corners(b)
+    overlap, union = overlap_and_union(a, b)
     hull = (max(ax2, bx2) - min(ax1, bx1)) * (max(ay2, by2) - min(ay1, by1))
     return overlap / union - (hull - union) / hull
 
@@ -35,6 +46,15 @@ def sigmoid(x):
 def softmax(row):
     powers = [math.exp(x - max(row)) for x in row]
     return [power / sum(powers) for power in powers]
+
+
+def focal(row, label):
+    """The focal loss of a query's logits; without a label all of them are background."""
+    total = 0.0
+    for index, x in enumerate(row):
+        p = sigmoid(x) if index == label else 1 - sigmoid(x)
+        total -= (ALPHA if index == label else 1 - ALPHA) * (1 - p) ** GAMMA * math.log(p)
+    return total
 
 
 def class_cost(kind, row, label):
@@ -81,10 +101,7 @@ def loss(kind, layers, targets):
                     classes -= weight * math.log(softmax(row)[label])
                     weights += weight
                     continue
-                for label, x in enumerate(row):
-                    yes = thing is not None and labels[thing] == label
-                    p = sigmoid(x) if yes else 1 - sigmoid(x)
-                    classes -= (ALPHA if yes else 1 - ALPHA) * (1 - p) ** GAMMA * math.log(p)
+                classes += focal(row, labels[thing] if thing is not None else None)
             place += sum(l1(boxes[q], truth[o]) for q, o in pairs.items())
             overlap += sum(1 - giou(boxes[q], truth[o]) for q, o in pairs.items())
         losses.append((classes / (weights if kind == "softmax" else objects), place / objects, overlap / objects))

@@ -27,6 +27,11 @@ class Matches:
     query: Int[Tensor, " P"]
     object: Int[Tensor, " P"]
 
+    @classmethod
+    def none(cls, device: torch.device) -> "Matches":
+        empty = torch.zeros(0, dtype=torch.int64, device=device)
+        return cls(empty, empty, empty, empty)
+
     @property
     def queries(self) -> tuple[Tensor, Tensor, Tensor]:
         """The index of each pair's prediction in a tensor of axes S B N."""
@@ -63,8 +68,7 @@ class Matcher:
     def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
         """Match each layer of each image. Where there are more objects than queries, all queries are matched."""
         if not any(targets.counts):
-            empty = torch.zeros(0, dtype=torch.int64, device=predictions.logits.device)
-            return Matches(empty, empty, empty, empty)
+            return Matches.none(predictions.logits.device)
         # scipy rejects NaN and infinite costs: they become finite, and the training loop reports the loss that is not
         cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
         pairs = [

@@ -1,11 +1,13 @@
 """The set loss: match queries with objects, then supervise class and box at each decoder layer.
 
-DETR, section 3.1 and appendix A.2. All of it is computed in float32, whatever the precision of the forward pass.
+DETR, section 3.1 and appendix A.2. All of it is computed in float32 at least, whatever the precision of the forward
+pass.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy, iou_and_giou
@@ -46,6 +48,8 @@ class LossWeights:
 
 
 class SetLoss:
+    """Matches queries with objects, then computes the loss of the matches."""
+
     def __init__(self, scoring: Scoring, matcher: Matcher) -> None:
         self.scoring, self.matcher = scoring, matcher
 
@@ -55,21 +59,26 @@ class SetLoss:
         The shares of a step add up to its loss. Where a step is one batch, that is the papers' loss of a batch.
         """
         padded = PaddedTargets.of(targets)
-        return self.of_matches(predictions, self.matcher(predictions, padded), padded, step)
+        return loss_of_matches(self.scoring, predictions, self.matcher(predictions, padded), padded, step)
 
-    def of_matches(
-        self, predictions: Predictions, matches: Matches, targets: PaddedTargets, step: OptimizerStep
-    ) -> LossTerms:
-        """The same with given matches. Queries without a match are background."""
-        logits = predictions.logits.float()
-        predicted = predictions.boxes.float()[matches.queries]
-        objects = (matches.image, matches.object)
-        truth = targets.boxes[objects]
-        l1 = (predicted - truth).abs().sum(-1)
-        iou, giou = iou_and_giou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(truth))
-        zero = logits.new_zeros(len(logits))
-        return LossTerms(
-            classes=self.scoring.loss(logits, matches.queries, targets.labels[objects], iou.detach(), step),
-            l1=zero.index_add(0, matches.layer, l1) / step.object_counts.objects,
-            giou=zero.index_add(0, matches.layer, 1 - giou) / step.object_counts.objects,
-        )
+
+def loss_of_matches(
+    scoring: Scoring, predictions: Predictions, matches: Matches, targets: PaddedTargets, step: OptimizerStep
+) -> LossTerms:
+    """The loss of given matches; queries without a match are background."""
+    logits = _at_least_float32(predictions.logits)
+    predicted = _at_least_float32(predictions.boxes)[matches.queries]
+    objects = (matches.image, matches.object)
+    truth = targets.boxes[objects]
+    l1 = (predicted - truth).abs().sum(-1)
+    iou, giou = iou_and_giou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(truth))
+    zero = logits.new_zeros(len(logits))
+    return LossTerms(
+        classes=scoring.loss(logits, matches.queries, targets.labels[objects], iou.detach(), step),
+        l1=zero.index_add(0, matches.layer, l1) / step.object_counts.objects,
+        giou=zero.index_add(0, matches.layer, 1 - giou) / step.object_counts.objects,
+    )
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -34,8 +34,12 @@ class OneToOne(Supervision):
     def forward(
         self, detector: Detector, decoded: Decoded, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
-        predictions = by_group(detector.apply_heads(decoded), groups)
-        return self.loss(predictions, targets, step).mean_over(groups)
+        return self.of_predictions(detector.apply_heads(decoded), groups, targets, step)
+
+    def of_predictions(
+        self, predictions: Predictions, groups: int, targets: Sequence[Target], step: OptimizerStep
+    ) -> LossTerms:
+        return self.loss(by_group(predictions, groups), targets, step).mean_over(groups)
 
 
 def by_group(predictions: Predictions, groups: int) -> Predictions:
