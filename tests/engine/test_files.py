@@ -1,6 +1,7 @@
 """The files of a run are complete or absent, failures are one line, and two processes never write one folder."""
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -135,6 +136,39 @@ def test_the_first_signal_is_recorded_and_the_second_one_acts():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_reported_at_once_also_during_a_long_operation():
+    """A hash of many rounds stands for a step of torch: Python runs no handler before it has ended."""
+    script = (
+        "import hashlib, os\nfrom condetr.engine.interrupt import deferred_signals\n"
+        "def notify(number, times):\n    print(number, times, flush=True)\n    times > 1 and os._exit(3)\n"
+        "with deferred_signals(notify):\n    print('begun', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    for expected in ("2 1\n", "2 2\n"):
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == expected
+    assert process.wait(timeout=20) == 3
+
+
+def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too():
+    reported = [threading.Event(), threading.Event()]
+
+    def send():
+        for event in reported:
+            os.kill(os.getpid(), signal.SIGINT)
+            event.wait(timeout=10)
+
+    def interrupted_twice_in_one_operation():
+        with deferred_signals(lambda number, times: reported[times - 1].set() if times < 3 else None):
+            threading.Thread(target=send).start()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 500_000)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice_in_one_operation()
 
 
 def test_other_threads_leave_the_signal_handlers_alone():

@@ -19,7 +19,7 @@ from condetr.errors import CondetrError
 from condetr.examining.examine import examine
 from condetr.objective.set_loss import SetLoss
 from condetr.training.loop import Loop, LossError
-from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step
+from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step, Stopping
 from condetr.training.run_folder import RunFolder
 from condetr.training.train import Stopped, train
 from condetr.types import Categories
@@ -154,15 +154,21 @@ def test_a_run_is_trained_longer_without_what_it_was_initialised_from(dataset, w
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_path, number):
-    out, sent = tmp_path / "run", []
+    out, sent, told = tmp_path / "run", [], []
 
     def progress(event):
+        if isinstance(event, Stopping):
+            told.append(event)
         if isinstance(event, Step) and not sent:
             sent.append(os.kill(os.getpid(), number))
 
     with pytest.raises(Stopped, match="continue with --resume") as caught:
         train(dataset, settings(**EVERYTHING), out=out, progress=progress)
     assert caught.value.status == 128 + number
+    assert told == [Stopping(number, now=False, kept=None)]
+    assert str(told[0]) == "stopping after this step; interrupt again to stop at once (no state has been saved yet)"
+    second = str(replace(told[0], now=True, kept=(3, 20)))
+    assert second == "stopped at once; the newest state is from epoch 3, after 20 steps of it"
     train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
 

@@ -7,6 +7,7 @@ import typer
 
 from ..reports.terminal import printable
 from .options import Data, Device, FollowOutside, Quiet, Set, naming_flags, settings
+from .stopping import leave_at_once
 from .streams import results
 
 
@@ -54,6 +55,7 @@ def train(
 ) -> None:
     """Train on your images. Under torchrun all processes train together."""
     from ..training.live import live_progress
+    from ..training.progress import Event, Stopping
     from ..training.settings import ARGUMENTS
     from ..training.train import train as verb
 
@@ -64,7 +66,13 @@ def train(
     }  # fmt: skip
     flags = {ARGUMENTS[name]: f"--{name}" for name, value in arguments.items() if value is not None}
     flags |= {"recipe": "--recipe"} | dict.fromkeys(settings_, "--set")
-    with naming_flags(flags), live_progress(results(quiet)) as progress:
+    with naming_flags(flags), live_progress(results(quiet)) as show:
+
+        def progress(event: Event) -> None:
+            if isinstance(event, Stopping) and event.now:
+                leave_at_once(event.number, str(event))
+            show(event)
+
         run = verb(
             data, recipe, out=out, **arguments, settings=settings_, resume=resume, device=device, workers=workers,
             micro_batch=micro_batch, trackers=tuple(track or ()), progress=progress, follow_outside=follow_outside,

@@ -1,25 +1,30 @@
 """SIGTERM and Ctrl-C as a request to stop at the next point where the state can be saved."""
 
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Notify = Callable[[int, int], None]
 
 
 class Interrupt:
-    """`number` is the signal that was received, 0 before any."""
+    """`number` is the signal that was received, 0 before any; `times` counts them where somebody is notified."""
 
     number = 0
+    times = 0
 
 
 @contextmanager
-def deferred_signals() -> Iterator[Interrupt]:
+def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
     """While the block runs, the first signal is only recorded; a second one has its usual effect.
 
-    Outside the main thread, where Python receives no signals, nothing changes.
+    `notify(number, times)` is called at once for each signal, from another thread: Python itself runs no handler before
+    an operation of torch has ended, which may take a minute. Outside the main thread, where Python receives no signals,
+    nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
@@ -30,13 +35,45 @@ def deferred_signals() -> Iterator[Interrupt]:
     def record(number: int, frame: FrameType | None) -> None:
         interrupt.number = number
         _restore(before)
+        if interrupt.times > 1:  # the second one came before Python could handle the first
+            signal.raise_signal(number)
 
     for number in SIGNALS:
         signal.signal(number, record)
     try:
-        yield interrupt
+        with _watched(interrupt, notify):
+            yield interrupt
     finally:
         _restore(before)
+
+
+@contextmanager
+def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[None]:
+    """Count the signals and report them while the block runs, in a thread that reads their numbers from a socket."""
+    if notify is None:
+        yield
+        return
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+
+    def watch() -> None:
+        while number := int.from_bytes(receiver.recv(1)):  # 0 at the end
+            if number in SIGNALS:
+                interrupt.times += 1
+                interrupt.number = number
+                notify(number, interrupt.times)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        sender.close()
+        if watcher is not threading.current_thread():
+            watcher.join(timeout=1)
+        receiver.close()
 
 
 def _restore(before: dict) -> None:

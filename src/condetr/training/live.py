@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..reports.terminal import Column, FittedTable, printable
 from .plan import Plan, duration
-from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Progress, Step
+from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Progress, Step, Stopping
 
 ROWS = 12  # epochs that the table shows
 LINE_INTERVAL = 30.0  # seconds between two plain lines about steps
@@ -42,6 +42,8 @@ class LiveProgress:
                 self.status = Text(step_line(event))
                 if not self.live and (event.step == event.steps or time.monotonic() - self.printed_at > LINE_INTERVAL):
                     self.print(step_line(event))
+            case Stopping():
+                self.print(str(event))
             case Evaluating(done, total):
                 self.status = Text(f"evaluating: {done} of {total} images")
             case Epoch():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .plan import Plan
+from .plan import Plan, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,28 @@ class Evaluating:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """A signal was received: reported at once, from another thread.
+
+    The run stops after its current step, or `now`, at the second signal, with KeyboardInterrupt. `kept` is the position
+    (epoch and its steps, from 1) of the newest state on disk, None before the first.
+    """
+
+    number: int
+    now: bool
+    kept: tuple[int, int] | None
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        state = "no state has been saved yet"
+        if self.kept is not None:
+            state = f"the newest state is from epoch {self.kept[0]}, after {counted(self.kept[1], 'step')} of it"
+        if self.now:
+            return f"stopped at once; {state}"
+        return f"stopping after this step; interrupt again to stop at once ({state})"
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """One epoch, counted from 1: means over its steps, and the COCO metrics on `valid` (None where not evaluated).
 
@@ -84,7 +106,7 @@ class Epoch:
     seconds: float
 
 
-Event = Message | Examining | Planned | Step | Evaluating | Epoch
+Event = Message | Examining | Planned | Step | Evaluating | Stopping | Epoch
 Progress = Callable[[Event], None]
 
 

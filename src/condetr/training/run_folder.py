@@ -33,6 +33,7 @@ class RunFolder:
         self.path, self.config_file, self.state = path, path / "config.json", path / "state"
         self.saved_at, self.cost, self.drawn_at = time.monotonic(), 0.0, time.monotonic()
         self.started = False
+        self.kept: tuple[int, int] | None = None  # epoch and step, from 1, of the newest state
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -121,6 +122,7 @@ class RunFolder:
             )
         position = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
         loop.precision.resume(position.scaling)
+        self.kept = (position.epoch + 1, position.step)
         return position
 
     def save_state(self, position: state.Position, loop: Loop, journal: Journal, weights: Weights, card: str) -> None:
@@ -129,6 +131,7 @@ class RunFolder:
         journal.sync()
         position.journal, position.scaling = journal.length, loop.precision.state()
         state.write(self.state, position, loop.learner, loop.average, loop.optimizer)
+        self.kept = (position.epoch + 1, position.step)
         self.save_weights("last", weights, card)
         self.saved_at = time.monotonic()
         self.cost = self.saved_at - started

@@ -19,7 +19,7 @@ from .data import fingerprint, training_data
 from .default_folder import dataset_folder, default_folder
 from .loop import LossError
 from .machine import choose_machine
-from .progress import Message, Progress, silent
+from .progress import Message, Progress, Stopping, silent
 from .resolution import resolve_size, size_messages
 from .run import Run, Stopped
 from .run_folder import RunFolder
@@ -77,7 +77,8 @@ def train(
         micro_batch: images in one forward pass; the gradients of several are accumulated. Default: what suits the
             device.
         trackers: "tensorboard", "wandb", "mlflow", "trackio".
-        progress: called with every event of `condetr.training.progress`. Default: silent.
+        progress: called with every event of `condetr.training.progress`; `Stopping` comes from another thread. Default:
+            silent.
         cache_shares: the number of trainings on this machine at the same time; each caches decoded images in its share
             of the memory.
         follow_outside: also read images that the labels name outside the data set's folder.
@@ -85,7 +86,7 @@ def train(
     Started by `torchrun`, all processes train together; the first one writes files and reports progress.
 
     Raises CondetrError, in one line, for what the user can correct; Stopped after SIGTERM or Ctrl-C, when the state has
-    been saved; LossError when the loss or a gradient is NaN or infinite.
+    been saved (a second one stops at once); LossError when the loss or a gradient is NaN or infinite.
     """
     if not isinstance(data, DataSet):
         data = path_of(data, "data")
@@ -119,7 +120,9 @@ def train(
                 if processes.first:
                     folder.prepare(config, saved)
             machine = choose_machine(name, workers, micro_batch, config, processes, cache_shares)
-            interrupt = stack.enter_context(deferred_signals())
+            interrupt = stack.enter_context(
+                deferred_signals(lambda number, times: report(Stopping(number, times > 1, folder.kept)))
+            )
             stack.enter_context(_random_state_kept(machine.device))
             trainer = Trainer(dataset, folder, config, machine, processes, interrupt, tuple(trackers), report)
             if processes.first:
