@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fail-in", type=int)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--features", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.fail_in is not None and os.environ["RANK"] == str(arguments.fail_in):
@@ -34,6 +35,8 @@ def main() -> None:
 
         Loop.step = poisoned  # type: ignore[method-assign]
     changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if arguments.long else {}
+    if arguments.features:
+        changes = {"train__epochs": 3, "train__feature_epochs": 0.67, "train__feature_variants": 1}
     try:
         train(
             arguments.data, settings(**changes), out=arguments.out, resume=True, device="cpu",

@@ -282,6 +282,16 @@ class Train(Strict):
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better AP; 0: never")
     evaluate_every: int = Field(1, ge=1)
     seed: int = Field(42, ge=0, lt=2**63)
+    feature_epochs: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="the fraction of the epochs, the first ones, that train on features of the frozen backbone, which "
+        "are computed once",
+    )
+    feature_variants: int = Field(
+        8, ge=1, description="augmented variants of each image whose features are computed and used in turn"
+    )
     init: str = Field(
         "imagenet",
         description="imagenet (the backbone), none, a backbone's file, or the folder or hub id of weights",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..shapes import UInt8
-from ..types import Images, ObjectCounts, Sample, Target
+from ..types import ComputedImages, Images, ObjectCounts, Sample, Target
 from .augment import Size
 from .prepare import normalise
 
@@ -49,5 +49,33 @@ class Batch:
         part = (self.pixels[:number], self.sizes[:number], targets, self.samples[:number])
         return Batch(*part, self.step, ObjectCounts.of(targets), True)
 
+    def alone(self, i: int) -> "Batch":
+        """Image i without padding, as the only batch of a step."""
+        width, height = self.sizes[i]
+        pixels, targets = self.pixels[i : i + 1, :height, :width], self.targets[i : i + 1]
+        part = (pixels, self.sizes[i : i + 1], targets, self.samples[i : i + 1])
+        return Batch(*part, self.step, ObjectCounts.of(targets), True)
+
     def __len__(self) -> int:
         return len(self.pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """A batch of which only the backbone's features are needed. The fields are those of a `Batch`."""
+
+    images: ComputedImages
+    targets: list[Target]
+    samples: list[Sample]
+    step: int
+    object_counts: ObjectCounts
+    last: bool
+
+    def to(self, device: torch.device | str) -> "FeatureBatch":
+        return replace(self, images=self.images.to(device), targets=[target.to(device) for target in self.targets])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+AnyBatch = Batch | FeatureBatch

@@ -48,13 +48,18 @@ class CachedReader(Reader):
         return image
 
 
-def reader(cache: str, shares: int) -> Reader:
-    """The reader for the setting `data.cache`: "memory" or "none".
+def reader(cache: str, shares: int, reserved: int = 0) -> Reader:
+    """The reader for the setting `data.cache`: "memory" or "none". `reserved` bytes of the budget are for others."""
+    return CachedReader(cache_budget(shares) - reserved) if cache == "memory" else FileReader()
 
-    The cache uses at most a quarter of the machine's memory, divided by `shares`: the number of processes on this
-    machine that each have such a cache.
+
+def cache_budget(shares: int) -> int:
+    """Bytes that a process may use for its caches.
+
+    At most a quarter of the machine's memory, divided by `shares`: the number of processes on this machine that each
+    have such caches.
     """
-    return CachedReader(machine_memory() // 4 // shares) if cache == "memory" else FileReader()
+    return machine_memory() // 4 // shares
 
 
 def machine_memory() -> int:

@@ -1,9 +1,9 @@
 """Batches from their plans: images are read and transformed by threads, some ahead of their use."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,15 +21,25 @@ from .training_image import Load
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """A batch before its images are read: `pixels` makes each image. The other fields are a `Batch`'s."""
+    """A batch before its images are read: `pixels` makes each image, and images with the same of the `keys` are the
+    same. The other fields are a `Batch`'s."""
 
     samples: list[Sample]
     sizes: tuple[Size, ...]
     pixels: tuple[Callable[[Load], Pixels], ...]
+    keys: tuple[Hashable, ...]
     targets: list[Target]
     step: int
     object_counts: ObjectCounts
     last: bool
+
+    def only(self, indices: Sequence[int]) -> "BatchPlan":
+        """The plan of some of these images, or none."""
+        return replace(
+            self, samples=[self.samples[i] for i in indices], sizes=tuple(self.sizes[i] for i in indices),
+            pixels=tuple(self.pixels[i] for i in indices), keys=tuple(self.keys[i] for i in indices),
+            targets=[self.targets[i] for i in indices],
+        )  # fmt: skip
 
 
 def fetch(plans: Iterator[BatchPlan], read: Reader, workers: int) -> Iterator[Batch]:
@@ -67,7 +77,7 @@ def fetch(plans: Iterator[BatchPlan], read: Reader, workers: int) -> Iterator[Ba
 
 
 def _canvas(plan: BatchPlan) -> UInt8[Tensor, "B H W 3"]:
-    width, height = (max(size[side] for size in plan.sizes) for side in (0, 1))
+    width, height = (max((size[side] for size in plan.sizes), default=0) for side in (0, 1))
     return torch.zeros(len(plan.sizes), height, width, 3, dtype=torch.uint8)
 
 

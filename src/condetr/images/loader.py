@@ -1,7 +1,7 @@
 """Which images form a batch: a function of (seed, epoch, image) alone, whatever the number of workers, processes and
 micro-batches, and wherever training resumes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from math import floor
 from pathlib import Path
@@ -20,7 +20,7 @@ from .mix import Mix
 from .prepare import Prepare
 from .training_image import Load, OneImage, Recolored, TrainingImage
 
-ORDER, AUGMENTATION, MIX, COLOR = 0, 1, 2, 3  # independent random streams
+ORDER, AUGMENTATION, MIX, COLOR, VARIANT = 0, 1, 2, 3, 4  # independent random streams
 
 
 class Loader:
@@ -45,12 +45,16 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         micro_batches: int = 1,
+        variants: int = 0,
+        variant_epochs: int = 0,
     ) -> None:
-        """`epochs` are those of the whole run. Raises DataError when there are no images, or fewer than processes."""
+        """`epochs` are those of the whole run. In the first `variant_epochs` of them, only `variants` variants of each
+        image are used. Raises DataError when there are no images, or fewer than processes."""
         self.samples = sorted(samples, key=lambda sample: (sample.truth.image_id, sample.path.name))
         self.augment, self.color, self.seed, self.read, self.workers = Augment(data), data.color, seed, read, workers
         self.mix, self.mixed_epochs = Mix(self.samples, self.augment, data), floor(epochs * data.close_at + 1e-9)
         self.rank, self.world, self.micro_batches = rank, world, micro_batches
+        self.variants, self.variant_epochs = variants, variant_epochs
         if not samples:
             raise DataError("there are no images to train on")
         if len(samples) < world:
@@ -83,6 +87,7 @@ class Loader:
                     samples=[sample for sample, _ in own],
                     sizes=tuple(image.size for _, image in own),
                     pixels=tuple(image.pixels for _, image in own),
+                    keys=tuple(self.key(n, sample) for sample, _ in own),
                     targets=[image.target() for _, image in own],
                     step=step,
                     object_counts=object_counts,
@@ -91,14 +96,36 @@ class Loader:
 
     def image(self, n: int, sample: Sample) -> TrainingImage:
         """What epoch n makes of an image."""
+        variant, mixed = self.variant(n, sample), self.mixed(n)
 
         def random(stream: int) -> np.random.Generator:
-            return np.random.default_rng([self.seed, n, stream, sample.truth.image_id % 2**64])
+            return self._random(variant, stream, sample)
 
         one = OneImage(sample, self.augment.plan(sample.truth.size, random(AUGMENTATION)))
-        mixed = n < self.mixed_epochs and self.mix.active
         image = self.mix(one, random(MIX)) if mixed else one
         return Recolored(image, ColorChange.draw(self.color, random(COLOR))) if self.color else image
+
+    def key(self, n: int, sample: Sample) -> Hashable:
+        """Two epochs that make the same of an image have the same key for it."""
+        return sample.truth.image_id, sample.path, self.variant(n, sample), self.mixed(n)
+
+    def mixed(self, n: int) -> bool:
+        """Whether epoch n has mosaics or zoomed out images."""
+        return n < self.mixed_epochs and self.mix.active
+
+    def variant(self, n: int, sample: Sample) -> int:
+        """The epoch whose random numbers epoch n uses for an image: its own, except in the first `variant_epochs`.
+
+        There, the first `variants` epochs come in order; every further `variants` epochs are in a random order, another
+        one for each image.
+        """
+        if n >= self.variant_epochs or n < self.variants:
+            return n
+        turn, place = divmod(n, self.variants)
+        return int(self._random(turn, VARIANT, sample).permutation(self.variants)[place])
+
+    def _random(self, n: int, stream: int, sample: Sample) -> np.random.Generator:
+        return np.random.default_rng([self.seed, n, stream, sample.truth.image_id % 2**64])
 
 
 class EvaluationLoader:
@@ -133,6 +160,7 @@ class EvaluationLoader:
                 samples=own,
                 sizes=tuple(self.prepare.fit(sample.truth.size) for sample in own),
                 pixels=tuple(partial(_loaded, path=sample.path, transform=self.prepare.scale) for sample in own),
+                keys=tuple(sample.path for sample in own),
                 targets=targets,
                 step=start // self.batch,
                 object_counts=ObjectCounts.of(targets),

@@ -14,6 +14,7 @@ from ..engine.distributed import Processes
 from ..engine.memory import resident_memory
 from ..images.loader import Loader
 from ..types import Images, OptimizerStep, Target
+from .features import FeaturePhase, computed
 from .loop import Loop
 from .machine import Machine
 
@@ -75,7 +76,9 @@ def step_memory(config: Config, classes: int, micro_batch: int, value_bytes: int
     return int(activations + 4 * (count_parameters(learner) + 3 * trained + average))
 
 
-def run_seconds(loop: Loop, loader: Loader, valid: int, config: Config, processes: Processes) -> float:
+def run_seconds(
+    loop: Loop, loader: Loader, phase: FeaturePhase, valid: int, config: Config, processes: Processes
+) -> float:
     """Seconds that the whole run may take, measured by a dry run on two of its images."""
     with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
         few = next(batches).few(2)
@@ -84,8 +87,17 @@ def run_seconds(loop: Loop, loader: Loader, valid: int, config: Config, processe
         started = time.monotonic()
         loop.dry_run(few)
     per_image = (time.monotonic() - started) / len(few)
-    predicted = valid * (config.train.epochs // config.train.evaluate_every) * PREDICTION
-    return per_image * (len(loader.samples) * config.train.epochs + predicted) / processes.world
+    epochs = config.train.epochs
+    passes = epochs + valid / len(loader.samples) * (epochs // config.train.evaluate_every) * PREDICTION
+    seconds = per_image * passes
+    if phase.epochs:
+        started = time.monotonic()
+        features = computed(loop.detector.backbone, few, loop.device)
+        forward, started = (time.monotonic() - started) / len(few), time.monotonic()
+        loop.dry_run(features)
+        seconds -= phase.epochs * (per_image - (time.monotonic() - started) / len(few))
+        seconds += phase.computed_epochs * forward
+    return seconds * len(loader.samples) / processes.world
 
 
 def count_parameters(module: nn.Module, trained: bool = False) -> int:

@@ -14,7 +14,7 @@ from ..engine.ema import Average, decay
 from ..engine.optimizer import adamw, clip, set_lr
 from ..engine.precision import Precision
 from ..errors import CondetrError
-from ..images.batch import Batch
+from ..images.batch import AnyBatch, FeatureBatch
 from ..model.detector import Detector
 from ..types import OptimizerStep
 
@@ -56,16 +56,19 @@ class Loop:
         self.optimizer = adamw(self.learner, config.train)
         self.average = Average(self.detector, decay(config.train, steps)) if config.train.ema else None
         self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
+        in_backbone = {id(p) for p in self.detector.backbone.parameters()}
+        self.parameters_on_features = [p for p in self.parameters if id(p) not in in_backbone]
 
     @property
     def eval_model(self) -> Detector:
         """The weights to evaluate and to save: the moving average where there is one."""
         return self.average.model if self.average is not None else self.detector
 
-    def step(self, parts: Sequence[Batch], lr: float, number: int, stop: bool) -> StepResult:
+    def step(self, parts: Sequence[AnyBatch], lr: float, number: int, stop: bool) -> StepResult:
         """Take step `number` of the run, from 0, on this process's micro-batches; with `stop`, all processes stop.
 
-        Raises LossError, before any weight has changed, when the loss or a gradient is NaN or infinite.
+        On features, the backbone stays as it is, and its weights do not decay. Raises LossError, before any weight has
+        changed, when the loss or a gradient is NaN or infinite.
         """
         self.learner.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -76,9 +79,10 @@ class Loop:
             terms = own if i == 0 else terms + own
         stops = torch.tensor([float(stop)], device=self.device)
         local_terms = terms.clone()
-        self.processes.add([*(self._gradient(p) for p in self.parameters), terms, stops])
+        parameters = self.parameters_on_features if isinstance(parts[0], FeatureBatch) else self.parameters
+        self.processes.add([*(self._gradient(p) for p in parameters), terms, stops])
         self.precision.unscale(self.optimizer)
-        norm = clip(self.parameters, self.train.clip)
+        norm = clip(parameters, self.train.clip)
         *values, total, stopping = torch.cat([terms, norm[None], stops]).tolist()
         overflow = not isfinite(total) and self.precision.may_overflow
         total = 0.0 if overflow else total
@@ -93,7 +97,7 @@ class Loop:
         loss = weight.classes * sum(classes) + weight.l1 * sum(l1) + weight.giou * sum(giou)
         return StepResult(loss, classes[-1], l1[-1], giou[-1], total, changed, int(stopping))
 
-    def _backward(self, part: Batch, progress: float) -> Tensor:
+    def _backward(self, part: AnyBatch, progress: float) -> Tensor:
         """Accumulate the gradients of a micro-batch; returns its loss terms: classes, l1 and giou of all layers."""
         part = part.to(self.device)
         with self.precision.forward():
@@ -101,7 +105,7 @@ class Loop:
         self.precision.backward(self.weights.total(losses))
         return torch.cat(losses.values()).detach()
 
-    def dry_run(self, part: Batch) -> None:
+    def dry_run(self, part: AnyBatch) -> None:
         """Run forward and backward on a micro-batch and discard the gradients: to measure how long a step takes."""
         self.learner.train()
         self._backward(part, progress=0.0).tolist()
@@ -113,7 +117,7 @@ class Loop:
             parameter.grad = torch.zeros_like(parameter)
         return parameter.grad if parameter.grad is not None else parameter.new_zeros(0)
 
-    def _check(self, values: list[float], norm: float, local: Tensor, parts: Sequence[Batch], number: int) -> None:
+    def _check(self, values: list[float], norm: float, local: Tensor, parts: Sequence[AnyBatch], number: int) -> None:
         if all(isfinite(value) for value in (*values, norm)):
             return
         layers = len(values) // 3

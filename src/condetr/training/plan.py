@@ -33,6 +33,7 @@ class Plan:
     precision: str
     memory: int
     seconds: float | None
+    features: str
     out: Path
     notes: tuple[str, ...]
 
@@ -52,6 +53,7 @@ class Plan:
             ),
             ("parameters", f"{_millions(self.trained)} trained, {_millions(self.parameters - self.trained)} frozen"),
             ("learning rate", ", ".join(part for part in self._learning_rate() if part)),
+            *([("features", self.features)] if self.features else []),
             ("device", f"{self.device}, {self.precision}"),
             ("memory", f"about {self.memory / 2**30:.1f} GiB"),
             ("time", "known after the first steps" if self.seconds is None else f"about {duration(self.seconds)}"),
@@ -65,7 +67,7 @@ class Plan:
 
 def make_plan(
     config: Config, dataset: DataSet, detector: Detector, schedule: Schedule, steps: int, parts: tuple[int, int, int],
-    device: str, memory: int, seconds: float | None, out: Path, notes: tuple[str, ...],
+    device: str, memory: int, seconds: float | None, features: str, out: Path, notes: tuple[str, ...],
 ) -> Plan:  # fmt: skip
     """The plan of a run; `steps` are those of one epoch."""
     classes, train = dataset.categories, config.train
@@ -86,6 +88,7 @@ def make_plan(
         precision=train.precision,
         memory=memory,
         seconds=seconds,
+        features=features,
         out=out,
         notes=notes,
     )

@@ -18,13 +18,14 @@ from ..engine.schedule import schedule
 from ..engine.trackers import Trackers
 from ..errors import CondetrError, ConfigError
 from ..evaluating.samples import evaluate_samples
-from ..images.batch import Batch
+from ..images.batch import AnyBatch
 from ..images.cache import reader
 from ..images.loader import Loader
 from ..predicting.predictor import Predictor
 from .card import card, published
 from .data import fingerprint
 from .estimates import run_memory, run_seconds
+from .features import FeatureCache, FeatureLoader, feature_phase
 from .loop import Loop, LossError, StepResult
 from .machine import Machine
 from .plan import counted, make_plan, warmup_note
@@ -47,20 +48,29 @@ class Trainer:
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report = processes, interrupt, report
         self.start = start(config, dataset.categories, folder.has_state())
-        self.read = reader(config.data.cache, machine.cache_shares)
         self.valid = dataset.split("valid").samples
+        self.phase = feature_phase(
+            config, dataset.split("train").samples, self.valid, self.start.detector.backbone.to(machine.device),
+            machine.device, machine.cache_shares,
+        )  # fmt: skip
+        reserved = min(self.phase.needed, self.phase.budget)
+        self.read = reader(config.data.cache, machine.cache_shares, reserved)
         self.per_process = -(-config.train.batch // processes.world)
         self.accumulate = -(-self.per_process // machine.micro_batch)
         self.loader = Loader(
             dataset.split("train").samples, config.data, config.train.seed, config.train.batch,
             epochs=config.train.epochs, read=self.read, workers=machine.workers, rank=processes.rank,
-            world=processes.world, micro_batches=self.accumulate,
+            world=processes.world, micro_batches=self.accumulate, variants=self.phase.variants,
+            variant_epochs=self.phase.epochs,
         )  # fmt: skip
         self.schedule = schedule(config.train, len(self.loader))
         self.precision = precision(config.train.precision, machine.device)
         steps = config.train.epochs * len(self.loader)
         self.loop = Loop(self.start.detector, config, steps, machine.device, self.precision, processes)
         self.position = folder.resume(self.loop, fingerprint(dataset))
+        self.features = FeatureLoader(
+            self.loader, self.loop.detector.backbone, machine.device, FeatureCache(self.phase.budget)
+        )  # fmt: skip
         self.title = f"{config.recipe} on {dataset.name}"
         journal = Journal(folder.path / "journal.jsonl", self.position.journal) if processes.first else None
         self.journal = journal
@@ -106,7 +116,7 @@ class Trainer:
         """Train the rest of the current epoch, evaluate, and log the epoch."""
         position, train, started = self.position, self.config.train, time.monotonic()
         sums = position.sums = position.sums or [0.0] * 5
-        with closing(self.loader.epoch(position.epoch, position.step)) as batches:  # type: ignore[type-var]
+        with closing(self._batches()) as batches:  # type: ignore[type-var]
             for parts in _steps(batches):
                 lr = self.schedule(position.epoch, position.total)
                 try:
@@ -129,6 +139,14 @@ class Trainer:
         lr = self.schedule(position.epoch, position.total - 1)
         self._log_epoch(means, lr, scores, time.monotonic() - started)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, []
+
+    def _batches(self) -> Iterator[AnyBatch]:
+        """The rest of the current epoch."""
+        epoch, step = self.position.epoch, self.position.step
+        if epoch < self.phase.epochs:
+            return self.features.epoch(epoch, step)
+        self.features.cache.clear()
+        return self.loader.epoch(epoch, step)
 
     def _report_step(self, result: StepResult, lr: float) -> None:
         position, steps, epochs = self.position, len(self.loader), self.config.train.epochs
@@ -251,17 +269,23 @@ class Trainer:
         memory = run_memory(
             self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, self.read.budget
         )
-        seconds = run_seconds(self.loop, self.loader, len(self.valid), self.config, self.processes) if new else None
+        if self.machine.device.type == "cpu":
+            memory += min(self.phase.needed, self.phase.budget)
+        seconds = None
+        if new:
+            seconds = run_seconds(
+                self.loop, self.loader, self.phase, len(self.valid), self.config, self.processes
+            )  # fmt: skip
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, self.schedule, len(self.loader), parts,
-            str(self.machine.device), memory, seconds, self.folder.path, notes,
+            str(self.machine.device), memory, seconds, str(self.phase), self.folder.path, notes,
         )  # fmt: skip
         self.report(Planned(plan))
 
 
-def _steps(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
+def _steps(batches: Iterator[AnyBatch]) -> Iterator[list[AnyBatch]]:
     """The micro-batches of one optimizer step together."""
-    parts: list[Batch] = []
+    parts: list[AnyBatch] = []
     for batch in batches:
         parts.append(batch)
         if batch.last:
