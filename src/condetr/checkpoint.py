@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -96,13 +97,23 @@ def _load(source: str) -> Weights:
         raise WeightsError(f"{path}: give the folder that holds config.json and model.safetensors, not a file in it")
     if not path.is_dir():
         if not is_repository(source):
-            raise WeightsError(f"{source}: no such weights folder, and not the name of a hub repository (owner/name)")
+            raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)
     path = weights_of_run(path)
     record = read_json(path / "config.json")
     if "model_type" in record:
         return Weights(*read_transformers(path), thresholds=None)
     return _read_own(path, record)
+
+
+def _neither(source: str) -> str:
+    """Why a text is neither a folder nor a repository."""
+    address = re.match(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", source)
+    if address is not None:
+        return f"weights on the hub are named without the address: {address[1]}"
+    if "@" in source and Path(source.rpartition("@")[0]).is_dir():
+        return "no such weights folder. @revision is for hub repositories; a folder on this machine has no revisions"
+    return "no such weights folder, and not the name of a hub repository (owner/name)"
 
 
 def weights_of_run(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from condetr.cli import app, main
-from condetr.cli.command import guarded
+from condetr.cli.command import explanation, guarded
 from condetr.cli.progress import progress_bar
 from condetr.cli.stopping import Terminated
 from condetr.errors import CondetrError
@@ -174,3 +174,44 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(terminal: bool, hidden: boo
 def test_names_of_recipes_are_whole_on_every_terminal(columns: str) -> None:
     shown = process("recipes", COLUMNS=columns).stdout
     assert "conditional_detr_dc5_r101 " in shown
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_not_taken_for_an_option(monkeypatch, capsys, tmp_path) -> None:
+    (tmp_path / "-dash.png").touch()
+    monkeypatch.chdir(tmp_path)
+    status, _, message = called(monkeypatch, capsys, "predict", "-dash.png")
+    assert (status, message) == (
+        2, "condetr: -dash.png: no such option. If the file is meant, write ./-dash.png\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a.png"), "a.png: No such file or directory"),
+        (PermissionError(13, "Permission denied", b"\xff"), "\udcff: Permission denied"),
+        (OSError(28, "No space left on device", "x"), "x: No space left on device"),
+        (OSError(28, "No space left on device"), "a file cannot be written (No space left on device)"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), "out of memory"),
+        (NotImplementedError("The operator 'aten::x' is not implemented for the MPS device"), "this device, mps"),
+    ],
+)
+def test_failures_of_the_system_are_one_line(error: Exception, line: str) -> None:
+    assert str(explanation(error)).startswith(line)
+    assert "\n" not in str(explanation(error))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), NotImplementedError("abstract"), OSError("odd")])
+def test_other_errors_keep_their_traceback(error: Exception) -> None:
+    assert explanation(error) is None
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path) -> None:
+    (tmp_path / "gone").mkdir()
+    code = "import os; os.chdir('gone'); os.rmdir('../gone'); from condetr.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", "a.png", "--weights", "w"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "condetr: the current folder does not exist any more. Change to another one\n"

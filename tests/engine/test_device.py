@@ -2,15 +2,63 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from condetr import Predictor, train
+from condetr.config import Config
 from condetr.engine.device import check_device, local_device
 from condetr.engine.distributed import SINGLE, Processes
 from condetr.errors import CondetrError
+from condetr.training.machine import choose_machine
+from tests.labelled import coco_content
+from tests.small_run import settings
 
 
 def test_without_a_name_the_device_is_a_gpu_where_there_is_one():
     assert check_device("cpu") == "cpu"
-    assert check_device(None) == ("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = "mps" if torch.backends.mps.is_available() else "cpu"
+    assert check_device(None) == ("cuda" if torch.cuda.is_available() else gpu)
+
+
+def test_an_apple_gpu_is_chosen_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert check_device(None) == "mps"
+    assert check_device("mps:0") == "mps:0"
+    with pytest.raises(CondetrError, match="device=mps:1: this machine has no such device"):
+        check_device("mps:1")
+    assert local_device("mps", SINGLE) == torch.device("mps")
+    with pytest.raises(CondetrError, match="device=mps: a run on an Apple GPU has one process"):
+        local_device("mps", Processes(rank=1, world=2, local=1))
+    assert choose_machine("mps", None, None, Config(), SINGLE).micro_batch == Config().train.batch
+
+
+def test_without_an_apple_gpu_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(CondetrError, match="device=mps: this machine has no such device"):
+        check_device("mps")
+
+
+class NoFloat64(TorchDispatchMode):
+    """A stand-in for Apple GPUs, which have no float64."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        wide = [x for x in torch.utils._pytree.tree_leaves(result) if isinstance(x, torch.Tensor)]
+        assert not any(x.dtype in (torch.float64, torch.complex128) for x in wide), function
+        return result
+
+
+def test_training_and_prediction_need_no_float64(tmp_path, roboflow):
+    data = roboflow(train=coco_content(1, images=4), valid=coco_content(101))
+    with NoFloat64():
+        train(
+            data,
+            settings(train__batch=2, train__epochs=1, train__ema=0.9, train__groups=2),
+            out=tmp_path / "run",
+            device="cpu",
+        )
+        Predictor.load(tmp_path / "run", "cpu")(data / "valid", 0.0)
 
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "meta"])

@@ -50,6 +50,41 @@ def test_an_official_file_becomes_a_folder(tmp_path, name, file, args):
         torch.testing.assert_close(weights.detector(images).boxes, detector(images).boxes, atol=0, rtol=0)
 
 
+SMALL = {"dim": 32, "heads": 4, "hidden": 48, "encoder_layers": 1, "decoder_layers": 2, "queries": 5}
+
+
+def small(name: str) -> config.Model:
+    """A published model with ResNet-18 and few weights."""
+    values = recipe(name).model.model_dump() | SMALL | {"backbone": {"name": "resnet18"}}
+    return config.parse({"model": values}, None).model
+
+
+@pytest.mark.parametrize("name", ["conditional_detr_r50", "detr_r50"])
+@pytest.mark.parametrize("kind", [dict, argparse.Namespace])
+@pytest.mark.parametrize("wrapper", ["", "module."])
+def test_heads_layers_and_widths_are_read(tmp_path, name, kind, wrapper):
+    detector = shaken(small(name), 3)
+    state = {wrapper + key: tensor for key, tensor in published.write(detector.state_dict(), "official").items()}
+    args = kind(nheads=4, dilation=False, dropout=0.2, pre_norm=False, position_embedding="sine", masks=False, lr=1e-4)
+    torch.save({"model": state, "args": args}, tmp_path / "x.pth")
+    weights = convert(tmp_path / "x.pth", tmp_path / "out")
+    assert weights.config.model == small(name).model_copy(update={"dropout": 0.2})
+    assert weights.config.loss == recipe(name).loss
+    assert weights.config.train.epochs == recipe(name).train.epochs
+    images = Images.pad([torch.randn(3, 64, 64)])
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "out").detector(images).boxes, detector(images).boxes)
+
+
+@pytest.mark.parametrize(
+    "args", [{"pre_norm": True}, {"position_embedding": "learned"}, {"masks": True}, {"nheads": 5}, {"nheads": "8"}]
+)
+def test_another_model_of_the_official_code_is_refused_by_name(tmp_path, args):
+    torch.save(broken(lambda state: None) | {"args": args}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=rf"x\.pth: args\.{next(iter(args))}="):
+        convert(tmp_path / "x.pth", tmp_path / "out")
+
+
 def test_a_file_with_code_in_it_is_refused(tmp_path):
     class Bomb:
         def __reduce__(self):

@@ -70,6 +70,15 @@ def test_globs(tree: Path) -> None:
     assert listed(f"{tree}/*.bmp")[0][1] == "no file matches"
 
 
+def test_folders_of_a_glob_may_have_brackets_in_their_names(tree: Path) -> None:
+    folder = tree / "holiday [1] *"
+    (folder / "day [a]").mkdir(parents=True)
+    (folder / "day [a]" / "x.png").write_bytes(png())
+    names = [str(folder / "day [a]" / "x.png")]
+    for pattern in ("day [a]/*.png", "day*/x.png", "**/*.png", "day [[]a]/[wx].png"):
+        assert [name for name, _ in listed(f"{folder}/{pattern}")] == names, pattern
+
+
 @pytest.mark.parametrize(
     ("word", "reason"),
     [

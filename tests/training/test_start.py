@@ -1,5 +1,7 @@
 """What a training starts from: tensors that fit are loaded, and the others are reported."""
 
+import argparse
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -72,12 +74,21 @@ def test_what_is_no_file_of_weights_is_named_plainly(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "empty.pth").touch()
     for name, reason in (
-        ("config.json", r"config.json: not a file of weights \(.pth or .safetensors\). Use --init none"),
+        ("config.json", r"config.json: not a file of weights \(.pth\): .* Use --init none"),
         ("empty.pth", "empty.pth: an empty file"),
         ("missing", "missing: no such file or folder, and not a hub repository"),
     ):
         with pytest.raises(WeightsError, match=reason):
             start(from_(tmp_path / name), PETS)
+
+
+@pytest.mark.parametrize("args", [{"lr": 1.0}, argparse.Namespace(lr=1.0)])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_checkpoint_of_the_official_code_gets_the_way_to_convert_it(tmp_path, args, prefix):
+    file = tmp_path / "detr.pth"
+    torch.save({"model": {f"{prefix}transformer.decoder.norm.weight": torch.zeros(4)}, "args": args}, file)
+    with pytest.raises(WeightsError, match=rf"condetr convert {file} DIR"):
+        start(from_(file), PETS)
 
 
 def test_without_a_network_one_line_names_the_alternatives(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 command runs."""
 
 import logging
+import os
 import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -73,9 +74,12 @@ def main() -> None:
     """The entry point. A user's mistake is one line on standard error and a non-zero exit status, not a traceback."""
     survive_any_encoding()
     listen()
+    if not _has_folder():
+        _fail(CondetrError("the current folder does not exist any more. Change to another one"))
     # Pillow warns about odd metadata of images that it can read; `condetr doctor` reports images that it cannot
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    for library in ("PIL", "matplotlib"):  # matplotlib reports at length that there is no home folder
+        logging.getLogger(library).addHandler(logging.NullHandler())
     try:
         try:
             app(prog_name="condetr")
@@ -88,6 +92,14 @@ def main() -> None:
     except BrokenPipeError:
         discard_output()
         _fail(ClosedOutput())
+
+
+def _has_folder() -> bool:
+    """Whether the current folder exists: without one, torch's libraries cannot be loaded."""
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def _fail(error: CondetrError) -> None:

@@ -1,9 +1,11 @@
 """How the command line is parsed: an unknown word is a one-line error with a suggestion, and exit status 2."""
 
 import errno
+import os
 from collections.abc import Callable
 from functools import wraps
 from itertools import groupby
+from traceback import walk_tb
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -15,6 +17,8 @@ from .suggestions import did_you_mean, nearest
 from .usage import UsageError, usage_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # errors of a full or failing disk
+
+PRINTING = ("condetr.cli.", "rich.")  # modules that print
 
 
 class Misused(CondetrError):
@@ -82,6 +86,35 @@ class Group(TyperGroup):
                 formatter.write_dl([(f"{one.name:{width}}", one.get_short_help_str(200)) for one in members])
 
 
+def _raised_in(error: Exception) -> str:
+    """The name of the module in which an error was raised."""
+    name = ""
+    for frame, _ in walk_tb(error.__traceback__):
+        name = str(frame.f_globals.get("__name__"))
+    return name
+
+
+def explanation(error: Exception) -> CondetrError | None:
+    """One line about a failure of the system: of a file, of the disk, of memory, of a device. None for other errors."""
+    if isinstance(error, OSError):
+        if isinstance(error.filename, str | bytes | os.PathLike):
+            return CondetrError(f"{os.fsdecode(error.filename)}: {error.strerror or type(error).__name__}")
+        if error.errno in FULL and _raised_in(error).startswith(PRINTING):
+            discard_output()
+            return CondetrError(f"standard output: cannot be written ({error.strerror})")
+        if error.errno in FULL:
+            return CondetrError(f"a file cannot be written ({error.strerror}). Free some space and run again")
+    text = str(error)
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
+        return CondetrError("out of memory. Use smaller images or fewer at a time, or close other programs")
+    if isinstance(error, NotImplementedError) and "MPS" in text:
+        return CondetrError(
+            "this device, mps, lacks an operator that is needed. Use --device cpu, or set "
+            "PYTORCH_ENABLE_MPS_FALLBACK=1, which computes such operators on the CPU"
+        )
+    return None
+
+
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
     """The command, where Ctrl-C, SIGTERM and a closed pipe end in a CondetrError with the exit status of each,
     and an error about the device names its flag."""
@@ -97,10 +130,10 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             discard_output()
             raise ClosedOutput from None
-        except OSError as error:
-            if error.errno not in FULL or error.filename is not None:
+        except (OSError, MemoryError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
+            explained = explanation(error)
+            if explained is None:
                 raise
-            discard_output()
-            raise CondetrError(f"standard output: cannot be written ({error.strerror})") from None
+            raise explained from None
 
     return run

@@ -51,7 +51,9 @@ Threshold = Annotated[
         "where the weights have them, else 0.5",
     ),
 ]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -31,6 +32,10 @@ def usage_line(error: Exception, name: str, arguments: Sequence[str]) -> str:
         flag = max((opt for opt in error.param.opts), key=lambda opt: (opt in arguments, len(opt)))
         return f"{flag}{_value(flag, arguments)}: {_translated(error.message, VALUES)}"
     sentence = error.format_message()  # type: ignore[attr-defined]
+    if sentence.startswith("No such option"):
+        file = next((word for word in arguments if word.startswith("-") and Path(word).exists()), None)
+        if file is not None:
+            return f"{file}: no such option. If the file is meant, write ./{file}"
     return _translated(sentence, MESSAGES).replace("{name}", name)
 
 

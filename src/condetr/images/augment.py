@@ -112,8 +112,8 @@ class Augment:
 def as_target(boxes: Float[np.ndarray, "M 4"], labels: Int[np.ndarray, " M"]) -> Target:
     """The target of an image whose objects have these relative xyxy boxes."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    cxcywh = torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
-    return Target(torch.from_numpy(labels.astype(np.int64)), cxcywh.float())
+    cxcywh = np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
+    return Target(torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(cxcywh))
 
 
 def resample(pixels: UInt8[Tensor, "_ _ 3"], size: Size) -> UInt8[Tensor, "_ _ 3"]:

@@ -76,7 +76,7 @@ def _physical_memory() -> int:
         return _windows_memory()
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # a system without it, or without the figure
         return UNKNOWN_MEMORY
     return total if total > 0 else UNKNOWN_MEMORY
 

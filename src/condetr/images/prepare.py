@@ -72,8 +72,9 @@ def _floats(pixels: UInt8[Tensor, "*any"]) -> Float[Tensor, "*any"]:
 @cache
 def _affine(device: torch.device) -> tuple[Tensor, Tensor]:
     """Scale and shift of each channel: (x / 255 - mean) / std as one multiplication and one addition."""
-    mean, std = torch.tensor(MEAN, dtype=torch.float64), torch.tensor(STD, dtype=torch.float64)
-    return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
+    mean, std = np.array(MEAN), np.array(STD)  # computed by numpy: Apple GPUs have no float64
+    scale, shift = (torch.from_numpy(each.astype(np.float32)) for each in (1 / (255 * std), -mean / std))
+    return scale.to(device), shift.to(device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from .coco_slots import coco_categories
 from .loading import fit, read_json, read_safetensors
-from .official import read_official
+from .official import read_official, read_pth
 from .transformers import read_transformers, write_transformers
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "fit",
     "read_json",
     "read_official",
+    "read_pth",
     "read_safetensors",
     "read_transformers",
     "write_transformers",

@@ -10,7 +10,7 @@ from huggingface_hub.utils import tqdm
 
 from ..errors import WeightsError
 
-FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors")
 REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*))?", re.ASCII)
 
 

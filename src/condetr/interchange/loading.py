@@ -70,15 +70,14 @@ def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path
     return detector
 
 
-def config_of(model: config.Model, preprocessor: Path | None) -> config.Config:
+def config_of(model: config.Model, images: dict[str, int | float], source: str) -> config.Config:
+    """The whole config of published weights: the recipe with this model, or the paper's recipe for its kind.
+
+    `images` are settings of `data` that the weights bring with them.
+    """
     name = recipes.matching(model)
-    base = recipes.recipe(name if name != "custom" else "conditional_detr_r50")
+    paper = "detr_r50" if model.decoder.kind == "detr" else "conditional_detr_r50"
+    base = recipes.recipe(name if name != "custom" else paper)
     values = base.model_dump() | {"recipe": name, "model": model.model_dump()}
-    if preprocessor is not None and preprocessor.exists():
-        size = read_json(preprocessor).get("size")
-        if isinstance(size, dict) and {"shortest_edge", "longest_edge"} <= set(size):
-            short, long = size["shortest_edge"], size["longest_edge"]
-            if not all(type(side) in (int, float) and 0 < side < 1e6 for side in (short, long)):
-                raise WeightsError(f"{preprocessor}: size: shortest_edge and longest_edge must be pixels")
-            values["data"] |= {"size": short, "longest": long / short}
-    return config.parse(values, str(preprocessor or "published weights"))
+    values["data"] |= images
+    return config.parse(values, source)

@@ -1,7 +1,9 @@
 """The `.pth` files of the two official repositories, read without running anything in them."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,42 +14,60 @@ from ..model.detector import Detector
 from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
+from .fields import Fixed, refused
 from .loading import config_of, load
 
 CLASSES, QUERIES, BODY = "class_embed.weight", "query_embed.weight", "backbone.0.body."  # names in the official code
+ENCODER, DECODER = "transformer.encoder.layers.{}.norm1.weight", "transformer.decoder.layers.{}.norm1.weight"
+HIDDEN = "transformer.decoder.layers.0.linear1.weight"
+WRAPPER = "module."  # the prefix of names that were saved from a model for several processes
+ARGUMENTS: Fixed = {
+    "pre_norm": ((None, False), "condetr's layers have their norms after the addition"),
+    "position_embedding": ((None, "sine", "v2"), "condetr's image positions are sine embeddings"),
+    "masks": ((None, False), "condetr reads detectors without a mask head"),
+    "frozen_weights": ((None,), "condetr reads detectors without a mask head"),
+}
+
+
+def read_pth(file: Path) -> Any:
+    """What a `.pth` file holds: tensors, plain values and an argparse.Namespace; no code is run.
+
+    Raises WeightsError, with one reason for all files that are not of this kind.
+    """
+    try:
+        if not file.stat().st_size:
+            raise WeightsError(f"{file}: an empty file. Download or copy it again")
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{file}: no such file") from None
+    except PermissionError as error:
+        raise WeightsError(f"{file}: cannot be read ({error.strerror})") from None
+    except WeightsError:
+        raise
+    except Exception:  # torch.load raises whatever the bytes make it raise; its sentences recommend unsafe loading
+        raise WeightsError(
+            f"{file}: not a file of weights (.pth): it is damaged, of another kind, or would run code when read"
+        ) from None
 
 
 def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Config, Categories]:
     """A `.pth` of either official repository. Only tensors, and an argparse.Namespace, are read: no code is run.
 
-    The architecture is read from the tensors, except for DC5, which does not change them: that is read from
-    `args.dilation` where the file has it, else from `recipe` (a recipe's name), else from 'dc5' in the file's name.
+    The architecture is read from the tensors and from `args`, a Namespace or a dict, where the file has it. The tensors
+    tell neither the number of heads (by default 8) nor DC5, which is read from `args.dilation`, else from `recipe` (a
+    recipe's name), else from 'dc5' in the file's name.
     """
-    if file.exists() and not file.stat().st_size:
-        raise WeightsError(f"{file}: an empty file. Download or copy it again")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"{file}: no such file") from None
-    except Exception:  # torch.load raises whatever the bytes make it raise; its sentences recommend unsafe loading
-        raise WeightsError(
-            f"{file}: not a file of weights (.pth): it is damaged, of another kind, or would run code when read"
-        ) from None
+    content = read_pth(file)
     state = content.get("model", content) if isinstance(content, dict) else {}
     state = state if isinstance(state, dict) else {}
-    state = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    state = {k.removeprefix(WRAPPER): v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if published.dialect_of(state) != "official":
         raise WeightsError(f"{file}: not a checkpoint of DETR's or Conditional DETR's official code")
-    for name in (CLASSES, QUERIES):
+    for name in (CLASSES, QUERIES, HIDDEN):
         if name not in state or state[name].ndim != 2 or not len(state[name]):
             raise WeightsError(f"{file}: {name} is missing or not a matrix. The checkpoint is incomplete")
-    if recipe is None:
-        dilation = bool(getattr(content.get("args"), "dilation", "dc5" in file.name.lower()))
-        base = recipes.recipe("conditional_detr_r50" if published.conditional(state) else "detr_r50").model
-        model = _adapted(base, state, dilation, file)
-    else:
-        model = recipes.recipe(recipe).model
+    model = _model(state, _arguments(content, file), file) if recipe is None else recipes.recipe(recipe).model
     logits = state[CLASSES].shape[0]
     classes = logits - 1 if model.scoring.kind == "softmax" else logits
     if classes < 1:
@@ -55,11 +75,47 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     plain = Categories(tuple(range(classes)), tuple(f"class {i}" for i in range(classes)))
     categories = coco_categories() if classes == 91 else plain
     detector = load(state, model, classes, file)
-    return detector, config_of(model, None), categories
+    return detector, config_of(model, {}, str(file)), categories
 
 
-def _adapted(base: config.Model, state: dict[str, Tensor], dilation: bool, file: Path) -> config.Model:
-    """The published model with the backbone and the number of queries that the tensors have."""
+def _arguments(content: Any, file: Path) -> dict[str, Any]:
+    """The settings of the training that wrote the file, where it has them. Raises WeightsError for another model."""
+    given = content.get("args") if isinstance(content, dict) else None
+    found = vars(given) if isinstance(given, argparse.Namespace) else given if isinstance(given, Mapping) else {}
+    arguments = {str(name): value for name, value in found.items()}
+    for name, (fitting, reason) in ARGUMENTS.items():
+        if arguments.get(name) not in fitting:
+            raise refused(file, f"args.{name}", arguments[name], reason)
+    return arguments
+
+
+def _model(state: dict[str, Tensor], arguments: dict[str, Any], file: Path) -> config.Model:
+    """The published model with the backbone, widths, layers and queries of the tensors, and the heads of `args`."""
+    base = recipes.recipe("conditional_detr_r50" if published.conditional(state) else "detr_r50").model
+    dilation = bool(arguments.get("dilation", "dc5" in file.name.lower()))
+    backbone = base.backbone.model_dump() | {"name": _resnet(state, file), "stride": 16 if dilation else 32}
+    heads = arguments.get("nheads", base.heads)
+    dim = state[QUERIES].shape[1]
+    if type(heads) is not int or heads < 1 or dim % heads:
+        raise WeightsError(f"{file}: args.nheads={heads!r}: {dim} channels cannot be split into so many heads")
+    values = base.model_dump() | {
+        "backbone": backbone,
+        "dim": dim,
+        "heads": heads,
+        "hidden": state[HIDDEN].shape[0],
+        "encoder_layers": _layers(state, ENCODER),
+        "decoder_layers": _layers(state, DECODER),
+        "queries": state[QUERIES].shape[0],
+        "dropout": arguments.get("dropout", base.dropout),
+    }
+    return config.parse({"model": values}, str(file)).model
+
+
+def _layers(state: dict[str, Tensor], name: str) -> int:
+    return sum(name.format(i) in state for i in range(64))
+
+
+def _resnet(state: dict[str, Tensor], file: Path) -> str:
     blocks = [sum(f"{BODY}layer{s}.{i}.conv1.weight" in state for i in range(32)) for s in (1, 2, 3, 4)]
     bottleneck = f"{BODY}layer1.0.conv3.weight" in state
     known = [
@@ -71,6 +127,4 @@ def _adapted(base: config.Model, state: dict[str, Tensor], dilation: bool, file:
     name = next((n for n, *shape in known if shape == [bottleneck, blocks]), None)
     if name is None:
         raise WeightsError(f"{file}: its backbone with {blocks} blocks is not ResNet-18, 34, 50 or 101")
-    backbone = {"name": name, "stride": 16 if dilation else 32}
-    values = base.model_dump() | {"backbone": backbone, "queries": state[QUERIES].shape[0]}
-    return config.parse({"model": values}, str(file)).model
+    return name

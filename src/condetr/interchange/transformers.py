@@ -1,89 +1,71 @@
 """Folders of transformers, read and written: both model types, names of version 4 and 5."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
-from .. import config, recipes
+from .. import config
 from ..errors import WeightsError
 from ..files import replacing, write_text
 from ..model.detector import Detector
 from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
+from .fields import refused
 from .loading import config_of, load, read_json, read_safetensors
+from .transformers_backbone import with_timm_names
+from .transformers_config import model_of
+from .transformers_images import image_size
 
-KINDS = ("conditional_detr", "detr")
+Name = str | int | float | None  # of a class in id2label
 
 
 def read_transformers(folder: Path) -> tuple[Detector, config.Config, Categories]:
     """A folder in transformers' layout: config.json (with a model_type) and model.safetensors."""
     file = folder / "config.json"
     theirs = read_json(file)
-    model = _model_of(theirs, file)
-    categories = _categories_of(theirs, file)
-    state = read_safetensors(folder / "model.safetensors")
+    model = model_of(theirs, file)
+    images = image_size(folder)
+    state = with_timm_names(_tensors(folder), model.backbone.last_stage)
+    categories = _categories_of(theirs, file, state, model)
     detector = load(state, model, len(categories), folder / "model.safetensors")
-    return detector, config_of(model, folder / "preprocessor_config.json"), categories
+    return detector, config_of(model, images, str(folder)), categories
 
 
-def _model_of(theirs: dict[str, Any], file: Path) -> config.Model:
-    kind = theirs.get("model_type")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise WeightsError(f"{file}: model_type is {kind!r}; condetr reads {' and '.join(KINDS)}")
-    inner = _mapping(theirs, "backbone_config", file)
-    name = theirs.get("backbone") or inner.get("backbone") or _hf_resnet(inner) or "resnet50"
-    known = re.fullmatch(r"(?:microsoft/)?resnet[-_]?(18|34|50|101)(?:[._].*)?", str(name))
-    if known is None:
-        raise WeightsError(f"{file}: backbone {name!r}; condetr reads weights with ResNet-18, 34, 50 and 101")
-    stride = (_mapping(theirs, "backbone_kwargs", file) or inner).get("output_stride")
-    dilation = bool(theirs.get("dilation")) or stride == 16
-    is_conditional = kind == "conditional_detr"
-    base = recipes.recipe("conditional_detr_r50" if is_conditional else "detr_r50").model
-    for own, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
-        if theirs.get(own, 0) != theirs.get(other, 0):
-            raise WeightsError(f"{file}: {own} and {other} differ; condetr has one number for both")
-    values = base.model_dump() | {
-        "backbone": {"name": f"resnet{known[1]}", "stride": 16 if dilation else 32},
-        "dim": theirs.get("d_model", 256),
-        "heads": theirs.get("encoder_attention_heads", 8),
-        "hidden": theirs.get("encoder_ffn_dim", 2048),
-        "encoder_layers": theirs.get("encoder_layers", 6),
-        "decoder_layers": theirs.get("decoder_layers", 6),
-        "queries": theirs.get("num_queries", 300 if is_conditional else 100),
-        "dropout": theirs.get("dropout", 0.1),
-    }
-    return config.parse({"model": values}, str(file)).model
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    file = folder / "model.safetensors"
+    if not file.exists() and (folder / "pytorch_model.bin").exists():
+        raise WeightsError(
+            f"{folder / 'pytorch_model.bin'}: such files can run code when opened. Load and save the model once with "
+            "transformers: save_pretrained writes model.safetensors"
+        )
+    return read_safetensors(file)
 
 
-def _mapping(theirs: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    value = theirs.get(key) or {}
-    if not isinstance(value, dict):
-        raise WeightsError(f"{file}: {key} must be an object, not {type(value).__name__}")
-    return value
+def _categories_of(theirs: dict[str, Any], file: Path, state: dict[str, Tensor], model: config.Model) -> Categories:
+    """COCO's where the labels are COCO's 91 slots; otherwise a category id is the label, unless we wrote the folder.
 
-
-def _hf_resnet(inner: dict[str, Any]) -> str | None:
-    """The name of a transformers ResNet from its depths."""
-    sizes = {(2, 2, 2, 2): "resnet18", (3, 4, 23, 3): "resnet101"}
-    depths = tuple(inner["depths"]) if isinstance(inner.get("depths"), list) else ()
-    if depths == (3, 4, 6, 3):
-        return "resnet50" if inner.get("layer_type") != "basic" else "resnet34"
-    return sizes.get(depths)
-
-
-def _categories_of(theirs: dict[str, Any], file: Path) -> Categories:
-    """COCO's where the labels are COCO's 91 slots; otherwise a category id is the label, unless we wrote the folder."""
+    Without `id2label` the classes are called LABEL_0, LABEL_1 … as in transformers, `num_labels` or as many as the
+    weights have.
+    """
     labels = theirs.get("id2label")
-    count = len(labels) if isinstance(labels, dict) else theirs.get("num_labels", 91)
-    if not isinstance(labels, dict):
-        labels = {}
-    if not isinstance(count, int) or not 0 < count < 100_000:
-        raise WeightsError(f"{file}: neither id2label nor num_labels gives the number of classes")
-    names = [labels.get(str(i)) for i in range(count)]
+    if labels is None:
+        count = theirs.get("num_labels")
+        if count is None:
+            rows = state["class_labels_classifier.bias"].numel() if "class_labels_classifier.bias" in state else 0
+            count = rows - (model.scoring.kind == "softmax")
+        if type(count) is not int or not 0 < count < 100_000:
+            raise WeightsError(f"{file}: neither id2label nor num_labels gives the number of classes")
+        labels = {str(i): f"LABEL_{i}" for i in range(count)}
+    if not isinstance(labels, dict) or not labels or not all(isinstance(name, Name) for name in labels.values()):
+        raise refused(file, "id2label", labels, "it must map labels to names")
+    count = len(labels)
+    if set(labels) != {str(i) for i in range(count)}:
+        raise refused(file, "id2label", labels, f"it must number its {count} classes from 0 to {count - 1}")
+    names = [labels[str(i)] for i in range(count)]
     coco = coco_categories()
     if count == 91 and all(n in (None, "N/A", f"LABEL_{i}") or n == coco.names[i] for i, n in enumerate(names)):
         return coco

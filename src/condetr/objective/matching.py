@@ -70,7 +70,7 @@ class Matcher:
         if not any(targets.counts):
             return Matches.none(predictions.logits.device)
         # scipy rejects NaN and infinite costs: they become finite, and the training loop reports the loss that is not
-        cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().double().numpy())
+        cost = np.nan_to_num(self.cost(predictions, targets).mT.cpu().numpy().astype(np.float64))
         pairs = [
             (layer, image, *linear_sum_assignment(cost[layer, image, :count]))
             for layer in range(cost.shape[0])

@@ -103,12 +103,22 @@ def similar(candidates: Sequence[Scaled], batch: int) -> list[int]:
     return chosen
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Also on a CPU and on an Apple GPU, for which torch has no error of its own."""
+    text = str(error)
+    known = "can't allocate memory" in text or "out of memory" in text
+    return known or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
 def within_memory(detect: Detect, scaled: list[Scaled], device: torch.device) -> list[Detections]:
     """`detect` on the whole batch, or on halves of it where the device runs out of memory."""
     try:
         return detect(scaled)
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         if len(scaled) == 1:
-            raise CondetrError(f"{device}: out of memory with a single image. Free some memory, or use cpu") from None
+            other = "" if device.type == "cpu" else ", or use cpu"
+            raise CondetrError(f"{device}: out of memory with a single image. Free some memory{other}") from None
     half = len(scaled) // 2
     return within_memory(detect, scaled[:half], device) + within_memory(detect, scaled[half:], device)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from ..images.decode import SUFFIXES
@@ -24,10 +24,25 @@ def walk(folder: Path, exclude: Path | None) -> Iterator[Path | OSError]:
 
 
 def matches(pattern: str, exclude: Path | None) -> Iterator[Path]:
-    """The files that match a glob, sorted; `**` matches any folders."""
-    for path in map(Path, sorted(glob(pattern, recursive=True))):
+    """The files that match a glob, sorted; `**` matches any folders.
+
+    Folders at its beginning that exist are taken by their names, also where these have brackets: `holiday [1]/*.jpg`.
+    """
+    for path in map(Path, sorted(glob(with_literal_folders(pattern), recursive=True))):
         if not is_folder(path) and not is_within(path, exclude):
             yield path
+
+
+def with_literal_folders(pattern: str) -> str:
+    """The glob with the special characters of its existing first folders escaped."""
+    folder, parts = Path(), Path(pattern).parts
+    for number, part in enumerate(parts):
+        if number == len(parts) - 1 or not is_folder(folder / part):
+            break
+        folder = folder / part
+    else:
+        return pattern
+    return str(Path(escape(str(folder)), *parts[number:])) if number else pattern
 
 
 def looks_like_an_image(path: Path) -> bool:

@@ -32,7 +32,7 @@ def choose_machine(
     A CPU takes large images one by one: together they are no faster and need more memory.
     """
     if workers is None:
-        workers = min(16, (os.cpu_count() or 1) // processes.world) if device.startswith("cuda") else 1
+        workers = min(16, (os.cpu_count() or 1) // processes.world) if device != "cpu" else 1
     if micro_batch is None:
         micro_batch = -(-config.train.batch // processes.world)
         if device == "cpu":

@@ -13,7 +13,7 @@ from ..build import build_detector
 from ..checkpoint import Weights
 from ..config import Config
 from ..errors import ConfigError, WeightsError
-from ..interchange import read_safetensors
+from ..interchange import read_pth, read_safetensors
 from ..interchange.hub import NoProgressBar, is_repository, reason
 from ..model.detector import Detector
 from ..model.timm_backbone import TimmBackbone, hub_repository
@@ -128,15 +128,14 @@ def _resnet_tensors(tensors: dict[str, Tensor], file: Path, last_stage: int) -> 
 def _read_backbone(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         return read_safetensors(file)
-    if not file.stat().st_size:
-        raise WeightsError(f"{file}: an empty file. {ALTERNATIVES}")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # torch.load raises many types; its sentences recommend unsafe loading
-        raise WeightsError(f"{file}: not a file of weights (.pth or .safetensors). {ALTERNATIVES}") from None
+        content = read_pth(file)
+    except WeightsError as error:
+        raise WeightsError(f"{error}. {ALTERNATIVES}") from None
     for key in ("state_dict", "model"):
         content = content.get(key, content) if isinstance(content, dict) else {}
-    if "transformer.decoder.norm.weight" in content:
+    content = content if isinstance(content, dict) else {}
+    if any(str(name).endswith("transformer.decoder.norm.weight") for name in content):
         raise WeightsError(
             f"{file}: a whole detector. Convert it once with `condetr convert {file} DIR`, then use --init DIR"
         )
