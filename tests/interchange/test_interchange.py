@@ -178,6 +178,9 @@ def test_what_transformers_does_not_know_is_not_written(tmp_path):
     c = config.Config(model=TINY)
     with pytest.raises(WeightsError, match="transformers has no such model"):
         interchange.write_transformers(tmp_path, shaken(TINY, 91), c, interchange.coco_categories(), "")
+    dilated = config.override(config.Config(model=small("detr_r50")), {"model.backbone.stride": 16})
+    with pytest.raises(WeightsError, match="50 and 101 can be dilated"):
+        interchange.write_transformers(tmp_path, shaken(dilated.model, 2), dilated, Categories((1, 2), ("a", "b")), "")
 
 
 def test_how_training_started_is_no_part_of_what_is_written(tmp_path):

@@ -16,7 +16,7 @@ from . import published
 from .coco_slots import coco_categories
 from .fields import refused
 from .loading import config_of, load, read_json, read_safetensors
-from .transformers_backbone import with_timm_names
+from .transformers_backbone import UNDILATED, with_timm_names
 from .transformers_config import model_of
 from .transformers_images import image_size
 
@@ -81,6 +81,7 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
         c.model.backbone.name.startswith("resnet")
         and c.model.backbone.last_stage == 4
         and c.model.backbone.norm == "frozen_batch"
+        and not (c.model.backbone.dilated and c.model.backbone.name in UNDILATED)
         and (isinstance(c.model.decoder, config.Detr) or c.model.decoder.spatial_query == "diagonal")
         and (c.model.reference, c.model.scoring.kind == "softmax")
         == (("predicted", False) if c.model.decoder.kind == "conditional" else ("centre", True))
@@ -88,7 +89,8 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
     if not plain:
         raise WeightsError(
             "transformers has no such model: it has DETR (softmax, no reference) and Conditional DETR (focal, "
-            "predicted reference, diagonal T) with whole ResNets. Keep these weights in condetr's own format"
+            "predicted reference, diagonal T) with whole ResNets, of which 50 and 101 can be dilated. Keep "
+            "these weights in condetr's own format"
         )
     state = {name: tensor.contiguous() for name, tensor in published.write(
         detector.state_dict(), "transformers4").items()}  # fmt: skip

@@ -17,6 +17,7 @@ INNER_NO_EFFECT = NO_EFFECT | {
     "architectures", "id2label", "freeze_batch_norm_2d", "stage_names", "_out_features", "_out_indices",
 }  # fmt: skip
 OWN_STAGES = {4: 32, 3: 16, 2: 8}  # the strides of our backbones without their last stages
+UNDILATED = ("resnet18", "resnet34")  # timm dilates a convolution of their blocks that ours do not
 RESNETS = {
     ("basic", (2, 2, 2, 2)): "resnet18",
     ("basic", (3, 4, 6, 3)): "resnet34",
@@ -48,7 +49,7 @@ def backbone_of(theirs: dict[str, Any], file: Path) -> dict[str, Any]:
         if not can and not dilated:
             raise refused(file, "dilation", theirs["dilation"], "the backbone's own settings do not dilate it")
         dilated = True
-    if dilated and name in ("resnet18", "resnet34"):
+    if dilated and name in UNDILATED:
         raise WeightsError(f"{file}: {name} is dilated: timm's dilates a convolution that condetr's does not")
     return {"name": name, "last_stage": last_stage, "stride": 16 if dilated else OWN_STAGES[last_stage]}
 
