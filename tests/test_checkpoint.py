@@ -12,7 +12,7 @@ from condetr import checkpoint
 from condetr.config import Config
 from condetr.errors import CondetrError, WeightsError
 from condetr.types import Categories, Images
-from tests.tiny import TINY, TINY_DETR, shaken
+from tests.tiny import TINY, TINY_DETR, TINY_REFINING, shaken
 
 CATEGORIES = Categories(ids=(3, 7, 8), names=("cell", "dust", None))
 
@@ -24,7 +24,7 @@ def folder(tmp_path):
     return tmp_path / "w"
 
 
-@pytest.mark.parametrize("model", [TINY, TINY_DETR])
+@pytest.mark.parametrize("model", [TINY, TINY_DETR, TINY_REFINING])
 def test_what_is_saved_comes_back(tmp_path, model):
     detector = shaken(model, 3)
     saved = checkpoint.Weights(detector, Config(model=model), CATEGORIES, None)

@@ -151,7 +151,10 @@ def test_the_length_of_the_warm_up_that_is_set_replaces_the_other_one():
         ({"data.scales": []}, "data.scales=[]: must have at least 1 item(s)"),
         ({"train.precision": "fp61"}, "train.precision=fp61: must be fp32, bf16 or fp16. Did you mean fp16?"),
         ({"model.backbone.last_stage": 5}, "model.backbone.last_stage=5: must be 2, 3 or 4"),
-        ({"model.decoder.kind": "dert"}, "model.decoder.kind=dert: must be detr, conditional or refining. Did you mean detr?"),
+        (
+            {"model.decoder.kind": "dert"},
+            "model.decoder.kind=dert: must be detr, conditional or refining. Did you mean detr?",
+        ),
         ({"model.decoder": {}}, "model.decoder.kind: is missing"),
         ({"model.decoder": 1}, "model.decoder=1: must be a group of settings"),
         ({"model.heads": 3}, "model: dim=128 is not a multiple of heads=3"),

@@ -19,6 +19,14 @@ TINY_DETR = config.Model(
         "reference": "centre",
     }
 )
+TINY_REFINING = config.Model(
+    **{
+        **TINY.model_dump(),
+        "decoder": {"kind": "refining", "box_bias": "log", "start": "local"},
+        "reference": "anchors",
+        "keys": "fused",
+    }
+)
 FORMS = config.SpatialQuery.__args__
 
 

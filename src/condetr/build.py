@@ -17,6 +17,7 @@ from .model.initialise import (
     initialise_locally,
     initialise_transformer,
 )
+from .model.keys import EncoderKeys, FusedKeys
 from .model.norms import ChannelNorm, FrozenBatchNorm
 from .model.reference import Anchors, Centre, Learned, Predicted, Reference
 from .model.refining import Modulation, NoModulation, RefiningDecoder, SizeModulation
@@ -43,7 +44,7 @@ from .scoring import FocalScoring, Scoring, SoftmaxScoring
 
 def build_detector(c: config.Model, classes: int) -> Detector:
     """A randomly initialised detector; pretrained weights are loaded afterwards."""
-    backbone = build_backbone(c.backbone)
+    backbone = build_backbone(c.backbone, finer=c.keys == "fused")
     detector = Detector(
         backbone=backbone,
         project=nn.Conv2d(backbone.channels, c.dim, kernel_size=1),
@@ -52,6 +53,7 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         reference=build_reference(c),
         decoder=build_decoder(c),
         heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes), build_box_offsets(c.decoder)),
+        keys=FusedKeys(backbone.finer_channels, c.dim) if c.keys == "fused" else EncoderKeys(),
     )
     initialise_transformer(detector)
     match c.decoder, detector.decoder:
@@ -86,17 +88,17 @@ def build_supervision(detector: Detector, loss: SetLoss, c: config.Train) -> Sup
             return OneToMany(loss, head.in_features, head.out_features)
 
 
-def build_backbone(c: config.Backbone) -> Backbone:
+def build_backbone(c: config.Backbone, finer: bool = False) -> Backbone:
     if c.timm_name:
         batching: Batching = UnpaddedBatches() if c.padding == "exact" else PaddedBatch()
         backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, batching, c.norm == "learned_batch")
     else:
-        backbone = build_resnet(c)
+        backbone = build_resnet(c, finer)
     backbone.train_from(c.trains_from)
     return backbone
 
 
-def build_resnet(c: config.Backbone) -> ResNet:
+def build_resnet(c: config.Backbone, finer: bool) -> ResNet:
     shapes: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...], tuple[int, ...]]] = {
         "nano": (BasicBlock, (1, 1, 1, 1), (32, 64, 128, 256)),
         "resnet18": (BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512)),
@@ -112,6 +114,7 @@ def build_resnet(c: config.Backbone) -> ResNet:
         dilated=c.dilated,
         norm=ChannelNorm if c.norm == "channel" else FrozenBatchNorm,
         padding_rule=ExactPadding() if c.padding == "exact" else PublishedPadding(),
+        finer=finer,
     )
 
 
@@ -139,7 +142,7 @@ def build_decoder(c: config.Model) -> Decoder:
                 c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout,
                 build_spatial_query(c.decoder.spatial_query, c.dim, c.heads),
                 build_modulation(c.decoder, c.dim),
-                [build_box_bias(c.decoder.box_bias, c.heads, 2 * c.dim) for _ in range(c.decoder_layers)],
+                [build_box_bias(c.decoder, c.heads) for _ in range(c.decoder_layers)],
             )  # fmt: skip
 
 
@@ -147,12 +150,12 @@ def build_modulation(c: config.Refining, dim: int) -> Modulation:
     return SizeModulation(dim) if c.size_modulation else NoModulation()
 
 
-def build_box_bias(form: str, heads: int, hidden: int) -> BoxBias:
-    match form:
+def build_box_bias(c: config.Refining, heads: int) -> BoxBias:
+    match c.box_bias:
         case "linear":
-            return AxialBoxBias(heads, hidden, LinearDistance())
+            return AxialBoxBias(heads, c.bias_hidden, LinearDistance())
         case "log":
-            return AxialBoxBias(heads, hidden, LogDistance())
+            return AxialBoxBias(heads, c.bias_hidden, LogDistance())
     return NoBoxBias()
 
 

@@ -148,6 +148,7 @@ class Refining(Strict):
         description="a bias of the cross-attention around the box, learned from the distances of its sides in pixels "
         "or in their logarithms",
     )
+    bias_hidden: int = Field(64, ge=1, le=4096, description="width of the bias's MLPs; 512 in Plain-DETR")
     size_modulation: bool = Field(False, description="divide the spatial query by the size of the box (DAB-DETR)")
     boxes: Literal["logit", "relative"] = Field(
         "logit", description="what is added to a box: logits, or shares of its size"
@@ -161,6 +162,11 @@ class Model(Strict):
     reference: Literal["centre", "learned", "predicted", "anchors"] = Field(
         "predicted", description="where a query starts: a point, or with anchors a box, which a refining decoder needs"
     )
+    keys: Literal["encoder", "fused"] = Field(
+        "encoder",
+        description="what the decoder attends to. fused: the encoder's output at half its stride, fused with the "
+        "features of the backbone's stage before the last",
+    )
     dim: int = Field(256, ge=8, le=4096, multiple_of=4)
     heads: int = Field(8, ge=1, le=256)
     hidden: int = Field(2048, ge=1, le=65536)
@@ -173,6 +179,14 @@ class Model(Strict):
     def _heads_fit(self) -> "Model":
         if self.dim % self.heads:
             raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> "Model":
+        if self.keys == "fused" and self.backbone.dilated:
+            raise ValueError("keys=fused does not fit a dilated last stage (DC5): set model.backbone.stride=32")
+        if self.keys == "fused" and self.backbone.timm_name:
+            raise ValueError(f"keys=fused needs a ResNet of condetr: set model.backbone.name={', '.join(RESNETS)}")
         return self
 
     @model_validator(mode="after")

@@ -19,8 +19,10 @@ PUBLISHED = config.Model(
 REFINING = config.Model(
     **{**TINY.model_dump(), "decoder": {"kind": "refining", "box_bias": "log"}, "reference": "anchors"}
 )
+FUSED = config.Model(**{**TINY.model_dump(), "keys": "fused"})
 MODELS = {
     "refining": REFINING,
+    "fused": FUSED,
     "conditional": TINY,
     "detr": TINY_DETR,
     "dc5": DC5,
@@ -85,7 +87,8 @@ def test_the_encoders_maps_applied_to_the_values_reproduce_its_layers_outputs(de
             output, torch.stack([within[i][b, c] for b, c in enumerate(cells)]), atol=1e-5, rtol=0
         )
         torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(maps.shape[:3]))
-        assert (maps * record.padding[:, None, None] == 0).all()
+        padding = record.encoder[i].inputs["memory"].padding.unflatten(1, record.encoder_grid)
+        assert (maps * padding[:, None, None] == 0).all()
 
 
 def test_every_map_sums_to_one_and_is_exactly_zero_on_padding(detector):
@@ -156,7 +159,7 @@ def test_hooks_are_removed_also_when_the_forward_pass_fails():
 def test_boxes_of_an_untrained_detector_are_at_the_reference_point():
     torch.manual_seed(0)
     record = record_attention(build_detector(TINY, 4).eval(), ragged())
-    torch.testing.assert_close(record.predictions.boxes[0, ..., :2], record.reference)
+    torch.testing.assert_close(record.predictions.boxes[..., :2], record.references)
 
 
 def test_an_image_has_the_same_maps_alone_and_in_a_batch():
@@ -166,3 +169,26 @@ def test_an_image_has_the_same_maps_alone_and_in_a_batch():
     )
     maps = record_attention(detector, images).cross_attention(-1, QUERIES).maps[:, :1, ..., :4, :6]
     torch.testing.assert_close(maps, alone.cross_attention(-1, QUERIES[:1]).maps, atol=1e-5, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_the_bias_around_a_box_is_part_of_the_spatial_map():
+    """With p_q = 0 the spatial map of a layer is the softmax of the bias of the box that entered it."""
+    detector = shaken(REFINING, 4)
+    for layer in detector.decoder.layers:
+        torch.nn.init.zeros_(layer.cross_attention.query_spatial.weight)
+        torch.nn.init.zeros_(layer.cross_attention.query_spatial.bias)
+    for bias in detector.decoder.box_biases:
+        torch.nn.init.normal_(bias.x[2].weight)
+        torch.nn.init.normal_(bias.decay)
+    record, queries = record_attention(detector, ragged()), torch.arange(7).expand(2, -1)
+    decoded = detector.decode(detector.object_queries(ragged()), detector.encode(ragged()))
+    torch.testing.assert_close(record.references, decoded.references[..., :2].sigmoid())
+    assert (record.references[0] - record.references[2]).abs().max() > 1e-3
+    for layer in LAYERS:
+        memory = record.cross[layer].inputs["memory"]
+        scores = detector.decoder.box_biases[layer](decoded.references[layer].sigmoid(), memory).of_cells()
+        expected = scores.masked_fill(memory.padding[:, None, None], -torch.inf).softmax(-1)
+        found = record.cross_attention(layer, queries).part("spatial").flatten(-2)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+        assert expected.std(-1).max() > 1e-3

@@ -14,7 +14,7 @@ from condetr.runtime.constants import Constant
 from condetr.runtime.folded import Convolution, fold_norms, folded
 from condetr.runtime.torch_runtime import TorchRuntime
 from condetr.types import Images, Predictions
-from tests.tiny import FORMS, TINY, TINY_DETR, shaken
+from tests.tiny import FORMS, TINY, TINY_DETR, TINY_REFINING, shaken
 
 
 def variant(**changes) -> config.Model:
@@ -36,6 +36,10 @@ VARIANTS = {
     "detr": TINY_DETR,
     **{form: variant(decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},
     **{f"{kind} reference": variant(reference=kind) for kind in ("centre", "learned")},
+    "fused": variant(keys="fused"),
+    "fused, nano": variant(keys="fused", **backbone(name="nano", last_stage=2, stride=8, norm="channel")),
+    "fused, bottlenecks": variant(keys="fused", **backbone(name="resnet50", last_stage=4, stride=32)),
+    "all": TINY_REFINING,
     "softmax": variant(scoring={"kind": "softmax"}),
     "bottlenecks": variant(**backbone(name="resnet50", last_stage=4, stride=32)),
     "DC5": variant(**backbone(name="resnet50", last_stage=4, stride=16)),
@@ -162,12 +166,12 @@ COMPILE = """
 import torch
 from condetr.runtime.folded import folded
 from condetr.types import Images
-from tests.tiny import TINY, shaken
+from tests.tiny import TINY, TINY_REFINING, shaken
 
 torch.set_num_threads(1)
-detector = shaken(TINY, classes=5)
+detector, refining = shaken(TINY, classes=5), shaken(TINY_REFINING, classes=5)
 images = Images.pad([torch.randn(3, 64, 96)] * 2)
-for predict in (detector, detector.predict, folded(detector, torch.float32).predict):
+for predict in (detector, detector.predict, folded(detector, torch.float32).predict, refining.predict):
 
     @torch.compile(backend="eager", fullgraph=True)
     def forward(pixels, padding):

@@ -14,7 +14,7 @@ from condetr.interchange.hub import NoProgressBar
 from condetr.training.settings import resolve, settings_note
 from condetr.training.start import start
 from condetr.types import Categories
-from tests.tiny import TINY, TINY_DETR, shaken
+from tests.tiny import TINY, TINY_DETR, TINY_REFINING, shaken
 
 PETS = Categories((1, 5, 9), ("cat", None, "dog"))
 FARM = Categories((0, 1, 2), ("Dog", "cow", "cat"))
@@ -235,3 +235,20 @@ def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tm
     start(from_("imagenet@v1"), PETS)
     start(from_("imagenet"), PETS)
     assert requested == [("timm/resnet18.tv_in1k", "v1"), ("timm/resnet18.tv_in1k", None)]
+
+
+def test_a_refining_detector_takes_all_but_the_queries_of_a_conditional_one(tmp_path):
+    theirs = saved(tmp_path / "pets")
+    begun = start(from_(tmp_path / "pets", TINY_REFINING), PETS)
+    ours = begun.detector.state_dict()
+    new = ("queries", "reference", "keys", "decoder.object_query", "decoder.box_biases", "heads.classes")
+    old = [name for name in ours if not name.startswith(new)]
+    assert len(old) > 100
+    assert all(torch.equal(ours[name], theirs[name]) for name in old)
+    assert ours["queries.weight"].abs().max() == 0
+    for name in ("decoder.object_query", "decoder.box_biases.0", "reference.box", "queries.weight"):
+        assert any(f"(not in the weights): {name}" in note for note in begun.notes), name
+    theirs = saved(tmp_path / "refining", TINY_REFINING)
+    begun = start(from_(tmp_path / "refining", TINY_REFINING, model__queries=9), PETS)
+    assert torch.equal(begun.detector.reference.box[:7], theirs["reference.box"])
+    assert torch.equal(begun.detector.queries.weight[:7], theirs["queries.weight"])

@@ -110,15 +110,26 @@ def _additive_scores(attention: AdditiveAttention, x: Queries, position: Queries
 class AttentionRecord:
     """One forward pass: its predictions and the inputs of every attention module.
 
-    `reference` is each query's reference point in [0, 1], relative to the unpadded image, as boxes are. `cross` are
-    the decoder's cross-attentions, `encoder` the encoder's self-attentions, one for each layer.
+    `references` are the reference points from which each decoder layer started, in [0, 1], relative to the unpadded
+    image, as boxes are; of a decoder that refines boxes, their centres. `cross` are the decoder's cross-attentions,
+    `encoder` the encoder's self-attentions, one for each layer.
     """
 
     predictions: Predictions
-    reference: Float[Tensor, "B N 2"]
-    padding: Bool[Tensor, "B h w"]
+    references: Float[Tensor, "S B N 2"]
     cross: tuple[AttentionCall, ...]
     encoder: tuple[AttentionCall, ...]
+
+    @property
+    def padding(self) -> Bool[Tensor, "B h w"]:
+        """Which cells of the cross-attention's maps are padding."""
+        return _padding(self.cross[0])
+
+    @property
+    def encoder_grid(self) -> tuple[int, int]:
+        """Rows and columns of the encoder's maps, which may be coarser."""
+        grid: tuple[int, int] = self.encoder[0].inputs["memory"].grid
+        return grid
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -136,9 +147,16 @@ class AttentionRecord:
 
     @torch.no_grad()
     def _maps(self, call: AttentionCall, selected: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
-        padding = self.padding.flatten(1)[:, None, None]
-        maps = [scores.masked_fill(padding, -torch.inf).softmax(-1) for scores in call.scores(selected)]
-        return torch.stack(maps).unflatten(-1, self.padding.shape[1:])
+        padding = _padding(call)
+        outside = padding.flatten(1)[:, None, None]
+        maps = [scores.masked_fill(outside, -torch.inf).softmax(-1) for scores in call.scores(selected)]
+        return torch.stack(maps).unflatten(-1, padding.shape[1:])
+
+
+def _padding(call: AttentionCall) -> Bool[Tensor, "B h w"]:
+    """Which of the cells that an attention's queries attend to are padding."""
+    memory: Tokens = call.inputs["memory"]
+    return memory.padding.unflatten(1, memory.grid)
 
 
 @torch.no_grad()
@@ -149,15 +167,13 @@ def record_attention(detector: Detector, images: Images) -> AttentionRecord:
     cross = [layer.cross_attention for layer in decoder.layers]
     within = [layer.attention for layer in encoder.layers]
     with ExitStack() as stack:
-        features = stack.enter_context(_recorded(detector.backbone))
-        reference = stack.enter_context(_recorded(detector.reference))
+        decoded = stack.enter_context(_recorded(detector.decoder))
         recorded = [stack.enter_context(_recorded(module)) for module in (*cross, *within)]
         predictions = detector(images)
     calls = [AttentionCall(module, call.inputs) for module, call in zip((*cross, *within), recorded)]
     return AttentionRecord(
         predictions=predictions,
-        reference=reference.output[..., :2].float().sigmoid(),
-        padding=features.output[1],
+        references=decoded.output.references[..., :2].float().sigmoid(),
         cross=tuple(calls[: len(cross)]),
         encoder=tuple(calls[len(cross) :]),
     )

@@ -20,7 +20,7 @@ class Explanation:
         image: the image, RGB.
         query, label, name, score: the query and the class that it is explained for.
         detected: it is a detection; otherwise its score is below the confidence threshold.
-        box, reference: its box and its reference point.
+        box, reference: its box, and the reference point from which the layer started.
         extremities: the middles of the box's left, top, right and bottom side.
         layer: the decoder layer of the maps, counted from 0.
         parts: names of the first axis of the maps: spatial, content and combined, or combined alone (DETR).
@@ -88,7 +88,7 @@ class Explanation:
             score=record.score(query, label),
             detected=bool(((detections.queries == query) & (detections.labels == label)).any()),
             box=box,
-            reference=record.references[query],
+            reference=record.references[layer, query],
             extremities=extremities(torch.tensor(box)).numpy(),
             layer=layer,
             parts=record.parts,

@@ -28,7 +28,8 @@ ADVICE = "Lower the threshold, or explain a point (--at X,Y; from Python at=(x, 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A query near a point: its best class, its box (xyxy) and its reference point, in pixels of the image.
+    """A query near a point: its best class, its box (xyxy) and the reference point from which the last layer started,
+    in pixels of the image.
 
     `covers`: the box contains the point. `detected`: the query gives a detection; otherwise its score is below the
     confidence threshold.
@@ -48,7 +49,8 @@ class Candidate:
 class ImageRecord:
     """One image and its recorded forward pass; boxes and points are in pixels of the image.
 
-    `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer.
+    `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
+    are the reference points from which these layers started.
     `detections` score at least the confidence threshold; `all_detections` are those of any score.
     """
 
@@ -60,7 +62,7 @@ class ImageRecord:
     boxes: Float[np.ndarray, "S N 4"]
     scores: Float[np.ndarray, "S N"]
     labels: Int[np.ndarray, "S N"]
-    references: Float[np.ndarray, "N 2"]
+    references: Float[np.ndarray, "S N 2"]
     attention: AttentionRecord
 
     @property
@@ -110,14 +112,15 @@ class ImageRecord:
 
     def encoder_maps(self, layer: int, points: list[Point]) -> Float[np.ndarray, "M H h w"]:
         """The self-attention maps, in one encoder layer, of the cells that contain some points."""
-        rows, columns = self.grid
+        rows, columns = self.attention.encoder_grid
         (width, height) = self.size
         cells = [
             min(int(y * rows / height), rows - 1) * columns + min(int(x * columns / width), columns - 1)
             for x, y in points
         ]
         selected = torch.tensor([cells], device=self.attention.padding.device)
-        return self.attention.self_attention(layer, selected)[0].transpose(0, 1).cpu().numpy()
+        maps = self.attention.self_attention(layer, selected)[0].transpose(0, 1).cpu().numpy()
+        return _enlarged(maps, self.grid)
 
     def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
         """The queries nearest to a point: those whose box contains it by descending score, then by distance."""
@@ -133,7 +136,7 @@ class ImageRecord:
                 name=self.categories.name(int(labels[query])),
                 score=float(scores[query]),
                 box=tuple(boxes[query].tolist()),
-                reference=tuple(self.references[query].tolist()),
+                reference=tuple(self.references[-1, query].tolist()),
                 covers=bool(distance[query] == 0),
                 detected=query in detected,
             )
@@ -179,9 +182,18 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),
         labels=real[indices].cpu().numpy(),
-        references=attention.reference[0].cpu().numpy() * scale[:2],
+        references=attention.references[:, 0].cpu().numpy() * scale[:2],
         attention=attention,
     )
+
+
+def _enlarged(maps: Float[np.ndarray, "M H h w"], grid: tuple[int, int]) -> Float[np.ndarray, "M H h w"]:
+    """Maps on a grid whose cells may have half the side; each still sums to one."""
+    rows, columns = grid
+    if maps.shape[2:] == grid:
+        return maps
+    maps = maps.repeat(2, axis=2)[:, :, :rows].repeat(2, axis=3)[..., :columns]
+    return maps / maps.sum(axis=(2, 3), keepdims=True)
 
 
 def layer_index(number: int, layers: int) -> int:

@@ -77,7 +77,7 @@
   };
   const prediction = (image, query, layer) => ({
     query, box: image.boxes[layer][query], score: image.scores[layer][query],
-    name: data.names[image.labels[layer][query]], reference: image.references[query],
+    name: data.names[image.labels[layer][query]], reference: image.references[layer][query],
   });
   const nearest = (image, x, y) => Array.from({ length: image.queries }, (_, query) => {
     const one = prediction(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;

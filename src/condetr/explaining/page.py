@@ -93,8 +93,8 @@ LEGEND = (
     "layer, c_q and c_k include the object query and the key's position, so the content part depends on positions, "
     "too. DETR has only the combined map.",
     "The white box is the prediction, its dots are the four extremities, and dashed boxes are the predictions after "
-    "earlier layers. The blue cross is the query's reference point. The text below each map gives the region of its "
-    "brightest cell on the object, and the fraction of the attention that lies inside the box.",
+    "earlier layers. The blue cross is the query's reference point in this layer. The text below each map gives the "
+    "region of its brightest cell on the object, and the fraction of the attention that lies inside the box.",
     "The address of this page changes with the selection, so that a view can be shared or bookmarked.",
 )
 

@@ -82,6 +82,7 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
         and c.model.backbone.last_stage == 4
         and c.model.backbone.norm == "frozen_batch"
         and not (c.model.backbone.dilated and c.model.backbone.name in UNDILATED)
+        and c.model.keys == "encoder"
         and (isinstance(c.model.decoder, config.Detr) or c.model.decoder.spatial_query == "diagonal")
         and (c.model.reference, c.model.scoring.kind == "softmax")
         == (("predicted", False) if c.model.decoder.kind == "conditional" else ("centre", True))

@@ -15,15 +15,20 @@ CellPadding = Bool[Tensor, "B _h _w"]
 
 class Backbone(nn.Module, ABC):
     """`channels` of its features; `stride` in pixels from one cell to the next; `exact`: whether an image gets the same
-    features alone and in a padded batch."""
+    features alone and in a padded batch; `finer_channels`: those of the features at half the stride, 0 where it does
+    not return them."""
 
     channels: int
     stride: int
     exact: bool
+    finer_channels: int
 
     @abstractmethod
-    def forward(self, images: Images) -> tuple[Features, CellPadding]:
-        """Features, and True for the cells outside each image: a side of n pixels has ceil(n / stride) cells."""
+    def forward(self, images: Images) -> tuple[Tensor, ...]:
+        """Features, and True for the cells outside each image: a side of n pixels has ceil(n / stride) cells.
+
+        The same two of half the stride follow where `finer_channels` is not 0.
+        """
 
     @abstractmethod
     def train_from(self, first: str) -> None:

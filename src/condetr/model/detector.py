@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 from ..types import ComputedImages, Images, Predictions
-from .backbone import Backbone
+from .backbone import Backbone, CellPadding, Features
 from .box_offsets import BoxOffsets
 from .decoders import Decoded, Decoder
 from .encoder import Encoder
+from .keys import Keys
 from .layers import MLP, embed_grid
 from .reference import Reference
 from .tokens import Cells, Tokens
@@ -45,9 +46,10 @@ class Detector(nn.Module):
         reference: Reference,
         decoder: Decoder,
         heads: Heads,
+        keys: Keys,
     ) -> None:
         super().__init__()
-        self.backbone, self.project, self.encoder = backbone, project, encoder
+        self.backbone, self.project, self.encoder, self.keys = backbone, project, encoder, keys
         self.queries, self.reference, self.decoder, self.heads = queries, reference, decoder, heads
 
     def forward(self, images: Images) -> Predictions:
@@ -59,8 +61,9 @@ class Detector(nn.Module):
         return self.apply_heads(self.decode(self.object_queries(images), self.encode(images)).last_layer())
 
     def encode(self, images: Images) -> Tokens:
-        """The encoder's output, to which the decoder attends."""
-        return self.encoder(self.tokens(images))
+        """The tokens to which the decoder attends: the encoder's output, at half its stride where `keys` fuses it."""
+        features, padding, *finer = self.features(images)
+        return self.keys(self.encoder(self._tokens(images, features, padding)), *finer)
 
     def decode(
         self,
@@ -86,7 +89,13 @@ class Detector(nn.Module):
 
     def tokens(self, images: Images) -> Tokens:
         """One token for each cell of the backbone's features."""
-        features, padding = images.features if isinstance(images, ComputedImages) else self.backbone(images)
+        return self._tokens(images, *self.features(images)[:2])
+
+    def features(self, images: Images) -> tuple[Tensor, ...]:
+        """What the backbone returns for the images."""
+        return images.features if isinstance(images, ComputedImages) else self.backbone(images)
+
+    def _tokens(self, images: Images, features: Features, padding: CellPadding) -> Tokens:
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)
         rows, columns = features.shape[2:]

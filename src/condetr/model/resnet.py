@@ -7,11 +7,11 @@ with a spatial extent, as if the padding were the layer's own.
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..types import Images
-from .backbone import Backbone, CellPadding, FeatureMap, Features, PaddingRule
+from .backbone import Backbone, FeatureMap, Features, PaddingRule
 from .norms import Norm
 
 
@@ -77,7 +77,8 @@ class Bottleneck(Block):
 
 
 class ResNet(Backbone):
-    """The features of the last stage. `blocks` and `widths` have one entry per stage.
+    """The features of the last stage, and of the one before it where `finer`. `blocks` and `widths` have one entry per
+    stage.
 
     A `dilated` last stage (DC5) keeps the resolution of its input; its first block is not dilated, as in torchvision.
     """
@@ -90,6 +91,7 @@ class ResNet(Backbone):
         dilated: bool,
         norm: Callable[[int], Norm],
         padding_rule: PaddingRule,
+        finer: bool,
     ) -> None:
         super().__init__()
         inputs, total = widths[0], 4  # the stem's stride
@@ -106,15 +108,18 @@ class ResNet(Backbone):
             self.add_module(stage, layers)
         self.padding_rule, self.exact = padding_rule, padding_rule.exact
         self.channels, self.stride = inputs, total
+        self.finer_channels = widths[-2] * block.expansion if finer else 0
 
-    def forward(self, images: Images) -> tuple[Features, CellPadding]:
+    def forward(self, images: Images) -> tuple[Tensor, ...]:
         pixels = self.padding_rule.input(images)
         content = pixels.content.contiguous(memory_format=torch.channels_last)  # all layers then keep this layout
         x = pixels.strided(self.bn1.after(self.conv1, content).relu_(), 2)
         x = x.strided(F.max_pool2d(x.masked(x.content), 3, 2, 1), 2)  # zeros are as good as -inf after a ReLU
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             x = self.get_submodule(stage)(x)
-        return x.content, self.padding_rule.padding(images, x)
+        finer = (x.content, self.padding_rule.padding(images, x)) if self.finer_channels else ()
+        x = self.get_submodule(self.stages[-1])(x)
+        return x.content, self.padding_rule.padding(images, x), *finer
 
     def train_from(self, first: str) -> None:
         parts = ["stem", *self.stages]

@@ -22,7 +22,7 @@ from ..errors import ConfigError
 from ..images.prepare import MEAN, STD
 from ..shapes import Float
 from ..types import Images
-from .backbone import Backbone, CellPadding, Features
+from .backbone import Backbone, Features
 
 Pixels = Float[Tensor, "B 3 H W"]
 Network = Callable[[Pixels], Features]
@@ -97,12 +97,13 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         self.network, self.channels, self.stride, self.exact = network, channels, stride, batching.exact
+        self.finer_channels = 0
         self.levels, self.batching, self.norms_learn = levels, batching, norms_learn
         mean, std = pixel_statistics
         self.scale = tuple(ours / theirs for ours, theirs in zip(STD, std))
         self.shift = tuple((ours - theirs) / own for ours, theirs, own in zip(MEAN, mean, std))
 
-    def forward(self, images: Images) -> tuple[Features, CellPadding]:
+    def forward(self, images: Images) -> tuple[Tensor, ...]:
         dtype = next(self.network.parameters()).dtype
         features = self.batching.run(self._features, self._normalised(images).to(dtype), images, self.stride)
         return features, images.padding[:, :: self.stride, :: self.stride]

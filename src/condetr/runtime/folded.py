@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..cpu.convolution import Geometry, add_convolution_, fused_convolution
 from ..cpu.linear import Activation, Linear, fused_linear
-from ..model.backbone import Backbone, CellPadding, FeatureMap, Features
+from ..model.backbone import Backbone, FeatureMap, Features
 from ..model.detector import Detector
 from ..model.norms import FrozenBatchNorm
 from ..model.resnet import BasicBlock, Bottleneck, Projection, ResNet
@@ -181,21 +181,28 @@ class FoldedResNet(nn.Module):
         self.padding_rule, self.stride = plain.padding_rule, plain.stride
         self.conv1 = Convolution.folded(plain.conv1, plain.bn1, precision)
         self.blocks = nn.ModuleList()
+        self.finer = plain.finer_channels > 0
+        last = plain.get_submodule(plain.stages[-1])
         for block in plain.modules():
+            if block is last:
+                self.before_last_stage = len(self.blocks)
             match block:
                 case Bottleneck():
                     self.blocks.append(FoldedBottleneck(block, precision))
                 case BasicBlock():
                     self.blocks.append(FoldedBlock(block, precision))
 
-    def forward(self, images: Images) -> tuple[Features, CellPadding]:
+    def forward(self, images: Images) -> tuple[Tensor, ...]:
         pixels = self.padding_rule.input(images)
         content = pixels.content.contiguous(memory_format=torch.channels_last)
         x = pixels.strided(self.conv1.relu(content), 2)
         x = x.strided(F.max_pool2d(x.masked(x.content), 3, 2, 1), 2)
-        for block in self.blocks:
+        finer: tuple[Tensor, ...] = ()
+        for i, block in enumerate(self.blocks):
+            if i == self.before_last_stage and self.finer:
+                finer = (x.content, self.padding_rule.padding(images, x))
             x = block(x)
-        return x.content, self.padding_rule.padding(images, x)
+        return x.content, self.padding_rule.padding(images, x), *finer
 
 
 class FusedLinear(nn.Module):

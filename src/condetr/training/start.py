@@ -161,6 +161,8 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
     # all scorings but softmax have a sigmoid for each class
     same_scoring = (weights.config.model.scoring.kind == "softmax") == (config.model.scoring.kind == "softmax")
     count, missing, mismatched, notes = 0, [], [], []
+    if len({one.model.decoder.kind == "refining" for one in (config, weights.config)}) == 2:
+        del theirs["queries.weight"]  # of one they are object queries, of the other the first embeddings
     for name, tensor in own.items():
         source = theirs.get(name)
         if name in ("heads.classes.weight", "heads.classes.bias"):
@@ -170,7 +172,7 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
         elif source.shape == tensor.shape:
             tensor.copy_(source)
             count += 1
-        elif name in ("queries.weight", "reference.point") and source.shape[1:] == tensor.shape[1:]:
+        elif name in ("queries.weight", "reference.point", "reference.box") and source.shape[1:] == tensor.shape[1:]:
             rows = min(len(source), len(tensor))
             tensor[:rows] = source[:rows]
             new = len(tensor) - rows

@@ -1,0 +1,57 @@
+"""What the decoder attends to: the encoder's output, or the same at half its stride, fused with finer features."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .backbone import CellPadding, Features
+from .layers import embed_grid
+from .tokens import Cells, Tokens
+
+
+class Keys(nn.Module, ABC):
+    @abstractmethod
+    def forward(self, memory: Tokens, *finer: Tensor) -> Tokens:
+        """The tokens for the decoder. `finer` are the features of the backbone's stage before the last, and which of
+        their cells are padding, where the backbone returns them."""
+
+
+class EncoderKeys(Keys):
+    """The encoder's output: the published models."""
+
+    def forward(self, memory: Tokens, *finer: Tensor) -> Tokens:
+        return memory
+
+
+class FusedKeys(Keys):
+    """keys = up(memory) + conv3x3(up(memory) + conv1x1(finer)), where up repeats each cell 2 × 2.
+
+    The encoder stays cheap, and keys have the finer stride: most of the gain of DC5. The outer convolution starts at
+    zero, so that the keys are at first the encoder's. An image gets the same keys alone and in a padded batch.
+    """
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, dim, kernel_size=1)
+        self.fuse = nn.Conv2d(dim, dim, kernel_size=3, padding=1)
+        for parameter in self.fuse.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, memory: Tokens, *finer: Tensor) -> Tokens:
+        features, padding = finer
+        rows, columns = features.shape[2:]
+        coarse = memory.content.transpose(1, 2).unflatten(2, memory.grid)
+        coarse = F.interpolate(coarse, scale_factor=2.0, mode="nearest")[:, :, :rows, :columns]
+        keys = coarse + self.fuse(self._inside(coarse + self.project(features), padding, memory.ragged))
+        position = embed_grid(padding, keys.shape[1]).to(keys.dtype)
+        assert memory.cells is not None
+        return Tokens(
+            keys.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
+            memory.ragged, Cells(memory.cells.stride // 2, memory.cells.size),
+        )  # fmt: skip
+
+    @staticmethod
+    def _inside(x: Features, padding: CellPadding, ragged: bool) -> Features:
+        """Zeros outside the image, as if they were the convolution's own padding."""
+        return x.masked_fill(padding[:, None], 0) if ragged else x
