@@ -13,7 +13,8 @@ from condetr.model.box_bias import AxialBoxBias, LinearDistance, LogDistance
 from condetr.model.initialise import DECAY
 from condetr.model.reference import Anchors, jittered_grid
 from condetr.model.refining import SizeModulation
-from condetr.objective.query_groups import GroupLearner
+from condetr.objective.query_groups import GroupedQueries
+from condetr.objective.supervision import by_group
 from condetr.recipes import recipe
 from condetr.types import Images
 from tests.tiny import TINY, shaken
@@ -230,11 +231,13 @@ def test_groups_have_anchors_of_their_own():
     model = refining(box_bias="log")
     detector, images = disturbed(model, torch.float32)
     learner = build_learner(detector, build_loss(Config(model=model))[0], config.Train(groups=3)).eval()
-    assert isinstance(learner, GroupLearner)
+    (groups,) = learner.parts
+    assert isinstance(groups, GroupedQueries)
     with torch.no_grad():
-        learner.extra_queries.weight.normal_()
-        grouped, alone = learner.predictions(images), [detector(images)]
-        for queries, anchors in zip(learner.extra_queries.weight.split(7), learner.extra_anchors.split(7)):
+        groups.extra_queries.weight.normal_()
+        grouped = by_group(detector.apply_heads(groups.decode(detector, detector.encode(images))), 3)
+        alone = [detector(images)]
+        for queries, anchors in zip(groups.extra_queries.weight.split(7), groups.extra_anchors.split(7)):
             detector.queries.weight.copy_(queries)
             detector.reference.box.copy_(anchors)
             alone.append(detector(images))
