@@ -25,6 +25,11 @@ def test_memory_is_four_copies_of_the_weights_and_grows_linearly_with_the_images
     assert with_average - more == 4 * parameters
 
 
+def test_the_memory_of_groups_of_anchors_is_estimated():
+    grouped = settings(model__decoder={"kind": "refining"}, model__reference="anchors", train__groups=3)
+    assert step_memory(grouped, 2, 1, 4) > step_memory(settings(), 2, 1, 4)
+
+
 def test_frozen_parameters_do_not_count_as_trained():
     with torch.device("meta"):
         detector = build_detector(recipes.recipe("conditional_detr_r50").model, 91)

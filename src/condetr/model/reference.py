@@ -74,11 +74,11 @@ class Anchors(Reference):
     @torch.no_grad()
     def further(self, groups: int) -> Float[Tensor, "_N 4"]:
         """The anchors of further groups of queries: other centres, and these sizes in another order."""
-        return torch.cat([self._logits(self.box[:, 2:].sigmoid().cpu()) for _ in range(groups)])
+        return torch.cat([self._logits(self.box[:, 2:].sigmoid()) for _ in range(groups)])
 
     def _logits(self, sizes: Float[Tensor, "N 2"]) -> Float[Tensor, "N 4"]:
-        centres = jittered_grid(len(sizes))
-        return torch.cat([centres, sizes[torch.randperm(len(sizes))]], dim=-1).logit(eps=1e-3)
+        centres, order = jittered_grid(len(sizes)), torch.randperm(len(sizes))  # drawn on the CPU, on any device
+        return torch.cat([centres.to(sizes.device), sizes[order.to(sizes.device)]], dim=-1).logit(eps=1e-3)
 
 
 def jittered_grid(points: int) -> Float[Tensor, "N 2"]:
