@@ -106,6 +106,23 @@ def test_standard_input(here: Path, weights: str) -> None:
     assert (status, "2 images, " in stdout) == (0, True)
 
 
+def test_a_process_without_standard_streams(here: Path, weights: str, monkeypatch, capsys) -> None:
+    """As `<&-` and `>&-`, and programs without a console on Windows."""
+    image("a.png")
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "argv", ["condetr", "predict", "-", "--weights", weights])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert capsys.readouterr().err.startswith("condetr: -: empty")
+    monkeypatch.setattr(sys, "stdout", None)
+    for words, status in ((["--out", "-"], 1), (["--out", "x"], 0)):
+        monkeypatch.setattr(sys, "argv", ["condetr", "predict", "a.png", "--weights", weights, *words])
+        with pytest.raises(SystemExit, match=str(status)):
+            cli.main()
+    assert capsys.readouterr().err == "condetr: --out -: there is no standard output. Name a folder with --out\n"
+    assert (here / "x" / "predictions.jsonl").exists()
+
+
 def test_thresholds(here: Path, weights: str) -> None:
     image("a.png")
     counts = {}

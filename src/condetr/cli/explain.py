@@ -1,6 +1,5 @@
 """`condetr explain`: the detector's attention maps on images."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
 from .progress import progress_bar
 from .stopping import status_of
-from .streams import message, messages
+from .streams import message, messages, standard_input
 
 
 def explain(
@@ -40,7 +39,7 @@ def explain(
     from ..predicting.sources import Found, find
 
     selection = Selection(detection, None if at is None else parse_point(at), layer, confidence(threshold))
-    found = list(find(sources, sys.stdin.buffer, exclude=out))
+    found = list(find(sources, standard_input(), exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
     for one in missed:

@@ -13,7 +13,7 @@ from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
-from .streams import message, messages, results
+from .streams import message, messages, results, standard_input
 from .suggestions import did_you_mean, nearest_path
 
 if TYPE_CHECKING:
@@ -65,10 +65,12 @@ def predict(
     one_of("--precision", precision, "fp32", "bf16")
     if out == STDOUT and format not in (None, "jsonl"):
         raise CondetrError(f"--format {format}: --out - prints only jsonl. Name a folder with --out, or leave it out")
+    if out == STDOUT and sys.stdout is None:
+        raise CondetrError("--out -: there is no standard output. Name a folder with --out")
     formats = parse_formats(format or FORMATS)
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
-    found: Iterable[Found | Skipped] = find(sources, sys.stdin.buffer, exclude=out)
+    found: Iterable[Found | Skipped] = find(sources, standard_input(), exclude=out)
     if "-" not in sources:
         found = list(found)
     total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None

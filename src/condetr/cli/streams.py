@@ -4,7 +4,8 @@ import codecs
 import os
 import sys
 from contextlib import suppress
-from io import StringIO, TextIOWrapper
+from io import BufferedIOBase, BytesIO, StringIO, TextIOWrapper
+from typing import cast
 
 from rich.console import Console
 
@@ -27,6 +28,11 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     characters = error.object[error.start : error.end]
     escape = "backslashreplace"
     return "".join(ASCII.get(c) or c.encode("ascii", escape).decode() for c in characters), error.end
+
+
+def standard_input() -> BufferedIOBase:
+    """The bytes of standard input; empty where the process has none."""
+    return BytesIO() if sys.stdin is None else cast(BufferedIOBase, sys.stdin.buffer)
 
 
 def discard_output() -> None:

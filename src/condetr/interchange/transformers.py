@@ -37,10 +37,10 @@ def read_transformers(folder: Path) -> tuple[Detector, config.Config, Categories
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
     file = folder / "model.safetensors"
-    if not file.exists() and (folder / "pytorch_model.bin").exists():
+    if not file.exists():
         raise WeightsError(
-            f"{folder / 'pytorch_model.bin'}: such files can run code when opened. Load and save the model once with "
-            "transformers: save_pretrained writes model.safetensors"
+            f"{file}: no such file. Where the weights are in pytorch_model.bin (which can run code when opened) or in "
+            "several files, load and save the model once with transformers: save_pretrained writes model.safetensors"
         )
     return read_safetensors(file)
 
