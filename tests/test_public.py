@@ -65,7 +65,8 @@ SIGNATURES = {
     "recipe": "name",
     "train": "data, recipe=None, *, out=None, init=None, epochs=None, batch=None, lr=None, size=None, "
     "queries=None, seed=None, precision=None, settings=None, resume=False, device=None, workers=None, "
-    "micro_batch=None, trackers=(), progress=None, cache_shares=1, follow_outside=False",
+    "micro_batch=None, trackers=(), progress=None, cache_shares=1, follow_outside=False, "
+    "profile=False",
     "save": "folder, weights, card=None",
 }
 

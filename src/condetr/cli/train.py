@@ -50,6 +50,9 @@ def train(
     track: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="tensorboard, wandb, mlflow or trackio; repeatable")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="print the share of each part of the detector in the time")
+    ] = False,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
@@ -76,6 +79,7 @@ def train(
         run = verb(
             data, recipe, out=out, **arguments, settings=settings_, resume=resume, device=device, workers=workers,
             micro_batch=micro_batch, trackers=tuple(track or ()), progress=progress, follow_outside=follow_outside,
+            profile=profile,
         )  # fmt: skip
     if run.main_process and not quiet:
         best, last = (printable(str(run.folder / name)) for name in ("best", "last"))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy, iou_and_giou
+from ..engine.stopwatch import timed
 from ..scoring import Scoring
 from ..shapes import Float
 from ..types import OptimizerStep, Predictions, Target
@@ -59,7 +60,9 @@ class SetLoss:
         The shares of a step add up to its loss. Where a step is one batch, that is the papers' loss of a batch.
         """
         padded = PaddedTargets.of(targets)
-        return loss_of_matches(self.scoring, predictions, self.matcher(predictions, padded), padded, step)
+        with timed("matching"):
+            matches = self.matcher(predictions, padded)
+        return loss_of_matches(self.scoring, predictions, matches, padded, step)
 
 
 def loss_of_matches(

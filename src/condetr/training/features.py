@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Config
+from ..engine.stopwatch import timed
 from ..images.batch import Batch, FeatureBatch
 from ..images.cache import cache_budget
 from ..images.fetch import BatchPlan, fetch
@@ -48,19 +49,6 @@ class FeaturePhase:
         """The epochs for whose images features are computed."""
         kept = min(1.0, self.budget / self.needed) if self.needed else 1.0
         return kept * self.variants + (1 - kept) * self.epochs
-
-    def __str__(self) -> str:
-        if not self.epochs:
-            return ""
-        text = f"{self.variants} variants of each image, computed once, in the first {self.epochs} epochs"
-        if self.needed <= self.budget:
-            return f"{text}: {_size(self.needed)}"
-        fits = self.budget * self.variants // self.needed
-        way = f"--set train.feature_variants={fits} fits" if fits else "--set train.feature_epochs=0 trains without"
-        return (
-            f"{text}: of {_size(self.needed)}, {_size(self.budget)} fit into memory, and the others are computed in "
-            f"each epoch ({way})"
-        )
 
 
 def feature_phase(
@@ -146,7 +134,7 @@ class FeatureLoader:
         with closing(fetch(missing(), self.loader.read, self.loader.workers)) as batches:  # type: ignore[type-var]
             for batch in batches:
                 plan = waiting.popleft()
-                new = iter([features_of(backbone, batch.alone(i), self.device) for i in range(len(batch))])
+                new = (features_of(backbone, batch.alone(i), self.device) for i in range(len(batch)))
                 features = []
                 for key in plan.keys:
                     features.append(self.cache[key] if key in self.cache else next(new))
@@ -168,10 +156,12 @@ def computed(backbone: Backbone, batch: Batch, device: torch.device) -> FeatureB
 @torch.inference_mode()
 def features_of(backbone: nn.Module, batch: Batch, device: torch.device) -> Features:
     """What the backbone returns for a batch of one image, on the CPU and in half precision."""
-    parts: Features = backbone(batch.to(device).images)
-    return tuple(
-        (part.clamp(-LARGEST_HALF, LARGEST_HALF).half() if part.is_floating_point() else part).cpu() for part in parts
-    )
+    with timed("backbone"):
+        parts: Features = backbone(batch.to(device).images)
+        return tuple(
+            (part.clamp(-LARGEST_HALF, LARGEST_HALF).half() if part.is_floating_point() else part).cpu()
+            for part in parts
+        )
 
 
 def assemble(features: Sequence[Features], sizes: Sequence[tuple[int, int]]) -> ComputedImages:
@@ -204,7 +194,3 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
 
 def nbytes(features: Features) -> int:
     return sum(part.nbytes for part in features)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reports.terminal import Column, FittedTable, printable
-from .plan import Plan, duration
-from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Progress, Step, Stopping
+from .plan import Plan, counted, duration
+from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Profiled, Progress, Step, Stopping
 
+PARTS = ("reading", "backbone", "encoder", "decoder", "matching", "loss", "optimizer", "average")  # of a profile
 ROWS = 12  # epochs that the table shows
 LINE_INTERVAL = 30.0  # seconds between two plain lines about steps
 COLUMNS = (
@@ -50,6 +51,9 @@ class LiveProgress:
                 self.epochs.append(event)
                 if not self.live:
                     self.print(epoch_line(event))
+
+            case Profiled():
+                self.console.print(profile_table(event))
 
     def print(self, line: str) -> None:
         self.printed_at = time.monotonic()
@@ -89,6 +93,26 @@ def epoch_table(epochs: list[Epoch]) -> FittedTable:
         losses = (f"{x:.3f}" for x in (epoch.loss, epoch.classes, epoch.l1, epoch.giou))
         row = (str(epoch.epoch), *losses, *scores, f"{epoch.lr:.1e}", duration(epoch.seconds))
         table.add_row(*row, style="bold" if best else "")
+    return table
+
+
+def profile_table(profile: Profiled) -> FittedTable:
+    """The time of each part in a step, and its share of an epoch."""
+    table = FittedTable(
+        Column("part", kind="word"), Column("forward"), Column("backward"), Column("epoch"), Column("share"),
+        title=f"time of a step {profile.kind}, mean of {counted(profile.measured, 'step')}",
+    )  # fmt: skip
+    in_step, in_epoch = profile.in_step, profile.in_epoch
+    total = profile.steps * sum(in_step.values()) + sum(in_epoch.values())
+    named = {f"{part}{ending}" for part in PARTS for ending in ("", " backward")}
+    for part in (*PARTS, *sorted(in_step.keys() - named)):
+        passes = [in_step.get(part), in_step.get(f"{part} backward")]
+        seconds = profile.steps * sum(each or 0.0 for each in passes)
+        if seconds:
+            cells = ("" if each is None else f"{1000 * each:.1f} ms" for each in passes)
+            table.add_row(part, *cells, f"{seconds:.1f} s", f"{100 * seconds / total:.0f} %")
+    for part, seconds in in_epoch.items():
+        table.add_row(part, "", "", f"{seconds:.1f} s", f"{100 * seconds / total:.0f} %")
     return table
 
 

@@ -13,6 +13,7 @@ from ..engine.distributed import Processes
 from ..engine.ema import Average, decay
 from ..engine.optimizer import adamw, clip, set_lr
 from ..engine.precision import Precision
+from ..engine.stopwatch import OTHER, switch, timed
 from ..errors import CondetrError
 from ..images.batch import AnyBatch, FeatureBatch
 from ..model.detector import Detector
@@ -77,6 +78,7 @@ class Loop:
             torch.manual_seed(_seed(self.train.seed, number, self.processes.part(i)))
             own = self._backward(part, number / self.steps)
             terms = own if i == 0 else terms + own
+        switch("optimizer")
         stops = torch.tensor([float(stop)], device=self.device)
         local_terms = terms.clone()
         parameters = self.parameters_on_features if isinstance(parts[0], FeatureBatch) else self.parameters
@@ -90,7 +92,9 @@ class Loop:
         set_lr(self.optimizer, lr)
         changed = self.precision.step(self.optimizer)
         if changed and self.average is not None:
+            switch("average")
             self.average.update(self.detector, number)
+        switch(OTHER)
         layers = len(values) // 3
         classes, l1, giou = (values[k * layers : (k + 1) * layers] for k in range(3))
         weight = self.weights
@@ -100,9 +104,12 @@ class Loop:
     def _backward(self, part: AnyBatch, progress: float) -> Tensor:
         """Accumulate the gradients of a micro-batch; returns its loss terms: classes, l1 and giou of all layers."""
         part = part.to(self.device)
-        with self.precision.forward():
-            losses = self.learner(part.images, part.targets, OptimizerStep(part.object_counts, progress))
-        self.precision.backward(self.weights.total(losses))
+        with timed("reading"):
+            images = part.images
+        with self.precision.forward(), timed("encoder"):
+            losses = self.learner(images, part.targets, OptimizerStep(part.object_counts, progress))
+        with timed("loss backward"):
+            self.precision.backward(self.weights.total(losses))
         return torch.cat(losses.values()).detach()
 
     def dry_run(self, part: AnyBatch) -> None:

@@ -10,6 +10,7 @@ from ..engine.schedule import Schedule
 from ..model.detector import Detector
 from ..types import Sample
 from .estimates import count_parameters
+from .features import FeaturePhase
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Plan:
     precision: str
     memory: int
     seconds: float | None
-    features: str
+    features: FeaturePhase
     out: Path
     notes: tuple[str, ...]
 
@@ -53,7 +54,7 @@ class Plan:
             ),
             ("parameters", f"{_millions(self.trained)} trained, {_millions(self.parameters - self.trained)} frozen"),
             ("learning rate", ", ".join(part for part in self._learning_rate() if part)),
-            *([("features", self.features)] if self.features else []),
+            *([("features", features_line(self.features))] if self.features.epochs else []),
             ("device", f"{self.device}, {self.precision}"),
             ("memory", f"about {self.memory / 2**30:.1f} GiB"),
             ("time", "known after the first steps" if self.seconds is None else f"about {duration(self.seconds)}"),
@@ -67,7 +68,7 @@ class Plan:
 
 def make_plan(
     config: Config, dataset: DataSet, detector: Detector, schedule: Schedule, steps: int, parts: tuple[int, int, int],
-    device: str, memory: int, seconds: float | None, features: str, out: Path, notes: tuple[str, ...],
+    device: str, memory: int, seconds: float | None, features: FeaturePhase, out: Path, notes: tuple[str, ...],
 ) -> Plan:  # fmt: skip
     """The plan of a run; `steps` are those of one epoch."""
     classes, train = dataset.categories, config.train
@@ -103,6 +104,20 @@ def warmup_note(warmup: int, total: int) -> tuple[str, ...]:
     return (f"the warm-up takes {warmup:,} of {counted(total, 'step')}: {effect}; {shorter}",)
 
 
+def features_line(phase: FeaturePhase) -> str:
+    """What is computed once, for how long it is used, and how much memory it takes."""
+    variants, epochs = counted(phase.variants, "variant"), counted(phase.epochs, "epoch")
+    text = f"{variants} of each image, computed once, for the first {epochs}"
+    if phase.needed <= phase.budget:
+        return f"{text}: {_bytes(phase.needed)}"
+    fits = phase.budget * phase.variants // phase.needed
+    way = f"--set train.feature_variants={fits} fits" if fits else "--set train.feature_epochs=0 trains without"
+    return (
+        f"{text}: of {_bytes(phase.needed)}, {_bytes(phase.budget)} fit into memory, and the others are computed in "
+        f"each epoch ({way})"
+    )
+
+
 def duration(seconds: float) -> str:
     """A duration in the unit that suits it: `5 s`, `10 min`, `5.0 h`, `3.0 days`."""
     minutes, hours = seconds / 60, seconds / 3600
@@ -129,3 +144,7 @@ def objects(samples: Sequence[Sample]) -> int:
 
 def _millions(parameters: int) -> str:
     return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 2**30:.1f} GiB" if number >= 2**29 else f"{number / 2**20:.1f} MiB"

@@ -106,7 +106,22 @@ class Epoch:
     seconds: float
 
 
-Event = Message | Examining | Planned | Step | Evaluating | Stopping | Epoch
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """Where the time of an epoch of one `kind` goes.
+
+    `in_step` has the seconds of each part in a step, the means over `measured` steps; an epoch has `steps` of them.
+    `in_epoch` has the seconds of what is done once in an epoch, or in several: then these are its share.
+    """
+
+    kind: str
+    measured: int
+    steps: int
+    in_step: dict[str, float]
+    in_epoch: dict[str, float]
+
+
+Event = Message | Examining | Planned | Step | Evaluating | Stopping | Epoch | Profiled
 Progress = Callable[[Event], None]
 
 

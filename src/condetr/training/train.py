@@ -51,6 +51,7 @@ def train(
     progress: Progress | None = None,
     cache_shares: int = 1,
     follow_outside: bool = False,
+    profile: bool = False,
 ) -> Run:
     """Train a detector and write weights, metrics, curves and the state of the run into a folder.
 
@@ -81,6 +82,7 @@ def train(
             silent.
         cache_shares: the number of trainings on this machine at the same time; each caches decoded images in its share
             of the memory.
+        profile: measure what share of the time each part of the detector takes, and report it as a `Profiled` event.
         follow_outside: also read images that the labels name outside the data set's folder.
 
     Started by `torchrun`, all processes train together; the first one writes files and reports progress.
@@ -124,7 +126,7 @@ def train(
                 deferred_signals(lambda number, times: report(Stopping(number, times > 1, folder.kept)))
             )
             stack.enter_context(_random_state_kept(machine.device))
-            trainer = Trainer(dataset, folder, config, machine, processes, interrupt, tuple(trackers), report)
+            trainer = Trainer(dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, profile)
             if processes.first:
                 folder.mark_started(dataset_folder(data), fingerprint(dataset))
             return trainer.run()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..engine.journal import Journal
 from ..engine.memory import release_memory
 from ..engine.precision import precision
 from ..engine.schedule import schedule
+from ..engine.stopwatch import timed, timed_items
 from ..engine.trackers import Trackers
 from ..errors import CondetrError, ConfigError
 from ..evaluating.samples import evaluate_samples
@@ -29,6 +30,7 @@ from .features import FeatureCache, FeatureLoader, feature_phase
 from .loop import Loop, LossError, StepResult
 from .machine import Machine
 from .plan import counted, make_plan, warmup_note
+from .profile import Profile
 from .progress import Epoch, Evaluating, Message, Planned, Progress, Step
 from .run import Run, Stopped
 from .run_folder import RunFolder
@@ -43,7 +45,7 @@ class Trainer:
 
     def __init__(
         self, dataset: DataSet, folder: RunFolder, config: Config, machine: Machine, processes: Processes,
-        interrupt: Interrupt, trackers: tuple[str, ...], report: Progress,
+        interrupt: Interrupt, trackers: tuple[str, ...], report: Progress, profile: bool = False,
     ) -> None:  # fmt: skip
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report = processes, interrupt, report
@@ -80,6 +82,9 @@ class Trainer:
             trackers if processes.first else (), folder.path, published(config).model_dump(),
             lambda line: report(Message(line)),
         )  # fmt: skip
+        self.profile = (
+            Profile(self.loop.detector, machine.device, config.train.evaluate_every, report) if profile else None
+        )
         self.started, self.steps_taken = time.monotonic(), 0
 
     def run(self) -> Run:
@@ -99,10 +104,13 @@ class Trainer:
         self.started = time.monotonic()
         with closing(self.trackers):
             while not position.finished:
-                self._run_epoch()
+                with self._profiled():
+                    self._run_epoch()
                 position.finished = position.epoch >= epochs or self._patience_exhausted()
                 self._save(position.finished or self.folder.due(epoch_over=True))
                 release_memory()
+        if self.profile is not None:
+            self.profile.close(len(self.loader))
         if self.journal:
             self.folder.write_progress(self.journal, self.title, last=True)
         scored = position.best_epoch >= 0
@@ -117,7 +125,7 @@ class Trainer:
         position, train, started = self.position, self.config.train, time.monotonic()
         sums = position.sums = position.sums or [0.0] * 5
         with closing(self._batches()) as batches:  # type: ignore[type-var]
-            for parts in _steps(batches):
+            for parts in timed_items("reading", _steps(batches)):
                 lr = self.schedule(position.epoch, position.total)
                 try:
                     result = self.loop.step(parts, lr, position.total, bool(self.interrupt.number))
@@ -133,11 +141,15 @@ class Trainer:
                 self._report_step(result, lr)
                 if result.stop:
                     self._stop()
-                self._save(self.folder.due(epoch_over=False))
+                with timed("files"):
+                    self._save(self.folder.due(epoch_over=False))
+                if self.profile is not None:
+                    self.profile.step(self._kind)
         scores = self._evaluate()
         means = [value / max(1, len(self.loader)) for value in sums]
         lr = self.schedule(position.epoch, position.total - 1)
-        self._log_epoch(means, lr, scores, time.monotonic() - started)
+        with timed("files"):
+            self._log_epoch(means, lr, scores, time.monotonic() - started)
         position.epoch, position.step, position.sums = position.epoch + 1, 0, []
 
     def _batches(self) -> Iterator[AnyBatch]:
@@ -147,6 +159,17 @@ class Trainer:
             return self.features.epoch(epoch, step)
         self.features.cache.clear()
         return self.loader.epoch(epoch, step)
+
+    @property
+    def _kind(self) -> str:
+        """The kind of the current epoch, whose time is much the same as of the others of its kind."""
+        epoch, phase = self.position.epoch, self.phase
+        if epoch >= phase.epochs:
+            return "on images"
+        return "on features that are computed" if epoch < phase.variants else "on cached features"
+
+    def _profiled(self) -> AbstractContextManager[None]:
+        return self.profile.epoch(self._kind, len(self.loader)) if self.profile is not None else nullcontext()
 
     def _report_step(self, result: StepResult, lr: float) -> None:
         position, steps, epochs = self.position, len(self.loader), self.config.train.epochs
@@ -177,12 +200,13 @@ class Trainer:
             if self.interrupt.number and self.processes == SINGLE:
                 self._stop()
 
-        evaluator = evaluate_samples(
-            Predictor(self.weights, self.machine.device), self.valid, self.dataset.categories,
-            min(8, self.machine.micro_batch), self.processes, self.machine.device, progress, read=self.read,
-        )  # fmt: skip
         try:
-            summary = asdict(evaluator.summary())
+            with timed("evaluation"):
+                evaluator = evaluate_samples(
+                    Predictor(self.weights, self.machine.device), self.valid, self.dataset.categories,
+                    min(8, self.machine.micro_batch), self.processes, self.machine.device, progress, read=self.read,
+                )  # fmt: skip
+                summary = asdict(evaluator.summary())
         except CondetrError:  # `valid` has no objects, so that no weights are known to be better than the last
             return None
         if summary["ap"] > position.best_ap:
@@ -278,7 +302,7 @@ class Trainer:
             )  # fmt: skip
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, self.schedule, len(self.loader), parts,
-            str(self.machine.device), memory, seconds, str(self.phase), self.folder.path, notes,
+            str(self.machine.device), memory, seconds, self.phase, self.folder.path, notes,
         )  # fmt: skip
         self.report(Planned(plan))
 
