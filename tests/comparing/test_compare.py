@@ -20,7 +20,10 @@ from condetr.comparing import runner
 from condetr.comparing.compare import Interrupted, compare
 from condetr.comparing.comparison import Comparison, Event, recompute
 from condetr.comparing.runner import EpochDone
+from condetr.comparing.study import Run
+from condetr.config import Config
 from condetr.errors import CondetrError, ConfigError, DataError
+from condetr.examining.examine import examine
 from tests import generated
 
 TINY = {
@@ -114,6 +117,33 @@ def test_an_interrupted_and_resumed_study_has_the_same_numbers(data, comparison,
     again = study(data, out)
     assert [p.ap for p in again.curves[1].points] == [p.ap for p in comparison.curves[1].points]
     assert again.curves[0] == comparison.curves[0]
+
+
+def test_runs_need_no_signal_masks_and_process_groups_on_windows(data, tmp_path, monkeypatch):
+    class Started(multiprocessing.Process):
+        begun = ended = False
+
+        def start(self):
+            self.begun = True
+
+        def terminate(self):
+            self.ended = True
+
+    def fails(*arguments, **options):
+        raise CondetrError("no data")
+
+    dataset = examine(data).trainable()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    monkeypatch.delattr(os, "setpgrp")
+    monkeypatch.setattr(runner, "train", fails)
+    process = Started()
+    runner._begin(process)
+    runner._stop(process)
+    assert (process.begun, process.ended) == (True, False)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    runner._work(Run("nano", 1, 0, Config(), tmp_path), dataset, "cpu", 1, 1, os.getppid(), sender)
+    assert receiver.recv() == "no data"
 
 
 @pytest.mark.parametrize("begun", [False, True])

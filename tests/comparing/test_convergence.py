@@ -89,6 +89,25 @@ def test_the_terminal_explains_one_seed_and_too_few_evaluations(capsys):
     assert lines[second + 1].startswith("model")
 
 
+def test_a_terminal_of_40_columns_has_whole_names_numbers_and_differences(capsys):
+    curves = [
+        curve(model, ramp(slope, 40), seed)
+        for seed in range(3)
+        for model, slope in (("detr", 0.0125), ("conditional_detr", 0.05))
+    ]
+    Console(width=40).print(tables(analyse(curves, "detr")))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    row = next(line.split() for line in lines if line.startswith("conditional_detr"))
+    assert row == ["conditional_detr", "0.500", "+0.000"]
+    assert "after complete schedules of 40 epochs;" in " ".join(line.strip() for line in lines)
+
+
+def test_a_terminal_shows_one_sentence_where_nothing_was_learned(capsys):
+    Console(width=100).print(tables(analyse([curve(m, [0.0] * 6, s) for s in range(3) for m in "ab"], "a")))
+    assert capsys.readouterr().out.strip() == "No model learned anything within 6 epochs. Use longer schedules."
+
+
 def test_final_ap_is_compared_within_each_schedule_and_seed():
     curves = [
         curve(model, [0.1, 0.2, ap + 0.1 * seed], seed, epochs)

@@ -1,10 +1,11 @@
 """The sentences of the page follow from the numbers, also where these are few or extreme."""
 
 import html
+import re
 
 from condetr.comparing.convergence import analyse
 from condetr.comparing.figures import _plot_model
-from condetr.comparing.page import finals, headline, learning, targets
+from condetr.comparing.page import measured
 from condetr.reports.charts import chart
 from condetr.reports.page import Page
 
@@ -14,10 +15,7 @@ from .curves import curve, ramp
 def written(curves: list, reference: str) -> str:
     results, models = analyse(curves, reference), list(dict.fromkeys(c.model for c in curves))
     page = Page("a comparison")
-    headline(page, results, models)
-    learning(page, results, curves, models)
-    targets(page, results, models)
-    finals(page, results)
+    measured(page, results, curves, models)
     return html.unescape(page.html())
 
 
@@ -68,8 +66,23 @@ def test_a_model_without_a_run_of_the_schedule_has_no_line():
 
 def test_models_that_learned_nothing_are_not_compared():
     page = written([curve(model, [0.0] * 6, s) for s in range(3) for model in ("slow", "fast")], "slow")
-    assert "No model learned anything within 6 epochs" in page
+    assert "No model learned anything within 6 epochs. Use longer schedules." in page
     assert "best model's" not in page
+    assert page.count("<p>") == 1
+    assert not any(tag in page for tag in ("<h2", "<table", "<svg", 'class="tiles"'))
+
+
+def test_a_reference_that_has_not_learned_sets_no_levels():
+    page = written([curve("slow", [0.0] * 6), curve("fast", ramp(0.1, 6))], "slow")
+    assert "slow has not started to learn within 6 epochs" in page
+    assert "AP during training" in page
+    assert "When each model reached the level" not in page
+
+
+def test_plots_stack_on_a_phone():
+    page = written(slow_and_fast(1), "slow")
+    assert page.count("<svg ") == 5
+    assert all(int(least) < 300 for least in re.findall(r"--least:(\d+)px", page))
 
 
 def test_a_seed_in_which_the_reference_learned_nothing_is_left_out():

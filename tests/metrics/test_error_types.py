@@ -1,8 +1,11 @@
 """Each error has the right type, fixing it gains what the fixed detections score, and the confusion matrix is right."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from condetr.metrics.box_table import BoxTable
 from condetr.metrics.coco import accumulate, summarise
 from condetr.metrics.confusion import confusion
 from condetr.metrics.error_types import ERROR_TYPES, analyse_errors
@@ -17,7 +20,7 @@ HALF_A = (0, 0, 20, 9)  # IoU 0.45 with A
 
 def error_counts(objects: Objects, predicted: Predicted) -> tuple[dict[str, int], dict[str, float]]:
     table = table_of(*map(list, zip(image(1, objects, predicted))), THREE)
-    found = analyse_errors(table, match(table, 3))
+    found = analyse_errors(table, match(table, 3), np.full(3, 0.5))
     counts = {name: int(n) for name, n in zip(ERROR_TYPES, found.counts) if n}
     return counts, dict(zip(ERROR_TYPES, found.gains.tolist()))
 
@@ -72,11 +75,25 @@ def test_fixing_removes_missed_objects_from_the_ground_truth() -> None:
 def test_every_false_positive_has_one_type_and_no_gain_is_negative(seed: int) -> None:
     table = table_of(*scene(seed, images=30))
     matches = match(table, 4)
-    found = analyse_errors(table, matches)
+    found = analyse_errors(table, matches, np.full(4, 0.5))
     assert found.counts[:5].sum() == (~matches.correct[0] & ~matches.ignored[0]).sum()
     assert (found.gains >= -1e-12).all()
     assert (found.counts > 0).sum() >= 5
     assert (found.gains <= 1 - summarise(accumulate(table, 4)).ap50 + 1e-12).all()
+
+
+def test_errors_above_a_threshold_are_those_of_the_detections_above_it_alone() -> None:
+    table = table_of(*scene(3, images=30))
+    thresholds = np.array([0.2, 0.5, 0.8, 0.4])
+    keep = table.detected_score >= thresholds[table.detected_label]
+    columns = {f.name: getattr(table, f.name) for f in fields(table)}
+    above = BoxTable(**{k: v[keep] if k.startswith("detected") else v for k, v in columns.items()})
+    found = analyse_errors(table, match(table, 4), thresholds)
+    alone = analyse_errors(above, match(above, 4), np.zeros(4))
+    np.testing.assert_array_equal(found.confident, alone.counts)
+    assert (found.confident[:5] <= found.counts[:5]).all()
+    assert found.confident[:5].sum() < found.counts[:5].sum()
+    assert found.confident[5] > found.counts[5]
 
 
 def test_a_small_confusion_matrix() -> None:

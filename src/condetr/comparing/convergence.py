@@ -83,6 +83,11 @@ class Convergence:
     finals: tuple[Final, ...]
     shortest: tuple[Shortest, ...]
 
+    @property
+    def learned(self) -> bool:
+        """Whether any model has an AP above 0 at any evaluation."""
+        return any(f.ap.mean > 0 or f.mean.mean > 0 for f in self.finals)
+
 
 def analyse(curves: Iterable[LearningCurve], reference: str) -> Convergence:
     """The numbers of a comparison from the curves of its finished runs. Models without a run are left out.

@@ -11,6 +11,7 @@ from ..reports.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, chart
 from .convergence import Final
 from .learning_curve import LearningCurve, Point
 
+SIZE = (4.8, 3.7)  # inches: two next to each other on a screen, one below the other on a phone
 COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 MARKERS = "osD^vP*X"
 
@@ -23,15 +24,14 @@ _AXES: tuple[tuple[str, Callable[[Point], float], str, Callable[[Point], float]]
 
 
 def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> list[Figure]:
-    """AP over epochs, images and minutes, and AP50 over epochs: two plots in each figure."""
+    """AP over epochs, images and minutes, and AP50 over epochs: a figure each, which stack on a narrow screen."""
     figures = []
-    for pair in (_AXES[:2], _AXES[2:]):
-        figure, plots = chart(2, (10.5, 3.9))
-        for plot, (x_label, x, y_label, y) in zip(plots, pair):
-            for number, model in enumerate(models):
-                _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
-            plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
-        plots[0].legend(fontsize=8)
+    for x_label, x, y_label, y in _AXES:
+        figure, (plot,) = chart(1, SIZE)
+        for number, model in enumerate(models):
+            _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
+        plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+        plot.legend(fontsize=8)
         figures.append(figure)
     return figures
 
@@ -54,7 +54,7 @@ def _plot_model(
 
 def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: Sequence[int]) -> Figure:
     """The final AP of each model after each complete schedule."""
-    figure, (plot,) = chart(1, (8.5, 3.4))
+    figure, (plot,) = chart(1, SIZE)
     for number, model in enumerate(models):
         own = [final for final in finals if final.model == model]
         color = COLORS[number % len(COLORS)]

@@ -46,17 +46,26 @@ def page(comparison: Comparison) -> Page:
         f"schedules of {', '.join(map(str, plan.schedule.epochs))} epochs · {counted(seeds, 'seed')}",
     )
     page.raw(_ONE_LINE)
-    headline(page, results, models)
+    measured(page, results, curves, models)
     if comparison.unfinished:
         names = ", ".join(comparison.unfinished)
         page.text(f"Not finished, and not in any number here: {names}. The same command resumes them.")
-    learning(page, results, curves, models)
-    targets(page, results, models)
-    finals(page, results)
-    _schedules(page, results, curves, models)
     _models(page, comparison, models)
     _method(page, comparison, seeds)
     return page
+
+
+def measured(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
+    """Everything that was measured, or one sentence where no model has learned anything."""
+    if not results.learned:
+        page.text(reference_not_learned(results))
+        return
+    headline(page, results, models)
+    learning(page, results, curves, models)
+    if results.reference_learned:
+        targets(page, results, models)
+    finals(page, results)
+    _schedules(page, results, curves, models)
 
 
 def headline(page: Page, results: Convergence, models: Sequence[str]) -> None:
@@ -80,8 +89,7 @@ def headline(page: Page, results: Convergence, models: Sequence[str]) -> None:
 def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
     page.heading("AP during training")
     longest = [curve for curve in curves if curve.epochs == results.longest]
-    for figure in learning_figures(longest, models):
-        page.figure(figure)
+    page.figure(learning_figures(longest, models))
     page.text(
         f"The longest schedule, {results.longest} epochs. Lines are medians of the seeds, shaded areas their range. "
         "In the plot over minutes, each seed is interpolated, up to the last time that all seeds have. The minutes "
@@ -102,7 +110,6 @@ def targets(page: Page, results: Convergence, models: Sequence[str]) -> None:
         for t in results.targets
         if t.model == model
     ]  # fmt: skip
-    meaningless = "" if results.reference_learned else f" {reference} has not started to learn: ignore these levels."
     page.table(
         ["model", "share", "AP to reach", "epochs", "images", "seconds", "seeds", "× in epochs", "× in seconds"],
         rows,
@@ -110,7 +117,7 @@ def targets(page: Page, results: Convergence, models: Sequence[str]) -> None:
         f"evaluations is at least this share of the best running median of {reference} in the same seed. ×: the number "
         f"of {reference} divided by the model's, per seed; above 1 is faster. A seed that never reaches the level "
         "counts as later than all others; – means that at least half of the seeds never reach it. Seeds in which the "
-        "reference learned nothing set no level and are left out." + still_learning(results) + meaningless,
+        "reference learned nothing set no level and are left out." + still_learning(results),
     )
 
 

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -73,7 +74,7 @@ def run_all(
         if interrupt.number:
             waiting.clear()
             for _, process, _, _ in live.values() if not terminated else ():
-                process.terminate()  # SIGTERM: a training saves its state and ends
+                _stop(process)
             terminated = True
         wait([connection for _, _, connection, _ in live.values()], POLL)
         for slot in list(live):
@@ -88,14 +89,29 @@ def _start(
     context = multiprocessing.get_context("spawn")  # a fork would share CUDA and threads
     arguments = (run, dataset, device, threads, jobs, os.getpid(), sender)
     process = context.Process(target=_work, args=arguments, name=run.name)
+    _begin(process)
+    sender.close()
+    return run, process, receiver, time.monotonic()
+
+
+def _begin(process: BaseProcess) -> None:
+    """Start a process with SIGINT blocked: Ctrl-C reaches the whole process group until `_work` leaves it."""
+    if sys.platform == "win32":  # no signal masks; see `_stop`
+        process.start()
+        return
     resource_tracker.ensure_running()  # before the mask is set: starting it unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()  # with SIGINT blocked: Ctrl-C reaches the whole process group until `_work` leaves it
+        process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    sender.close()
-    return run, process, receiver, time.monotonic()
+
+
+def _stop(process: BaseProcess) -> None:
+    """Ask a run to save its state and end, with SIGTERM. On Windows Ctrl-C reaches every process of the console, so the
+    run saves its state without being asked, and terminating it would kill it."""
+    if sys.platform != "win32":
+        process.terminate()
 
 
 def _poll(run: Run, process: BaseProcess, connection: Connection, started: float, progress: Progress) -> bool:
@@ -124,12 +140,13 @@ def _work(
     run: Run, dataset: DataSet, device: str, threads: int, jobs: int, parent: int, connection: Connection
 ) -> None:
     """In the process of a run. Sends the number of each finished epoch, and at the end None or the error message."""
-    os.setpgrp()  # Ctrl-C is for the parent, which terminates each run once: a second signal would kill it
+    if sys.platform != "win32":
+        os.setpgrp()  # Ctrl-C is for the parent, which terminates each run once: a second signal would kill it
     torch.set_num_threads(threads)
 
     def progress(event: Event) -> None:
         if os.getppid() != parent:  # the parent was killed
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         if isinstance(event, Epoch):
             connection.send(event.epoch)
 

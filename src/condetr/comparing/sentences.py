@@ -10,7 +10,7 @@ def reference_not_learned(results: Convergence) -> str:
     """The reason why there is no ratio to a reference that has learned too little, and the remedy."""
     reference = results.reference
     best = max((t.ap.median or 0.0 for t in results.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
-    if not any(final.ap.mean for final in results.finals):
+    if not results.learned:
         return f"No model learned anything within {results.longest} epochs. Use longer schedules."
     return (
         f"{reference} has not started to learn within {results.longest} epochs: its best AP is {best:.3f}, less than "

@@ -12,9 +12,13 @@ from .sentences import reference_not_learned, too_few_evaluations
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
 from .study import read_result
 
+KEPT = 0.9  # the share that is shown on the narrowest terminal
+
 
 def tables(results: Convergence) -> RenderableType:
     """The final AP of each schedule, and the epochs to reach the levels of the reference."""
+    if not results.learned:
+        return Text(reference_not_learned(results))
     if not results.reference_learned:
         return Group(final_table(results), Text(), Text(reference_not_learned(results)))
     note = too_few_evaluations(results, SHARES[0])
@@ -22,22 +26,40 @@ def tables(results: Convergence) -> RenderableType:
 
 
 def final_table(results: Convergence) -> FittedTable:
-    ap = "AP ± 95 %" if any(final.ap.high is not None for final in results.finals) else "AP"  # one seed: no interval
+    """A row for each model and schedule; a single schedule is named in the title instead of a column."""
+    schedules = {final.epochs for final in results.finals}
+    spread = any(final.ap.high is not None for final in results.finals)  # one seed: no interval
+    of = f" of {counted(min(schedules), 'epoch')}" if len(schedules) == 1 else ""
+    columns = {
+        "epochs": Column("epochs") if len(schedules) > 1 else None,
+        "ap": Column("AP"),
+        "spread": Column("± 95 %", drop=2) if spread else None,
+        "difference": Column("difference"),
+        "p": Column("p", drop=3),
+        "significance": Column("", drop=4, kind="text"),
+    }
+    shown = {key: column for key, column in columns.items() if column is not None}
     table = FittedTable(
-        Column("model", kind="name"), Column("epochs"), Column(ap), Column("difference"), Column("p", drop=1),
-        Column("", drop=2, kind="text"), title=f"after complete schedules; differences are to {results.reference}",
+        Column("model", kind="word"), *shown.values(),
+        title=f"after complete schedules{of}; differences are to {results.reference}",
     )  # fmt: skip
     for final in results.finals:
-        table.add_row(final.model, str(final.epochs), _mean(final.ap), *_difference(final.difference))
+        difference, p, significance = _difference(final.difference)
+        cells = {
+            "epochs": str(final.epochs), "ap": f"{final.ap.mean:.3f}", "spread": _half_width(final.ap),
+            "difference": difference, "p": p, "significance": significance,
+        }  # fmt: skip
+        table.add_row(final.model, *(cells[key] for key in shown))
     return table
 
 
 def target_table(results: Convergence) -> FittedTable:
     shares = list(dict.fromkeys(target.share for target in results.targets))
-    epochs = [Column(f"{share:.0%}", drop=len(shares) - i) for i, share in enumerate(shares)]
-    ratios = [Column(f"× {share:.0%}", drop=len(shares) - i) for i, share in enumerate(shares)]
-    title = f"epochs to reach a share of {results.reference}'s best AP, and how many times fewer (below 1: more)"
-    table = FittedTable(Column("model", kind="name"), *epochs, *ratios, title=title)
+    drop = {share: order for order, share in enumerate(sorted(shares, key=lambda share: abs(share - KEPT)))}
+    epochs = [Column(f"{share:.0%}", drop=drop[share]) for share in shares]
+    ratios = [Column(f"× {share:.0%}", drop=drop[share]) for share in shares]
+    title = f"epochs to reach a share of {results.reference}'s best AP; × how many times fewer (below 1: more)"
+    table = FittedTable(Column("model", kind="word"), *epochs, *ratios, title=title)
     for model in dict.fromkeys(target.model for target in results.targets):
         own = [target for target in results.targets if target.model == model]
         table.add_row(model, *(_median(t.epochs, 0) for t in own), *(_median(t.ratio_epochs, 1) for t in own))
@@ -72,8 +94,8 @@ def _final_ap(event: RunEnded) -> str:
     return f", AP {result.points[-1].ap:.3f}" if result else ""
 
 
-def _mean(value: Interval) -> str:
-    return f"{value.mean:.3f}" + ("" if value.high is None else f" ± {value.high - value.mean:.3f}")
+def _half_width(value: Interval) -> str:
+    return "" if value.high is None else f"{value.high - value.mean:.3f}"
 
 
 def _difference(value: Difference | None) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ MISSED = Layer("missed", "missed objects", (255, 205, 40), dashed=True)
 FALSE = Layer("false", "false detections", (240, 70, 60))
 CORRECT = Layer("correct", "correct detections", (70, 140, 255))
 FOUND = Layer("found", "objects found", (255, 255, 255), dashed=True, shown=False)
+MOST_NAMED = 4  # classes in a caption
 LAYERS = (MISSED, FALSE, CORRECT, FOUND)
 
 
@@ -66,8 +67,8 @@ def _caption(outcomes: ImageOutcomes, names: Categories) -> str:
 
 
 def _counted(labels: np.ndarray, names: Categories) -> str:
-    """`5 RBC, 2 Platelets`, or `none`."""
-    counts = Counter(names.name(label) for label in labels.tolist())
-    shown = [f"{count} {name}" for name, count in counts.most_common(4)]
-    rest = sum(counts.values()) - sum(count for _, count in counts.most_common(4))
+    """`RBC ×5, WBC`, or `none`."""
+    counts = Counter(names.name(label) for label in labels.tolist()).most_common()
+    shown = [name if count == 1 else f"{name} ×{count}" for name, count in counts[:MOST_NAMED]]
+    rest = sum(count for _, count in counts[MOST_NAMED:])
     return ", ".join(shown + [f"{rest} others"] * (rest > 0)) or "none"

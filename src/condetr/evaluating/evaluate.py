@@ -17,7 +17,8 @@ from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..predicting.predictor import Predictor
-from .evaluation import Evaluation
+from ..types import Categories
+from .evaluation import Evaluation, Provenance
 from .ground_truth import open_ground_truth, unknown_classes
 from .samples import Progress, evaluate_samples
 
@@ -74,8 +75,9 @@ def evaluate(
     warnings += [f"left out, cannot be read: {one}" for one in unread]
     model = f"{MODELS[predictor.config.model.decoder.kind]}, recipe {predictor.config.recipe}"
     evaluation = Evaluation(
-        source, name, model, truth.data, truth.split, evaluator.table(), evaluator.metrics(), tuple(warnings)
-    )
+        source, name, model, truth.data, truth.split, evaluator.table(), evaluator.metrics(), tuple(warnings),
+        _stored_thresholds(predictor, categories), Provenance.now(_settings(predictor)),
+    )  # fmt: skip
     if out is not None and processes.first:
         evaluation.write(out)
     return evaluation
@@ -105,8 +107,9 @@ def evaluate_detections(
     metrics = Evaluator.of_tables([table], categories).metrics()
     warnings = (*truth.warnings, *_unusual_scores(table.detected_score))
     evaluation = Evaluation(
-        str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, warnings
-    )
+        str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, warnings, None,
+        Provenance.now({}),
+    )  # fmt: skip
     if out is not None:
         evaluation.write(out)
     return evaluation
@@ -118,6 +121,28 @@ def _unusual_scores(scores: np.ndarray) -> list[str]:
     return [
         f"scores from {scores.min():.3g} to {scores.max():.3g}, not in [0, 1]: AP is exact, calibration is left out"
     ]
+
+
+def _settings(predictor: Predictor) -> dict[str, str]:
+    """The settings that decide what is predicted."""
+    model, data = predictor.config.model, predictor.config.data
+    return {
+        "backbone": model.backbone.name,
+        "queries": str(model.queries),
+        "short side": f"{data.size} pixels, the long side at most {data.longest * data.size:.0f}",
+        "device": str(predictor.device),
+    }
+
+
+def _stored_thresholds(predictor: Predictor, categories: Categories) -> tuple[float, ...] | None:
+    """The thresholds that the weights carry, by label of the data set; 0.5 for a class that the weights lack."""
+    if predictor.thresholds is None:
+        return None
+    stored = [DEFAULT_THRESHOLD] * len(categories)
+    for threshold, label in zip(predictor.thresholds, match_classes(categories, predictor.categories)):
+        if label >= 0:
+            stored[label] = threshold
+    return tuple(stored)
 
 
 def weights_name(source: str) -> str:

@@ -1,12 +1,15 @@
 """The result of an evaluation: its numbers, its curves, and the files it is written to."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from ..datasets.dataset import DataSet, Split
 from ..errors import CondetrError
@@ -29,12 +32,32 @@ class PrecisionRecall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """When and with what an evaluation was made: the time (UTC, ISO 8601), the versions of condetr and torch, and the
+    settings that decide what is predicted, by name. For detections from a file there are no settings."""
+
+    date: str
+    versions: dict[str, str]
+    settings: dict[str, str]
+
+    @classmethod
+    def now(cls, settings: dict[str, str]) -> "Provenance":
+        try:
+            own = version("condetr")
+        except PackageNotFoundError:  # a source tree that is not installed
+            own = "unknown"
+        date = datetime.now(UTC).replace(microsecond=0).isoformat()
+        return cls(date, {"condetr": own, "torch": torch.__version__}, settings)
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How good a detector is on a split.
 
     `source` is what was evaluated (a folder, a hub id, a file), `name` a short name for it, `model` its kind and
     recipe. `table` has every detection and the ground truth, `metrics` all metrics; the properties below are the ones
-    that are used most. The twelve numbers are COCO's, and -1 where no object counts.
+    that are used most. The twelve numbers are COCO's, and -1 where no object counts. `stored_thresholds` are the
+    confidence thresholds that the weights carry, by label of the data set, or None.
     """
 
     source: str
@@ -45,6 +68,8 @@ class Evaluation:
     table: BoxTable
     metrics: Metrics
     warnings: tuple[str, ...]
+    stored_thresholds: tuple[float, ...] | None
+    provenance: Provenance
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -126,6 +151,8 @@ class Evaluation:
             "data": str(self.data.root),
             "split": self.split.name,
             "warnings": list(self.warnings),
+            "stored_thresholds": self.stored_thresholds,
+            "provenance": asdict(self.provenance),
             **self.metrics.to_dict(),
         }
 

@@ -10,47 +10,40 @@ from ..metrics.calibration import Calibration
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..reports.charts import BLUE, GREY, ORANGE, PURPLE, RED, chart
 
+SIZE = (4.6, 3.6)  # inches: two side by side on a screen, one below the other on a phone
 MAX_CURVES = 8  # classes with a curve each; of more, the mean and the quartiles are drawn
 COLORS = (BLUE, ORANGE, "#2a9d6f", RED, PURPLE, "#1f9fb5", "#a8741a", "#c45ab3")
 
 
-def precision_recall_figure(classes: Sequence[ClassMetrics]) -> Figure:
+def precision_recall_figures(classes: Sequence[ClassMetrics]) -> list[Figure]:
     """Curves at IoU 0.50 and 0.75 of the classes that have objects."""
     classes = [one for one in classes if one.objects]
-    figure, plots = chart(2, (9.5, 3.9))
-    for plot, iou in zip(plots, (0.5, 0.75)):
-        at = int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou))[0])
-        curves = [one.precision[at] for one in classes]
-        if len(classes) <= MAX_CURVES:
-            for one, curve, color in zip(classes, curves, COLORS):
-                plot.plot(RECALLS, curve, color=color, linewidth=1.6, label=short(one.name))
-        else:
-            low, high = np.quantile(curves, [0.25, 0.75], axis=0)
-            half = "middle half of the classes"
-            plot.fill_between(RECALLS, low, high, color=BLUE, alpha=0.18, linewidth=0, label=half)
-        if len(classes) != 1:
-            plot.plot(RECALLS, np.mean(curves, axis=0), color="#000000", linewidth=2.2, label="mean of classes")
-        plot.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
-        plot.set_title(f"IoU {iou:.2f}", fontsize=11, loc="left")
-    plots[0].legend(fontsize=8, loc="lower left")
+    return [_curves(classes, iou) for iou in (0.5, 0.75)]
+
+
+def _curves(classes: Sequence[ClassMetrics], iou: float) -> Figure:
+    figure, (plot,) = chart(1, SIZE)
+    at = int(np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou))[0])
+    curves = [one.precision[at] for one in classes]
+    if len(classes) <= MAX_CURVES:
+        for one, curve, color in zip(classes, curves, COLORS):
+            plot.plot(RECALLS, curve, color=color, linewidth=1.6, label=short(one.name))
+    else:
+        low, high = np.quantile(curves, [0.25, 0.75], axis=0)
+        half = "middle half of the classes"
+        plot.fill_between(RECALLS, low, high, color=BLUE, alpha=0.18, linewidth=0, label=half)
+    if len(classes) != 1:
+        plot.plot(RECALLS, np.mean(curves, axis=0), color="#000000", linewidth=2.2, label="mean of classes")
+    plot.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
+    plot.set_title(f"IoU {iou:.2f}", fontsize=11, loc="left")
+    plot.legend(fontsize=8, loc="lower left")
     return figure
 
 
-def error_figure(names: Sequence[str], gains: Sequence[float]) -> Figure:
-    """A bar per error type: how much AP50 would rise without it."""
-    figure, (plot,) = chart(1, (8.5, 2.7))
-    bars = plot.barh(names, [max(gain, 0.0) for gain in gains], color=BLUE, height=0.62)
-    plot.bar_label(bars, [f"+{max(gain, 0.0):.3f}" for gain in gains], padding=4, fontsize=9)
-    plot.margins(x=0.12)
-    plot.set_xlabel("AP50 gain if these errors alone were fixed")
-    plot.grid(axis="y", visible=False)
-    return figure
-
-
-def calibration_figure(calibration: Calibration) -> Figure:
+def calibration_figures(calibration: Calibration) -> list[Figure]:
     """The reliability diagram, and the histogram of the scores."""
     middle = (np.arange(len(calibration.count)) + 0.5) / len(calibration.count)
-    figure, (plot, histogram) = chart(2, (9.5, 3.4))
+    (diagram, (plot,)), (counts, (histogram,)) = chart(1, SIZE), chart(1, SIZE)
     filled = calibration.count > 0
     plot.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated scores")
     plot.plot(
@@ -62,7 +55,7 @@ def calibration_figure(calibration: Calibration) -> Figure:
     histogram.set(xlim=(0, 1), xlabel="score", ylabel="detections")
     if filled.any():
         histogram.set(yscale="log", ylim=(0.7, None))
-    return figure
+    return [diagram, counts]
 
 
 def short(name: str) -> str:

@@ -17,6 +17,15 @@ class OperatingCounts:
     false: int
     missed: int
 
+    @property
+    def precision(self) -> float | None:
+        """None where nothing is detected."""
+        return self.found / (self.found + self.false) if self.found + self.false else None
+
+    @property
+    def recall(self) -> float:
+        return self.found / (self.found + self.missed)
+
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcomes:
@@ -36,7 +45,7 @@ class ImageOutcomes:
 
 
 def operating_counts(table: BoxTable, matches: Matches, thresholds: Float64[np.ndarray, " K"]) -> OperatingCounts:
-    """The outcomes of all images at one confidence threshold for each label."""
+    """The outcomes of all images at one confidence threshold for each label. The table has an object."""
     confident = (matches.score >= thresholds[matches.label]) & ~matches.ignored[0]
     found = int((confident & matches.correct[0]).sum())
     return OperatingCounts(found, int(confident.sum()) - found, int(table.is_object.sum()) - found)

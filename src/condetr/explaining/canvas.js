@@ -1,14 +1,5 @@
 // Drawing for the page of `condetr explain`: an image on a canvas, an attention map over it, and boxes and points.
 "use strict";
-const make = (tag, attributes = {}, ...children) => {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
-    name.startsWith("on") ? element.addEventListener(name.slice(2), value)
-      : value !== false && element.setAttribute(name, value === true ? "" : value);
-  element.append(...children);
-  return element;
-};
-
 // An attention map (values from 0 to 255) as a canvas of one pixel per cell; `colormap` holds 256 RGB triples.
 const heatmap = (image, { values, opacity, colormap }) => {
   const canvas = make("canvas", { width: image.columns, height: image.rows });

@@ -24,7 +24,8 @@ FOREGROUND_IOU, BACKGROUND_IOU = 0.5, 0.1  # TIDE's t_f and t_b
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnalysis:
-    """In the order of ERROR_TYPES: the number of errors, and the rise of AP50 if they alone were fixed (§2.3).
+    """In the order of ERROR_TYPES: the number of errors over all detections (`counts`) and over those that reach the
+    threshold of their class (`confident`), and the rise of AP50 if they alone were fixed (§2.3).
 
     Fixing: a localisation or class error becomes a true positive, or is removed where its object has a better one;
     both, duplicate and background are removed; a missed object is removed from the ground truth. A class without
@@ -32,6 +33,7 @@ class ErrorAnalysis:
     """
 
     counts: Int64[np.ndarray, " 6"]
+    confident: Int64[np.ndarray, " 6"]
     gains: Float64[np.ndarray, " 6"]
 
 
@@ -44,10 +46,10 @@ class _Assigned:
     missed: Bool[np.ndarray, " M"]
 
 
-def analyse_errors(table: BoxTable, matches: Matches) -> ErrorAnalysis:
+def analyse_errors(table: BoxTable, matches: Matches, thresholds: Float64[np.ndarray, " K"]) -> ErrorAnalysis:
+    """The errors of all detections; `thresholds` are the confidence thresholds of the labels, for `confident`."""
     assigned = _assign(table, matches)
-    counts = np.bincount(assigned.error_type[assigned.error_type >= 0], minlength=len(ERROR_TYPES))
-    counts[MISSED] = assigned.missed.sum()
+    confident = _assign(table, matches.select(matches.score >= thresholds[matches.label]))
     counted, correct, classes = ~matches.ignored[0], matches.correct[0], np.flatnonzero(matches.objects)
     before = _mean_precision(matches.label, matches.score, correct & counted, counted, matches.objects, classes)
     gains = []
@@ -62,7 +64,13 @@ def analyse_errors(table: BoxTable, matches: Matches) -> ErrorAnalysis:
             label[fixed] = table.truth_label[assigned.target[fixed]]
         after = _mean_precision(label, matches.score, correct | fixed, keep | fixed, objects, classes)
         gains.append(after - before)
-    return ErrorAnalysis(counts.astype(np.int64), np.array(gains, float))
+    return ErrorAnalysis(_counts(assigned), _counts(confident), np.array(gains, float))
+
+
+def _counts(assigned: _Assigned) -> Int64[np.ndarray, " 6"]:
+    counts = np.bincount(assigned.error_type[assigned.error_type >= 0], minlength=len(ERROR_TYPES))
+    counts[MISSED] = assigned.missed.sum()
+    return counts.astype(np.int64)
 
 
 def _fixed(matches: Matches, assigned: _Assigned, error_type: int) -> Int64[np.ndarray, " E"]:

@@ -42,6 +42,13 @@ class Matches:
         start, stop = np.searchsorted(self.label, [label, label + 1])
         return slice(int(start), int(stop))
 
+    def select(self, keep: Bool[np.ndarray, " D"]) -> "Matches":
+        """The entries to keep. Where these are the best detections, the matches are those of these detections alone."""
+        return Matches(
+            self.row[keep], self.image[keep], self.label[keep], self.score[keep], self.correct[:, keep],
+            self.ignored[:, keep], self.matched[keep], self.objects,
+        )  # fmt: skip
+
 
 def match(table: BoxTable, classes: int) -> Matches:
     """Match the detections of a table with its objects, for K = `classes` labels."""

@@ -86,8 +86,10 @@ class Metrics:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values. Undefined numbers are None; the twelve keep COCO's -1."""
         errors = {
-            name: {"count": int(count), "gain_ap50": float(gain)}
-            for name, count, gain in zip(ERROR_TYPES, self.errors.counts, self.errors.gains)
+            name: {"count": int(count), "count_at_best_thresholds": int(confident), "gain_ap50": float(gain)}
+            for name, count, confident, gain in zip(
+                ERROR_TYPES, self.errors.counts, self.errors.confident, self.errors.gains
+            )
         }
         special = {
             "summary": self.summary.named(), "classes": [one.to_dict() for one in self.classes], "errors": errors
@@ -112,7 +114,7 @@ def compute_metrics(table: BoxTable, categories: Categories, resamples: int) -> 
         classes=tuple(_class(table, grid, matches, categories, label, best[label]) for label in categories.real),
         thresholds=tuple(thresholds.tolist()),
         confusion=confusion(table, matches, thresholds),
-        errors=analyse_errors(table, matches),
+        errors=analyse_errors(table, matches, thresholds),
         calibration=calibrate(matches),
         bootstrap=bootstrap(table, matches, resamples),
         by_image=_images(table, matches, thresholds),

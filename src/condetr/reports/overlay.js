@@ -71,7 +71,6 @@ const drawLabels = svg => {
 };
 
 (() => {
-  const dialog = document.querySelector("dialog");
   const stages = () => document.querySelectorAll(".stage > .overlay");
   const observer = new ResizeObserver(entries => { for (const entry of entries) drawLabels(entry.target); });
   for (const svg of stages()) observer.observe(svg);
@@ -90,27 +89,14 @@ const drawLabels = svg => {
     for (const svg of stages()) drawLabels(svg);
   });
 
-  const button = (text, label, act) => {
-    const element = document.createElement("button");
-    Object.assign(element, { type: "button", textContent: text, onclick: act });
-    element.setAttribute("aria-label", label);
-    return element;
-  };
-  let shown = null;
   const show = stage => {
-    const all = [...(stage.closest(".gallery") ?? stage.parentNode).querySelectorAll(".stage")];
-    const step = by => show(all[(all.indexOf(stage) + by + all.length) % all.length]);
-    const bar = document.createElement("div"), words = document.createElement("span"), large = stage.cloneNode(true);
-    bar.className = "bar";
-    words.textContent = stage.querySelector("img").alt;
-    bar.append(words, ...(all.length > 1 ? [button("←", "previous image", () => step(-1)),
-      button("→", "next image", () => step(1))] : []), button("×", "close", () => dialog.close()));
+    const gallery = stage.closest(".gallery"), all = [...(gallery ?? stage.parentNode).querySelectorAll(".stage")];
+    const large = stage.cloneNode(true), switches = gallery?.previousElementSibling;
     for (const name of ["role", "tabindex", "aria-label"]) large.removeAttribute(name);
-    large.onclick = () => dialog.close();
-    const switches = stage.closest(".gallery")?.previousElementSibling;
-    dialog.replaceChildren(bar, large, ...(switches?.matches(".layers") ? [switches.cloneNode(true)] : []));
-    shown = { stage, step };
-    if (!dialog.open) dialog.showModal();
+    large.onclick = () => large.closest("dialog").close();
+    showDialog(stage.querySelector("img").alt,
+      [large, ...(switches?.matches(".layers") ? [switches.cloneNode(true)] : [])],
+      all.length > 1 ? by => show(all[(all.indexOf(stage) + by + all.length) % all.length]) : null, stage);
     const svg = large.querySelector(".overlay");
     if (svg) observer.observe(svg);
   };
@@ -119,13 +105,8 @@ const drawLabels = svg => {
     if (stage) show(stage);
     return !!stage;
   };
-  document.addEventListener("click", event => event.target === dialog ? dialog.close() : open(event));
+  document.addEventListener("click", open);
   document.addEventListener("keydown", event => {
     if ("Enter ".includes(event.key) && event.target.matches(".stage") && open(event)) event.preventDefault();
-  });
-  dialog.addEventListener("close", () => { shown?.stage.focus(); shown = null; });
-  dialog.addEventListener("keydown", event => {
-    if (!shown || event.target.matches("input")) return;
-    if (event.key === "ArrowRight" || event.key === "ArrowLeft") shown.step(event.key === "ArrowRight" ? 1 : -1);
   });
 })();

@@ -53,7 +53,7 @@ def legend(layers: Sequence[Layer]) -> str:
     """Switches for the layers, which are the legend too, and for all labels."""
     rows = [_switch(layer.key, layer.name, layer.shown, _swatch(layer)) for layer in layers]
     rows.append(_switch(LABELS, "labels", True, ""))
-    rows.append("<span>Point at a box for its label; a larger image has more labels.</span>")
+    rows.append("<span>Point at a box to see its label; click an image to enlarge it.</span>")
     return f'<fieldset class="layers"><legend>Show</legend>{"".join(rows)}</fieldset>'
 
 
