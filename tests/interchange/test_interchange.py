@@ -183,6 +183,25 @@ def test_what_transformers_does_not_know_is_not_written(tmp_path):
         interchange.write_transformers(tmp_path, shaken(dilated.model, 2), dilated, Categories((1, 2), ("a", "b")), "")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model.keys": "fused"},
+        {"model.decoder.kind": "refining", "model.reference": "anchors"},
+        {"model.reference": "learned"},
+        {"model.scoring.kind": "softmax"},
+        {"model.backbone.name": "timm:convnext_tiny"},
+        {"model.backbone.last_stage": 3, "model.backbone.stride": 16},
+        {"model.decoder.kind": "detr"},
+    ],
+)
+def test_other_models_are_not_written_for_transformers(tmp_path, changes):
+    c = config.override(config.Config(model=small("conditional_detr_r50")), changes)
+    with pytest.raises(WeightsError, match="transformers has no such model"):
+        interchange.write_transformers(tmp_path, shaken(TINY, 2), c, Categories((1, 2), ("a", "b")), "")
+    assert not any(tmp_path.iterdir())
+
+
 def test_how_training_started_is_no_part_of_what_is_written(tmp_path):
     """`start=local` names the first weights of a training; what it ends with is transformers' model all the same."""
     model = config.override(recipe("conditional_detr_r18"), {"model.decoder.start": "local"}).model

@@ -4,8 +4,8 @@ import codecs
 import os
 import sys
 from contextlib import suppress
-from io import BufferedIOBase, BytesIO, StringIO, TextIOWrapper
-from typing import cast
+from io import BytesIO, StringIO, TextIOWrapper
+from typing import Any
 
 from rich.console import Console
 
@@ -30,9 +30,9 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(c) or c.encode("ascii", escape).decode() for c in characters), error.end
 
 
-def standard_input() -> BufferedIOBase:
-    """The bytes of standard input; empty where the process has none."""
-    return BytesIO() if sys.stdin is None else cast(BufferedIOBase, sys.stdin.buffer)
+def standard_input() -> Any:
+    """A stream of the bytes of standard input; empty where the process has none."""
+    return BytesIO() if sys.stdin is None else sys.stdin.buffer
 
 
 def discard_output() -> None:

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import config
-from ..errors import WeightsError
+from ..errors import CondetrError, WeightsError
 from ..files import replacing, write_text
 from ..model.detector import Detector
 from ..types import Categories
@@ -16,7 +16,7 @@ from . import published
 from .coco_slots import coco_categories
 from .fields import refused
 from .loading import config_of, load, read_json, read_safetensors
-from .transformers_backbone import UNDILATED, with_timm_names
+from .transformers_backbone import with_timm_names
 from .transformers_config import model_of
 from .transformers_images import image_size
 
@@ -77,17 +77,7 @@ def _categories_of(theirs: dict[str, Any], file: Path, state: dict[str, Tensor],
 
 def write_transformers(folder: Path, detector: Detector, c: config.Config, categories: Categories, card: str) -> None:
     """A folder that transformers loads, with names of version 4 (version 5 reads them too)."""
-    plain = (
-        c.model.backbone.name.startswith("resnet")
-        and c.model.backbone.last_stage == 4
-        and c.model.backbone.norm == "frozen_batch"
-        and not (c.model.backbone.dilated and c.model.backbone.name in UNDILATED)
-        and c.model.keys == "encoder"
-        and (isinstance(c.model.decoder, config.Detr) or c.model.decoder.spatial_query == "diagonal")
-        and (c.model.reference, c.model.scoring.kind == "softmax")
-        == (("predicted", False) if c.model.decoder.kind == "conditional" else ("centre", True))
-    )
-    if not plain:
+    if not _is_theirs(c.model, categories):
         raise WeightsError(
             "transformers has no such model: it has DETR (softmax, no reference) and Conditional DETR (focal, "
             "predicted reference, diagonal T) with whole ResNets, of which 50 and 101 can be dilated. Keep "
@@ -111,6 +101,21 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
     }  # fmt: skip
     write_text(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")
     write_text(folder / "README.md", card)
+
+
+def _is_theirs(model: config.Model, categories: Categories) -> bool:
+    """Whether transformers has this model: its description there is read back as the same model."""
+    try:
+        again = model_of(json.loads(json.dumps(_their_config(model, categories))), Path("config.json"))
+    except CondetrError:
+        return False
+    return _of_inference(again) == _of_inference(model)
+
+
+def _of_inference(model: config.Model) -> dict[str, Any]:
+    """What of a model decides its predictions: not how it starts and is trained, nor how batches are padded."""
+    values = model.model_dump(exclude={"backbone": {"trains_from", "padding"}, "decoder": {"start"}, "dropout": True})
+    return values | {"scoring": model.scoring.kind == "softmax"}
 
 
 def _their_config(model: config.Model, categories: Categories) -> dict[str, Any]:
