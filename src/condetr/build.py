@@ -33,6 +33,7 @@ from .model.spatial_query import (
     TransformOnly,
 )
 from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
+from .objective.denoising import DenoisingQueries
 from .objective.learners import DetectorQueries, Learner, TrainingQueries
 from .objective.matching import Matcher
 from .objective.one_to_many import CLASS_WEIGHT, OneToMany
@@ -72,10 +73,15 @@ def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(c.seed)
         supervision = build_supervision(detector, loss, c)
-        own: TrainingQueries = DetectorQueries(supervision)
+        parts: list[TrainingQueries] = []
         if c.groups > 1:
-            own = GroupedQueries(detector, supervision, c.groups)
-        return Learner(detector, [own]).to(detector.queries.weight.device)
+            parts.append(GroupedQueries(detector, supervision, c.groups))
+        else:
+            parts.append(DetectorQueries(supervision))
+        if c.denoising:
+            head = detector.heads.classes
+            parts.append(DenoisingQueries(loss.scoring, head.out_features, head.in_features, c.denoising))
+        return Learner(detector, parts).to(detector.queries.weight.device)
 
 
 def build_supervision(detector: Detector, loss: SetLoss, c: config.Train) -> Supervision:

@@ -277,6 +277,13 @@ class Train(Strict):
     groups: int = Field(
         1, ge=1, le=64, description="groups of queries trained in parallel, of which the first is kept (Group DETR)"
     )
+    denoising: int = Field(
+        0,
+        ge=0,
+        le=10000,
+        description="about how many denoising queries each image has in training, that start from boxes of objects "
+        "with noise (DINO); 0: none. Needs model.decoder.kind=refining",
+    )
     supervision: Literal["one_to_one", "one_to_many"] = Field(
         "one_to_one",
         description="one_to_many: beside it, a second class head on the same queries learns each object with up to six "
@@ -332,6 +339,10 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _training_fits_the_model(self) -> "Config":
+        if self.train.denoising and self.model.decoder.kind != "refining":
+            raise ValueError("train.denoising needs model.decoder.kind=refining")
+        if self.train.denoising and self.model.scoring.kind == "softmax":
+            raise ValueError("train.denoising needs model.scoring.kind=focal, iou_aware or mal")
         if self.train.supervision == "one_to_many" and self.model.scoring.kind == "softmax":
             raise ValueError("train.supervision=one_to_many needs model.scoring.kind=focal, iou_aware or mal")
         return self

@@ -39,7 +39,7 @@ def dataset(root):
 
 @pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
-    """An uninterrupted run with everything that has a state: dropout, moving average, query groups, two epochs."""
+    """An uninterrupted run with everything that has a state: dropout, moving average, all queries, two epochs."""
     out = tmp_path_factory.mktemp("whole")
     events = []
     result = train(dataset, settings(**EVERYTHING), out=out / "run", progress=events.append)
@@ -54,7 +54,8 @@ def undrawn(whole, monkeypatch):
 
 EVERYTHING = {
     "train__ema": 0.9, "train__groups": 2, "model__dropout": 0.1, "train__warmup_steps": 3,
-    "model__scoring__kind": "iou_aware",
+    "model__scoring__kind": "iou_aware", "model__decoder__kind": "refining", "train__denoising": 8,
+    "train__supervision": "one_to_many",
 }  # fmt: skip
 
 

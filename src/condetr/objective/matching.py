@@ -47,10 +47,12 @@ class PaddedTargets:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, targets: Sequence[Target]) -> "PaddedTargets":
+    def of(cls, targets: Sequence[Target], at_least: int = 0) -> "PaddedTargets":
+        """Padded to `at_least` objects, or more."""
         counts = tuple(len(t.labels) for t in targets)
-        labels = targets[0].labels.new_zeros(len(targets), max(counts))
-        boxes = targets[0].boxes.new_full((len(targets), max(counts), 4), 0.5)
+        objects = max(at_least, *counts)
+        labels = targets[0].labels.new_zeros(len(targets), objects)
+        boxes = targets[0].boxes.new_full((len(targets), objects, 4), 0.5)
         for i, (target, count) in enumerate(zip(targets, counts)):
             labels[i, :count] = target.labels
             boxes[i, :count] = target.boxes

@@ -18,6 +18,7 @@ from ..boxes import cxcywh_to_xyxy, iou_and_giou
 from ..cpu.linear import Linear
 from ..model.decoders import Decoded
 from ..model.detector import Detector
+from ..model.layers import at_least_float32
 from ..scoring import PRIOR, FocalScoring
 from ..shapes import Float
 from ..types import OptimizerStep, Predictions, Target
@@ -72,7 +73,7 @@ def select(predictions: Predictions, targets: PaddedTargets) -> Matches:
 
 def pair_scores(predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
     """S of each query and object; -1 for objects that only fill up an image's targets."""
-    logits, boxes = predictions.logits.float(), predictions.boxes.float()
+    logits, boxes = at_least_float32(predictions.logits), at_least_float32(predictions.boxes)
     columns = targets.labels[None, :, None].expand(*logits.shape[:3], -1)
     iou, _ = iou_and_giou(cxcywh_to_xyxy(boxes[..., None, :]), cxcywh_to_xyxy(targets.boxes[None, :, None]))
     score = IOU_SHARE * iou + (1 - IOU_SHARE) * logits.gather(-1, columns).sigmoid()

@@ -7,11 +7,11 @@ pass.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy, iou_and_giou
 from ..engine.stopwatch import timed
+from ..model.layers import at_least_float32
 from ..scoring import Scoring
 from ..shapes import Float
 from ..types import OptimizerStep, Predictions, Target
@@ -69,8 +69,8 @@ def loss_of_matches(
     scoring: Scoring, predictions: Predictions, matches: Matches, targets: PaddedTargets, step: OptimizerStep
 ) -> LossTerms:
     """The loss of given matches; queries without a match are background."""
-    logits = _at_least_float32(predictions.logits)
-    predicted = _at_least_float32(predictions.boxes)[matches.queries]
+    logits = at_least_float32(predictions.logits)
+    predicted = at_least_float32(predictions.boxes)[matches.queries]
     objects = (matches.image, matches.object)
     truth = targets.boxes[objects]
     l1 = (predicted - truth).abs().sum(-1)
@@ -81,7 +81,3 @@ def loss_of_matches(
         l1=zero.index_add(0, matches.layer, l1) / step.object_counts.objects,
         giou=zero.index_add(0, matches.layer, 1 - giou) / step.object_counts.objects,
     )
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,115 @@
+"""Contrastive denoising: boxes of objects with noise are further queries, whose objects are known without matching.
+
+Li et al., "DN-DETR", CVPR 2022; Zhang et al., "DINO", ICLR 2023, section 3.3. M is the most objects of an image of the
+batch, and there are G groups of 2 M queries for each image:
+
+    groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
+    queries of a group    positive 1 ... M, negative 1 ... M; those of an image with fewer objects fill up the row
+
+A positive query starts from a box that is near its object, and learns the object. A negative one starts from a box that
+is further away, and learns that it is background: queries next to an object then do not all claim it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from ..model.detector import Detector
+from ..model.tokens import Tokens
+from ..scoring import Scoring
+from ..shapes import Bool, Float, Int
+from ..types import OptimizerStep, Predictions, Target
+from .learners import TrainingQueries
+from .matching import Matches, PaddedTargets
+from .set_loss import LossTerms, loss_of_matches
+
+OTHER_LABEL = 0.25  # probability that a query's label is replaced by a random one
+SMALLEST = 1e-3  # side of a box, and distance of its centre from the edge of the image, relative to the image
+BACKGROUND = -torch.inf  # logit of queries that fill up a row: their loss and gradient are zero
+
+
+class DenoisingQueries(TrainingQueries):
+    """About `budget` denoising queries for each image. The embedding of its label is what a query starts with.
+
+    Needs a decoder that starts from boxes, and a scoring with a sigmoid for each of the K `classes`.
+    """
+
+    def __init__(self, scoring: Scoring, classes: int, dim: int, budget: int) -> None:
+        super().__init__()
+        self.scoring, self.budget = scoring, budget
+        self.labels = nn.Embedding(classes, dim)
+
+    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
+        """The mean over the groups, of which the whole step has the same number."""
+        padded = PaddedTargets.of(targets, at_least=1)
+        groups = groups_of(self.budget, step)
+        noised = add_noise(padded, groups, self.labels.num_embeddings)
+        reference, valid = noised.boxes.logit(eps=SMALLEST), valid_queries(padded, groups)
+        decoded = detector.decode(self.labels(noised.labels), memory, reference, valid)
+        predictions = by_image(detector.apply_heads(decoded), len(targets))
+        if valid is not None:
+            fills = ~valid.view(len(targets), -1, 1)
+            predictions = Predictions(predictions.logits.masked_fill(fills, BACKGROUND), predictions.boxes)
+        matches = known_matches(padded, groups, len(predictions.logits))
+        terms = loss_of_matches(self.scoring, predictions, matches, padded, step)
+        return LossTerms(*(term / groups for term in terms.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Noised:
+    """The labels and boxes that N = 2 M queries in B·G rows start with."""
+
+    labels: Int[Tensor, "BG N"]
+    boxes: Float[Tensor, "BG N 4"]
+
+
+def groups_of(budget: int, step: OptimizerStep) -> int:
+    """G, such that the image of the step with the most objects has about `budget` queries; at least one group."""
+    return max(1, budget // (2 * max(1, *step.object_counts.counts)))
+
+
+def add_noise(targets: PaddedTargets, groups: int, classes: int) -> Noised:
+    """Each corner coordinate of a box moves by u · w / 2 or u · h / 2, to either side: of positives u is uniform in
+    (0, 1), of negatives in (1, 2). Corners stay within the image, and in order."""
+    images, objects = targets.labels.shape
+    shape = (images, groups, 2, objects)
+    labels = targets.labels[:, None, None].expand(shape)
+    random = torch.rand(*shape, 5, device=labels.device)
+    other = torch.randint(classes, shape, device=labels.device)
+    labels = torch.where(random[..., 4] < OTHER_LABEL, other, labels)
+    move = 2 * random[..., :4] - 1
+    move[:, :, 1] += torch.ones(()).to(move).copysign(move[:, :, 1])
+    half = targets.boxes[:, None, None, :, 2:].repeat(1, 1, 1, 1, 2) / 2
+    corners = (cxcywh_to_xyxy(targets.boxes)[:, None, None] + move * half).clamp(0, 1)
+    a, b = corners.split(2, dim=-1)
+    boxes = xyxy_to_cxcywh(torch.cat([torch.minimum(a, b), torch.maximum(a, b)], dim=-1))
+    return Noised(labels.reshape(images * groups, -1), boxes.reshape(images * groups, -1, 4))
+
+
+def valid_queries(targets: PaddedTargets, groups: int) -> Bool[Tensor, "BG N"] | None:
+    """False for queries that only fill up a row; None where there are none."""
+    objects = targets.labels.shape[1]
+    if min(targets.counts) == objects:
+        return None
+    counts = torch.tensor(targets.counts).repeat_interleave(groups)
+    valid = torch.arange(objects) < counts[:, None]
+    return valid.repeat(1, 2).to(targets.labels.device, non_blocking=True)
+
+
+def known_matches(targets: PaddedTargets, groups: int, layers: int) -> Matches:
+    """Each positive query with the object that it was made of, in predictions S B (G·N)."""
+    objects = targets.labels.shape[1]
+    valid = np.arange(objects) < np.array(targets.counts)[:, None]
+    pairs = np.broadcast_to(valid[None, :, None], (layers, len(valid), groups, objects))
+    layer, image, group, object = np.nonzero(pairs)
+    index = torch.from_numpy(np.stack([layer, image, group * 2 * objects + object, object]))
+    return Matches(*index.to(targets.labels.device, non_blocking=True))
+
+
+def by_image(predictions: Predictions, images: int) -> Predictions:
+    """From S (B·G) N to S B (G·N): the groups of an image as one row of queries."""
+    return Predictions(*(x.unflatten(1, (images, -1)).flatten(2, 3) for x in (predictions.logits, predictions.boxes)))
