@@ -1,5 +1,7 @@
 """Linear layers by oneDNN compute what torch's do."""
 
+import time
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -21,6 +23,20 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...]):
     expected = torch.autograd.grad((theirs(x) * weight).sum(), (x, theirs.weight, theirs.bias))
     for a, b in zip(found, expected):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-5)
+
+
+def test_rows_with_gaps_between_them_take_no_longer():
+    """oneDNN has no fast kernel for a transposed matrix with gaps: the backward pass copies it first."""
+    layer, g = Linear(64, 64), torch.randn(500, 64)
+
+    def seconds(x: torch.Tensor) -> float:
+        y, start = layer(x), time.process_time()
+        y.backward(g)
+        return time.process_time() - start
+
+    whole, part = torch.randn(500, 64, requires_grad=True), torch.randn(500, 128, requires_grad=True)
+    pairs = [(seconds(whole), seconds(part[:, :64])) for _ in range(5)]
+    assert min(gaps for _, gaps in pairs) < 10 * min(plain for plain, _ in pairs)
 
 
 def test_public_operators_alone_give_the_same_gradients():

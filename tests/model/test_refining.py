@@ -105,7 +105,7 @@ def slow_decoder(detector, images, memory, relative: bool):
         if isinstance(decoder.box_biases[i], AxialBoxBias):
             bias = torch.stack([
                 torch.stack([
-                    slow_bias(decoder.box_biases[i], box, sizes(images)[image], memory.grid, 16).flatten(1)
+                    slow_bias(decoder.box_biases[i], box.detach(), sizes(images)[image], memory.grid, 16).flatten(1)
                     for box in b[image]
                 ], dim=1)
                 for image in range(len(images))

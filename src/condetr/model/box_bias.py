@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..boxes import cxcywh_to_xyxy
-from ..cpu.linear import Linear
 from ..shapes import Float
 from .tokens import Tokens
 
@@ -75,7 +73,7 @@ class AxisMLP(nn.Sequential):
     """From the distances of the two sides of a box to one number per head."""
 
     def __init__(self, hidden: int, heads: int) -> None:
-        super().__init__(Linear(2, hidden), nn.ReLU(), Linear(hidden, heads, bias=False))
+        super().__init__(nn.Linear(2, hidden), nn.ReLU(), nn.Linear(hidden, heads, bias=False))
 
 
 class AxialBoxBias(BoxBias):
@@ -83,7 +81,8 @@ class AxialBoxBias(BoxBias):
 
     (p_x, p_y) is the centre of a cell, the differences are in pixels. `outside` is how far the cell's centre is from
     the box along an axis, in sides of the box: max(0, |p - c| / side - 1/2). A side counts as one cell at least. This
-    last term is our own: unlike an MLP, it knows where a box is before any training.
+    last term is our own: unlike an MLP, it knows where a box is before any training. Boxes get no gradient from the
+    bias.
     """
 
     def __init__(self, heads: int, hidden: int, distance: Distance) -> None:
@@ -94,18 +93,20 @@ class AxialBoxBias(BoxBias):
 
     def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores:
         assert memory.cells is not None
-        boxes = memory.by_image(boxes) * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
         stride, (rows, columns) = memory.cells.stride, memory.grid
-        corners = cxcywh_to_xyxy(boxes)
-        scores = []
-        for axis, (mlp, cells) in enumerate(((self.x, columns), (self.y, rows))):
-            centres = (torch.arange(cells, device=boxes.device) + 0.5) * stride
-            ends = corners[..., axis::2][:, :, None] - centres[:, None]  # B N cells 2
-            learned = mlp(self.distance(ends).to(self.decay.dtype))
-            side = boxes[..., axis + 2, None].clamp(min=stride)
-            outside = ((boxes[..., axis, None] - centres).abs() / side - 0.5).relu()
-            scores.append((learned - outside[..., None].to(self.decay.dtype) * self.decay).movedim(-1, 1))
-        return AxialScores(rows=scores[1], columns=scores[0])
+        boxes = memory.by_image(boxes.detach()) * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
+        # all columns, then all rows: the centre of each, and the box's centre and side along its axis
+        p = (torch.cat([torch.arange(n, device=boxes.device) for n in (columns, rows)]) + 0.5) * stride
+        centre, side = (
+            torch.cat([pair[..., :1].expand(-1, -1, columns), pair[..., 1:].expand(-1, -1, rows)], dim=2)
+            for pair in boxes.split(2, dim=-1)
+        )
+        offset, half = centre - p, side / 2
+        ends = self.distance(torch.stack([offset - half, offset + half], dim=-1)).to(self.decay.dtype)
+        learned = torch.cat([self.x(ends[:, :, :columns]), self.y(ends[:, :, columns:])], dim=2)
+        outside = (offset.abs() / side.clamp(min=stride) - 0.5).relu().to(self.decay.dtype)
+        scores = (learned - outside[..., None] * self.decay).movedim(-1, 1)  # B H N columns+rows
+        return AxialScores(columns=scores[..., :columns], rows=scores[..., columns:])
 
     def start(self, decay: float) -> None:
         """Initialise so that the MLPs add nothing, and the bias is that of `decay` alone."""

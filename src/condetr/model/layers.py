@@ -41,18 +41,26 @@ def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
 def embed_points(points: Float[Tensor, "*any 2"], dim: int) -> Float[Tensor, "*any D"]:
     """The sine embedding of points (x, y) in [0, 1], in float32 at least (Conditional DETR, section 3.3).
 
-    The first half of the channels embeds y, the second half x; sines and cosines alternate. The temperature is DETR's,
-    10000.
+    The first half of the channels embeds y, the second half x.
     """
-    channel = torch.arange(dim // 2, device=points.device)
-    period = 10000 ** (2 * (channel // 2) / (dim // 2))
-    angle = 2 * math.pi * at_least_float32(points).flip(-1)[..., None] / period
-    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-3)
+    return embed(points.flip(-1), dim // 2)
 
 
 def embed_boxes(boxes: Float[Tensor, "*any 4"], dim: int) -> Float[Tensor, "*any _e"]:
     """The sine embedding of boxes (cxcywh): y, x, w and h, with `dim` / 2 channels each (DAB-DETR, section 4.2)."""
-    return torch.cat([embed_points(boxes[..., :2], dim), embed_points(boxes[..., 2:].flip(-1), dim)], dim=-1)
+    x, y, w, h = boxes.unbind(-1)
+    return embed(torch.stack([y, x, w, h], dim=-1), dim // 2)
+
+
+def embed(numbers: Float[Tensor, "*any _c"], channels: int) -> Float[Tensor, "*any _e"]:
+    """The sine embeddings of numbers in [0, 1], side by side, with `channels` each, in float32 at least.
+
+    Sines and cosines alternate. The temperature is DETR's, 10000.
+    """
+    channel = torch.arange(channels, device=numbers.device)
+    period = 10000 ** (2 * (channel // 2) / channels)
+    angle = 2 * math.pi * at_least_float32(numbers)[..., None] / period
+    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-3)
 
 
 def embed_grid(padding: Bool[Tensor, "B h w"], dim: int) -> Float[Tensor, "B h w D"]:

@@ -82,14 +82,16 @@ class RefiningDecoder(Decoder):
         self, queries: Queries, reference: Float[Tensor, "B N 4"], memory: Tokens, valid: Valid, refine: Refine
     ) -> Decoded:
         f, s, dim = queries, reference, queries.shape[-1]
-        embeddings, references = [], [reference]
+        embeddings: list[Tensor] = []
+        references = [reference]
         spatial_queries = chain([Identity()], repeat(self.spatial_query))
         for layer, box_bias, spatial_query in zip(self.layers, self.box_biases, spatial_queries):
+            if embeddings:
+                references.append(refine(embeddings[-1], s))
+                s = references[-1].detach()
             boxes = at_least_float32(s).sigmoid()
             embedded = embed_boxes(boxes, dim).to(f.dtype)
             p = self.modulation(f, embedded[..., :dim], boxes)
             f = layer(f, p, spatial_query, self.object_query(embedded), memory, valid, box_bias(boxes, memory))
             embeddings.append(self.norm(f))
-            references.append(refine(embeddings[-1], s))
-            s = references[-1].detach()
-        return Decoded(torch.stack(embeddings), torch.stack(references[:-1]))
+        return Decoded(torch.stack(embeddings), torch.stack(references))
