@@ -60,7 +60,7 @@ SIGNATURES = {
     "evaluate_detections": "file, data, *, split=None, follow_outside=False, out=None",
     "examine": "data, *, queries=None, decode_pixels=True, follow_outside=False, clean_boxes=True, cache=None, "
     "progress=None",
-    "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None",
+    "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None, figure=None",
     "load": "weights, device='cpu'",
     "recipe": "name",
     "train": "data, recipe=None, *, out=None, init=None, epochs=None, batch=None, lr=None, size=None, "

@@ -17,7 +17,8 @@ from condetr.explaining.explain import explain
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS, coverage
 from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
-from condetr.explaining.image_record import no_detection, record_image
+from condetr.explaining.image_record import record_image
+from condetr.explaining.thresholds import no_detection
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth
 from tests.tiny import FORMS, TINY, TINY_DETR, shaken
@@ -127,7 +128,7 @@ def test_a_detector_without_encoder_can_be_explained():
         ({"at": (5, 5), "detection": 0}, "explain: give a detection or a point \\(at\\), not both"),
         (
             {"threshold": 1.0},
-            r"no detection scores 1 or more; the best is \w+ with 0\.\d{3}\. Lower .*--at X,Y",
+            r"reaches the confidence threshold 1; the highest score is 0\.\d{3} \(\w+\)\. Lower .*--at X,Y",
         ),
         ({"threshold": 2.0}, "threshold 2.0: must be a number between 0 and 1"),
     ],
@@ -144,22 +145,22 @@ def test_the_error_for_an_unreadable_image_gives_the_reason(predictor):
 
 def test_the_message_for_no_detection_names_the_best_prediction(predictor):
     record = record_image(predictor, IMAGE, 1.0)
-    assert record.all_detections.names[0] in no_detection(record)
+    assert record.all_detections.names[0] in record.no_detection
 
 
 @pytest.mark.parametrize(
     ("threshold", "start"),
     [
-        (0.4, "no detection scores 0.4 or more"),
-        ("best", "no detection reaches the threshold stored in"),
+        (0.4, "no detection reaches the confidence threshold 0.4"),
+        ("best", "no detection reaches the confidence threshold stored in"),
     ],
 )
 def test_the_best_score_never_seems_to_reach_the_threshold(predictor, threshold, start):
     record = record_image(predictor, IMAGE, 1.0)
     best = replace(record.all_detections, scores=np.full_like(record.all_detections.scores, 0.39996))
-    sentence = no_detection(replace(record, all_detections=best, threshold=threshold))
+    sentence = no_detection(threshold, best)
     assert sentence.startswith(start)
-    assert sentence.endswith("with 0.399")
+    assert sentence.endswith(f"the highest score is 0.399 ({best.names[0]})")
 
 
 def test_an_explanation_knows_whether_its_query_is_a_detection(predictor):
@@ -200,7 +201,7 @@ def test_without_a_threshold_the_detections_are_those_of_the_predictor():
         detections = predictor(IMAGE)
         assert (len(detections) > 0) == (own is not None)
         if own is None:
-            with pytest.raises(CondetrError, match=r"no detection scores 0\.5 or more"):
+            with pytest.raises(CondetrError, match=r"no detection reaches the confidence threshold 0\.5"):
                 explain(predictor, IMAGE)
         else:
             assert explain(predictor, IMAGE, detection=len(detections) - 1).query == detections.queries[-1]
@@ -216,6 +217,13 @@ def test_explain_takes_a_folder_of_weights_and_the_images_that_a_predictor_takes
     assert scores == [scores[0]] * 4
     with pytest.raises(CondetrError, match="explain: takes one image"):
         explain(tmp_path / "weights", tmp_path)
+
+
+def test_a_figure_is_written_where_it_is_asked_for(predictor, tmp_path):
+    one = explain(predictor, IMAGE, threshold=0.0, figure=tmp_path / "new" / "one.png")
+    with Image.open(tmp_path / "new" / "one.png") as drawn:
+        assert drawn.width > 700
+    assert one.query == explain(predictor, IMAGE, threshold=0.0).query
 
 
 def test_an_unreadable_image_among_several_is_named(predictor, tmp_path):
@@ -250,7 +258,7 @@ def test_attention_shares_are_means_over_detections(predictor):
 
 
 def test_attention_shares_without_a_detection_are_an_error(predictor):
-    with pytest.raises(CondetrError, match="no detection scores 1 or more"):
+    with pytest.raises(CondetrError, match="no detection reaches the confidence threshold 1 in these images"):
         attention_shares(predictor, [IMAGE], threshold=1.0)
 
 

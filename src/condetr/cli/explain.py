@@ -27,6 +27,9 @@ def explain(
     ] = None,
     layer: Annotated[int, typer.Option(metavar="N", help="the decoder layer, counted from 0; -1 is the last")] = -1,
     threshold: Threshold = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="write a PNG figure for each explained detection, too (a second each)")
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="write explain.html and the figures to it")] = Path(
         "explained"
     ),
@@ -34,7 +37,7 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show the attention maps of every head for each detection, and why nothing was detected."""
-    from ..explaining.explain import Selection, check, explain_images, parse_point
+    from ..explaining.explain_images import Selection, check, explain_images, parse_point
     from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, find
 
@@ -47,19 +50,21 @@ def explain(
             message(f"{one.name}: {one.reason}")
     if not images:
         raise typer.Exit(1)
-    check(images, selection)
+    check(selection)
     check_writable(out)
     predictor = Predictor.load(weights, device)
     with progress_bar("images", messages(), hidden=quiet) as progress:
-        written = explain_images(predictor, images, selection, out, progress)
+        written = explain_images(predictor, images, selection, out, progress, figures)
     for note in written.notes if not quiet else ():
         message(note)
     for name, reason in written.failed:
         message(f"{name}: {reason}")
-    figures = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
+    drawn = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
+    kept = [printable(str(page)) for page in written.pages] + [f"{drawn} in {printable(str(out))}"] * figures
     if written.interrupted is not None:
-        message(f"interrupted; kept: {figures} in {out}, without a page")
+        message(f"interrupted; kept: {', '.join(kept) or 'nothing'}")
         raise typer.Exit(status_of(written.interrupted))
-    if written.page is not None and not quiet:
-        print(f"{figures}; open {printable(str(written.page))}")
+    if written.pages and not quiet:
+        more = f" and {len(written.pages) - 1} more pages, linked from it" if len(written.pages) > 1 else ""
+        print(f"{drawn + '; ' if figures else ''}open {printable(str(written.pages[0]))}{more}")
     raise typer.Exit(int(bool(written.failed) or any(one.failed for one in missed)))

@@ -2,39 +2,33 @@
 "use strict";
 (() => {
   const { classes, mean } = JSON.parse(document.getElementById("classes").textContent);
-  const shape = (name, attributes, text = "") => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.textContent = text;
-    return made;
-  };
   const [left, top, width, height] = [42, 10, 330, 250];
   const x = recall => left + recall * width, y = precision => top + (1 - precision) * height;
-  const line = (curve, attributes) => shape("polyline", { fill: "none", "stroke-width": 2, ...attributes,
+  const line = (curve, attributes) => makeSvg("polyline", { fill: "none", "stroke-width": 2, ...attributes,
     points: curve.map((precision, i) => `${x(i / 100)},${y(precision / 1000).toFixed(1)}`).join(" ") });
   const plot = one => {
-    const svg = shape("svg", { viewBox: "0 0 390 305", role: "img", class: "curve",
+    const svg = makeSvg("svg", { viewBox: "0 0 390 305", role: "img", class: "curve",
       "aria-label": `precision–recall curves of ${one.name}` });
     for (let i = 0; i <= 5; i++) {
       const at = i / 5, grid = { stroke: "var(--line)" };
-      svg.append(shape("line", { x1: x(at), x2: x(at), y1: top, y2: top + height, ...grid }),
-        shape("line", { x1: left, x2: left + width, y1: y(at), y2: y(at), ...grid }),
-        shape("text", { x: x(at), y: top + height + 16, "text-anchor": "middle" }, at.toFixed(1)),
-        shape("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end" }, at.toFixed(1)));
+      svg.append(makeSvg("line", { x1: x(at), x2: x(at), y1: top, y2: top + height, ...grid }),
+        makeSvg("line", { x1: left, x2: left + width, y1: y(at), y2: y(at), ...grid }),
+        makeSvg("text", { x: x(at), y: top + height + 16, "text-anchor": "middle" }, at.toFixed(1)),
+        makeSvg("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end" }, at.toFixed(1)));
     }
-    svg.append(shape("text", { x: left + width / 2, y: top + height + 35, "text-anchor": "middle" }, "recall"),
-      shape("text", { transform: `translate(11 ${top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, "precision"),
+    svg.append(makeSvg("text", { x: left + width / 2, y: top + height + 35, "text-anchor": "middle" }, "recall"),
+      makeSvg("text", { transform: `translate(11 ${top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, "precision"),
       line(mean, { stroke: "var(--soft)", "stroke-dasharray": "1 3" }));
     if (one.curve50) svg.append(line(one.curve75, { stroke: "var(--accent)", "stroke-dasharray": "6 4" }),
       line(one.curve50, { stroke: "var(--accent)" }));
     if (one.recall && one.precision)
-      svg.append(shape("circle", { cx: x(one.recall), cy: y(one.precision), r: 5, fill: "var(--warn)" }));
+      svg.append(makeSvg("circle", { cx: x(one.recall), cy: y(one.precision), r: 5, fill: "var(--warn)" }));
     return svg;
   };
   const key = (attributes, text) => {
-    const svg = shape("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" });
-    svg.append(attributes.r ? shape("circle", { cx: 13, cy: 6, ...attributes })
-      : shape("line", { x1: 1, x2: 25, y1: 6, y2: 6, "stroke-width": 2, ...attributes }));
+    const svg = makeSvg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" });
+    svg.append(attributes.r ? makeSvg("circle", { cx: 13, cy: 6, ...attributes })
+      : makeSvg("line", { x1: 1, x2: 25, y1: 6, y2: 6, "stroke-width": 2, ...attributes }));
     return make("li", {}, svg, text);
   };
   const number = value => value === null ? "–" : value.toFixed(3);

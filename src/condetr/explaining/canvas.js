@@ -1,29 +1,28 @@
 // Drawing for the page of `condetr explain`: an image on a canvas, an attention map over it, and boxes and points.
 "use strict";
-// An attention map (values from 0 to 255) as a canvas of one pixel per cell; `colormap` holds 256 RGB triples.
+// How a map (values from 0 to 255) differs from uniform attention: the level of its mean, at which its color begins, and
+// how clearly it is drawn, faintly where the maximum is below twice the mean.
+const contrast = values => {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return { mean, ratio: 255 / mean, strength: Math.min(1, Math.max(0.1, 255 / mean - 1)) };
+};
+
+// A map as a canvas of one pixel per cell; `colormap` holds 256 RGB triples.
 const heatmap = (image, { values, opacity, colormap }) => {
   const canvas = make("canvas", { width: image.columns, height: image.rows });
   const context = canvas.getContext("2d"), pixels = context.createImageData(image.columns, image.rows);
+  const { mean, strength } = contrast(values);
   values.forEach((value, i) => {
-    const level = Math.round(38 + value * 217 / 255);
+    const above = Math.max(0, (value - mean) / Math.max(1, 255 - mean)), level = Math.round(38 + above * 217);
     pixels.data.set([colormap[3 * level], colormap[3 * level + 1], colormap[3 * level + 2],
-      255 * opacity * (value / 255) ** 0.75], 4 * i);
+      255 * opacity * strength * above ** 0.75], 4 * i);
   });
   context.putImageData(pixels, 0, 0);
   return canvas;
 };
 
-// The text above a box, or inside it at the top of the image.
-const drawLabel = (context, text, x1, y1) => {
-  context.font = `${13 * devicePixelRatio}px system-ui, sans-serif`;
-  const width = context.measureText(text).width + 8 * devicePixelRatio, height = 19 * devicePixelRatio;
-  const left = Math.max(0, Math.min(x1, context.canvas.width - width)), top = Math.max(0, y1 - height);
-  context.fillStyle = "#000b"; context.fillRect(left, top, width, height);
-  context.fillStyle = "#fff"; context.fillText(text, left + 4 * devicePixelRatio, top + 14 * devicePixelRatio);
-};
-
 // Draw an image `width` CSS pixels wide. `map` is { values, opacity, smooth, colormap } or null;
-// `marks` has boxes, dots (the extremities), a reference point and a given point, all optional.
+// `marks` has boxes, dots (the extremities) and a reference point, all optional.
 const paint = (canvas, image, map, marks, width) => {
   const scale = width * devicePixelRatio / image.width, context = canvas.getContext("2d");
   canvas.width = Math.max(1, Math.round(image.width * scale));
@@ -44,22 +43,38 @@ const paint = (canvas, image, map, marks, width) => {
     }
     context.setLineDash([]);
   };
-  for (const { box, color, dash, thin, text } of marks.boxes ?? []) {
+  for (const { box, color, dash } of marks.boxes ?? []) {
     const [x1, y1, x2, y2] = box.map(value => value * scale);
-    stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), color, thin ? line / 2 : line, dash ? [5 * line, 4 * line] : []);
-    if (text && width >= 300) drawLabel(context, text, x1, y1);
+    stroke(() => context.rect(x1, y1, x2 - x1, y2 - y1), color, line, dash ? [5 * line, 4 * line] : []);
   }
   for (const [x, y] of marks.dots ?? []) {
     context.beginPath(); context.arc(x * scale, y * scale, 2.2 * line, 0, 7);
     context.fillStyle = "#fff"; context.fill();
     context.strokeStyle = "#000"; context.lineWidth = line / 2; context.stroke();
   }
-  for (const [point, color] of [[marks.reference, "#38e1ff"], [marks.point, "#ff5ad0"]]) {
-    if (!point) continue;
-    const [x, y] = point.map(value => value * scale), arm = 5 * line;
-    stroke(() => {
-      context.moveTo(x - arm, y); context.lineTo(x + arm, y);
-      context.moveTo(x, y - arm); context.lineTo(x, y + arm);
-    }, color, line);
-  }
+  if (!marks.reference) return;
+  const [x, y] = marks.reference.map(value => value * scale), arm = 5 * line;
+  stroke(() => {
+    context.moveTo(x - arm, y); context.lineTo(x + arm, y);
+    context.moveTo(x, y - arm); context.lineTo(x, y + arm);
+  }, "#38e1ff", line);
+};
+
+// Draw the marks as the SVG overlay of an image that is `width` CSS pixels wide, in layers that can be switched off.
+const paintOverlay = (svg, image, marks, width) => {
+  const unit = image.width / width, layer = key => ({ "data-layer": key, hidden: hiddenLayers.has(key) ? "" : false });
+  svg.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
+  const boxes = (marks.boxes ?? []).map(({ box: [x1, y1, x2, y2], key, color, dash, text = "", note }, rank) => {
+    const rect = makeSvg("rect", { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1),
+      stroke: color, class: dash ? "dashed" : false, "data-ink": "#000", "data-rank": rank, "data-caption": text,
+      ...layer(key) });
+    rect.append(makeSvg("title", {}, note ?? text));
+    return rect;
+  });
+  const dots = (marks.dots ?? []).map(([x, y]) => makeSvg("circle", { cx: x, cy: y, r: 4 * unit, ...layer("points") }));
+  const crosses = [[marks.reference, "#38e1ff", "points"], [marks.point, "#ff5ad0", "point"]].filter(([at]) => at)
+    .map(([[x, y], color, key]) => makeSvg("path", { stroke: color, ...layer(key),
+      d: `M${x - 8 * unit} ${y}h${16 * unit}M${x} ${y - 8 * unit}v${16 * unit}` }));
+  svg.replaceChildren(...boxes, ...dots, ...crosses);
+  drawLabels(svg);
 };

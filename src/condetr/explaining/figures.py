@@ -23,6 +23,7 @@ from .extremities import REGIONS
 
 PANEL = 240  # pixels of a panel's longer side
 NARROWEST = 40  # pixels of its shorter side, at least: a narrower image is stretched
+NEARLY_UNIFORM = 1.5  # times the uniform attention: below, the place of the highest cell means little
 MOST_HEADS = 16  # columns; more would be too small to see
 COLORMAP = "inferno"
 BACKGROUND, TEXT, MUTED = "#ffffff", "#111111", "#666666"
@@ -144,14 +145,17 @@ def _short(name: str) -> str:
 
 
 def heatmap(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
-    """An image in grey with an attention map over it, scaled so that the highest cell has the brightest color."""
+    """An image in grey with an attention map over it. The highest cell has the brightest color; cells with less than
+    uniform attention have none, and a map whose maximum is below twice the uniform attention is faint."""
     height, width = image.shape[:2]
-    map_ = Image.fromarray(attention.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+    mean, highest = float(attention.mean()), float(attention.max())
+    above = ((attention - mean) / max(highest - mean, 1e-12)).clip(0).astype(np.float32)
+    map_ = Image.fromarray(above).resize((width, height), Image.Resampling.BICUBIC)
     intensity = np.asarray(map_).clip(0)
     intensity = (intensity / max(intensity.max(), 1e-12))[..., None]
     grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
     color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * intensity[..., 0])[..., :3] * 255
-    opacity = 0.88 * intensity**0.75
+    opacity = 0.88 * intensity**0.75 * np.clip(highest / max(mean, 1e-12) - 1, 0.1, 1)
     return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)
 
 
@@ -184,9 +188,11 @@ def _meaning(one: Explanation, part: Part) -> str:
 
 def _captions(one: Explanation, heads: int) -> list[list[str]]:
     """The text under each map: the region of its peak and the fraction inside the box."""
+    flat = one.maps.max((-2, -1)) < NEARLY_UNIFORM * one.maps.mean((-2, -1))
+    regions = np.where(flat, "nearly uniform", np.array(REGIONS)[one.peak_regions])
     return [
-        [f"head {head}: {REGIONS[at[head]]} · {inside[head]:.0%} in the box" for head in range(heads)]
-        for at, inside in zip(one.peak_regions.tolist(), one.inside.tolist())
+        [f"head {head}: {region[head]} · {inside[head]:.0%} in the box" for head in range(heads)]
+        for region, inside in zip(regions.tolist(), one.inside.tolist())
     ]
 
 

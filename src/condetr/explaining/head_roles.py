@@ -17,7 +17,8 @@ from ..types import Sample
 from .attention_maps import Part
 from .explanation import Explanation
 from .extremities import REGIONS, distances
-from .image_record import nothing_above, record_image, resolve
+from .image_record import record_image
+from .thresholds import none_reaches, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def attention_shares(
         pairs = zip(record.detections.queries.tolist(), record.detections.labels.tolist())
         measured += [Measurement.of(Explanation.of(record, query, label, layer)) for query, label in pairs]
     if not measured:
-        raise CondetrError(f"{nothing_above(resolve(threshold, predictor))} in these images. Lower the threshold")
+        raise CondetrError(f"{none_reaches(resolve(threshold, predictor))} in these images. Lower the threshold")
     return average(measured)
 
 

@@ -1,8 +1,6 @@
 """One image's forward pass: the predictions of every query at every layer, and the attention that led to them."""
 
 from dataclasses import dataclass
-from math import floor
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,15 +13,13 @@ from ..errors import CondetrError
 from ..images.decode import Source
 from ..images.prepare import open_image
 from ..predicting.predictor import Predictor
-from ..predicting.selection import DEFAULT_THRESHOLD, Threshold
+from ..predicting.selection import Threshold
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
 from .attention_maps import AttentionRecord, Part, record_attention
+from .thresholds import ADVICE, ResolvedThreshold, by_label, no_detection, resolve
 
 Point = tuple[float | int, float | int]
-ResolvedThreshold = float | Literal["best"]
-
-ADVICE = "Lower the threshold, or explain a point (--at X,Y; from Python at=(x, y))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +46,14 @@ class ImageRecord:
     """One image and its recorded forward pass; boxes and points are in pixels of the image.
 
     `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
-    are the reference points from which these layers started.
-    `detections` score at least the confidence threshold; `all_detections` are those of any score.
+    are the reference points from which these layers started. `detections` score at least the confidence threshold, of
+    which `thresholds` has one for each label; `all_detections` are those of any score.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
     categories: Categories
     threshold: ResolvedThreshold
+    thresholds: tuple[float, ...]
     detections: Detections
     all_detections: Detections
     boxes: Float[np.ndarray, "S N 4"]
@@ -92,11 +89,16 @@ class ImageRecord:
     def parts(self) -> tuple[Part, ...]:
         return self.attention.parts
 
+    @property
+    def no_detection(self) -> str:
+        """Why the image has no detection; empty where it has one."""
+        return "" if len(self.detections) else no_detection(self.threshold, self.all_detections)
+
     def detection(self, number: int) -> tuple[int, int]:
         """Query and label of a detection; 0 is the one with the highest score."""
         count = len(self.detections)
         if not count:
-            raise CondetrError(f"detection {number}: {no_detection(self)}. {ADVICE}")
+            raise CondetrError(f"detection {number}: {self.no_detection}. {ADVICE}")
         if not _is_integer(number) or not 0 <= number < count:
             raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
         return int(self.detections.queries[number]), int(self.detections.labels[number])
@@ -177,6 +179,7 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
         image=pixels,
         categories=predictor.categories,
         threshold=resolve(threshold, predictor),
+        thresholds=by_label(threshold, predictor),
         detections=detections.filter(min_score=predictor.min_score(threshold)),
         all_detections=detections,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
@@ -201,29 +204,6 @@ def layer_index(number: int, layers: int) -> int:
     if not _is_integer(number) or not -layers <= number < layers:
         raise CondetrError(f"layer {number}: this decoder has layers 0 to {layers - 1}; -1 is the last")
     return int(number) % layers
-
-
-def no_detection(record: ImageRecord) -> str:
-    """Why an image has no detection. The score is rounded down, so that it never seems to reach the threshold."""
-    candidates = record.all_detections
-    if not len(candidates):
-        return f"{nothing_above(record.threshold)}; there are no predictions at all"
-    score = floor(1000 * float(candidates.scores[0])) / 1000
-    return f"{nothing_above(record.threshold)}; the best is {candidates.names[0]} with {score:.3f}"
-
-
-def resolve(threshold: Threshold, predictor: Predictor) -> ResolvedThreshold:
-    """The confidence threshold that None stands for: the weights' own, one for each class, or the default."""
-    if threshold is not None:
-        return threshold
-    return DEFAULT_THRESHOLD if predictor.thresholds is None else "best"
-
-
-def nothing_above(threshold: ResolvedThreshold) -> str:
-    """A clause that says that there is no detection at a confidence threshold."""
-    if threshold == "best":
-        return "no detection reaches the threshold stored in the weights for its class"
-    return f"no detection scores {float(threshold):g} or more"
 
 
 def _is_integer(number: object) -> bool:

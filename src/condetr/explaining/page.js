@@ -77,7 +77,8 @@
   };
   const prediction = (image, query, layer) => ({
     query, box: image.boxes[layer][query], score: image.scores[layer][query],
-    name: data.names[image.labels[layer][query]], reference: image.references[layer][query],
+    name: data.names[image.labels[layer][query]], threshold: data.thresholds[image.labels[layer][query]],
+    reference: image.references[layer][query],
   });
   const nearest = (image, x, y) => Array.from({ length: image.queries }, (_, query) => {
     const one = prediction(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;
@@ -91,12 +92,14 @@
   const shownMap = values => values && { values, opacity: state.o / 100, smooth: !state.c, colormap };
   const marksOf = (image, query, text) => {  // with the boxes of earlier layers where there is a text
     const last = image.layers - 1, one = prediction(image, query, last), [x1, y1, x2, y2] = one.box;
-    const boxes = [{ box: one.box, color: "#fff", text }];
+    const boxes = [{ box: one.box, key: "prediction", color: "#ffffff", text }];
     for (let layer = 0; text && layer < last; layer++)
-      boxes.unshift({ box: image.boxes[layer][query], color: "#ffd34d", dash: true });
+      boxes.unshift({ box: image.boxes[layer][query], key: "earlier", color: "#ffd34d", dash: true,
+        note: `after layer ${layer}: ${caption(prediction(image, query, layer))}` });
     const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
     return { boxes, dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
-      reference: image.parts.includes("spatial") ? one.reference : null };
+      reference: image.parts.includes("spatial")
+        ? prediction(image, query, state.m === "detection" ? state.l : last).reference : null };
   };
   const draw = () => {
     const image = data.images[state.p], pick = selected(image);
@@ -104,7 +107,7 @@
     if (pick) marks = marksOf(image, pick.query,
       caption(state.m === "detection" ? pick : prediction(image, pick.query, image.layers - 1)));
     if (state.m === "detection") marks.boxes.unshift(...image.shown.filter((_, d) => d !== state.d).map(one =>
-      ({ box: image.boxes[image.layers - 1][one.query], color: "#c8ccd4", thin: true })));
+      ({ box: image.boxes[image.layers - 1][one.query], key: "others", color: "#c8ccd4", note: caption(one) })));
     if (state.m === "detection")
       values = state.h === "all" ? meanMap(image, state.d, state.l, state.t)
         : crossMap(image, state.d, state.l, state.t, state.h);
@@ -114,8 +117,11 @@
     }
     if (state.m === "why") marks.point = [state.x, state.y];
     drawControls(image);
-    paint(view, image, shownMap(values), marks,
-      Math.min(viewer.clientWidth, 75 / 100 * innerHeight * image.width / image.height));
+    drawLegend(image, values);
+    const width = Math.max(1, Math.min(viewer.clientWidth, 75 / 100 * innerHeight * image.width / image.height));
+    stage.style.width = `${width}px`;
+    paint(view, image, shownMap(values), {}, width);
+    paintOverlay(overlay, image, marks, width);
     view.setAttribute("aria-label", `${image.name}, ${MODES[state.m]}`);
     drawHeads(image);
     drawLayerTable(image, pick);
@@ -123,7 +129,10 @@
   };
 
   // --- controls ------------------------------------------------------------------------------------------------------
-  const view = make("canvas", { tabindex: 0, role: "img", onclick: event => {
+  const view = make("canvas", { tabindex: 0, role: "img" });
+  const overlay = makeSvg("svg", { class: "overlay", preserveAspectRatio: "none" });
+  const stage = make("div", { class: "stage", onclick: event => {
+    view.focus({ preventScroll: true });
     const image = data.images[state.p], frame = view.getBoundingClientRect();
     const x = Math.round((event.clientX - frame.left) / frame.width * image.width);
     const y = Math.round((event.clientY - frame.top) / frame.height * image.height);
@@ -133,10 +142,11 @@
       .filter(({ box }) => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3])
       .sort((a, b) => size(a.box) - size(b.box));
     change(hit.length ? { d: hit[0].d } : { m: "why", x, y, q: -1 });
-  } });
-  const viewer = make("div", { class: "viewer" }, view), panel = make("div", { class: "panel" });
+  } }, view, overlay);
+  const viewer = make("div", { class: "viewer" }, stage), panel = make("div", { class: "panel" });
+  const legend = make("div", { class: "legend" });
   const strip = make("div", { class: "strip" }), notes = make("div", { class: "notes" });
-  root.append(make("div", { class: "columns" }, viewer, panel), strip, notes);
+  root.append(make("div", { class: "columns" }, viewer, make("div", {}, panel, legend)), strip, notes);
   const group = (title, options, now, choose) => make("div", { class: "group", role: "group", "aria-label": title },
     make("span", {}, title), ...options.map(([value, text, hover]) => make("button", { type: "button",
       "aria-pressed": String(value === now), title: hover ?? "", "data-key": `${title}:${value}`,
@@ -172,6 +182,39 @@
     panel.replaceChildren(...rows);
     if (focus) panel.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
   };
+  const swatch = (...shapes) => {
+    const svg = makeSvg("svg", { class: "overlay", viewBox: "0 0 22 16", "aria-hidden": "true" });
+    svg.append(...shapes);
+    return svg;
+  };
+  const drawLegend = (image, values) => {
+    const frame = (color, dashed) => swatch(makeSvg("rect", { x: 2, y: 2, width: 18, height: 12, stroke: color,
+      class: dashed ? "dashed" : false }));
+    const cross = color => swatch(makeSvg("path", { stroke: color, d: "M4 8h14M11 1v14" }));
+    const spatial = image.parts.includes("spatial");
+    const rows = [
+      ...(state.m === "encoder" ? [] : [["prediction", frame("#ffffff"), "the prediction and its score"],
+        ["earlier", frame("#ffd34d", true), "its boxes after earlier layers"],
+        ["points", swatch(makeSvg("circle", { cx: 4, cy: 8, r: 3 }), ...(spatial
+          ? [makeSvg("path", { stroke: "#38e1ff", d: "M9 8h12M15 2v12" })] : [])),
+        spatial ? "its extremities; reference point" : "its extremities"]]),
+      ...(state.m === "detection" ? [["others", frame("#c8ccd4"), "other detections"]]
+        : [["point", cross("#ff5ad0"), "the point"]]),
+    ];
+    const focus = document.activeElement?.dataset?.switch;
+    const parts = rows.map(([key, mark, text]) => make("label", {}, make("input", { type: "checkbox",
+      "data-switch": key, checked: !hiddenLayers.has(key) }), mark, text));
+    if (values) {
+      const bar = make("span", { class: "scale", "aria-hidden": "true" }), { ratio } = contrast(values);
+      bar.style.background = `linear-gradient(to right, ${[0, 1, 2, 3, 4].map(i => {
+        const level = Math.round(38 + i / 4 * 217);
+        return `rgb(${colormap.subarray(3 * level, 3 * level + 3).join(" ")} / ${Math.round(100 * (i / 4) ** 0.75)}%)`;
+      }).join(", ")}), #777`;
+      parts.push(make("p", {}, "attention: uniform ", bar, ` ${ratio.toFixed(1)} times that`));
+    }
+    legend.replaceChildren(make("fieldset", { class: "layers" }, make("legend", {}, "Legend"), ...parts));
+    if (focus) legend.querySelector(`[data-switch="${CSS.escape(focus)}"]`)?.focus();
+  };
   const drawHeads = image => {
     strip.replaceChildren();
     if (state.m !== "detection") return;
@@ -183,9 +226,10 @@
         const small = make("canvas", {});
         paint(small, image, shownMap(crossMap(image, state.d, state.l, part, h)), marks, wide);
         const [region, inside] = image.measured[maps][state.l][image.parts.indexOf(part)][h];
+        const flat = contrast(crossMap(image, state.d, state.l, part, h)).ratio < 1.5;
         row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
           String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
-        make("small", {}, `head ${h} · ${data.regions[region]} · ${percent(inside)} in box`)));
+        make("small", {}, `head ${h} · ${flat ? "nearly uniform" : data.regions[region]} · ${percent(inside)} in box`)));
       }
       const note = part === "content" && state.l === 0
         ? " (in the first layer including object query and key position)" : "";
@@ -215,11 +259,12 @@
       ...[make("button", { type: "button", onclick: () => change({ q: one.query }), "aria-label": `query ${one.query}` },
         String(one.query)),
         image.detected.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
+        one.threshold.toFixed(3),
         one.distance ? `${one.distance.toFixed(0)} px away` : "contains the point",
         ...(conditional ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
     notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
-      table(["query", "status", "best class", "score", "its box", ...(conditional ? ["reference point"] : [])], rows));
+      table(["query", "status", "best class", "score", "threshold", "its box", ...(conditional ? ["reference point"] : [])], rows));
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;

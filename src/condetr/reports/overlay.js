@@ -33,11 +33,14 @@ const placeLabels = (items, width, height, share) => {
   });
 };
 
+// The keys of the layers that are switched off; "labels" stands for all labels.
+const hiddenLayers = new Set();
+
 // Draw the labels of the boxes of an SVG overlay that are shown, for the size at which it is shown.
 const drawLabels = svg => {
   for (const old of svg.querySelectorAll(".label")) old.remove();
   const frame = svg.getBoundingClientRect(), whole = svg.viewBox.baseVal;
-  if (!frame.width || drawLabels.off) return;
+  if (!frame.width || hiddenLayers.has("labels")) return;
   const font = frame.width < 500 ? 11 : 13, across = frame.width / whole.width, down = frame.height / whole.height;
   const pen = drawLabels.pen ??= document.createElement("canvas").getContext("2d");
   pen.font = `600 ${font}px system-ui, sans-serif`;
@@ -52,20 +55,15 @@ const drawLabels = svg => {
       box: [x * across, y * down, (x + w) * across, (y + h) * down] };
   });
   for (const item of items) item.sizes = item.texts.map(size);
-  const shape = (name, attributes) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-  };
   const share = frame.width < 500 ? 0.12 : 0.2;  // a small image shows the most important ones only
   for (const [i, at] of placeLabels(items, frame.width, frame.height, share).entries()) {
     if (!at) continue;
     const { rect, texts, sizes } = items[i], [w, h] = sizes[at.size];
-    const label = shape("g", { class: "label",
+    const label = makeSvg("g", { class: "label",
       transform: `scale(${1 / across} ${1 / down}) translate(${at.x} ${at.y})` });
-    const text = shape("text", { x: 4, y: h - 5, fill: rect.dataset.ink, style: `font: ${pen.font}` });
-    text.textContent = texts[at.size];
-    label.append(shape("rect", { width: w, height: h, rx: 3, fill: rect.getAttribute("stroke") }), text);
+    const text = makeSvg("text", { x: 4, y: h - 5, fill: rect.dataset.ink, style: `font: ${pen.font}` },
+      texts[at.size]);
+    label.append(makeSvg("rect", { width: w, height: h, rx: 3, fill: rect.getAttribute("stroke") }), text);
     svg.append(label);
   }
 };
@@ -74,6 +72,7 @@ const drawLabels = svg => {
   const stages = () => document.querySelectorAll(".stage > .overlay");
   const observer = new ResizeObserver(entries => { for (const entry of entries) drawLabels(entry.target); });
   for (const svg of stages()) observer.observe(svg);
+  for (const { dataset } of document.querySelectorAll("[data-switch]:not(:checked)")) hiddenLayers.add(dataset.switch);
 
   document.addEventListener("change", event => {  // the same switch may stand at several galleries and in the dialog
     const { switch: key } = event.target.dataset ?? {}, on = event.target.checked;
@@ -83,9 +82,9 @@ const drawLabels = svg => {
       other.checked = on;
       other.toggleAttribute("checked", on);
     }
-    if (key === "labels") drawLabels.off = !on;
-    for (const rect of document.querySelectorAll("rect[data-layer]"))
-      if (rect.dataset.layer === key) rect.toggleAttribute("hidden", !on);
+    hiddenLayers[on ? "delete" : "add"](key);
+    for (const shape of document.querySelectorAll(".overlay [data-layer]"))
+      if (shape.dataset.layer === key) shape.toggleAttribute("hidden", !on);
     for (const svg of stages()) drawLabels(svg);
   });
 

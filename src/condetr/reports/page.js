@@ -26,6 +26,14 @@ const make = (tag, attributes = {}, ...children) => {
   return made;
 };
 
+// An SVG element with attributes and a text.
+const makeSvg = (name, attributes = {}, text = "") => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== false) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+};
+
 // Show `parts` under a title. `step(±1)`, if there is one, shows the previous or next content; the arrow keys do, too.
 // When the dialog closes, `opener` has the focus again.
 const showDialog = (title, parts, step, opener) => {
