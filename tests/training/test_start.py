@@ -9,11 +9,15 @@ from safetensors.torch import save_file
 from condetr import checkpoint, config
 from condetr.checkpoint import Weights
 from condetr.config import Config
+from condetr.datasets.dataset import Split
 from condetr.errors import ConfigError, WeightsError
+from condetr.examining.examine import examine
 from condetr.interchange.hub import NoProgressBar
+from condetr.training.data import box_sizes
 from condetr.training.settings import resolve, settings_note
 from condetr.training.start import start
 from condetr.types import Categories
+from tests import generated
 from tests.tiny import TINY, TINY_DETR, TINY_REFINING, shaken
 
 PETS = Categories((1, 5, 9), ("cat", None, "dog"))
@@ -252,3 +256,19 @@ def test_a_refining_detector_takes_all_but_the_queries_of_a_conditional_one(tmp_
     begun = start(from_(tmp_path / "refining", TINY_REFINING, model__queries=9), PETS)
     assert torch.equal(begun.detector.reference.box[:7], theirs["reference.box"])
     assert torch.equal(begun.detector.queries.weight[:7], theirs["queries.weight"])
+
+
+def test_anchors_start_with_the_sizes_of_the_training_boxes(tmp_path):
+    dataset = examine(generated.write(tmp_path / "shapes", {"train": 6, "valid": 1}, empty_every=3)).trainable()
+    split = dataset.split("train")
+    sizes = box_sizes(split)
+    objects = [(sample, box) for sample in split for box in sample.truth.boxes]
+    assert len(sizes) == len(objects) > 3
+    (width, height), box = objects[-1][0].truth.size, objects[-1][1]
+    assert sizes[-1].tolist() == pytest.approx([(box[2] - box[0]) / width, (box[3] - box[1]) / height])
+    settings = from_("none", TINY_REFINING)
+    plain, fitted = (start(settings, PETS, sizes=given).detector.state_dict() for given in (None, sizes))
+    assert [name for name in plain if not torch.equal(plain[name], fitted[name])] == ["reference.box"]
+    anchors = fitted["reference.box"][:, 2:].sigmoid()
+    assert torch.cdist(anchors, sizes).amin(1).max() < 1e-5
+    assert box_sizes(Split("train", ())).shape == (0, 2)

@@ -5,11 +5,16 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from ..config import Config
 from ..datasets.dataset import DataSet, Split
 from ..errors import DataError
 from ..examining.cache import cache_folder
 from ..examining.examine import examine
+from ..shapes import Float
 from .progress import Examining, Message, Progress
 
 HELD_OUT = 0.15  # of the training images, where a data set has no valid split
@@ -71,3 +76,12 @@ def fingerprint(dataset: DataSet) -> str:
                 for column in (truth.boxes, truth.labels, truth.crowd):
                     digest.update(column.tobytes())
     return digest.hexdigest()
+
+
+def box_sizes(split: Split) -> Float[Tensor, "M 2"]:
+    """The width and height of each object of a split, relative to its image."""
+    sizes = [
+        (sample.truth.boxes[:, 2:] - sample.truth.boxes[:, :2])[~sample.truth.crowd] / sample.truth.size
+        for sample in split
+    ]
+    return torch.from_numpy(np.concatenate([np.zeros((0, 2)), *sizes])).float()

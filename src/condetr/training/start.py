@@ -16,7 +16,9 @@ from ..errors import ConfigError, WeightsError
 from ..interchange import read_pth, read_safetensors
 from ..interchange.hub import NoProgressBar, is_repository, reason
 from ..model.detector import Detector
+from ..model.reference import Anchors
 from ..model.timm_backbone import TimmBackbone, hub_repository
+from ..shapes import Float
 from ..types import Categories
 
 IMAGENET = "timm/{}.tv_in1k"  # torchvision's V1 weights, which both papers start from
@@ -32,15 +34,22 @@ class Start:
     notes: tuple[str, ...]
 
 
-def start(config: Config, categories: Categories, resumed: bool = False) -> Start:
+def start(
+    config: Config, categories: Categories, resumed: bool = False, sizes: Float[Tensor, "M 2"] | None = None
+) -> Start:
     """Build the detector and initialise it as `train.init` says. Random weights depend on `train.seed` alone. For a run
     that is `resumed` nothing is loaded: its state has all weights.
+
+    Anchors, if the detector has them, start with the sizes of the training boxes: `sizes`, relative (w, h).
 
     Raises WeightsError, with the alternatives, when weights are not found or do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         detector = build_detector(config.model, len(categories))
+        match detector.reference:
+            case Anchors() as anchors if sizes is not None and len(sizes):
+                anchors.spread(sizes)
     init, backbone = config.train.init, config.model.backbone
     if resumed:
         return Start(detector, ())

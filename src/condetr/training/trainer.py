@@ -24,7 +24,7 @@ from ..images.cache import reader
 from ..images.loader import Loader
 from ..predicting.predictor import Predictor
 from .card import card, published
-from .data import fingerprint
+from .data import box_sizes, fingerprint
 from .estimates import run_memory, run_seconds
 from .features import FeatureCache, FeatureLoader, feature_phase
 from .loop import Loop, LossError, StepResult
@@ -49,7 +49,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report = processes, interrupt, report
-        self.start = start(config, dataset.categories, folder.has_state())
+        self.start = start(config, dataset.categories, folder.has_state(), box_sizes(dataset.split("train")))
         self.valid = dataset.split("valid").samples
         self.phase = feature_phase(
             config, dataset.split("train").samples, self.valid, self.start.detector.backbone.to(machine.device),
