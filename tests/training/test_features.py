@@ -5,18 +5,22 @@ import pytest
 import torch
 
 from condetr.build import build_backbone
+from condetr.checkpoint import Weights
 from condetr.config import Backbone, Data, parse
 from condetr.examining.examine import examine
 from condetr.images.cache import FileReader
 from condetr.images.loader import Loader
+from condetr.predicting.predictor import Predictor
 from condetr.recipes import recipe
 from condetr.training import features as module
 from condetr.training.features import FeatureCache, FeatureLoader, assemble, features_of
 from condetr.training.progress import Planned, Step
 from condetr.training.run_folder import RunFolder
 from condetr.training.train import train
+from condetr.training.valid_features import FeaturePredictor, same_weights
 from tests import generated
 from tests.small_run import settings
+from tests.tiny import shaken
 from tests.training.test_train import Halt, journal, killed_after, launched, same_bits, weights
 
 PHASE = {
@@ -228,6 +232,27 @@ def test_the_backbone_is_frozen_in_the_phase_and_trained_after_it(whole):
         assert all(torch.equal(weights[name], phase[0][name]) for weights in phase[1:])
         assert torch.equal(after[name], phase[0][name]) == name.endswith("num_batches_tracked")
     assert not torch.equal(phase[1]["project.weight"], phase[0]["project.weight"])
+
+
+def test_valid_is_predicted_from_kept_features_as_by_a_predictor(dataset):
+    config = settings(data__size=48)
+    detector = shaken(config.model, classes=2)
+    weights_, cache, read = Weights(detector, config, dataset.categories, None), FeatureCache(10**9), Counting()
+    samples = dataset.split("train").samples
+    expected = [found for _, found in Predictor(weights_).stream(samples, 0.0, 8, lambda sample: read(sample.path))]
+    read.reads = 0
+    for _ in range(2):
+        predictor = FeaturePredictor(weights_, cache)
+        pairs = list(predictor.stream(samples, 0.0, 8, lambda sample: read(sample.path)))
+        assert [sample for sample, _ in pairs] == list(samples)
+        for (_, found), other in zip(pairs, expected, strict=True):
+            assert (found.boxes == other.boxes).all()
+            assert (found.labels == other.labels).all()
+            assert found.scores == pytest.approx(other.scores, rel=1e-6)  # a batch's last scores are rounded otherwise
+            assert len(found) == 12
+    assert read.reads == len(samples)
+    assert same_weights(detector.backbone, detector.backbone)
+    assert not same_weights(detector.backbone, shaken(config.model, classes=2, seed=1).backbone)
 
 
 @pytest.mark.slow

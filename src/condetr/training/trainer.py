@@ -18,7 +18,7 @@ from ..engine.schedule import schedule
 from ..engine.stopwatch import timed, timed_items
 from ..engine.trackers import Trackers
 from ..errors import CondetrError, ConfigError
-from ..evaluating.samples import evaluate_samples
+from ..evaluating.samples import Predicting, evaluate_samples
 from ..images.batch import AnyBatch
 from ..images.cache import reader
 from ..images.loader import Loader
@@ -35,6 +35,7 @@ from .progress import Epoch, Evaluating, Message, Planned, Progress, Step
 from .run import Run, Stopped
 from .run_folder import RunFolder
 from .start import start
+from .valid_features import FeaturePredictor, same_weights
 
 LOG_EVERY = 20  # steps between two lines of the journal
 METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
@@ -73,6 +74,7 @@ class Trainer:
         self.features = FeatureLoader(
             self.loader, self.loop.detector.backbone, machine.device, FeatureCache(self.phase.budget)
         )  # fmt: skip
+        self.valid_features = FeatureCache(max(0, self.phase.budget - self.phase.needed))
         self.title = f"{config.recipe} on {dataset.name}"
         journal = Journal(folder.path / "journal.jsonl", self.position.journal) if processes.first else None
         self.journal = journal
@@ -203,7 +205,7 @@ class Trainer:
         try:
             with timed("evaluation"):
                 evaluator = evaluate_samples(
-                    Predictor(self.weights, self.machine.device), self.valid, self.dataset.categories,
+                    self._predictor(), self.valid, self.dataset.categories,
                     min(8, self.machine.micro_batch), self.processes, self.machine.device, progress, read=self.read,
                 )  # fmt: skip
                 summary = asdict(evaluator.summary())
@@ -232,6 +234,15 @@ class Trainer:
             self.folder.write_progress(self.journal, self.title, last=False)
         self.trackers.log(position.total, {f"valid/{k}": v for k, v in (scores or {}).items()})
         self.report(self.history[-1])
+
+    def _predictor(self) -> Predicting:
+        """What predicts `valid`: where the backbone is frozen, from features that are kept, if that is the same."""
+        weights, backbone = self.weights, self.loop.detector.backbone
+        exact = self.machine.device.type == "cpu" and backbone.exact
+        if self.position.epoch < self.phase.epochs and exact and same_weights(weights.detector.backbone, backbone):
+            return FeaturePredictor(weights, self.valid_features)
+        self.valid_features.clear()
+        return Predictor(weights, self.machine.device)
 
     def _patience_exhausted(self) -> bool:
         patience, position = self.config.train.patience, self.position
