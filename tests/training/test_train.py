@@ -174,6 +174,20 @@ def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_p
     assert same_bits(out, whole[0].folder)
 
 
+def test_a_signal_during_an_evaluation_stops_the_run_before_the_next_epoch(dataset, tmp_path):
+    epochs = []
+
+    def progress(event):
+        if isinstance(event, Epoch):
+            epochs.append(event)
+        if isinstance(event, Evaluating) and event.done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="stopped at epoch 1, step 2 of 2"):
+        train(dataset, settings(), out=tmp_path / "run", progress=progress)
+    assert not epochs
+
+
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_an_interrupted_run_has_the_curves_of_its_whole_epochs(dataset, tmp_path, monkeypatch, epochs):
     drawn = []

@@ -202,12 +202,13 @@ class Trainer:
             if self.interrupt.number and self.processes == SINGLE:
                 self._stop()
 
+        with timed("evaluation"):
+            evaluator = evaluate_samples(
+                self._predictor(), self.valid, self.dataset.categories, min(8, self.machine.micro_batch),
+                self.processes, self.machine.device, progress, read=self.read,
+            )  # fmt: skip
         try:
             with timed("evaluation"):
-                evaluator = evaluate_samples(
-                    self._predictor(), self.valid, self.dataset.categories,
-                    min(8, self.machine.micro_batch), self.processes, self.machine.device, progress, read=self.read,
-                )  # fmt: skip
                 summary = asdict(evaluator.summary())
         except CondetrError:  # `valid` has no objects, so that no weights are known to be better than the last
             return None
