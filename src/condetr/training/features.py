@@ -158,10 +158,12 @@ def features_of(backbone: nn.Module, batch: Batch, device: torch.device) -> Feat
     """What the backbone returns for a batch of one image, on the CPU and in half precision."""
     with timed("backbone"):
         parts: Features = backbone(batch.to(device).images)
-        return tuple(
-            (part.clamp(-LARGEST_HALF, LARGEST_HALF).half() if part.is_floating_point() else part).cpu()
-            for part in parts
-        )
+        return tuple(_rounded(part).cpu() for part in parts)
+
+
+def _rounded(part: Tensor) -> Tensor:
+    """In half precision; a mask as it is."""
+    return part.clamp(-LARGEST_HALF, LARGEST_HALF).half() if part.is_floating_point() else part
 
 
 def assemble(features: Sequence[Features], sizes: Sequence[tuple[int, int]]) -> ComputedImages:
