@@ -70,6 +70,27 @@ def test_a_label_does_not_cover_another_small_object() -> None:
     assert all(common(area, small) == 0 for area in areas)
 
 
+def test_the_labels_of_a_hundred_boxes_leave_the_image_and_its_objects_visible() -> None:
+    random = np.random.default_rng(0)
+    corners, sides = random.uniform(0, 600, (100, 2)), random.uniform(6, 60, (100, 2))
+    boxes = np.concatenate([corners, (corners + sides).clip(0, 640)], axis=1)
+    areas = placed(boxes, [f"thrombocyte {i / 100:.2f}" for i in range(100)], 640, 640)
+    assert 10 < len(areas) < 100
+    assert sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in areas) <= 0.21 * 640**2
+    visible = [box for one in boxes.tolist() if (box := visible_part(one, 640, 640))]
+    assert max(common(area, box) / common(box, box) for area in areas for box in visible) <= 0.5
+    crowded = placed(np.repeat([[100.0, 100, 140, 140]], 100, axis=0), ["cell 0.50"] * 100, 640, 640)
+    assert 1 <= len(crowded) < 20
+
+
+def test_a_crowded_label_loses_its_score_before_it_is_left_out() -> None:
+    boxes = [[x, y, x + 58.0, y + 40.0] for y in (20.0, 65.0, 110.0, 155.0) for x in (2.0, 64.0, 126.0, 188.0)]
+    visible = [(i, box) for i, one in enumerate(boxes) if (box := visible_part(one, 260, 210))]
+    texts = [caption for _, _, caption, _ in place_labels(visible, ["cell 0.50"] * len(boxes), 13.0, 260, 210)]
+    assert texts[0] == "cell 0.50"
+    assert "cell" in texts
+
+
 def test_a_label_is_inside_only_where_there_is_no_room_above_or_below() -> None:
     (tall,) = placed(np.array([[40.0, 0, 140, 240]]), ["cell 0.9"], 320, 240)
     (top,) = placed(np.array([[40.0, 0, 140, 140]]), ["cell 0.9"], 320, 240)

@@ -14,6 +14,9 @@ from .outlines import Box, blend, coverage, depth_inside
 SMALLEST_FONT = 9  # pixels
 ROOM = 5  # an image less than this many labels high gets none, because they would hide it
 OWN, OTHER, SMALLER, RANK = 0.35, 0.5, 0.12, 0.015  # costs of hiding the box, other boxes, of small text, of a position
+SHORTER = 0.3  # cost of a label without its last word, the score
+MOST_HIDDEN = 0.5  # of a box, or of another label: a label that hides more is left out
+MOST_COVERED = 0.2  # of the image, by all labels together; the first one always has its place
 
 
 @cache
@@ -51,31 +54,36 @@ def _extent(caption: str, size: int) -> tuple[int, int]:
 def place_labels(
     visible: Sequence[tuple[int, Box]], captions: Sequence[str], font: float, width: int, height: int
 ) -> list[tuple[Box, int, str, int]]:
-    """Place a label for each box (its index in `captions`, the box), the most important first.
+    """Place labels of boxes (each an index in `captions` and the box), the most important first.
 
-    Each label takes the position and size of the lowest cost: the fraction of it that other labels hide, and the
-    fractions of its own and of other boxes that it hides. Returns (label's area, index, caption, font size).
+    Each label takes the position, size and text of the lowest cost: the fraction of it that other labels hide, and the
+    fractions of its own and of other boxes that it hides. Where boxes are crowded, labels are shortened, and those that
+    would hide too much are left out. Returns (label's area, index, caption, font size).
     """
     boxes = np.array([box for _, box in visible], float).reshape(-1, 4)
-    full = max(SMALLEST_FONT, round(font))
+    full, small = max(SMALLEST_FONT, round(font)), max(SMALLEST_FONT, round(font * 0.8))
+    left = MOST_COVERED * width * height
     placed: list[tuple[Box, int, str, int]] = []
     areas = np.zeros((0, 4))
     for number, (i, box) in enumerate(visible):
-        own, others = boxes[number : number + 1], np.delete(boxes, number, axis=0)
+        short = captions[i].rpartition(" ")[0]
         options = []
-        for penalty, size in ((0.0, full), (SMALLER, max(SMALLEST_FONT, round(full * 0.8)))):
-            caption = _shortened(captions[i], size, width)
+        for penalty, size, text in ((0.0, full, captions[i]), (SMALLER, small, captions[i]), (SHORTER, small, short)):
+            caption = _shortened(text, size, width)
             extent = _extent(caption, size)
-            if not caption or extent[1] * ROOM > height:
+            if not caption or extent[1] * ROOM > height or (placed and extent[0] * extent[1] > left):
                 continue
             for rank, area in enumerate(_positions(box, extent, width, height)):
                 grown = (area[0] - 1, area[1] - 1, area[2] + 1, area[3] + 1)
-                hidden = _overlaps(grown, areas).sum() / (extent[0] * extent[1])
-                hides = OWN * _hidden(own, area) + OTHER * _hidden(others, area)
-                options.append((hidden + hides + penalty + RANK * rank, (area, i, caption, size)))
+                overlaps = _overlaps(grown, areas) / (extent[0] * extent[1])
+                hides = _hidden(boxes, area)
+                if max(overlaps.max(initial=0), hides.max()) <= MOST_HIDDEN:
+                    cost = overlaps.sum() + OWN * hides[number] + OTHER * (hides.sum() - hides[number])
+                    options.append((cost + penalty + RANK * rank, (area, i, caption, size)))
         if options:
             placed.append(min(options)[1])
             areas = np.concatenate([areas, np.array([placed[-1][0]], float)])
+            left -= float((areas[-1, 2:] - areas[-1, :2]).prod())
     return placed
 
 
@@ -93,9 +101,9 @@ def _positions(box: Box, extent: tuple[int, int], width: int, height: int) -> li
     return [(x, y, x + w, y + h) for x, y in dict.fromkeys(inside)]
 
 
-def _hidden(boxes: Float[np.ndarray, "M 4"], area: Box) -> float:
-    """The fractions of boxes that an area hides, summed."""
-    return float((_overlaps(area, boxes) / (boxes[:, 2:] - boxes[:, :2]).prod(1)).sum())
+def _hidden(boxes: Float[np.ndarray, "M 4"], area: Box) -> Float[np.ndarray, " M"]:
+    """The fraction of each box that an area hides."""
+    return _overlaps(area, boxes) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def _overlaps(area: Box, others: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, " M"]:
