@@ -6,7 +6,7 @@ from condetr import config, recipes
 from condetr.build import build_detector
 from condetr.engine.distributed import SINGLE
 from condetr.images.cache import reader
-from condetr.training.estimates import count_parameters, process_memory, step_memory
+from condetr.training.estimates import count_parameters, process_memory, seconds_per_image, step_memory
 from condetr.training.machine import choose_machine
 from condetr.training.plan import counted, warmup_note
 from tests.small_run import settings
@@ -49,6 +49,23 @@ def test_process_memory_is_the_present_one_plus_two_steps_and_the_images():
     bare = process_memory(0, 0)
     assert bare > 100 << 20  # python and torch alone
     assert process_memory(1 << 30, 1 << 20) - bare >= (2 << 30) + (1 << 20)
+
+
+def test_the_time_of_a_run_is_measured_on_warm_steps(monkeypatch):
+    """A dry run costs 1 s for each image, the first one 100 s more; batches of slow images are not run whole."""
+    clock, sizes = [0.0], []
+    monkeypatch.setattr("condetr.training.estimates.time.monotonic", lambda: clock[0])
+
+    def measured(seconds: float) -> float:
+        def dry_run(images: int) -> None:
+            clock[0] += seconds * images + (0 if sizes else 100)
+            sizes.append(images)
+
+        return seconds_per_image(dry_run, 4)
+
+    assert (measured(1.0), sizes) == (1.0, [1, 2, 4])
+    sizes.clear()
+    assert (measured(10.0), sizes) == (10.0, [1, 2])
 
 
 def test_only_one_is_singular():

@@ -1,6 +1,7 @@
 """How much memory and time a run will need, estimated before its first step."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from math import ceil
 
@@ -18,6 +19,7 @@ from .features import FeaturePhase, computed
 from .loop import Loop
 from .machine import Machine
 
+AFFORDABLE = 5.0  # seconds for a dry run on a whole micro-batch
 PREDICTION = 1 / 3  # the cost of predicting an image, relative to a training step on it
 
 
@@ -79,18 +81,15 @@ def step_memory(config: Config, classes: int, micro_batch: int, value_bytes: int
 def run_seconds(
     loop: Loop, loader: Loader, phase: FeaturePhase, valid: int, config: Config, processes: Processes
 ) -> float:
-    """Seconds that the whole run may take, measured by a dry run on two of its images."""
+    """Seconds that the whole run may take, measured by dry runs on a micro-batch of it."""
     with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]
-        few = next(batches).few(2)
-    started = 0.0
-    for _ in range(2 if loop.device.type == "cuda" else 1):  # the first one on a GPU loads its kernels
-        started = time.monotonic()
-        loop.dry_run(few)
-    per_image = (time.monotonic() - started) / len(few)
+        batch = next(batches)
+    per_image = seconds_per_image(lambda images: loop.dry_run(batch.few(images)), len(batch))
     epochs = config.train.epochs
     passes = epochs + valid / len(loader.samples) * (epochs // config.train.evaluate_every) * PREDICTION
     seconds = per_image * passes
     if phase.epochs:
+        few = batch.few(2)
         started = time.monotonic()
         features = computed(loop.detector.backbone, few, loop.device)
         forward, started = (time.monotonic() - started) / len(few), time.monotonic()
@@ -98,6 +97,21 @@ def run_seconds(
         seconds -= phase.epochs * (per_image - (time.monotonic() - started) / len(few))
         seconds += phase.computed_epochs * forward
     return seconds * len(loader.samples) / processes.world
+
+
+def seconds_per_image(dry_run: Callable[[int], None], batch: int) -> float:
+    """Seconds of `dry_run(images)` for each image, in a whole batch, or with two images where a batch is slow.
+
+    The first dry run is not measured: it loads kernels and allocates memory.
+    """
+    dry_run(1)
+    per_image = 0.0
+    for images in (min(2, batch), batch):
+        if per_image * images < AFFORDABLE:
+            started = time.monotonic()
+            dry_run(images)
+            per_image = (time.monotonic() - started) / images
+    return per_image
 
 
 def count_parameters(module: nn.Module, trained: bool = False) -> int:

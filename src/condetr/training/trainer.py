@@ -37,6 +37,7 @@ from .run_folder import RunFolder
 from .start import start
 from .valid_features import FeaturePredictor, same_weights
 
+COLD_STEPS = 2  # at the beginning, slower than the others
 LOG_EVERY = 20  # steps between two lines of the journal
 METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar100")
 
@@ -87,7 +88,7 @@ class Trainer:
         self.profile = (
             Profile(self.loop.detector, machine.device, config.train.evaluate_every, report) if profile else None
         )
-        self.started, self.steps_taken = time.monotonic(), 0
+        self.started, self.steps_taken, self.warm = time.monotonic(), 0, False
 
     def run(self) -> Run:
         """Train until the last epoch, or until `train.patience` ends it."""
@@ -176,7 +177,9 @@ class Trainer:
     def _report_step(self, result: StepResult, lr: float) -> None:
         position, steps, epochs = self.position, len(self.loader), self.config.train.epochs
         self.steps_taken += 1
-        seconds = (time.monotonic() - self.started) / self.steps_taken
+        seconds = (time.monotonic() - self.started) / max(1, self.steps_taken)
+        if not self.warm and self.steps_taken == COLD_STEPS:  # measure again without the slow first steps
+            self.started, self.steps_taken, self.warm = time.monotonic(), 0, True
         losses = {"loss": result.loss, "classes": result.classes, "l1": result.l1, "giou": result.giou}
         step = Step(
             epoch=position.epoch + 1, epochs=epochs, step=position.step, steps=steps, **losses, norm=result.norm, lr=lr,
