@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from condetr.demo import demo
+from condetr.recipes import recipe
+
 
 def condetr(*words: object, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -25,6 +28,21 @@ def test_the_demo_leads_to_a_report(tmp_path):
     assert again.returncode == 1
     assert again.stderr.count("\n") == 1
     assert "not empty" in again.stderr
+
+
+def test_a_demo_that_does_not_end_leaves_its_folder_as_it_was(tmp_path, monkeypatch):
+    def interrupted(folder, *_):
+        folder.mkdir(parents=True)
+        (folder / "half.png").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("condetr.demo.make_digits", interrupted)
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with pytest.raises(KeyboardInterrupt):
+            demo(tmp_path / name, 10, 0, recipe("nano"), lambda event: None, lambda line: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert not any((tmp_path / "empty").iterdir())
 
 
 @pytest.mark.slow

@@ -54,8 +54,15 @@ def save(folder: str | os.PathLike[str], weights: Weights, card: str | None = No
     write_text(folder / "README.md", model_card(weights) if card is None else card)
 
 
-def save_thresholds(folder: Path, thresholds: Sequence[float]) -> None:
-    """Replace the confidence thresholds in a folder of condetr's own weights: one number per label.
+def thresholds_split(folder: Path) -> str | None:
+    """The split on which the thresholds in a folder of weights were chosen, None where it has none. Training chooses
+    them on `valid`."""
+    record = read_json(folder / "config.json")
+    return str(record.get("thresholds_split", "valid")) if record.get("thresholds") else None
+
+
+def save_thresholds(folder: Path, thresholds: Sequence[float], split: str) -> None:
+    """Replace the confidence thresholds in a folder of condetr's own weights: one number per label, chosen on `split`.
 
     Only `config.json` is written. Raises WeightsError when the folder holds weights in another format.
     """
@@ -67,7 +74,7 @@ def save_thresholds(folder: Path, thresholds: Sequence[float]) -> None:
         )
     if len(thresholds) != len(record["categories"]):
         raise WeightsError(f"{file}: {len(thresholds)} thresholds for {len(record['categories'])} categories")
-    write_text(file, json.dumps({**record, "thresholds": list(thresholds)}, indent=2) + "\n")
+    write_text(file, json.dumps({**record, "thresholds": list(thresholds), "thresholds_split": split}, indent=2) + "\n")
 
 
 def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") -> Weights:
@@ -129,7 +136,7 @@ def _read_own(folder: Path, record: dict) -> Weights:
     file = folder / "config.json"
     if "config" not in record or "categories" not in record:
         raise WeightsError(f"{file}: not in condetr's format, nor in transformers' (no 'config', no 'model_type')")
-    if unknown := set(record) - {"condetr", "config", "categories", "thresholds"}:
+    if unknown := set(record) - {"condetr", "config", "categories", "thresholds", "thresholds_split"}:
         raise WeightsError(f"{file}: {sorted(unknown)[0]}: no such key. Remove it, or update condetr")
     config = parse(record["config"], str(file))
     try:

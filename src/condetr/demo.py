@@ -1,6 +1,7 @@
 """The whole workflow on generated images, offline and without a GPU: train, evaluate, predict, report."""
 
 import io
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,10 +37,24 @@ class Demo:
 
 
 def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
-    """Run the demo in the folder `out`, which must be new or empty. `say` gets a line about each part."""
+    """Run the demo in the folder `out`, which must be new or empty, and is left so when the demo does not end.
+
+    `say` gets a line about each part.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CondetrError(f"{out}: exists and is not empty. Remove it, or choose another folder with --out")
+        raise CondetrError(f"{out}: exists and is not empty. Remove it, or choose another folder with `out`")
     torch.set_num_threads(1)  # so small a model is no faster with two
+    existed = out.exists()
+    try:
+        return _steps(out, images, seed, config, progress, say)
+    except BaseException:  # Ctrl-C too: what is half done would stand in the way of the next demo
+        shutil.rmtree(out, ignore_errors=True)
+        if existed:
+            out.mkdir(exist_ok=True)
+        raise
+
+
+def _steps(out: Path, images: int, seed: int, config: Config, progress: Progress, say: Callable[[str], None]) -> Demo:
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 

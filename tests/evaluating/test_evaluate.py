@@ -19,6 +19,7 @@ from condetr.detections import Detections
 from condetr.engine.distributed import Processes
 from condetr.errors import CondetrError, DataError, ImageError
 from condetr.evaluating.evaluate import evaluate, evaluate_detections, save_best_thresholds, weights_name
+from condetr.evaluating.evaluation import Evaluation
 from condetr.evaluating.samples import evaluate_samples
 from condetr.examining.examine import examine
 from condetr.types import Categories, Sample
@@ -135,11 +136,16 @@ def test_the_written_detections_evaluate_to_the_same_metrics(tmp_path: Path) -> 
     assert {entry["category_id"] for entry in json.loads((tmp_path / "out" / "detections.json").read_text())} == {3, 70}
 
 
+def with_ap(evaluation: Evaluation, ap: float) -> Evaluation:
+    """As if the random detector had learned something."""
+    return replace(evaluation, metrics=replace(evaluation.metrics, summary=replace(evaluation.metrics.summary, ap=ap)))
+
+
 def test_best_thresholds_are_saved_by_the_labels_of_the_weights(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
     source = weights(tmp_path / "weights", Categories((1, 2, 5), (HOSTILE, "cat", "fox")))
     before = (source / "model.safetensors").read_bytes()
-    evaluation = evaluate(source, root, split=None, device="cpu", batch=4)
+    evaluation = with_ap(evaluate(source, root, split=None, device="cpu", batch=4), 0.5)
     save_best_thresholds(source, evaluation)
     cat, hostile = evaluation.metrics.thresholds
     assert checkpoint.load(source).thresholds == (hostile, cat, 0.5)
@@ -149,11 +155,28 @@ def test_best_thresholds_are_saved_by_the_labels_of_the_weights(tmp_path: Path) 
         save_best_thresholds("owner/name", evaluation)
 
 
+def test_thresholds_chosen_on_valid_are_kept_and_none_are_saved_where_ap_is_0(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    source = weights(tmp_path / "weights", Categories((1, 2), (HOSTILE, "cat")))
+    on_test = evaluate(source, root, split="test", device="cpu", batch=4)
+    learned, nothing = with_ap(on_test, 0.5), with_ap(on_test, 0.0)
+    with pytest.raises(CondetrError, match="no thresholds saved, as AP is 0 on test"):
+        save_best_thresholds(source, nothing)
+    assert checkpoint.thresholds_split(source) is None
+    checkpoint.save_thresholds(source, (0.25, 0.75), "valid")
+    with pytest.raises(CondetrError, match=r"thresholds chosen on valid, and these were chosen on test. `replace_thr"):
+        save_best_thresholds(source, learned)
+    assert checkpoint.load(source).thresholds == (0.25, 0.75)
+    save_best_thresholds(source, learned, replace=True)
+    assert checkpoint.thresholds_split(source) == "test"
+    save_best_thresholds(source, learned)  # from test to test
+
+
 def test_thresholds_of_a_run_are_saved_with_its_best_weights(tmp_path: Path) -> None:
     root, run = folder(tmp_path / "data"), tmp_path / "birds"
     weights(run / "best", Categories((1, 2), (HOSTILE, "cat")))
     (run / "config.json").write_text("{}")
-    save_best_thresholds(run, evaluate(run, root, split=None, device="cpu", batch=4))
+    save_best_thresholds(run, with_ap(evaluate(run, root, split=None, device="cpu", batch=4), 0.5))
     assert checkpoint.load(run / "best").thresholds is not None
     assert (run / "config.json").read_text() == "{}"
     assert sorted(path.name for path in run.iterdir()) == ["best", "config.json"]

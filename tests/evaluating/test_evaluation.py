@@ -154,18 +154,18 @@ def test_an_images_marks_are_its_counts_and_its_caption_names_what_was_missed(ev
 def test_saving_thresholds_replaces_config_json_alone(tmp_path: Path) -> None:
     source = weights(tmp_path / "w", Categories((1, 2), ("model_type", "cat")))
     before = {file.name: (file.stat().st_ino, file.read_bytes()) for file in source.iterdir()}
-    checkpoint.save_thresholds(source, (0.25, 0.75))
+    checkpoint.save_thresholds(source, (0.25, 0.75), "valid")
     after = {file.name: (file.stat().st_ino, file.read_bytes()) for file in source.iterdir()}
     assert [name for name in before if before[name] != after[name]] == ["config.json"]
     assert checkpoint.load(source).thresholds == (0.25, 0.75)
     with pytest.raises(WeightsError, match="3 thresholds for 2 categories"):
-        checkpoint.save_thresholds(source, (0.1, 0.2, 0.3))
+        checkpoint.save_thresholds(source, (0.1, 0.2, 0.3), "valid")
 
 
 def test_thresholds_are_not_saved_with_weights_of_another_format(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "detr"}')
     with pytest.raises(WeightsError, match=r"condetr convert .* DIR"):
-        checkpoint.save_thresholds(tmp_path, (0.5,))
+        checkpoint.save_thresholds(tmp_path, (0.5,), "valid")
     assert (tmp_path / "config.json").read_text() == '{"model_type": "detr"}'
 
 

@@ -128,3 +128,51 @@ def test_what_the_hub_refuses_is_one_line_and_leaves_nothing(id, expected, data,
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "predictions").exists()
+
+
+def test_without_flags_a_cpu_trains_the_small_recipe_also_from_the_cache(root, data, tmp_path):
+    """The recipe's image size is set here alone, so that the test takes seconds."""
+    cache, short = tmp_path / "cache", ("--epochs", "1", "--size", "64", "--device", "cpu")
+    with HubServer(root) as server:
+        done = condetr("train", data, *short, at=tmp_path, cache=cache, endpoint=server.url)
+        assert done.returncode == 0, done.stderr
+        assert "chosen         no GPU was found" in done.stdout
+        other = f"instead        condetr train {data} --init {CONDITIONAL} "
+        assert other in done.stdout
+        words = other.split()[2:]  # as printed, without the name of the program
+        fine = condetr(*words, *short, at=tmp_path, cache=cache, endpoint=server.url)
+        assert fine.returncode == 0, fine.stderr
+        assert "lr (5e-05), batch 4, 1 epoch" in fine.stdout
+    for offline in ("0", "1"):
+        again = condetr("train", data, *short, at=tmp_path, cache=cache, endpoint=server.url, HF_HUB_OFFLINE=offline)
+        assert again.returncode == 0, again.stderr
+
+
+def test_without_the_hub_and_its_cache_one_line_names_a_way_that_works(data, tmp_path):
+    at = {"at": tmp_path, "cache": tmp_path / "empty", "endpoint": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+    short = ("--epochs", "1", "--device", "cpu")
+    failed = condetr("train", data, "--out", "run", *short, **at)
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert failed.stderr.endswith("or train from scratch with --recipe nano\n")
+    assert not (tmp_path / "run").exists()
+    done = condetr("train", data, "--out", "run", *short, "--recipe", "nano", **at)
+    assert done.returncode == 0, done.stderr
+    frozen = condetr("train", data, "--init", "none", **at)
+    assert frozen.returncode == 1
+    assert "--init none: parts of the backbone are frozen" in frozen.stderr
+    way = "--set model.backbone.norm=channel --set model.backbone.trains_from=stem"
+    assert way in frozen.stderr
+    done = condetr("train", data, "--init", "none", *way.split(), "--size", "64", *short, **at)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_is_resumed_without_the_hub_and_without_a_cache(root, data, tmp_path):
+    with HubServer(root) as server:
+        done = condetr("train", data, "--init", CONDITIONAL, *TWO_STEPS, at=tmp_path, cache=tmp_path / "cache",
+                       endpoint=server.url)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    done = condetr("train", data, "--resume", "--epochs", "2", "--device", "cpu", at=tmp_path, cache=tmp_path / "none",
+                   endpoint="http://127.0.0.1:9", HF_HUB_OFFLINE="1")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "resuming at epoch 2 of 2, not of 1 as before" in done.stdout

@@ -33,7 +33,7 @@ def test_a_project_on_a_system_that_is_not_unix(tmp_path):
     commands = [
         [word.replace("epochs=2", "epochs=1") if isinstance(word, str) else word for word in train],
         [*train, "--resume"],
-        ["evaluate", data, *weights, "--out", "evaluation", "--split", "valid", "--save-thresholds"],
+        ["evaluate", data, *weights, "--out", "evaluation", "--split", "valid"],
         ["predict", data / "test", *weights, "--threshold", "0", "--format", "images,coco,jsonl,csv"],
         ["convert", "run", "converted"],
         ["doctor", data, "--out", "doctor"],

@@ -47,7 +47,7 @@ def test_the_latest_run_on_the_same_data_set_is_resumed(tmp_path):
     (runs / "broken" / "data.json").write_text("[1")
     assert latest_folder(birds, runs) == runs / "birds-2"
     with pytest.raises(
-        ConfigError, match=r"no run on the data set .*crows to resume. Name the run's folder with --out"
+        ConfigError, match=r"no run on the data set .*crows to resume. Name the run's folder with `out`"
     ):
         latest_folder(tmp_path / "crows", runs)
 
@@ -55,7 +55,7 @@ def test_the_latest_run_on_the_same_data_set_is_resumed(tmp_path):
 def test_several_processes_need_a_named_folder(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    with pytest.raises(ConfigError, match="--out: name the run's folder"):
+    with pytest.raises(ConfigError, match="`out`: name the run's folder"):
         default_folder("birds", resume=False)
 
 

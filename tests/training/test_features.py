@@ -219,7 +219,7 @@ def test_the_memory_for_features_does_not_change_a_bit(whole, dataset, tmp_path,
     out = train(dataset, settings(**PHASE), out=tmp_path / "run", progress=events.append).folder
     assert same_bits(out, whole[0])
     (line,) = [dict(event.plan.lines())["features"] for event in events if isinstance(event, Planned)]
-    assert "the others are computed in each epoch (--set train.feature_variants=1 fits)" in line
+    assert "the others are computed in each epoch (`settings={'train.feature_variants': 1}` fits)" in line
     assert whole[1].startswith("2 variants of each image, computed once, for the first 3 epochs: ")
 
 

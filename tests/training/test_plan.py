@@ -76,10 +76,9 @@ def test_only_one_is_singular():
 
 def test_a_warm_up_of_more_than_a_third_of_the_run_is_reported():
     assert warmup_note(0, 90) == warmup_note(30, 90) == ()
-    assert warmup_note(31, 90) == (
-        "the warm-up takes 31 of 90 steps: that is more than a third; --set train.warmup=0.05 makes it shorter",
-    )
-    assert "100 of 90 steps: the learning rate does not reach lr; --set train.warmup=0.05" in warmup_note(100, 90)[0]
+    shorter = "`settings={'train.warmup': 0.05}` makes it shorter"
+    assert warmup_note(31, 90) == (f"the warm-up takes 31 of 90 steps: that is more than a third; {shorter}",)
+    assert "100 of 90 steps: the learning rate does not reach lr; `settings=" in warmup_note(100, 90)[0]
 
 
 def test_concurrent_trainings_share_the_cache():

@@ -14,8 +14,8 @@ from condetr.errors import ConfigError, WeightsError
 from condetr.examining.examine import examine
 from condetr.interchange.hub import NoProgressBar
 from condetr.training.data import box_sizes
-from condetr.training.settings import resolve, settings_note
-from condetr.training.start import start
+from condetr.training.settings import resolve
+from condetr.training.start import check_random_start, start
 from condetr.types import Categories
 from tests import generated
 from tests.tiny import TINY, TINY_DETR, TINY_REFINING, shaken
@@ -62,7 +62,7 @@ def test_the_tensor_of_a_backbone_that_does_not_fit_is_named(tmp_path):
         save_file(state, file)
         with pytest.raises(WeightsError, match=match) as caught:
             start(from_(file), PETS)
-        assert "--init none" in str(caught.value)
+        assert "`init=FILE`" in str(caught.value)
         assert "\n" not in str(caught.value)
 
     refused({k: v for k, v in whole.items() if k != "layer2.0.conv1.weight"}, "layer2.0.conv1.weight is missing")
@@ -78,7 +78,7 @@ def test_what_is_no_file_of_weights_is_named_plainly(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "empty.pth").touch()
     for name, reason in (
-        ("config.json", r"config.json: not a file of weights \(.pth\): .* Use --init none"),
+        ("config.json", r"config.json: not a file of weights \(.pth\): .* Use `init=FILE`"),
         ("empty.pth", "empty.pth: an empty file"),
         ("missing", "missing: no such file or folder, and not a hub repository"),
     ):
@@ -100,7 +100,7 @@ def test_without_a_network_one_line_names_the_alternatives(monkeypatch, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
-        WeightsError, match=r"timm/resnet18.tv_in1k: the ImageNet weights could not be downloaded.*--init none"
+        WeightsError, match=r"timm/resnet18.tv_in1k: the ImageNet weights could not be downloaded.*`recipe='nano'`"
     ) as e:
         start(from_("imagenet"), PETS)
     assert "\n" not in str(e.value)
@@ -154,30 +154,24 @@ def test_frozen_random_norms_give_a_warning():
     assert any("are frozen" in note for note in start(from_("none"), PETS).notes)
 
 
-def test_arguments_and_settings_are_resolved_in_one_order(tmp_path):
+def test_arguments_and_settings_are_resolved_in_one_order():
     arguments = {"epochs": 7, "lr": None, "size": 320, "init": "none"}
     found = resolve("small", arguments, {"train.lr": 5e-4}, None)
     assert (found.train.epochs, found.data.size, found.train.init, found.train.lr) == (7, 320, "none", 5e-4)
     assert resolve(None, {}, {}, None) == Config()
     assert resolve(None, {"seed": 3}, {}, found).train.seed == 3
     assert resolve(None, {}, {}, found) == found
-    saved(tmp_path / "pets")
-    assert resolve(None, {"init": str(tmp_path / "pets")}, {}, None).model == TINY
     with pytest.raises(ConfigError, match="given twice"):
         resolve(None, {"epochs": 3}, {"train.epochs": 4}, None)
 
 
-def test_a_run_from_weights_without_a_recipe_reports_its_default_training(tmp_path):
-    saved(tmp_path / "pets")
-
-    def note(recipe=None, base=None, **arguments):
-        return settings_note(recipe, resolve(recipe, arguments, {}, base), base)
-
-    weights = str(tmp_path / "pets")
-    assert "training settings not given are the defaults (now 50 epochs, batch 16, lr 0.0001)" in note(init=weights)[0]
-    assert "(now 1 epoch, batch 4, lr 0.0001)" in note(init=weights, epochs=1, batch=4)[0]
-    assert note(recipe="small", init=weights) == note(init="imagenet") == note(init="none") == note() == ()
-    assert note(base=resolve(None, {"init": weights}, {}, None)) == ()
+def test_training_from_scratch_with_frozen_parts_is_refused():
+    with pytest.raises(ConfigError, match=r"train\.init=none: parts of the backbone are frozen") as caught:
+        check_random_start(from_("none"))
+    assert "`settings={'model.backbone.norm': 'channel', 'model.backbone.trains_from': 'stem'}`" in str(caught.value)
+    scratch = {"model__backbone__norm": "channel", "model__backbone__trains_from": "stem"}
+    check_random_start(from_("none", **scratch))
+    check_random_start(from_("imagenet"))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

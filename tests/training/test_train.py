@@ -129,7 +129,7 @@ def test_resume_starts_a_new_run_and_leaves_a_finished_one_alone(dataset, tmp_pa
     events = []
     again = train(dataset, out=tmp_path / "run", resume=True, progress=events.append)
     assert (again.epochs, again.best_ap, again.weights) == (result.epochs, result.best_ap, result.weights)
-    assert events == [Message("this run is already finished (2 epochs); --resume --epochs 4 trains it longer")]
+    assert events == [Message("this run is already finished (2 epochs); `resume=True, epochs=4` trains it longer")]
 
 
 def test_a_run_is_trained_longer_without_what_it_was_initialised_from(dataset, whole, tmp_path):
@@ -163,7 +163,7 @@ def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_p
         if isinstance(event, Step) and not sent:
             sent.append(os.kill(os.getpid(), number))
 
-    with pytest.raises(Stopped, match="continue with --resume") as caught:
+    with pytest.raises(Stopped, match="continue with `resume=True`") as caught:
         train(dataset, settings(**EVERYTHING), out=out, progress=progress)
     assert caught.value.status == 128 + number
     assert told == [Stopping(number, now=False, kept=None)]

@@ -11,6 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import CondetrError, ConfigError
+from .flags import as_typed
 from .stopping import status_of
 from .streams import discard_output
 from .suggestions import did_you_mean, nearest
@@ -117,14 +118,17 @@ def explanation(error: Exception) -> CondetrError | None:
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
     """The command, where Ctrl-C, SIGTERM and a closed pipe end in a CondetrError with the exit status of each,
-    and an error about the device names its flag."""
+    and errors name flags instead of arguments."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
-        except ConfigError as error:
-            raise error.named_as_typed({"device": "--device"}) from None
+        except CondetrError as error:
+            if isinstance(error, ConfigError):
+                error = error.named_as_typed({"device": "--device"})
+            error.args = (as_typed(str(error)),)
+            raise error from None
         except KeyboardInterrupt as interrupt:
             raise Interrupted(status_of(interrupt)) from None
         except BrokenPipeError:

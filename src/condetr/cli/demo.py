@@ -1,11 +1,13 @@
 """`condetr digits` and `condetr demo`: a small data set to try things on, and every step of a project on it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..reports.terminal import printable
+from .flags import as_typed
 from .options import Quiet
 from .streams import results
 
@@ -29,7 +31,8 @@ def digits(
 
     make_digits(folder, images, size, seed)
     shown = printable(str(folder))
-    print(f"{shown}: {images} images to train on, with valid and test. Next: condetr train {shown}")
+    print(f"{shown}: {images} images to train on, with valid and test. Next, from scratch and without a download:")
+    print(f"condetr train {shlex.quote(shown)} --recipe nano")
 
 
 def demo(
@@ -52,7 +55,7 @@ def demo(
         "data.scales": [1.0],
     }  # a digit has one side to read
     config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
-    with live_progress(console) as progress:
+    with live_progress(console, as_typed) as progress:
         done = run(out, images, seed, config, progress, lambda line: console.print(line, markup=False, soft_wrap=True))
     if quiet:
         return

@@ -48,6 +48,9 @@ def evaluate(
     save_thresholds: Annotated[
         bool, typer.Option("--save-thresholds", help="save the best threshold of each class with the weights")
     ] = False,
+    replace_thresholds: Annotated[
+        bool, typer.Option("--replace-thresholds", help="with --save-thresholds: also those chosen on valid")
+    ] = False,
     device: Device = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="images at a time")] = 8,
     follow_outside: FollowOutside = False,
@@ -83,9 +86,6 @@ def evaluate(
         if not processes.first:
             return
         page = evaluation.write(out)
-        if save_thresholds:
-            assert weights is not None
-            verb.save_best_thresholds(weights, evaluation)
         if json_:
             print(json.dumps(evaluation.to_dict()))
         else:
@@ -93,5 +93,8 @@ def evaluate(
         if not quiet:
             remarks = sys.stderr if json_ else sys.stdout
             print(f"page: {printable(str(page))}", file=remarks)
-            if save_thresholds:
-                print(f"thresholds saved with {printable(str(weights))}", file=remarks)
+        if save_thresholds:
+            assert weights is not None
+            verb.save_best_thresholds(weights, evaluation, replace_thresholds)
+            if not quiet:
+                print(f"thresholds saved with {printable(str(weights))}", file=sys.stderr if json_ else sys.stdout)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..reports.terminal import printable
+from .flags import as_typed
 from .options import Data, Device, FollowOutside, Quiet, Set, naming_flags, settings
 from .stopping import leave_at_once
 from .streams import results
@@ -69,7 +70,7 @@ def train(
     }  # fmt: skip
     flags = {ARGUMENTS[name]: f"--{name}" for name, value in arguments.items() if value is not None}
     flags |= {"recipe": "--recipe"} | dict.fromkeys(settings_, "--set")
-    with naming_flags(flags), live_progress(results(quiet)) as show:
+    with naming_flags(flags), live_progress(results(quiet), as_typed) as show:
 
         def progress(event: Event) -> None:
             if isinstance(event, Stopping) and event.now:

@@ -1,12 +1,14 @@
 """Runs in processes of their own, several at a time: started, watched, interrupted together, and resumed."""
 
 import json
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -143,6 +145,8 @@ def _work(
     if sys.platform != "win32":
         os.setpgrp()  # Ctrl-C is for the parent, which terminates each run once: a second signal would kill it
     torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # in a process of its own, as the command line does
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
     def progress(event: Event) -> None:
         if os.getppid() != parent:  # the parent was killed

@@ -24,10 +24,10 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         owner = _read(holder) or "another process"
-        raise CondetrError(f"{folder}: in use by {owner}. Wait for it, stop it, or choose another --out") from None
+        raise CondetrError(f"{folder}: in use by {owner}. Wait for it, stop it, or choose another `out`") from None
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CondetrError(f"{folder}: cannot be written ({reason}). Choose another --out") from None
+        raise CondetrError(f"{folder}: cannot be written ({reason}). Choose another `out`") from None
     try:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield

@@ -88,7 +88,7 @@ def read(
     except (RuntimeError, KeyError):
         raise CondetrError(
             f"{file}: the state does not fit the model that the run's config.json describes. Restore config.json, or "
-            "start a new run with another --out"
+            "start a new run with another `out`"
         ) from None
     moments = {"step", "exp_avg", "exp_avg_sq"}
     for name, parameter in detector.named_parameters():

@@ -118,7 +118,7 @@ def check_names(names: tuple[str, ...]) -> None:
     """Raises CondetrError for an unknown tracker."""
     for name in names:
         if name not in TRACKERS:
-            raise CondetrError(f"--track {name}: no such tracker. There are {', '.join(TRACKERS)}")
+            raise CondetrError(f"`trackers={name!r}`: no such tracker. There are {', '.join(TRACKERS)}")
 
 
 def _line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import check_progress, path_of
-from ..checkpoint import load, save_thresholds, weights_of_run
+from ..checkpoint import load, save_thresholds, thresholds_split, weights_of_run
 from ..datasets.open import is_run
 from ..detections import Detections
 from ..engine.device import check_device
@@ -152,10 +152,14 @@ def weights_name(source: str) -> str:
     return parts[-1] if parts else source
 
 
-def save_best_thresholds(weights: str | os.PathLike[str], evaluation: Evaluation) -> tuple[float, ...]:
+def save_best_thresholds(
+    weights: str | os.PathLike[str], evaluation: Evaluation, replace: bool = False
+) -> tuple[float, ...]:
     """Save each class's best threshold with the weights, for `condetr predict --threshold best`; by their labels.
 
-    Raises CondetrError when `weights` is not a local folder of weights in condetr's own format.
+    Raises CondetrError when `weights` is not a local folder of weights in condetr's own format; when AP is 0, so that
+    no threshold is better than another; and without `replace` when the weights have thresholds chosen on `valid` and
+    these were not: a detector whose thresholds are fitted to `test` is not measured by `test` any more.
     """
     folder = weights_of_run(Path(weights))
     if not (folder / "config.json").is_file():
@@ -163,8 +167,16 @@ def save_best_thresholds(weights: str | os.PathLike[str], evaluation: Evaluation
             f"{os.fspath(weights)}: thresholds need a folder of weights on this machine. Make one: "
             f"condetr convert {os.fspath(weights)} DIR"
         )
+    if not evaluation.ap > 0:
+        raise CondetrError(f"{os.fspath(weights)}: no thresholds saved, as AP is 0 on {evaluation.split.name}")
+    before = thresholds_split(folder)
+    if before == "valid" != evaluation.split.name and not replace:
+        raise CondetrError(
+            f"{os.fspath(weights)}: no thresholds saved: it has thresholds chosen on valid, and these were chosen on "
+            f"{evaluation.split.name}. `replace_thresholds=True` replaces them"
+        )
     labels = match_classes(evaluation.data.categories, load(folder).categories)
     best = evaluation.metrics.thresholds
     thresholds = tuple(best[label] if label >= 0 else DEFAULT_THRESHOLD for label in labels)
-    save_thresholds(folder, thresholds)
+    save_thresholds(folder, thresholds, evaluation.split.name)
     return thresholds

@@ -18,7 +18,7 @@ def default_folder(data: Path | str | DataSet, resume: bool, runs: Path = RUNS) 
     Raises ConfigError where there is no such run, and where several processes train: each would find another folder.
     """
     if not is_single():
-        raise ConfigError("--out: name the run's folder when several processes train together")
+        raise ConfigError("`out`: name the run's folder when several processes train together")
     folder = dataset_folder(data)
     return latest_folder(folder, runs) if resume else new_folder(folder.name, runs)
 
@@ -50,7 +50,7 @@ def latest_folder(dataset: Path, runs: Path) -> Path:
     found = [record.parent for record in runs.glob(f"*/{RECORD}") if _recorded(record) == str(dataset)]
     found = [folder for folder in found if (folder / "config.json").exists()]
     if not found:
-        raise ConfigError(f"{runs}: no run on the data set {dataset} to resume. Name the run's folder with --out")
+        raise ConfigError(f"{runs}: no run on the data set {dataset} to resume. Name the run's folder with `out`")
     return max(found, key=lambda folder: (folder / "config.json").stat().st_mtime)
 
 

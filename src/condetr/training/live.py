@@ -1,7 +1,7 @@
 """The progress of a training: a live table in a terminal, plain lines anywhere else."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -25,8 +25,8 @@ COLUMNS = (
 class LiveProgress:
     """Receives the events of a training. In a terminal it is what `rich` redraws; elsewhere it prints plain lines."""
 
-    def __init__(self, console: Console) -> None:
-        self.console, self.live = console, console.is_terminal
+    def __init__(self, console: Console, worded: Callable[[str], str] = str) -> None:
+        self.console, self.live, self.worded = console, console.is_terminal, worded
         self.epochs: list[Epoch] = []
         self.status = Text("")
         self.printed_at = time.monotonic()
@@ -36,7 +36,9 @@ class LiveProgress:
             case Message(text):
                 self.print(text)
             case Planned(plan):
-                self.console.print(plan_table(plan))
+                self.console.print(plan_table(plan, self.worded))
+                if plan.alternative:  # not in the table, whose cells are broken into lines: a command can be copied
+                    self.print(f"{'instead':15}{plan.alternative}")
             case Examining(done, total):
                 self.status = Text(f"doctor: {done} of {total} images examined")
             case Step():
@@ -57,16 +59,16 @@ class LiveProgress:
 
     def print(self, line: str) -> None:
         self.printed_at = time.monotonic()
-        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(self.worded(line)), markup=False, highlight=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         return Group(epoch_table(self.epochs), self.status) if self.epochs else self.status
 
 
 @contextmanager
-def live_progress(console: Console) -> Iterator[Progress]:
-    """Show a training while the block runs; the table of the epochs stays afterwards."""
-    progress = LiveProgress(console)
+def live_progress(console: Console, worded: Callable[[str], str] = str) -> Iterator[Progress]:
+    """Show a training while the block runs; the table of the epochs stays afterwards. `worded` rewrites each line."""
+    progress = LiveProgress(console, worded)
     if not progress.live:
         yield progress
         return
@@ -76,11 +78,11 @@ def live_progress(console: Console) -> Iterator[Progress]:
         live.refresh()
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: Plan, worded: Callable[[str], str] = str) -> Table:
     """The plan as two columns."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in plan.lines():
-        table.add_row(Text(name, style="dim"), Text(printable(value)))
+        table.add_row(Text(name, style="dim"), Text(printable(worded(value))))
     return table
 
 

@@ -16,7 +16,8 @@ from .features import FeaturePhase
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`parts` is (images in a forward pass, forward passes accumulated, processes); `trained` of the `parameters` are
-    not frozen; `memory` in bytes and `seconds` are estimates."""
+    not frozen; `memory` in bytes and `seconds` are estimates. Where no recipe was given, `chosen` says what is trained
+    and why, and `alternative` is another call."""
 
     recipe: str
     images: dict[str, int]
@@ -37,6 +38,8 @@ class Plan:
     features: FeaturePhase
     out: Path
     notes: tuple[str, ...]
+    chosen: str
+    alternative: str
 
     def lines(self) -> list[tuple[str, str]]:
         """The plan as (name, value) pairs to show."""
@@ -45,6 +48,7 @@ class Plan:
         images = ", ".join(f"{count} {name}" for name, count in self.images.items())
         return [
             ("recipe", self.recipe),
+            *([("chosen", self.chosen)] if self.chosen else []),
             ("images", f"{images}; {counted(self.objects, 'object')} in train"),
             ("classes", f"{len(self.classes)}: {classes}"),
             ("steps", f"{self.epochs * self.steps:,}: {counted(self.epochs, 'epoch')} of {self.steps:,}"),
@@ -69,6 +73,7 @@ class Plan:
 def make_plan(
     config: Config, dataset: DataSet, detector: Detector, schedule: Schedule, steps: int, parts: tuple[int, int, int],
     device: str, memory: int, seconds: float | None, features: FeaturePhase, out: Path, notes: tuple[str, ...],
+    chosen: tuple[str, str],
 ) -> Plan:  # fmt: skip
     """The plan of a run; `steps` are those of one epoch."""
     classes, train = dataset.categories, config.train
@@ -92,6 +97,8 @@ def make_plan(
         features=features,
         out=out,
         notes=notes,
+        chosen=chosen[0],
+        alternative=chosen[1],
     )
 
 
@@ -100,7 +107,7 @@ def warmup_note(warmup: int, total: int) -> tuple[str, ...]:
     if 3 * warmup <= total:
         return ()
     effect = "the learning rate does not reach lr" if warmup > total else "that is more than a third"
-    shorter = "--set train.warmup=0.05 makes it shorter"
+    shorter = "`settings={'train.warmup': 0.05}` makes it shorter"
     return (f"the warm-up takes {warmup:,} of {counted(total, 'step')}: {effect}; {shorter}",)
 
 
@@ -111,7 +118,8 @@ def features_line(phase: FeaturePhase) -> str:
     if phase.needed <= phase.budget:
         return f"{text}: {_bytes(phase.needed)}"
     fits = phase.budget * phase.variants // phase.needed
-    way = f"--set train.feature_variants={fits} fits" if fits else "--set train.feature_epochs=0 trains without"
+    fewer = {"train.feature_variants": fits} if fits else {"train.feature_epochs": 0}
+    way = f"`settings={fewer}` {'fits' if fits else 'trains without'}"
     return (
         f"{text}: of {_bytes(phase.needed)}, {_bytes(phase.budget)} fit into memory, and the others are computed in "
         f"each epoch ({way})"

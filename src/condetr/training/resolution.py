@@ -33,13 +33,13 @@ def size_messages(requested: Config, resolved: Config, dataset: DataSet) -> list
         lines.append(
             f"half of the objects are smaller than {before:.0f} pixels at size {requested.data.size}: images are "
             f"resized to {size}, which takes about {(size / requested.data.size) ** 2:.1f} times as long; "
-            f"--size {requested.data.size} keeps the recipe's size"
+            f"`size={requested.data.size}` keeps the recipe's size"
         )
     if median < stride:
         better = min(4096, _rounded(size * MARGIN * stride / median))
         lines.append(
             f"half of the objects are smaller than {median:.0f} pixels at size {size}, and the model's stride is "
-            f"{stride}: --size {better} would resolve them, and take about {(better / size) ** 2:.1f} times as long"
+            f"{stride}: `size={better}` would resolve them, and take about {(better / size) ** 2:.1f} times as long"
         )
     return lines
 

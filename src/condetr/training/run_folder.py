@@ -20,6 +20,7 @@ from .card import published
 from .curves import draw_curves
 from .default_folder import RECORD
 from .loop import Loop
+from .plan import counted
 
 OVERHEAD = 20  # a state is written when training has taken this many times as long as writing the last state
 AT_LEAST = {True: 1.0, False: 120.0}  # seconds between two states, at the end of an epoch and within one
@@ -61,7 +62,7 @@ class RunFolder:
         try:
             return parse(json.loads(self.config_file.read_text(encoding="utf-8")), str(self.config_file))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.config_file}: cannot be read ({error}). Choose another --out") from None
+            raise ConfigError(f"{self.config_file}: cannot be read ({error}). Choose another `out`") from None
 
     def config_to_resume(self, resume: bool) -> Config | None:
         """The config of the run in this folder, None where it holds none.
@@ -72,7 +73,7 @@ class RunFolder:
             return None
         if not resume:
             raise CondetrError(
-                f"{self.path}: contains a run already. Continue it with --resume, or choose another --out"
+                f"{self.path}: contains a run already. Continue it with `resume=True`, or choose another `out`"
             )
         return self.saved_config()
 
@@ -84,8 +85,12 @@ class RunFolder:
         if saved is not None and (difference := differences(_as_long_as(config, saved), config)):
             raise ConfigError(
                 f"{self.path}: the run was started with other settings ({'; '.join(difference[:3])}). "
-                "Resume without them, or choose another --out"
+                "Resume without them, or choose another `out`"
             )
+        done = state.read_position(state.files(self.state)[-1]).epoch if self.has_state() else 0
+        if done > config.train.epochs:
+            reason = f"the run has trained {counted(done, 'epoch')} already"
+            raise ConfigError(reason, setting="train.epochs", value=str(config.train.epochs))
         for part in self.path.rglob(".*.part"):
             part.unlink(missing_ok=True)
         if saved != config:
@@ -118,7 +123,7 @@ class RunFolder:
         if state.read_position(files[-1]).data != fingerprint:  # other classes would not fit the tensors
             raise CondetrError(
                 f"{self.path}: the data set has changed since the run began. Restore it, or start a new run from the "
-                f"trained weights: --init {self.path / 'last'} --out ANOTHER"
+                f"trained weights: `init={str(self.path / 'last')!r}, out=ANOTHER`"
             )
         position = state.read(files[-1], loop.learner, loop.average, loop.optimizer, loop.device)
         loop.precision.resume(position.scaling)

@@ -22,7 +22,7 @@ from ..shapes import Float
 from ..types import Categories
 
 IMAGENET = "timm/{}.tv_in1k"  # torchvision's V1 weights, which both papers start from
-ALTERNATIVES = "Use --init none, or --init FILE with a backbone's weights"
+ALTERNATIVES = "Use `init=FILE` with a backbone's weights, or `recipe='nano'`, which trains from scratch"
 PREFIXES = ("", "module.", "backbone.", "backbone.0.body.", "model.", "backbone.conv_encoder.model.")
 
 
@@ -72,12 +72,24 @@ def start(
     return Start(detector, (f"initialised from {init}: {loaded.count} tensors loaded", *loaded.notes))
 
 
+def check_random_start(config: Config) -> None:
+    """Raises ConfigError where training from scratch would leave randomly initialised parts of the backbone frozen."""
+    backbone = config.model.backbone
+    if config.train.init == "none" and (backbone.norm == "frozen_batch" or backbone.trains_from != "stem"):
+        norm = "learned_batch" if backbone.timm_name else "channel"
+        raise ConfigError(
+            "parts of the backbone are frozen and would stay random. To train from scratch use `recipe='nano'`, or add "
+            f"`settings={{'model.backbone.norm': '{norm}', 'model.backbone.trains_from': 'stem'}}`",
+            setting="train.init", value="none",
+        )  # fmt: skip
+
+
 # --- a backbone -----------------------------------------------------------------------------------------------------
 
 
 def _repository(name: str) -> str:
     if name == "nano":
-        reason = f"there are no ImageNet weights for the backbone {name}. {ALTERNATIVES}"
+        reason = f"there are no ImageNet weights for the backbone {name}. Use `init='none'`"
         raise ConfigError(reason, setting="train.init", value="imagenet")
     return IMAGENET.format(name)
 
@@ -91,7 +103,9 @@ def _imagenet(repository: str, revision: str | None) -> Path:
         return Path(folder) / "model.safetensors"
     except Exception as error:  # the client raises many types, for servers, proxies and broken caches
         raise WeightsError(
-            f"{repository}: the ImageNet weights could not be downloaded ({reason(error)}). {ALTERNATIVES}"
+            f"{repository}: the ImageNet weights could not be downloaded ({reason(error)}). On a machine with a "
+            f"network run `hf download {repository} model.safetensors --local-dir DIR`, copy DIR here and give "
+            "`init='DIR/model.safetensors'`; or train from scratch with `recipe='nano'`"
         ) from None
 
 
@@ -146,7 +160,7 @@ def _read_backbone(file: Path) -> dict[str, Tensor]:
     content = content if isinstance(content, dict) else {}
     if any(str(name).endswith("transformer.decoder.norm.weight") for name in content):
         raise WeightsError(
-            f"{file}: a whole detector. Convert it once with `condetr convert {file} DIR`, then use --init DIR"
+            f"{file}: a whole detector. Convert it once with `condetr convert {file} DIR`, then use `init=DIR`"
         )
     return {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
 

@@ -17,13 +17,15 @@ from ..engine.trackers import check_names
 from ..errors import CondetrError
 from .data import fingerprint, training_data
 from .default_folder import dataset_folder, default_folder
+from .defaults import default
 from .loop import LossError
 from .machine import choose_machine
 from .progress import Message, Progress, Stopping, silent
 from .resolution import resolve_size, size_messages
 from .run import Run, Stopped
 from .run_folder import RunFolder
-from .settings import resolve, settings_note
+from .settings import resolve
+from .start import check_random_start
 from .trainer import Trainer
 
 __all__ = ["LossError", "Run", "Stopped", "train"]
@@ -57,8 +59,9 @@ def train(
 
     Args:
         data: a data set's folder or file in any format that `condetr.examine` reads, or a cleaned `DataSet`.
-        recipe: the name of a recipe, or a whole config. Default: the config of the run that is resumed, the model of
-            the weights that `init` names, or `conditional_detr_r50`.
+        recipe: the name of a recipe, or a whole config. Default: the config of the run that is resumed; the model of
+            the detector that `init` names, with settings for fine-tuning; on a GPU
+            `microsoft/conditional-detr-resnet-50`, fine-tuned from its COCO weights; on a CPU `small`.
         out: the run's folder. Default: `runs/NAME` with the data set's name, or `runs/NAME-2` and so on where that
             exists; with `resume` the latest run below `runs/` on the same data set.
         init: what training starts from: "imagenet" (the backbone), "none" (random weights), a backbone's file, or the
@@ -114,10 +117,17 @@ def train(
                 if processes.first:
                     stack.enter_context(folder.opened())
                 saved = folder.config_to_resume(resume or not processes.first)
-                config = resolve(recipe, arguments, settings or {}, saved)
-                for line in settings_note(recipe, config, saved):
-                    report(Message(line))
+                chosen = None
+                if recipe is None and saved is None:
+                    given = arguments["init"] or (settings or {}).get("train.init")
+                    chosen = default(name, given, data.root if isinstance(data, DataSet) else data)
+                config = resolve(recipe, arguments, settings or {}, chosen.config(1) if chosen else saved)
+                if saved is None:
+                    check_random_start(config)
                 dataset = training_data(data, config, report, follow_outside)
+                if chosen is not None:
+                    images = len(dataset.split("train"))
+                    config = resolve(recipe, arguments, settings or {}, chosen.config(images))
                 config = _with_size(config, saved, dataset, report)
                 if processes.first:
                     folder.prepare(config, saved)
@@ -126,14 +136,17 @@ def train(
                 deferred_signals(lambda number, times: report(Stopping(number, times > 1, folder.kept)))
             )
             stack.enter_context(_random_state_kept(machine.device))
-            trainer = Trainer(dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, profile)
+            why = (chosen.note(config), chosen.alternative) if chosen is not None else ("", "")
+            trainer = Trainer(
+                dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, why, profile
+            )  # fmt: skip
             if processes.first:
                 folder.mark_started(dataset_folder(data), fingerprint(dataset))
             return trainer.run()
         except torch.OutOfMemoryError:
             now = f" with {machine.micro_batch} images at a time" if machine is not None else ""
             raise CondetrError(
-                f"{name}: out of memory{now}. Run it again with --resume and a smaller --micro-batch"
+                f"{name}: out of memory{now}. Run it again with `resume=True` and a smaller `micro_batch`"
             ) from None
         except CondetrError as error:
             error.silent = not (processes.first or isinstance(error, LossError))

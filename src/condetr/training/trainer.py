@@ -17,7 +17,7 @@ from ..engine.precision import precision
 from ..engine.schedule import schedule
 from ..engine.stopwatch import timed, timed_items
 from ..engine.trackers import Trackers
-from ..errors import CondetrError, ConfigError
+from ..errors import CondetrError
 from ..evaluating.samples import Predicting, evaluate_samples
 from ..images.batch import AnyBatch
 from ..images.cache import reader
@@ -47,10 +47,11 @@ class Trainer:
 
     def __init__(
         self, dataset: DataSet, folder: RunFolder, config: Config, machine: Machine, processes: Processes,
-        interrupt: Interrupt, trackers: tuple[str, ...], report: Progress, profile: bool = False,
+        interrupt: Interrupt, trackers: tuple[str, ...], report: Progress, chosen: tuple[str, str],
+        profile: bool = False,
     ) -> None:  # fmt: skip
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
-        self.processes, self.interrupt, self.report = processes, interrupt, report
+        self.processes, self.interrupt, self.report, self.chosen = processes, interrupt, report, chosen
         self.start = start(config, dataset.categories, folder.has_state(), box_sizes(dataset.split("train")))
         self.valid = dataset.split("valid").samples
         self.phase = feature_phase(
@@ -93,11 +94,6 @@ class Trainer:
     def run(self) -> Run:
         """Train until the last epoch, or until `train.patience` ends it."""
         position, epochs = self.position, self.config.train.epochs
-        if position.epoch > epochs:
-            raise ConfigError(
-                f"the run has trained {counted(position.epoch, 'epoch')} already", setting="train.epochs",
-                value=str(epochs),
-            )  # fmt: skip
         position.finished = position.epoch >= epochs or (position.step == 0 and self._patience_exhausted())
         if position.finished:
             self._report_finished()
@@ -135,8 +131,8 @@ class Trainer:
                 except LossError as error:
                     self._save(True)
                     raise LossError(
-                        f"{error}. Start again with --lr {train.lr / 2:g}, from the last weights before it: "
-                        f"--init {self.folder.path / 'last'}"
+                        f"{error}. Start again from the last weights before it, with a lower learning rate: "
+                        f"`init={str(self.folder.path / 'last')!r}, lr={train.lr / 2:g}`"
                     ) from None
                 values = (result.loss, result.classes, result.l1, result.giou, result.norm)
                 position.sums = sums = [a + b for a, b in zip(sums, values)]
@@ -218,7 +214,7 @@ class Trainer:
         if summary["ap"] > position.best_ap:
             position.best_ap, position.best_epoch = summary["ap"], position.epoch
             if self.processes.first:
-                thresholds = evaluator.metrics(resamples=1).thresholds
+                thresholds = evaluator.metrics(resamples=1).thresholds if summary["ap"] > 0 else None
                 described = card(self.config, self.dataset, {"epoch": number, **summary})
                 self.folder.save_weights("best", replace(self.weights, thresholds=thresholds), described)
         return summary
@@ -267,7 +263,7 @@ class Trainer:
         if self.journal and self.history and self.processes == SINGLE:
             self.folder.write_progress(self.journal, self.title, last=True)
         where = f"epoch {self.position.epoch + 1}, step {self.position.step} of {len(self.loader)}"
-        raise Stopped(f"stopped at {where}; continue with --resume", self.interrupt.number or 15)
+        raise Stopped(f"stopped at {where}; continue with `resume=True`", self.interrupt.number or 15)
 
     def _resuming(self) -> str:
         """A line about where the run continues and, where a schedule of another length began it, along which one."""
@@ -285,10 +281,10 @@ class Trainer:
     def _report_finished(self) -> None:
         epoch, patience = self.position.epoch, self.config.train.patience
         if epoch >= self.config.train.epochs:
-            why, longer = "", f"--resume --epochs {2 * epoch}"
+            why, longer = "", f"`resume=True, epochs={2 * epoch}`"
         else:
             why = f": no better AP in {counted(patience, 'epoch')}"
-            longer = "--resume --set train.patience=0"
+            longer = "`resume=True, settings={'train.patience': 0}`"
         self.report(
             Message(f"this run is already finished ({counted(epoch, 'epoch')}{why}); {longer} trains it longer")
         )
@@ -317,7 +313,7 @@ class Trainer:
             )  # fmt: skip
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, self.schedule, len(self.loader), parts,
-            str(self.machine.device), memory, seconds, self.phase, self.folder.path, notes,
+            str(self.machine.device), memory, seconds, self.phase, self.folder.path, notes, self.chosen,
         )  # fmt: skip
         self.report(Planned(plan))
 

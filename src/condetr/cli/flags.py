@@ -1,0 +1,68 @@
+"""Messages name arguments as Python has them, in backticks, such as `epochs=60`; on the command line they are flags."""
+
+import ast
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from typer.main import get_current_context
+
+CODE = re.compile(r"`([^`]+)`")
+RENAMED = {"settings": "--set", "trackers": "--track"}
+
+
+def as_typed(text: str) -> str:
+    """The message with every argument, assignment and call in backticks as it is typed in the present command.
+
+    "`resume=True, epochs=60`" becomes "--resume --epochs 60", "`condetr.train('birds', recipe='small')`" becomes
+    "condetr train birds --recipe small". Other words in backticks stay as they are.
+    """
+    flags = _flags()
+    return CODE.sub(lambda match: _typed(match[1], flags) or match[0], text)
+
+
+def _flags() -> dict[str, str]:
+    """The flags of the present command by the arguments' names in Python."""
+    context: Any = get_current_context(silent=True)
+    options = context.command.params if context is not None else []
+    return RENAMED | {
+        one.name.rstrip("_"): max(one.opts, key=len) for one in options if one.param_type_name == "option"
+    }
+
+
+def _typed(code: str, flags: Mapping[str, str]) -> str | None:
+    if code.isidentifier():
+        return flags.get(code)
+    try:
+        tree = ast.parse(code if code.startswith("condetr.") else f"condetr({code})", mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(tree, ast.Call) or any(keyword.arg is None for keyword in tree.keywords):
+        return None
+    command = ast.unparse(tree.func).split(".")
+    if len(command) == 1 and (tree.args or not tree.keywords):
+        return None
+    words = [*command, *map(_value, tree.args)] if len(command) > 1 else []
+    for keyword in tree.keywords:
+        words += _assignment(str(keyword.arg), keyword.value, flags)
+    return " ".join(words)
+
+
+def _assignment(name: str, value: ast.expr, flags: Mapping[str, str]) -> list[str]:
+    flag = flags.get(name, f"--{name.replace('_', '-')}")
+    if isinstance(value, ast.Dict):
+        paths = [str(ast.literal_eval(key)) for key in value.keys if key is not None]
+        return [word for path, one in zip(paths, value.values) for word in (flag, f"{path}={_value(one)}")]
+    if isinstance(value, ast.Constant) and value.value is True:
+        return [flag]
+    return [flag, _value(value)]
+
+
+def _value(value: ast.expr) -> str:
+    """A value as a word of the shell; a name, which stands for one, as it is."""
+    if isinstance(value, ast.Constant):
+        return shlex.quote(str(value.value))
+    if isinstance(value, ast.List | ast.Tuple):
+        return ",".join(map(_value, value.elts))
+    return ast.unparse(value)
