@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 import weakref
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -167,3 +168,13 @@ def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(CondetrError, match="cannot be written"):
         Page("t").save(tmp_path / "file" / "report.html")
+
+
+def test_every_file_that_a_page_needs_is_in_the_package() -> None:
+    root = Path(__file__).parents[2]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["condetr"]
+    packaged = {path for pattern in patterns for path in (root / "src" / "condetr").glob(pattern)}
+    files = {path for kind in ("js", "css") for path in (root / "src" / "condetr").rglob(f"*.{kind}")}
+    assert len(files) >= 8
+    assert files <= packaged
