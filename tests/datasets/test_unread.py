@@ -18,7 +18,6 @@ LABELS = {
     "Supervisely": ("meta.json", {"classes": [{"title": "cat", "shape": "rectangle"}], "tags": []}),
     "VGG Image Annotator": ("via.json", {"a": {"regions": [{"shape_attributes": {"name": "rect"}}]}}),
     "Label Studio": ("export.json", [{"annotations": [{"result": [{"value": {"rectanglelabels": ["cat"]}}]}]}]),
-    "metadata.jsonl": ("train/metadata.jsonl", {"file_name": "a.png", "objects": {"bbox": []}}),
     "CVAT XML": ("annotations.xml", "<annotations><version>1.1</version><image id='0'></image></annotations>"),
     "CSV": ("train/_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.png,64,48,cat,1,2,3,4\n"),
     "VisDrone": ("annotations/a.txt", "684,8,273,116,0,0,0,0\n406,119,265,70,0,0,0,0,\n"),

@@ -94,6 +94,8 @@ LAYOUTS = {
     "3 bands of 32-bit floats": tiff(ramp("f4", 3, 1), 2),
     "1 band of 64-bit floats": tiff(ramp("f8", 1, 1), 1),
     "2 bands of 16-bit integers": tiff(ramp("u2", 2, 65535), 1),
+    r"1 band of 16-bit integers \(photometric 0": tiff(ramp("u2", 1, 65535), 0, order=">"),
+    r"1 band of 32-bit integers \(photometric 0": tiff(ramp("u4", 1, 4e9), 0),
     "3 bands of 8-bit signed integers": tiff(ramp("i1", 3, 100), 2, order=">"),
 }
 
@@ -112,6 +114,10 @@ def test_a_tiff_that_is_not_read_is_refused_by_its_layout(text):
         (b"\0\0\0\x18ftypcrx \0\0", r"a raw photo \(CR3\)"), (b"\0\0\0\x18ftypheic\0\0", "an HEIC image"),
         (b"%PDF-1.7", "a PDF, which is not read"), (b"8BPS\0\1", "a Photoshop file"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"), (b"text", "not an image of a known format"),
+        (b"\xff\x4f\xff\x51\0", "a broken JPEG 2000"), (b"\0\0\0\x18ftypavif\0", "a broken AVIF"),
+        (b"\0" * 128 + b"DICM\0", "a DICOM image"),
+        (b"\0\0\0\x18ftypisom\0", r"a video \(MP4\)"), (b"PK\3\4", "a ZIP archive"),
+        (b"../store/my b1.JPG", "a link that was copied as a text file"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_read_is_named_by_its_first_bytes(content, text):

@@ -1,16 +1,20 @@
 """COCO JSON to raw labels: one file for each split, and one list of classes over all splits."""
 
+import codecs
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import DataError
 from ..image_keys import Key, key_of
 from ..text import decoded
 from ..types import Categories
 from .boundary import Boundary
+from .coco_boxes import are_fractions, look_like_corners
 from .coco_images import ImageFinder
 from .coco_masks import box_around
 from .defects import Finding
@@ -19,11 +23,18 @@ from .raw import RawDataSet, RawSplit, images, objects
 
 def read(files: dict[str, Path], root: Path, boundary: Boundary) -> RawDataSet:
     """Read one JSON file for each split. Raises DataError for invalid JSON and contradictions between splits."""
-    splits = [_Split(name, file, root, boundary) for name, file in files.items()]
+    return read_contents({name: (file, _load(file)) for name, file in files.items()}, root, boundary, "coco")
+
+
+def read_contents(
+    contents: dict[str, tuple[Path, dict[str, Any]]], root: Path, boundary: Boundary, format: str
+) -> RawDataSet:
+    """From what is in the file of each split, in COCO's form. Raises DataError for contradictions between splits."""
+    splits = [_Split(name, file, content, root, boundary) for name, (file, content) in contents.items()]
     used = {category for split in splits for category in split.used}
     categories, findings = _merge({_relative(split.file, root): split.categories for split in splits}, used, root)
     findings += [finding for split in splits for finding in split.findings]
-    return RawDataSet(root, "coco", categories, tuple(split.raw() for split in splits), tuple(findings))
+    return RawDataSet(root, format, categories, tuple(split.raw() for split in splits), tuple(findings))
 
 
 def looks_like(file: Path) -> bool:
@@ -31,6 +42,8 @@ def looks_like(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
             head = opened.read(4096)
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return re.search(r'"images"\s*:', decoded(head + opened.read(), errors="replace")) is not None
             if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 return False
             while head:
@@ -55,24 +68,30 @@ class _Split:
 
     name: str
     file: Path
+    content: dict[str, Any]
     root: Path
     boundary: Boundary
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        content = _load(self.file)
+        content = self.content
         self.categories = _categories(content.get("categories"), self.file)
         self.rows: list[tuple[int, Path, int, int]] = []
         self.row_of = self._images(_entries(content, "images", self.file))
         self.objects = self._annotations(_entries(content, "annotations", self.file))
         self.used = {row[1] for row in self.objects}
-        longest = max((side for _, _, x1, y1, x2, y2, *_ in self.objects for side in (x2 - x1, y2 - y1)), default=1.0)
-        if longest < 1:
-            self._find("fraction_boxes", None, f"the longest side of {len(self.objects)} boxes is {longest:.3g}")
+        self.relative = are_fractions(self.objects)
+        if self.relative:
+            self._find("fraction_boxes", None, f"all {len(self.objects)} boxes lie between 0 and 1")
+        elif look_like_corners(self.objects, [row[2:4] for row in self.rows]):
+            self._find("corner_boxes", None, "read as x1, y1, x2, y2, all boxes would lie in their images")
 
     def raw(self) -> RawSplit:
         rows = images(self.rows, self.boundary, list(self.row_of))
-        return RawSplit(self.name, self.file, rows, objects(self.objects, relative=False))
+        found = objects(self.objects, relative=self.relative)
+        if self.relative:  # so are the areas
+            found = replace(found, areas=np.full(len(found.areas), np.nan))
+        return RawSplit(self.name, self.file, rows, found)
 
     def _images(self, entries: list[Any]) -> dict[Key, int]:
         row_of: dict[Key, int] = {}
@@ -81,6 +100,7 @@ class _Split:
         for i, entry in enumerate(entries):
             key = key_of(entry.get("id")) if isinstance(entry, dict) else None
             name = entry.get("file_name") if isinstance(entry, dict) else None
+            name = str(name) if _whole(name) is not None else name
             if key is None or not isinstance(name, str) or not name.strip() or "\0" in name:
                 self._find("malformed_entry", None, f"images[{i}] has no valid id or file_name")
             elif key in row_of:
@@ -152,7 +172,9 @@ def _load(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise DataError(f"{file}: invalid JSON at {place} ({error.msg}). Is the file truncated?") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # not UTF-8, huge numbers, deep nesting
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: invalid JSON: not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # huge numbers, deep nesting
         raise DataError(f"{file}: invalid JSON ({_one_line(error)})") from None
     if not isinstance(content, dict) or "images" not in content:
         raise DataError(f"{file}: not a COCO file: it has no list 'images'")

@@ -35,6 +35,10 @@ _ALL = (
         "outside_folder", "error", "quarantine", "the labels name a file outside the data set's folder",
         "move it into the folder, or permit it with --follow-outside",
     ),
+    Defect(
+        "broken_link", "error", "drop", "a link to a folder was copied as a text file",
+        "copy the folder itself (with Git: git config core.symlinks true, and check out again)",
+    ),
     Defect("wrong_extension", "note", "keep", "the file has another format than its suffix", "rename the file"),
     Defect("size_missing", "note", "keep", "the labels declare no image size, or 0", "write the real size"),
     Defect(
@@ -84,8 +88,12 @@ _ALL = (
     Defect("rounded_box", "note", "clip", "the box exceeds the image by at most a pixel", "nothing"),
     Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it is not an accident"),
     Defect(
-        "fraction_boxes", "error", "keep", "all boxes are smaller than a pixel: probably fractions of the image",
+        "fraction_boxes", "warning", "scale", "all boxes lie between 0 and 1: they are fractions of the image",
         "write the boxes in pixels, as COCO's format requires",
+    ),
+    Defect(
+        "corner_boxes", "error", "keep", "many boxes exceed their images: they look like x1, y1, x2, y2",
+        "write the boxes as x, y, width, height, as COCO's format requires",
     ),
     Defect("mask_boxes", "note", "keep", "the box around the segmentation is used", "nothing"),
     Defect("duplicate_box", "warning", "drop", "the same box and class occur twice in one image", "remove one of them"),

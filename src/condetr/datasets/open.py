@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError
-from . import coco, coco_files, unread, voc, voc_folders, yolo
+from . import coco, coco_files, imagefolder, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit
 
@@ -50,38 +50,61 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
 def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     if is_run(root):
         raise DataError(f"{root}: a run's folder, not a data set")
-    files = coco_files.find(root)
-    yaml = yolo.find(root)
-    if files and yaml is not None:
-        raise DataError(
-            f"{root}: two data sets in one folder: {next(iter(files.values()))} (COCO) and {yaml} (YOLO). "
-            "Give one of the files, or move the other away"
-        )
+    files, yaml, folders = coco_files.find(root), yolo.find(root), voc_folders.find(root)
+    names = None if yaml is not None else _find_names(root, alone=not files and not folders)
+    found = {
+        "COCO": next(iter(files.values()), None),
+        "YOLO": yaml or names,
+        "Pascal VOC": next((group.root for groups in folders.values() for group in groups), None),
+    }
+    there = {name: place for name, place in found.items() if place is not None}
+    if len(there) > 1:
+        what = " and ".join(f"{place} ({name})" for name, place in there.items())
+        file = next(iter(files.values()), None) or yaml
+        way_out = f"Give {file}, or move the other away" if file else "Move one of them away"
+        raise DataError(f"{root}: two data sets in one folder: {what}. {way_out}")
     if files:
         return coco.read(files, root, boundary)
     if yaml is not None:
         return yolo.read(yaml, boundary)
-    folders = voc_folders.find(root)
     if folders:
         try:
             return voc.read(folders, root, boundary)
         except DataError:
             _refuse_unread(root)  # CVAT's labels are XML too
             raise
-    names = yolo.find_names(root)
     if names is not None:
         return yolo.read_by_names(names, root, boundary)
+    if metadata := imagefolder.find(root):
+        return imagefolder.read(metadata, root, boundary)
+    yolo_folders.refuse_nameless(root)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
     for below in sorted(path for path in root.iterdir() if path.is_dir()):
-        # a zip inside its own folder
-        if coco_files.find(below) or yolo.find(below) or voc_folders.find(below) or yolo.find_names(below):
+        if _is_data_set(below):  # a zip inside its own folder
             raise DataError(f"{root}: not a data set, but {below} is one. Give that folder")
     _refuse_unread(root)
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
-        "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC)"
+        "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC), metadata.jsonl (Hugging Face)"
     )
+
+
+def _is_data_set(folder: Path) -> bool:
+    finders = (coco_files.find, yolo.find, voc_folders.find, yolo_folders.find_names, imagefolder.find)
+    try:
+        return any(find(folder) for find in finders)
+    except DataError:
+        return False
+
+
+def _find_names(root: Path, alone: bool) -> Path | None:
+    try:
+        return yolo_folders.find_names(root)
+    except DataError:
+        if alone:
+            raise
+        return None
 
 
 def is_run(folder: Path) -> bool:

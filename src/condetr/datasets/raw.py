@@ -57,7 +57,7 @@ class RawSplit:
 
 @dataclass(frozen=True, slots=True)
 class RawDataSet:
-    """`format` is "coco", "yolo" or "voc"; `findings` are the defects seen while reading."""
+    """`format` is "coco", "yolo", "voc" or "imagefolder"; `findings` are the defects seen while reading."""
 
     root: Path
     format: str

@@ -8,9 +8,11 @@ from defusedxml import ElementTree
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
+from ..text import read_text
 from ..types import Categories
 from .boundary import Boundary
 from .defects import Finding
+from .disk_names import plain
 from .raw import RawDataSet, RawSplit, images, objects
 from .voc_folders import Folders, unlisted
 
@@ -46,8 +48,12 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
 def _class_file(root: Path) -> list[str]:
     for name in ("classes.txt", "labels.txt", "label_list.txt", "predefined_classes.txt"):
         if (root / name).is_file():
-            lines = (root / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+            try:
+                lines = read_text(root / name).splitlines()
+            except (OSError, UnicodeDecodeError):
+                raise DataError(f"{root / name}: not a readable text file. Write one class name in each line, as UTF-8"
+                                ) from None  # fmt: skip
+            return list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
     return []
 
 
@@ -80,7 +86,7 @@ class _ImageFinder:
         names = [written] if Path(written).stem == label.stem else []
         for name in dict.fromkeys((*names, label.stem, Path(written).stem, written)):
             for place in places:
-                if path := self._listed(place).get(name):
+                if path := self._listed(place).get(name) or self._listed(place).get(plain(name)):
                     return path
         return self.folders.images[0] / (written or f"{label.stem}.jpg")
 
@@ -89,12 +95,16 @@ class _ImageFinder:
         if place not in self._names:
             files = sorted(place.iterdir()) if place.is_dir() else []
             images = [path for path in files if path.suffix.lower() in SUFFIXES]
-            self._names[place] = {path.stem: path for path in reversed(images)} | {path.name: path for path in images}
+            self._names[place] = names = {path.stem: path for path in reversed(images)}
+            names |= {path.name: path for path in images}
+            for name, path in list(names.items()):
+                names.setdefault(plain(name), path)
         return self._names[place]
 
 
 def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding]) -> Any:
-    """The root element; None, with a finding, for a file that cannot be read."""
+    """The root element, tags in lower case and without namespaces; None, with a finding, for a file that cannot be
+    read."""
     if not boundary.contains(file):
         findings.append(Finding("outside_folder", split, file.name, None, str(file)))
         return None
@@ -102,8 +112,12 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
         content = file.read_bytes()
         declared = re.match(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)[\"'][^>]*\?>", content)
         if declared and declared[1].decode().lower() not in ("utf-8", "utf-16"):  # the parser knows few others
-            return ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
-        return ElementTree.fromstring(content)
+            tree = ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
+        else:
+            tree = ElementTree.fromstring(content)
+        for element in tree.iter():
+            element.tag = element.tag.rpartition("}")[2].lower()
+        return tree
     except FileNotFoundError:
         findings.append(Finding("malformed_file", split, file.name, None, "in the list of the split, but not found"))
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
@@ -129,10 +143,11 @@ def _add(
     row = len(image_rows)
     image_rows.append((row + 1, image, *size))
     for number, thing in enumerate(tree.findall("object"), start=1):
-        word = (thing.findtext("name") or "").strip()
+        word = " ".join((thing.findtext("name") or "").split())
         try:
-            x1, y1, x2, y2 = (float(thing.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax"))
-        except (TypeError, ValueError):
+            corners = [thing.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
+            x1, y1, x2, y2 = (float(corner.replace(",", ".")) for corner in corners)
+        except (AttributeError, ValueError):
             word = ""
         if not word:
             detail = f"object {number} has no name and bndbox of four numbers"

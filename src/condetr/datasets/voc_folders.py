@@ -1,14 +1,18 @@
-"""Which XML files are in each split of a Pascal VOC folder, and where their images can be."""
+"""Which XML files are in each split of a Pascal VOC folder, and where their images can be. Case never matters."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from ..text import decoded
+from .disk_names import DiskNames
 from .raw import folder_split, split_name
+from .walk import files_below
 
-_ANNOTATIONS = ("Annotations", "annotations", "xmls", "labels")
-_IMAGES = ("JPEGImages", "images", "Images", "data")
+_ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
+_IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +31,27 @@ def find(root: Path) -> dict[str, tuple[Folders, ...]]:
     Devkits of several years are kept apart: they can have label files with the same names.
     """
     found: dict[str, list[Folders]] = {}
-    candidates = [root, root / "VOCdevkit", *root.glob("VOC*"), *root.glob("VOCdevkit/VOC*")]
-    for base in dict.fromkeys(candidates):
+    devkits = [folder for folder in _folders(root) if folder.name.lower() == "vocdevkit"]
+    years = [below for above in (root, *devkits) for below in _folders(above) if below.name.lower().startswith("voc")]
+    for base in dict.fromkeys((root, *devkits, *years)):
         for split, folders in _devkit(base).items():
             found.setdefault(split, []).append(folders)
     if not found:
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        for folder in _folders(root):
             name = split_name(folder.name)
-            labels = next((below for below in (folder, *(folder / word for word in _ANNOTATIONS)) if _xml(below)), None)
+            places = (folder, *_named(folder, _ANNOTATIONS))
+            labels = next((place for place in places if _xml(place)), None) if name else None
             if name and labels:
-                images = (labels, folder, *(folder / word for word in _IMAGES))
+                images = (labels, folder, *_named(folder, _IMAGES))
                 found.setdefault(name, []).append(Folders(labels, _xml(labels), images))
     if not found and _xml(root):
-        images = (root, *(root / word for word in _IMAGES))
+        images = (root, *_named(root, _IMAGES))
         found[folder_split(root.resolve()) or "train"] = [Folders(root, _xml(root), images)]
     return {name: tuple(found[name]) for name in ("train", "valid", "test") if name in found}
 
 
 def unlisted(splits: dict[str, tuple[Folders, ...]]) -> dict[Path, list[Path]]:
-    """The label files of each folder that are in none of its lists."""
+    """The label files of each folder that are in none of its splits."""
     groups = [folders for split in splits.values() for folders in split]
     used = {label for folders in groups for label in folders.labels}
     rest = {root: [f for f in _xml_below(root) if f not in used] for root in dict.fromkeys(f.root for f in groups)}
@@ -53,20 +59,26 @@ def unlisted(splits: dict[str, tuple[Folders, ...]]) -> dict[Path, list[Path]]:
 
 
 def _devkit(base: Path) -> dict[str, Folders]:
-    folders = [base / word for word in _ANNOTATIONS]
-    annotations = next((folder for folder in folders if _xml(folder) or _xml_below(folder)), None)
+    annotations = next((folder for folder in _named(base, _ANNOTATIONS) if _xml(folder) or _xml_below(folder)), None)
     if annotations is None:
         return {}
-    images = (*(base / word for word in _IMAGES), annotations, base)
+    images = (*_named(base, _IMAGES), annotations, base)
     found = {}
-    for place in (base / "ImageSets" / "Main", base / "ImageSets", base):
+    sets = _named(base, ("imagesets",))
+    for place in (*(main for folder in sets for main in _named(folder, ("main",))), *sets, base):
+        disk = DiskNames()
         for name, file in _lists(place).items():
-            listed = dict.fromkeys(_label_file(line, annotations, base) for line in _lines(file))
+            listed = dict.fromkeys(_label_file(line, annotations, base, disk) for line in _lines(file))
             if listed and (place != base or any(label.is_file() for label in listed)):
                 found[name] = Folders(annotations, tuple(listed), images)
         if found:
             return found
-    return {"train": Folders(annotations, _xml(annotations) or _xml_below(annotations), images)}
+    for folder in _folders(annotations):
+        if (split := folder_split(folder)) and (labels := _xml_below(folder)):
+            alike = [below for above in images[:-2] for below in _folders(above) if folder_split(below) == split]
+            before = found[split].labels if split in found else ()
+            found[split] = Folders(annotations, (*before, *labels), (*alike, *images))
+    return found or {"train": Folders(annotations, _xml(annotations) or _xml_below(annotations), images)}
 
 
 def _lists(folder: Path) -> dict[str, Path]:
@@ -80,27 +92,46 @@ def _lists(folder: Path) -> dict[str, Path]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    text = file.read_text(encoding="utf-8-sig", errors="replace").replace("\0", "")
+    text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
     return (line.strip() for line in text.splitlines() if line.strip())
 
 
-def _label_file(line: str, annotations: Path, base: Path) -> Path:
+def _label_file(line: str, annotations: Path, base: Path, disk: DiskNames) -> Path:
     """The label file of a line in a list: a stem, possibly with spaces or an image's suffix; an image and its label
     file (`JPEGImages/a.jpg Annotations/a.xml`); lists of a single class have a number after the stem."""
-    words = line.split()
-    files = [annotations / f"{stem}.xml" for stem in (line, line.rsplit(".", 1)[0], words[0])]
-    files += [base / word for word in words if word.lower().endswith(".xml")]
-    files += [annotations / f"{Path(words[0]).stem}.xml"]
-    return next((file for file in files if file.is_file()), files[2])
+    words = re.split(r"[\s,;]+", line)
+    for text in dict.fromkeys((line, *words)):
+        parts = [part for part in PurePosixPath(text).parts if part not in ("/", "//", "..")]
+        for i in range(len(parts)):
+            name = "/".join(parts[i:])
+            stem = name.rsplit(".", 1)[0] if "." in parts[-1] else name
+            for folder, file in ((annotations, f"{name}.xml"), (annotations, f"{stem}.xml"), (base, name)):
+                if file.lower().endswith(".xml") and (found := disk.find(folder, file)):
+                    return found
+    return annotations / f"{PurePosixPath(words[0]).name}.xml"
+
+
+def _folders(above: Path) -> list[Path]:
+    if not above.is_dir():
+        return []
+    with os.scandir(above) as entries:  # knows what is a folder without another call for each of many files
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+
+
+def _named(above: Path, words: tuple[str, ...]) -> list[Path]:
+    """The folders that have one of the names, in any case, in the order of the names."""
+    folders = [folder for folder in _folders(above) if folder.name.lower() in words]
+    return sorted(folders, key=lambda folder: (words.index(folder.name.lower()), folder))
 
 
 def _xml(folder: Path) -> tuple[Path, ...]:
-    return _visible(folder.glob("*.xml")) if folder.is_dir() else ()
+    return _visible(folder.iterdir()) if folder.is_dir() else ()
 
 
 def _xml_below(folder: Path) -> tuple[Path, ...]:
-    return _visible(folder.rglob("*.xml")) if folder.is_dir() else ()
+    return _visible(files_below(folder)) if folder.is_dir() else ()
 
 
-def _visible(files: Iterator[Path]) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in files if file.is_file() and not file.name.startswith(".")))
+def _visible(files: Iterable[Path]) -> tuple[Path, ...]:
+    found = (file for file in files if file.suffix.lower() == ".xml" and not file.name.startswith("."))
+    return tuple(sorted(file for file in found if file.is_file()))

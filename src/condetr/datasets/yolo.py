@@ -1,48 +1,40 @@
 """YOLO to raw labels: from a YAML file with names and splits, or a file of names and the usual folders."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import DataError
+from ..text import read_text
 from ..types import Categories
+from . import yolo_folders
 from .boundary import Boundary
 from .defects import Finding
-from .raw import RawDataSet, folder_split
-from .yolo_labels import CLASS_FILES, images_of, is_labelled, locate, orphans, split
-
-_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
+from .disk_names import DiskNames
+from .raw import RawDataSet
+from .yolo_labels import SPLIT_KEYS, locate, orphans, split
 
 
 def find(root: Path) -> Path | None:
-    """The YAML file of a YOLO folder."""
+    """The YAML file of a YOLO folder. Raises DataError if there are several and none has a usual name."""
     files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in (".yaml", ".yml") and file.is_file()]
     usual = [file for file in files if file.stem in ("data", "dataset")]
-    for file in usual or files:
-        try:
-            content = _parse(file)
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-            content = None  # broken: if it is the right file, `read` reports where
-        if file in usual or (isinstance(content, dict) and "names" in content):
-            return file
-    return None
+    if usual:
+        return usual[0]  # if it is broken, `read` reports where
+    named = [file for file in files if _has_names(file)]
+    if len(named) > 1:
+        some = ", ".join(file.name for file in named[:5])
+        raise DataError(f"{root}: which data set? Give one of the files: {some}")
+    return named[0] if named else None
 
 
-def find_names(root: Path) -> Path | None:
-    """The file of names of a folder with YOLO labels and no YAML file. Raises DataError if there are labels but no
-    names, or two folders for one split."""
-    folders = (root, root / "labels", root / "labels" / "train", root / "train", root / "train" / "labels")
-    names = next((folder / name for folder in folders for name in CLASS_FILES if (folder / name).is_file()), None)
-    if names is not None:
-        return names if _places(root) else None
-    for folder in folders[1:3] + folders[4:]:
-        if next(folder.glob("*.txt"), None) is not None:
-            raise DataError(
-                f"{root}: looks like YOLO ({folder}/*.txt) but has neither data.yaml nor classes.txt. "
-                "Write a classes.txt with one name in each line, or a data.yaml with names, train, val"
-            )
-    return None
+def _has_names(file: Path) -> bool:
+    try:
+        content = _parse(file)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
+        return False
+    return isinstance(content, dict) and "names" in content
 
 
 def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
@@ -51,9 +43,18 @@ def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
     used: dict[Path, str] = {}
     splits = [
         split(name, [folder], root, boundary, findings, used, deep=folder != root)
-        for name, folder in _places(root).items()
+        for name, folder in yolo_folders.places(root).items()
     ]
-    return RawDataSet(root, "yolo", _class_names(file), tuple(splits), (*findings, *orphans(used)))
+    categories = _class_names(file)
+    for other in (folder / file.name for folder in yolo_folders.name_folders(root)):
+        if other != file and other.is_file() and not _agree(categories, _class_names(other)):
+            raise DataError(f"{root}: the classes in {file} and {other} differ, so the numbers in the labels do too")
+    return RawDataSet(root, "yolo", categories, tuple(splits), (*findings, *orphans(used)))
+
+
+def _agree(one: Categories, other: Categories) -> bool:
+    """Whether two lists of classes give the same numbers to the same names, as far as both go."""
+    return all(a == b for a, b in zip(one.names, other.names))
 
 
 def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSet:
@@ -81,7 +82,8 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             boundary = boundary.with_folder(Path.cwd())
     splits = []
     used: dict[Path, str] = {}
-    for name, keys in _KEYS.items():
+    disk = DiskNames()
+    for name, keys in SPLIT_KEYS.items():
         entries = next((content[key] for key in keys if content.get(key)), None)
         if entries is None:
             continue
@@ -90,7 +92,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
         found = []
         for entry in wanted:
-            place = locate(entry, (base, *starts), boundary)
+            place = locate(entry, (base, *starts), boundary, disk)
             inside = place is not None and boundary.contains_folder(place if place.is_dir() else place.parent)
             if not inside and (current := _below_current(entry)):
                 place, boundary = current, boundary.with_folder(Path.cwd())
@@ -102,10 +104,10 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
                 found.append(place)
         if found:
             splits.append(split(name, found, base, boundary, findings, used, keypoints="kpt_shape" in content))
-    if not any(content.get(key) for keys in _KEYS.values() for key in keys):
+    if not any(content.get(key) for keys in SPLIT_KEYS.values() for key in keys):
         splits = [
             split(name, [place], base, boundary, findings, used, keypoints="kpt_shape" in content, deep=place != base)
-            for name, place in _places(base).items()
+            for name, place in yolo_folders.places(base).items()
         ]
     if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
         raise DataError(
@@ -128,61 +130,12 @@ def _below_current(entry: str) -> Path | None:
         return None
 
 
-def _places(root: Path) -> dict[str, Path]:
-    """The list or image folder of each split without a YAML file. Empty if no image has a label.
-
-    Lists are the files that Darknet's `obj.data` names, or `train.txt` and `val.txt`. Folders are images/train,
-    train/images or train, valid and test likewise; if there is none for `train`, it is the folder `images`, or the root
-    without its subfolders.
-    """
-    inside = Boundary(root)
-    found = _lists(root, inside) or _folders(root)
-    images = (path for place in found.values() for path in images_of(place, root, inside, deep=place != root))
-    return found if any(is_labelled(path) for path in images) else {}
-
-
-def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for file in sorted(root.glob("*.data")):
-        for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            key, _, value = (word.strip() for word in line.partition("="))
-            name = next((name for name, keys in _KEYS.items() if key.lower() in keys), None)
-            if name and value:
-                named.setdefault(name, root / PurePosixPath(value.replace("\\", "/")).name)
-    for file in sorted(root.glob("*.txt")) if not named else ():
-        if (name := folder_split(file.with_suffix(""))) is not None:
-            named.setdefault(name, file)
-    listing = {name: file for name, file in named.items() if file.is_file()}
-    return {
-        name: listing[name]
-        for name in _KEYS
-        if name in listing and any(path.is_file() for path in images_of(listing[name], root, inside))
-    }
-
-
-def _folders(root: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for above in (root / "images", root):
-        here: dict[str, Path] = {}
-        for folder in sorted(above.iterdir()) if above.is_dir() else ():
-            name = folder_split(folder)
-            if name is None or not folder.is_dir():
-                continue
-            if name in here:
-                raise DataError(f"{folder}: {here[name]} is also a '{name}' split. Move one away, or write a data.yaml")
-            here[name] = folder / "images" if (folder / "images").is_dir() else folder
-        found = {**here, **found}
-    if "train" not in found:
-        found = {"train": root / "images" if (root / "images").is_dir() else root}
-    return {name: found[name] for name in _KEYS if name in found}
-
-
 def _class_names(file: Path) -> Categories:
     """The classes of a file with one name in each line."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError):
-        raise DataError(f"{file}: not a readable text file. Write one class name in each line") from None
+        raise DataError(f"{file}: not a readable text file. Write one class name in each line, as UTF-8") from None
     names = [line.strip() for line in lines]
     while names and not names[-1]:
         names.pop()
@@ -210,7 +163,7 @@ def _load(file: Path) -> dict[str, Any]:
 def _parse(file: Path) -> Any:
     """The content with every value as text, as it is written: YAML would read the class names `no`, `001` and `12:30`
     as false, 1 and 750. Keys become lower case."""
-    content = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    content = yaml.load(read_text(file), Loader=yaml.BaseLoader)
     return {str(key).lower(): content[key] for key in reversed(content)} if isinstance(content, dict) else content
 
 

@@ -1,23 +1,28 @@
 """YOLO's label files: which file belongs to which image, and the objects in its lines."""
 
-import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ..images.decode import SUFFIXES
+from ..text import decoded, read_text
 from .boundary import Boundary
 from .defects import Finding
+from .disk_names import DiskNames
 from .raw import RawSplit, images, objects
+from .walk import files_below
 
+SPLIT_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
+IN_PIXELS = 2.0  # a box that is larger than this many images is not in fractions
 CLASS_FILES = ("classes.txt", "labels.txt", "obj.names", "_darknet.labels")  # of labelImg, Label Studio, Darknet
 
 
-def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary) -> Path | None:
+def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary, disk: DiskNames) -> Path | None:
     """The file or folder that an entry names, relative to one of `starts`; None if there is none.
 
     Roboflow writes `../train/images` for a folder next to the file. A path of another machine
-    (`/content/birds/train/images`, `C:\\birds\\train\\images`) is found by its last words, two at least. A path
-    outside the boundary is returned only if there is none inside.
+    (`/content/birds/train/images`, `C:\\birds\\train\\images`) is found by its last words, two at least, and last of
+    all in any case. A path outside the boundary is returned only if there is none inside.
     """
     words = PurePosixPath(entry.replace("\\", "/")).parts
     words = words[next((i for i, word in enumerate(words) if word != ".."), 0) :]
@@ -33,6 +38,9 @@ def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary) -> Path | N
             except (OSError, ValueError):
                 continue
             outside = outside or path
+    if outside is None:
+        found = (disk.find(start, end.as_posix()) for start in dict.fromkeys(starts) for end in ends)
+        return next((path for path in found if path is not None and boundary.contains(path)), None)
     return outside
 
 
@@ -53,6 +61,7 @@ def split(
     files are added to `used`, with the split's name.
     """
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
+    findings += [one for place in places if place.is_dir() for one in _broken_links(place, name, deep)]
     image_rows, object_rows = [], []
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
@@ -78,23 +87,15 @@ def orphans(used: dict[Path, str]) -> Iterator[Finding]:
 def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
     """The images of a folder (with `deep` also below it), or the images that a text file lists, one in each line."""
     if place.is_dir():
-        files = (path for path in (_below(place) if deep else place.iterdir()) if path.suffix.lower() in SUFFIXES)
+        files = (path for path in (files_below(place) if deep else place.iterdir()) if path.suffix.lower() in SUFFIXES)
         yield from sorted(path for path in files if not path.name.startswith("."))  # macOS writes `._a.jpg`
         return
-    for line in place.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines():
-        text = line.strip()
+    disk = DiskNames()
+    for line in decoded(place.read_bytes(), errors="surrogateescape").splitlines():
+        text = line.strip().strip("\"'")
         if text and "\0" not in text:
-            path = locate(text, (place.parent, base), boundary)
+            path = locate(text, (place.parent, base), boundary, disk)
             yield path or base / PurePosixPath(text.replace("\\", "/")).name
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """All files below a folder. Linked folders are followed, each folder once."""
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in seen]
-        yield from (Path(place, name) for name in files)
 
 
 def labels_of(image: Path) -> Path:
@@ -102,14 +103,17 @@ def labels_of(image: Path) -> Path:
     parts = list(image.parts)
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":
-            alike = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
-            swapped = [Path(*parts[:i], word, *parts[i + 1 :]).with_suffix(".txt") for word in (alike, "labels")]
-            if there := [file for file in swapped if file.is_file()]:
-                return there[0]
-            if not image.with_suffix(".txt").is_file():
-                return swapped[0]
-            break
-    return image.with_suffix(".txt")
+            first = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
+            words = dict.fromkeys((first, "labels", "Labels", "LABELS"))
+            swapped = [Path(*parts[:i], word, *parts[i + 1 :]) for word in words]
+            return _text_file(*swapped, image) or swapped[0].with_suffix(".txt")
+    return _text_file(image) or image.with_suffix(".txt")
+
+
+def _text_file(*images: Path) -> Path | None:
+    """The first file that has the name of an image and the suffix of text."""
+    files = (image.with_suffix(suffix) for suffix in (".txt", ".TXT") for image in images)
+    return next((file for file in files if file.is_file()), None)
 
 
 def is_labelled(image: Path) -> bool:
@@ -120,14 +124,14 @@ def is_labelled(image: Path) -> bool:
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
     """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
     except FileNotFoundError:
         return  # in YOLO's format an image without objects needs no label file
     except (OSError, UnicodeDecodeError):
         findings.append(Finding("malformed_entry", split, file.name, None, "the label file is not a text file"))
         return
     for i, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
+        words = _words(line)
         if not words:
             continue
         try:
@@ -140,8 +144,35 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
             findings.append(Finding("malformed_entry", split, file.name, i, detail))
         elif not abs(numbers[0]) < 2**31 or numbers[0] != int(numbers[0]):
             findings.append(Finding("malformed_entry", split, file.name, i, f"line {i}: class {words[0]}"))
+        elif max(map(abs, numbers[1:5])) > IN_PIXELS:
+            detail = f"line {i} is in pixels: YOLO's boxes are fractions of the image"
+            findings.append(Finding("malformed_entry", split, file.name, i, detail))
         else:
             yield i, numbers
+
+
+def _words(line: str) -> list[str]:
+    """The numbers of a line, which spreadsheets separate by commas or semicolons, or write with decimal commas."""
+    words = line.split()
+    if "," not in line and ";" not in line:
+        return words
+    if len(words) == 1:
+        return [word for word in re.split("[,;]", line) if word.strip()]
+    return [word.rstrip(",;").replace(",", ".") for word in words if word not in (",", ";")]
+
+
+def _broken_links(folder: Path, split: str, deep: bool) -> Iterator[Finding]:
+    """Links of Git that were checked out as text files, as on Windows: they contain the path of a folder."""
+    for path in files_below(folder) if deep else folder.iterdir():
+        try:
+            if path.suffix or path.stat().st_size > 255 or not path.is_file():
+                continue
+            target = path.read_text(encoding="utf-8").strip()
+            if target and "\n" not in target and "\0" not in target and (path.parent / target).is_dir():
+                detail = f"contains the path {target}: its images are left out"
+                yield Finding("broken_link", split, path.name, None, detail)
+        except (OSError, ValueError):
+            continue
 
 
 def _box(numbers: list[float]) -> tuple[float, float, float, float]:

@@ -1,11 +1,13 @@
 """Why Pillow does not open a file: the format by the file's first bytes, whether or not it is one that is read."""
 
 import io
+import re
 
 from .tiff import HEADS, layout
 
 _READ = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"\0\0\0\x0cjP", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )  # fmt: skip
 _NOT_READ = (
     (b"FUJIFILMCCD-RAW", "a raw photo (RAF)"), (b"IIRO", "a raw photo (ORF)"), (b"IIRS", "a raw photo (ORF)"),
@@ -13,18 +15,24 @@ _NOT_READ = (
     (b"8BPS", "a Photoshop file"), (b"%PDF", "a PDF"), (b"\xff\x0a", "a JPEG XL image"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL image"), (b"v/1\x01", "an OpenEXR image"), (b"<svg", "an SVG drawing"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the image (run `git lfs pull`)"),
-    (b"<!DOCTYPE", "a web page"), (b"<html", "a web page"),
+    (b"<!DOCTYPE", "a web page"), (b"<!doctype", "a web page"), (b"<html", "a web page"),
+    (b"\0\0\1\0", "an icon (ICO)"), (b"\x93NUMPY", "a NumPy array"), (b"\x89HDF", "an HDF5 file"),
+    (b"SIMPLE  =", "a FITS image"),
+    (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "a gzip archive"), (b"\xd0\xcf\x11\xe0", "an Office document"),
+    (b"\x1aE\xdf\xa3", "a video (Matroska, WebM)"), (b"gimp xcf", "a GIMP file"),
+    (b"#?RADIANCE", "a Radiance HDR image"),
 )  # fmt: skip
 _BOXED = {
     b"crx ": "a raw photo (CR3)", b"heic": "an HEIC image", b"heix": "an HEIC image", b"mif1": "an HEIF image",
-    b"hevc": "an HEIC image", b"msf1": "an HEIF image",
+    b"hevc": "an HEIC image", b"msf1": "an HEIF image", b"isom": "a video (MP4)", b"mp42": "a video (MP4)",
+    b"mp41": "a video (MP4)", b"iso2": "a video (MP4)", b"qt  ": "a video (MOV)", b"M4V ": "a video (MP4)",
 }  # fmt: skip
 
 
 def reason(file: io.BufferedIOBase) -> str:
     """Why the file is not opened, for an ImageError."""
     file.seek(0)
-    head = file.read(32)
+    head = file.read(132)
     if head.startswith(HEADS):
         return layout(file)
     for start, name in _READ:
@@ -32,6 +40,12 @@ def reason(file: io.BufferedIOBase) -> str:
             return f"a broken {name} (its header cannot be read)"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "a broken WebP (its header cannot be read)"
+    if head[4:12] in (b"ftypavif", b"ftypavis"):
+        return "a broken AVIF (its header cannot be read)"
+    if re.fullmatch(rb"[^\0-\x1f]{1,128}\.(jpe?g|png|tiff?|bmp|webp)\s*", head, re.IGNORECASE):
+        return "a link that was copied as a text file, not the image"
+    if head[128:] == b"DICM":
+        return "a DICOM image, which is not read. Convert it to JPEG or PNG"
     kind = _BOXED.get(head[8:12]) if head[4:8] == b"ftyp" else None
     kind = kind or next((name for start, name in _NOT_READ if head.startswith(start)), None)
     if kind is None:

@@ -1,0 +1,127 @@
+"""Image folders of Hugging Face's `datasets`: a metadata.jsonl with one image and its objects in each line.
+
+`{"file_name": "0001.png", "objects": {"bbox": [[302, 109, 73, 52]], "categories": [0]}}`, with boxes as in COCO
+(https://huggingface.co/docs/datasets/image_dataset#object-detection).
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ..errors import DataError
+from ..text import read_text
+from . import coco
+from .boundary import Boundary
+from .raw import RawDataSet, split_name
+
+NAME = "metadata.jsonl"
+_CLASSES = ("categories", "category", "category_id", "labels", "label", "class", "classes")
+
+
+def find(root: Path) -> list[Path]:
+    """The files of a folder and of its split folders that have images with objects."""
+    below = [folder for folder in sorted(root.iterdir()) if split_name(folder.name)]
+    files = [folder / NAME for folder in (root, root / "data", *below) if (folder / NAME).is_file()]
+    return [file for file in files if _has_objects(file)]
+
+
+def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
+    """Category ids are the numbers in the files, named by the README's `class_label` if it has one; classes that are
+    given by name are numbered in alphabetical order. Raises DataError for a line that is not a JSON object."""
+    rows: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+    for file in files:
+        for row in _rows(file):
+            name = str(row.get("file_name", "")).replace("\\", "/")
+            inside = (split_name(part) for part in PurePosixPath(name).parts[:-1])
+            split = split_name(file.parent.name) if file.parent != root else None
+            rows.setdefault(split or next(filter(None, inside), None) or "train", []).append((file, row))
+    used = {value for found in rows.values() for _, row in found for _, value in _objects(row)}
+    named = _names(root / "README.md")
+    words = sorted({value for value in used if isinstance(value, str)})
+    numbers = sorted({value for value in used if isinstance(value, int)} | named.keys())
+    ids: dict[Any, int] = {number: number for number in numbers}
+    first = max(numbers, default=-1) + 1
+    ids |= {word: first + i for i, word in enumerate(words)}
+    names = {number: named.get(number, f"class {number}") for number in numbers} | {ids[word]: word for word in words}
+    if not names:
+        raise DataError(f"{files[0]}: no object has a class. Write one for each as objects.categories")
+    order: list[str] = [name for name in ("train", "valid", "test") if name in rows]
+    contents = {name: (rows[name][0][0], _content(rows[name], ids, names)) for name in order}
+    return coco.read_contents(contents, root, boundary, "imagefolder")
+
+
+def _content(rows: list[tuple[Path, dict[str, Any]]], ids: dict[Any, int], names: dict[int, str]) -> dict[str, Any]:
+    images: list[Any] = []
+    annotations: list[Any] = []
+    for i, (_, row) in enumerate(rows, start=1):
+        sides = {side: row.get(side) for side in ("width", "height")}
+        images.append({"id": i, "file_name": row.get("file_name"), **sides})
+        for box, value in _objects(row):
+            place = len(annotations) + 1
+            annotations.append({"id": place, "image_id": i, "bbox": box, "category_id": ids.get(value)})
+    categories = [{"id": id, "name": name} for id, name in names.items()]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _objects(row: dict[str, Any]) -> Iterator[tuple[Any, int | str | None]]:
+    """Box and class of each object: `objects` is a dict of lists, or a list of dicts."""
+    objects = row.get("objects")
+    if isinstance(objects, dict):
+        boxes, key = objects.get("bbox"), next((key for key in _CLASSES if key in objects), "")
+        values = objects.get(key)
+        if isinstance(boxes, list):
+            values = values if isinstance(values, list) else []
+            objects = [{"bbox": box, "category": values[i] if i < len(values) else None} for i, box in enumerate(boxes)]
+    for one in objects if isinstance(objects, list) else ():
+        if isinstance(one, dict):
+            value = next((one[key] for key in _CLASSES if key in one), None)
+            yield one.get("bbox"), value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file}: not a readable text file") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"{file}: line {number} is not a JSON object")
+        yield row
+
+
+def _has_objects(file: Path) -> bool:
+    """Whether one of the first lines has boxes: such folders are also used for classification."""
+    with file.open("rb") as opened:
+        head = opened.read(1 << 16)
+    return b'"objects"' in head and b'"bbox"' in head
+
+
+def _names(readme: Path) -> dict[int, str]:
+    """The names of the only `class_label` in a data set card's metadata."""
+    try:
+        _, head, _ = read_text(readme).split("---", 2)
+        found = list(_class_labels(yaml.load(head, Loader=yaml.BaseLoader)))
+        return {int(number): str(name) for number, name in found[0].items()} if len(found) == 1 else {}
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, RecursionError):
+        return {}
+
+
+def _class_labels(value: Any) -> Iterator[dict[str, str]]:
+    if isinstance(value, dict):
+        label = value.get("class_label")
+        if isinstance(label, dict) and isinstance(label.get("names"), dict):
+            yield label["names"]
+        for below in value.values():
+            yield from _class_labels(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _class_labels(below)

@@ -1,0 +1,101 @@
+"""YOLO folders without a YAML file: the file of class names, and the list or folder of each split."""
+
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+from ..text import decoded
+from .boundary import Boundary
+from .raw import folder_split
+from .yolo_labels import CLASS_FILES, SPLIT_KEYS, images_of, is_labelled
+
+
+def find_names(root: Path) -> Path | None:
+    """The file of names of a folder with YOLO labels and no YAML file. Raises DataError if there are two folders for
+    one split."""
+    files = [folder / name for folder in name_folders(root) for name in CLASS_FILES]
+    files += [*_darknet(root).get("names", ()), *sorted(root.glob("*.names"))]
+    names = next((file for file in files if file.is_file()), None)
+    return names if names is not None and places(root) else None
+
+
+def name_folders(root: Path) -> list[Path]:
+    """Where the file of names can be: at the top, or with the labels of each split (labelImg)."""
+    folders = [root, root / "labels"]
+    for above in (root / "labels", root):
+        below = sorted(above.iterdir()) if above.is_dir() else []
+        folders += [place for one in below if folder_split(one) and one.is_dir() for place in (one, one / "labels")]
+    return folders
+
+
+def refuse_nameless(root: Path) -> None:
+    """Raise DataError for a folder with YOLO labels but without the names of the classes."""
+    folders = [folder for folder in name_folders(root) if folder == root or "labels" in folder.parts]
+    if any((folder / name).is_file() for folder in folders for name in CLASS_FILES):
+        return
+    for folder in folders[1:]:
+        if next(folder.glob("*.txt"), None) is not None:
+            raise DataError(
+                f"{root}: looks like YOLO ({folder}/*.txt) but has neither data.yaml nor classes.txt. "
+                "Write a classes.txt with one name in each line, or a data.yaml with names, train, val"
+            )
+
+
+def places(root: Path) -> dict[str, Path]:
+    """The list or image folder of each split without a YAML file. Empty if no image has a label.
+
+    Lists are the files that Darknet's `obj.data` names, or `train.txt` and `val.txt`. Folders are images/train,
+    train/images or train, valid and test likewise; if there is none for `train`, it is the folder `images`, or the root
+    without its subfolders.
+    """
+    inside = Boundary(root)
+    found = _lists(root, inside) or _folders(root)
+    images = (path for place in found.values() for path in images_of(place, root, inside, deep=place != root))
+    return found if any(is_labelled(path) for path in images) else {}
+
+
+def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
+    entries = _darknet(root)
+    named: dict[str, Path] = {}
+    for one, keys in SPLIT_KEYS.items():
+        places = [place for key in keys for place in entries.get(key, ())]
+        if places:
+            named[one] = next((place for place in places if place.is_file()), places[0])
+    for file in sorted(root.glob("*.txt")) if not named else ():
+        if (name := folder_split(file.with_suffix(""))) is not None:
+            named.setdefault(name, file)
+    listing = {name: file for name, file in named.items() if file.is_file()}
+    return {
+        name: listing[name]
+        for name in SPLIT_KEYS
+        if name in listing and any(path.is_file() for path in images_of(listing[name], root, inside))
+    }
+
+
+def _darknet(root: Path) -> dict[str, list[Path]]:
+    """The entries of Darknet's `obj.data`, their keys in lower case: where the file of each can be."""
+    entries: dict[str, list[Path]] = {}
+    for file in sorted(root.glob("*.data")):
+        for line in decoded(file.read_bytes(), errors="replace").splitlines():
+            key, _, value = (word.strip() for word in line.partition("="))
+            words = PurePosixPath(value.replace("\\", "/")).parts
+            if key and words and ".." not in words and "\0" not in value:
+                inside = [root / word for word in ("/".join(words[i:]) for i in range(len(words)))]
+                entries.setdefault(key.lower(), [place for place in inside if place.is_relative_to(root)])
+    return entries
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for above in (root / "images", root):
+        here: dict[str, Path] = {}
+        for folder in sorted(above.iterdir()) if above.is_dir() else ():
+            name = folder_split(folder)
+            if name is None or not folder.is_dir():
+                continue
+            if name in here:
+                raise DataError(f"{folder}: {here[name]} is also a '{name}' split. Move one away, or write a data.yaml")
+            here[name] = folder / "images" if (folder / "images").is_dir() else folder
+        found = {**here, **found}
+    if "train" not in found:
+        found = {"train": root / "images" if (root / "images").is_dir() else root}
+    return {name: found[name] for name in SPLIT_KEYS if name in found}

@@ -1,0 +1,388 @@
+"""COCO files as the tools of the field write them: found, matched and read, or refused by name."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.datasets.field import H, W, box, coco, image, outcome, write
+
+CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
+
+
+def case(expected: str, *findings: str) -> Callable[[Any], Any]:
+    def add(build: Any) -> Any:
+        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
+        return build
+
+    return add
+
+
+def images(folder: Path, names: Any = ("img0.png", "img1.png", "img2.png"), first: int = 0) -> Path:
+    for i, name in enumerate(names, start=first):
+        image(folder / name, i)
+    return folder
+
+
+def named(root: Path, names: list[str], on_disk: Any = ("img0.png", "img1.png", "img2.png"), **changed: Any) -> None:
+    images(root / "images", on_disk)
+    write(root / "result.json", coco(names, **changed))
+
+
+THREE = "coco cat,dog train 3"
+BARE = ["img0.png", "img1.png", "img2.png"]
+
+
+@case(THREE)
+def label_studio_local_files(root):
+    named(root, [f"..\\..\\label-studio\\data\\local-files\\?d=birds\\img{i}.png" for i in range(3)])
+
+
+@case(THREE)
+def label_studio_local_files_encoded(root):
+    named(root, [f"/data/local-files/?d=birds%2Fimg{i}.png" for i in range(3)])
+
+
+@case(THREE)
+def label_studio_prefix_that_the_disk_lacks(root):
+    named(root, [f"images/{i}a9b2f1c-img{i}.png" for i in range(3)])
+
+
+@case(THREE)
+def label_studio_prefix_of_an_upload_that_the_labels_lack(root):
+    named(root, BARE, [f"{i}a9b2f1c-img{i}.png" for i in range(3)])
+
+
+@case(THREE)
+def addresses_with_a_query(root):
+    named(root, [f"https://bucket.s3.amazonaws.com/set/img%20{i}.png?X-Amz-Expires=60&X=/b" for i in range(3)],
+          [f"img {i}.png" for i in range(3)])  # fmt: skip
+
+
+@case(THREE)
+def addresses_of_buckets(root):
+    named(root, ["s3://b/set/img0.png", "gs://b/img1.png#x", "file:///C:/me/img2.png"])
+
+
+@case(THREE)
+def names_with_a_hash_and_a_question_mark_on_the_disk(root):
+    names = ["a#1.png", "b?x=1.png", "c%20.png"]
+    named(root, names, names)
+
+
+@case(THREE)
+def names_without_a_suffix(root):
+    named(root, ["img0", "images/img1", "img2"])
+
+
+@case("coco cat,dog train 0 (and 3 wrong)", "missing_image")
+def names_with_another_suffix(root):
+    named(root, ["img0.jpg", "img1.JPEG", "img2.bmp"])
+
+
+@case(THREE)
+def names_that_are_numbers(root):
+    named(root, [0, 1, 2], ["0.png", "1.png", "2.png"])  # type: ignore[list-item]
+
+
+@case(THREE)
+def names_with_spaces_around(root):
+    named(root, [" img0.png", "img1.png\n", "./img2.png"])
+
+
+@case("coco cat,dog train 2 valid 1")
+def cvat_subsets(root):
+    images(root / "images" / "Train", BARE[:2])
+    images(root / "images" / "Validation", BARE[:1], first=2)
+    write(root / "annotations" / "instances_Train.json", coco(BARE[:2]))
+    write(root / "annotations" / "instances_Validation.json", coco(BARE[:1], first=2))
+
+
+@case(THREE)
+def cvat_default_subset(root):
+    images(root / "images" / "default")
+    write(root / "annotations" / "instances_default.json", coco(BARE))
+
+
+@case(THREE)
+def fiftyone(root):
+    images(root / "data")
+    write(root / "labels.json", coco(BARE))
+
+
+@case("coco cat,dog train 1 valid 1 test 1")
+def split_files_beside_split_folders_in_capitals(root):
+    for i, (split, folder) in enumerate((("Train", "TRAIN"), ("Val", "Val"), ("TEST", "test"))):
+        images(root / folder, BARE[:1], first=i)
+        write(root / f"{split}.json", coco(BARE[:1], first=i))
+
+
+@case("coco cat,dog train 2 valid 1")
+def suffixed_names_of_splits(root):
+    images(root / "train_images", BARE[:2])
+    images(root / "val_images", BARE[:1], first=2)
+    write(root / "annotations_train.json", coco(BARE[:2]))
+    write(root / "annotations_val.json", coco(BARE[:1], first=2))
+
+
+@case("DataError: .*not a data set, but .*images is one. Give that folder")
+def labels_inside_the_image_folder(root):
+    images(root / "images")
+    write(root / "images" / "annotations.json", coco(BARE))
+
+
+@case("DataError: .*not a data set, but .*birds is one. Give that folder")
+def a_folder_inside_its_zip(root):
+    images(root / "birds" / "images")
+    write(root / "birds" / "annotations.json", coco(BARE))
+
+
+@case(THREE)
+def names_with_their_folders(root):
+    images(root / "images" / "train")
+    write(root / "annotations" / "train.json", coco([f"train/{name}" for name in BARE]))
+
+
+@case(THREE)
+def names_with_the_data_sets_own_folder(root):
+    named(root, [f"{root.name}/images/{name}" for name in BARE])
+
+
+@case(THREE)
+def images_of_many_cameras_below_one_folder(root):
+    on_disk = ["day/cam0/img.png", "day/cam1/img.png", "night/cam0/img.png"]
+    named(root, [f"D:\\rec\\{name.replace('/', chr(92))}" for name in on_disk], on_disk)
+
+
+@case(THREE)
+def bare_names_of_images_in_subfolders(root):
+    named(root, BARE, ["a/img0.png", "a/b/img1.png", "c/img2.png"])
+
+
+@case("coco cat,dog train 0 (and 2 wrong)", "missing_image", "nothing_to_learn")
+def bare_names_that_two_subfolders_have(root):
+    images(root / "images" / "a", ["img.png"])
+    images(root / "images" / "b", ["img.png"], first=1)
+    write(root / "result.json", coco(["img.png", "x/img.png"]))
+
+
+@case(THREE)
+def ids_as_strings(root):
+    content = coco(BARE)
+    for one in content["images"]:
+        one["id"] = f"{one['id']}"
+    for one in content["annotations"]:
+        one |= {"image_id": f"{one['image_id']}", "category_id": str(one["category_id"]), "id": f"x{one['id']}"}
+    for one in content["categories"]:
+        one["id"] = str(one["id"])
+    images(root / "images")
+    write(root / "result.json", content)
+
+
+@case("coco cat,dog train 3")
+def categories_from_0_with_the_own_name_as_supercategory(root):
+    content = coco(BARE)
+    content["categories"] = [{"id": i, "name": n, "supercategory": n} for i, n in enumerate(("cat", "dog"))]
+    for one in content["annotations"]:
+        one["category_id"] -= 1
+    images(root)
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 3")
+def no_area_no_iscrowd_no_ids_of_annotations_and_no_sizes(root):
+    content = coco(BARE)
+    for one in content["annotations"]:
+        for key in ("area", "iscrowd", "id"):
+            del one[key]
+    for one in content["images"]:
+        del one["width"], one["height"]
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+CASES["no area no iscrowd no ids of annotations and no sizes"][2].add("size_missing")
+
+
+@case("coco cat,dog train 3", "size_missing")
+def sizes_as_text_and_null(root):
+    content = coco(BARE)
+    content["images"][0] |= {"width": str(W), "height": f"{H}.0"}
+    content["images"][1] |= {"width": None, "height": None}
+    content["images"][2] |= {"width": 0, "height": -1}
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 3")
+def boxes_as_text_and_iscrowd_as_text(root):
+    content = coco(BARE, iscrowd="0", area="120")
+    for one in content["annotations"]:
+        one["bbox"] = [f"{x}.0" for x in one["bbox"]]
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+def mask(i: int) -> dict[str, Any]:
+    x, y, w, h = box(i)
+    runs = [x * H + y, *([h, H - h] * w)]
+    runs[-1] = W * H - sum(runs[:-1])
+    return {"size": [H, W], "counts": runs}
+
+
+def polygon(i: int) -> list[list[float]]:
+    x, y, w, h = box(i)
+    return [[x, y, x + w, y, x + w, y + h, x, y + h]]
+
+
+@case(THREE, "mask_boxes")
+def masks_polygons_and_points_without_boxes(root):
+    content = coco(BARE)
+    shapes = [mask(0), polygon(1), [[[x, y] for x, y in zip(polygon(2)[0][0::2], polygon(2)[0][1::2])]]]
+    for one, shape, no_box in zip(content["annotations"], shapes, (None, [], [0, 0, 0, 0])):
+        one |= {"segmentation": shape, "bbox": no_box}
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+@case(THREE, "mask_boxes")
+def compressed_masks_without_boxes(root):
+    from pycocotools import mask as coder
+
+    content = coco(BARE)
+    for i, one in enumerate(content["annotations"]):
+        one["segmentation"] = {"size": [H, W], "counts": coder.frPyObjects(mask(i), H, W)["counts"].decode()}
+        del one["bbox"]
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 0 (and 1 wrong)", "malformed_entry", "no_objects", "empty_class", "nothing_to_learn")
+def keypoints_without_boxes_are_reported(root):
+    content = coco(BARE[:1], keypoints=[4, 6, 2, 16, 16, 2], num_keypoints=2)
+    del content["annotations"][0]["bbox"]
+    images(root / "images", BARE[:1])
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 3")
+def keypoints_with_boxes(root):
+    named(root, BARE, keypoints=[4, 6, 2, 16, 16, 2], num_keypoints=2)
+
+
+@case(THREE)
+def utf_8_with_a_mark(root):
+    images(root / "images")
+    write(root / "coco.json", coco(BARE), "utf-8-sig")
+
+
+@case("coco 猫,dog train 3")
+def utf_16(root):
+    images(root / "images", ["ä0.png", "ä1.png", "ä2.png"])
+    content = coco(["ä0.png", "a\u03081.png", "ä2.png"])
+    content["categories"][0]["name"] = "猫"
+    write(root / "coco.json", content, "utf-16")
+
+
+@case("DataError: .*coco.json: invalid JSON: not UTF-8 text")
+def gb2312(root):
+    content = coco(BARE)
+    content["categories"][0]["name"] = "狗"
+    images(root / "images")
+    write(root / "coco.json", content, "gb2312")
+
+
+@case(THREE, "fraction_boxes")
+def boxes_as_fractions(root):
+    content = coco(BARE)
+    for one in content["annotations"]:
+        one["bbox"] = [v / side for v, side in zip(one["bbox"], (W, H, W, H))]
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 1 (and 1 wrong)", "fraction_boxes")
+def boxes_as_fractions_one_as_large_as_its_image(root):
+    content = coco(BARE[:2])
+    content["annotations"][0]["bbox"] = [4 / W, 0.1, 0.2, 0.3]
+    content["annotations"][1]["bbox"] = [0.0, 0.0, 1.0, 1.0]
+    images(root / "images", BARE[:2])
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 3", "corner_boxes")
+def boxes_as_corners(root):
+    content = coco([f"{i}.png" for i in range(3)], first=0)
+    for one in content["annotations"]:
+        x, y, w, h = one["bbox"]
+        one["bbox"] = [x, y, x + w, y + h]
+    content["annotations"][2]["bbox"] = [14, 8, 60, 42]
+    images(root / "images", ["0.png", "1.png", "2.png"])
+    write(root / "coco.json", content)
+
+
+@case("coco cat,dog train 2", "shared_file")
+def two_entries_for_one_file_under_two_spellings(root):
+    named(root, ["img0.png", "images/img0.png"], ["img0.png"])
+
+
+CASES["two entries for one file under two spellings"] = (
+    CASES["two entries for one file under two spellings"][0], "coco cat,dog train 1 (and 1 wrong)", {"shared_file"},
+)  # fmt: skip
+
+
+@case("DataError: .*two data sets in one folder: .*coco.json.* and .*Annotations")
+def coco_beside_voc(root):
+    from tests.datasets.field import voc
+
+    named(root, BARE)
+    (root / "result.json").rename(root / "coco.json")
+    write(root / "Annotations" / "img0.xml", voc("img0.png", 0))
+    images(root / "JPEGImages")
+
+
+@case("DataError: .*two data sets in one folder: .*coco.json.* and .*classes.txt")
+def coco_beside_yolo_without_yaml(root):
+    from tests.datasets.field import line
+
+    named(root, BARE)
+    (root / "result.json").rename(root / "coco.json")
+    write(root / "labels" / "img0.txt", line(0))
+    write(root / "classes.txt", "cat\ndog\n")
+
+
+@case("DataError: .*invalid JSON at line 1 column .*Is the file truncated")
+def a_file_that_is_cut_short(root):
+    images(root / "images")
+    write(root / "coco.json", json.dumps(coco(BARE))[:-40])
+
+
+@case("DataError: .*no list 'categories'")
+def no_categories(root):
+    content = coco(BARE)
+    del content["categories"]
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+@case("DataError: .*which is train\\? Give one of the files, or rename")
+def two_files_without_a_split(root):
+    images(root / "images")
+    write(root / "first.json", coco(BARE[:2]))
+    write(root / "second.json", coco(BARE[2:], first=2))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_coco_files_of_the_field(name: str, tmp_path: Path) -> None:
+    build, expected, findings = CASES[name]
+    root = tmp_path / "set"
+    root.mkdir()
+    given = build(root) or root
+    read, found = outcome(given)
+    if expected.startswith("DataError"):
+        assert re.match(expected, read)
+    else:
+        assert (read, found & {*findings, "malformed_entry", "missing_image", "shared_file"}) == (expected, findings)

@@ -1,0 +1,270 @@
+"""Pascal VOC folders as the tools of the field write them: found, matched and read, or refused by name."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.datasets.field import image, outcome, voc, write
+
+CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
+THREE = "voc cat,dog train 3"
+
+
+def case(expected: str, *findings: str) -> Callable[[Any], Any]:
+    def add(build: Any) -> Any:
+        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
+        return build
+
+    return add
+
+
+def pairs(images: Path, labels: Path, count: int = 3, first: int = 0, suffix: str = ".xml") -> None:
+    for i in range(first, first + count):
+        image(images / f"img{i}.png", i)
+        write(labels / f"img{i}{suffix}", voc(f"img{i}.png", i))
+
+
+@case("voc cat,dog train 2 valid 1")
+def annots_and_images_under_each_split(root):
+    pairs(root / "train" / "images", root / "train" / "annots", 2)
+    pairs(root / "validation" / "images", root / "validation" / "annots", 1, 2)
+
+
+@case("voc cat,dog train 2 valid 1")
+def annotations_and_images_with_subfolders_of_splits(root):
+    pairs(root / "images" / "train", root / "annotations" / "train", 2)
+    pairs(root / "images" / "val", root / "annotations" / "val", 1, 2)
+
+
+@case("voc cat,dog train 2 test 1")
+def split_folders_with_other_words(root):
+    pairs(root / "train" / "JPEGImages", root / "train" / "Annotations", 2)
+    pairs(root / "test" / "imgs", root / "test" / "xml", 1, 2)
+
+
+@case(THREE)
+def folders_in_capitals(root):
+    pairs(root / "JPEGIMAGES", root / "ANNOTATIONS")
+
+
+@case(THREE)
+def folders_in_lower_case(root):
+    pairs(root / "jpegimages", root / "Annotation")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_in_lower_case(root):
+    pairs(root / "jpegimages", root / "annotations")
+    write(root / "imagesets" / "main" / "Train.txt", "img0\nimg1\n")
+    write(root / "imagesets" / "main" / "Val.txt", "img2\n")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_of_paths(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    write(root / "ImageSets" / "Main" / "train.txt", "JPEGImages/img0.png\n/home/me/VOC/JPEGImages/img1.png\n")
+    write(root / "ImageSets" / "Main" / "val.txt", "D:\\VOC\\JPEGImages\\img2.png\n")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_in_utf_16(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    write(root / "ImageSets" / "Main" / "train.txt", "img0\nimg1\n", "utf-16")
+    write(root / "ImageSets" / "Main" / "val.txt", "img2\n", "utf-8-sig")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_of_images_and_labels_with_commas(root):
+    pairs(root / "images", root / "annotations")
+    write(root / "train.txt", "images/img0.png,annotations/img0.xml\nimages/img1.png,annotations/img1.xml\n")
+    write(root / "val.txt", "images/img2.png\tannotations/img2.xml\n")
+
+
+@case("voc cat,dog train 2 (and 1 wrong)", "malformed_file")
+def a_list_with_a_label_file_that_is_missing(root):
+    pairs(root / "JPEGImages", root / "Annotations", 2)
+    write(root / "ImageSets" / "Main" / "train.txt", "img0\nimg1\nimg7\n")
+
+
+CASES["a list with a label file that is missing"] = (
+    CASES["a list with a label file that is missing"][0], "voc cat,dog train 2", {"malformed_file"},
+)  # fmt: skip
+
+
+@case(THREE)
+def suffixes_in_capitals(root):
+    pairs(root / "JPEGImages", root / "Annotations", suffix=".XML")
+
+
+@case(THREE)
+def tags_in_other_cases(root):
+    pairs(root / "images", root / "annotations")
+    for i, change in enumerate((str.lower, str.upper, str.title)):
+        text = voc(f"img{i}.png", i)
+        write(root / "annotations" / f"img{i}.xml", re.sub(r"<(/?)(\w+)>", lambda m: f"<{m[1]}{change(m[2])}>", text))  # noqa: B023
+
+
+@case(THREE)
+def a_namespace(root):
+    pairs(root / "images", root / "annotations")
+    text = voc("img0.png", 0).replace("<annotation>", '<annotation xmlns="http://x/voc">', 1)
+    write(root / "annotations" / "img0.xml", text)
+
+
+@case(THREE)
+def float_corners_and_sizes(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(3):
+        text = voc(f"img{i}.png", i, first=0.25).replace("<width>64", "<width>64.0")
+        write(root / "annotations" / f"img{i}.xml", text)
+
+
+@case(THREE, "size_missing")
+def no_sizes(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(3):
+        write(root / "annotations" / f"img{i}.xml", voc(f"img{i}.png", i, size=False))
+
+
+@case("voc big cat,dog train 3")
+def names_with_spaces_and_line_breaks(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(3):
+        text = voc(f"img{i}.png", i).replace("<name>cat<", "<name>\n  big\n  cat\t<")
+        write(root / "annotations" / f"img{i}.xml", text)
+
+
+@case("voc cat,dog train 2 (and 1 wrong)", "malformed_entry")
+def an_object_without_a_name(root):
+    pairs(root / "images", root / "annotations")
+    write(root / "annotations" / "img0.xml", voc("img0.png", 0).replace("<name>cat</name>", ""))
+
+
+@case("voc cat,dog train 2 (and 1 wrong)", "malformed_entry")
+def an_oriented_box(root):
+    pairs(root / "images", root / "annotations")
+    robust = "<robndbox><cx>9</cx><cy>9</cy><w>4</w><h>4</h><angle>0.3</angle></robndbox>"
+    text = re.sub("<bndbox>.*</bndbox>", robust, voc("img0.png", 0))
+    write(root / "annotations" / "img0.xml", text)
+
+
+@case(THREE)
+def decimal_commas(root):
+    pairs(root / "images", root / "annotations")
+    text = re.sub(r"<(xmin|ymin|xmax|ymax)>(\d+)<", r"<\1>\2,25<", voc("img0.png", 0))
+    write(root / "annotations" / "img0.xml", text)
+
+
+@case(THREE)
+def parts_inside_an_object_are_no_objects(root):
+    pairs(root / "images", root / "annotations")
+    part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>"
+    write(root / "annotations" / "img0.xml", voc("img0.png", 0).replace("</object>", f"{part}</object>"))
+
+
+@case("voc dog,狗 train 3")
+def encodings(root):
+    pairs(root / "images", root / "annotations")
+    for i, encoding in ((0, "gbk"), (2, "utf-16")):
+        text = voc(f"img{i}.png", i).replace("cat", "狗")
+        write(root / "annotations" / f"img{i}.xml", f'<?xml version="1.0" encoding="{encoding}"?>\n{text}', encoding)
+
+
+@case("voc dog,狗 train 2 (and 1 wrong)")
+def an_encoding_that_is_not_declared(root):
+    pairs(root / "images", root / "annotations")
+    write(root / "annotations" / "img0.xml", voc("img0.png", 0).replace("cat", "狗"), "gbk")
+    write(root / "annotations" / "img2.xml", voc("img2.png", 2).replace("cat", "狗"))
+
+
+CASES["an encoding that is not declared"] = (
+    CASES["an encoding that is not declared"][0], "voc dog,狗 train 2", {"malformed_file"},
+)  # fmt: skip
+
+
+@case(THREE)
+def file_names_of_another_machine(root):
+    pairs(root / "images", root / "annotations")
+    for i, name in enumerate(("C:\\set\\img0.png", "/home/me/img1.png", "img2")):
+        write(root / "annotations" / f"img{i}.xml", voc(name, i))
+
+
+@case(THREE)
+def images_in_another_case(root):
+    for i in range(3):
+        image(root / "images" / f"IMG{i}.PNG", i)
+        write(root / "annotations" / f"img{i}.xml", voc(f"img{i}.png", i))
+
+
+@case(THREE)
+def label_files_with_other_names_than_their_images(root):
+    for i in range(3):
+        image(root / "images" / f"img{i}.png", i)
+        write(root / "annotations" / f"{i:06}.xml", voc(f"img{i}.png", i))
+
+
+@case(THREE)
+def label_files_named_with_the_suffix_of_the_image(root):
+    for i in range(3):
+        image(root / "images" / f"img{i}.png", i)
+        write(root / "annotations" / f"img{i}.png.xml", voc("", i))
+
+
+@case("voc dog,cat train 3")
+def a_class_file_with_a_mark(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    write(root / "classes.txt", "dog\r\ncat\r\n", "utf-16")
+
+
+@case("voc cat train 2 (and 1 wrong)", "unknown_category")
+def a_class_file_that_lacks_a_class(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    write(root / "labels.txt", "cat\n")
+
+
+@case("voc cat,dog train 2 valid 1")
+def devkits_two_folders_down(root):
+    pairs(root / "VOCdevkit" / "VOC2007" / "JPEGImages", root / "VOCdevkit" / "VOC2007" / "Annotations")
+    write(root / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main" / "train.txt", "img0\nimg1\n")
+    write(root / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main" / "val.txt", "img2\n")
+
+
+@case(THREE)
+def images_and_labels_in_one_folder(root):
+    pairs(root, root)
+
+
+@case("voc cat,dog train 3")
+def hidden_copies_of_macos(root):
+    pairs(root / "images", root / "annotations")
+    write(root / "annotations" / "._img0.xml", "\0\0\0")
+    image(root / "images" / "._img0.png", 9)
+
+
+@case("DataError: .*two data sets in one folder: .*data.yaml.* and .*Annotations")
+def voc_beside_yolo(root):
+    pairs(root / "images", root / "Annotations")
+    write(root / "labels" / "img0.txt", "0 0.5 0.5 0.1 0.1\n")
+    write(root / "data.yaml", "names: [cat, dog]\ntrain: images\n")
+
+
+@case("DataError: .*none of its XML files can be read")
+def broken_files_only(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(3):
+        write(root / "annotations" / f"img{i}.xml", "<annotation><object>")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_voc_folders_of_the_field(name: str, tmp_path: Path) -> None:
+    build, expected, findings = CASES[name]
+    root = tmp_path / "set"
+    root.mkdir()
+    read, found = outcome(build(root) or root)
+    if expected.startswith("DataError"):
+        assert re.match(expected, read)
+    else:
+        assert (read, findings <= found) == (expected, True)

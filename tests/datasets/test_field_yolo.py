@@ -1,0 +1,359 @@
+"""YOLO folders as the tools of the field write them: found, matched and read, or refused by name."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.datasets.field import H, W, box, image, line, outcome, write
+
+CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
+
+
+def case(expected: str, *findings: str) -> Callable[[Any], Any]:
+    def add(build: Any) -> Any:
+        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
+        return build
+
+    return add
+
+
+def pairs(images: Path, labels: Path, count: int = 2, first: int = 0, name: str = "img{}") -> None:
+    for i in range(first, first + count):
+        image(images / f"{name.format(i)}.png", i)
+        write(labels / f"{name.format(i)}.txt", line(i))
+
+
+def splits(root: Path) -> Path:
+    """images/train and images/val with their labels."""
+    pairs(root / "images" / "train", root / "labels" / "train")
+    pairs(root / "images" / "val", root / "labels" / "val", 1, 2)
+    return root
+
+
+def yaml(root: Path, text: str, name: str = "data.yaml", names: str = "[cat, dog]") -> None:
+    write(root / name, f"names: {names}\n{text}" if names else text)
+
+
+BOTH = "yolo cat,dog train 2 valid 1"
+TWO = "yolo cat,dog train 2"
+
+
+@case(BOTH)
+def ultralytics_with_a_path_that_is_not_here(root):
+    yaml(splits(root), "path: ../datasets/coco8\ntrain: images/train\nval: images/val\ntest:\n")
+
+
+@case(BOTH)
+def ultralytics_with_an_absolute_path_of_windows(root):
+    yaml(splits(root), "path: 'C:\\Users\\me\\set'\ntrain: images\\train\nval: images\\val\nnc: 2\n")
+
+
+@case(BOTH)
+def absolute_paths_of_colab(root):
+    yaml(splits(root), "train: /content/drive/My Drive/set/images/train\nval: /content/set/images/val/\n")
+
+
+@case(BOTH)
+def names_by_number_with_quotes(root):
+    yaml(splits(root), "train: images/train\nval: images/val\nnames:\n  '0': cat\n  '1': \"dog\"\n", names="")
+
+
+@case("yolo 001,no train 2 valid 1")
+def names_that_yaml_would_change(root):
+    yaml(splits(root), "train: images/train\nval: images/val\n", names="[001, no]")
+
+
+@case("yolo 12:30,null train 2 valid 1")
+def names_of_a_time_and_null(root):
+    yaml(splits(root), "Train: images/train\nVALID: images/val\n", names="{0: 12:30, 1: null}")
+
+
+@case("yolo 1e3,0x10 train 2 valid 1")
+def names_of_numbers(root):
+    yaml(splits(root), "train: images/train\nvalidation: images/val\n", names="[1e3, 0x10]")
+
+
+@case(BOTH)
+def lists_of_folders(root):
+    pairs(root / "a" / "images", root / "a" / "labels", 1)
+    pairs(root / "b" / "images", root / "b" / "labels", 1, 1)
+    pairs(root / "c" / "images", root / "c" / "labels", 1, 2)
+    yaml(root, "train:\n  - a/images\n  - ./b/images/\nval: [c/images]\n")
+
+
+@case(BOTH)
+def text_lists_of_many_forms(root):
+    splits(root)
+    write(root / "train.txt", "./images/train/img0.png\r\n/home/me/set/images/train/img1.png\r\n\r\n")
+    write(root / "val.txt", "D:\\set\\images\\val\\img2.png\n", "utf-8-sig")
+    yaml(root, "train: train.txt\nval: ./val.txt\n")
+
+
+@case(BOTH)
+def text_lists_in_utf_16(root):
+    splits(root)
+    write(root / "train.txt", "images/train/img0.png\nimages/train/img1.png\n", "utf-16")
+    write(root / "val.txt", "images/val/img2.png\n", "utf-16")
+    yaml(root, "train: train.txt\nval: val.txt\n")
+
+
+@case("yolo cat,dog train 2 (and 1 wrong)", "missing_image")
+def a_list_with_an_image_that_is_missing(root):
+    splits(root)
+    write(root / "train.txt", "images/train/img0.png\nimages/train/img1.png\nimages/train/img7.png\n")
+    yaml(root, "train: train.txt\n")
+
+
+@case(TWO)
+def names_with_spaces_hashes_and_quotes(root):
+    pairs(root / "images", root / "labels", name="my #{} 'x'")
+    yaml(root, "train: images\n")
+
+
+@case(BOTH)
+def capitals_everywhere(root):
+    pairs(root / "Images" / "Train", root / "Labels" / "Train")
+    pairs(root / "Images" / "Val", root / "Labels" / "Val", 1, 2)
+    yaml(root, "TRAIN: images/train\nVal: images/val\n", "Data.YAML", names="[cat, dog]")
+
+
+@case(BOTH)
+def labels_in_another_case_than_images(root):
+    pairs(root / "images" / "train", root / "Labels" / "train")
+    pairs(root / "images" / "val", root / "Labels" / "val", 1, 2)
+    yaml(root, "train: images/train\nval: images/val\n")
+
+
+@case(TWO)
+def label_files_with_a_suffix_in_capitals(root):
+    for i in range(2):
+        image(root / "images" / f"img{i}.png", i)
+        write(root / "labels" / f"img{i}.TXT", line(i))
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def separators_of_spreadsheets(root):
+    pairs(root / "images", root / "labels")
+    write(root / "labels" / "img0.txt", line(0).replace(" ", ","))
+    write(root / "labels" / "img1.txt", line(1).replace(" ", ";\t"))
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def decimal_commas(root):
+    pairs(root / "images", root / "labels")
+    write(root / "labels" / "img0.txt", line(0).replace(".", ","))
+    write(root / "labels" / "img1.txt", line(1).replace(" ", ", "))
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def label_files_in_utf_16_and_with_a_mark(root):
+    pairs(root / "images", root / "labels")
+    write(root / "labels" / "img0.txt", line(0), "utf-16")
+    write(root / "labels" / "img1.txt", line(1), "utf-8-sig")
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 1 (and 1 wrong)", "malformed_entry")
+def lines_with_a_confidence(root):
+    pairs(root / "images", root / "labels")
+    write(root / "labels" / "img0.txt", line(0).strip() + " 0.93\n")
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 1 (and 1 wrong)", "malformed_entry")
+def lines_in_pixels(root):
+    pairs(root / "images", root / "labels")
+    x, y, w, h = box(0)
+    write(root / "labels" / "img0.txt", f"0 {x + w / 2} {y + h / 2} {w} {h}\n")
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def oriented_boxes(root):
+    pairs(root / "images", root / "labels")
+    x, y, w, h = box(0)
+    corners = (
+        x / W,
+        (y + h / 2) / H,
+        (x + w / 2) / W,
+        y / H,
+        (x + w) / W,
+        (y + h / 2) / H,
+        (x + w / 2) / W,
+        (y + h) / H,
+    )
+    write(root / "labels" / "img0.txt", f"0 {' '.join(map(str, corners))}\n")
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def poses(root):
+    pairs(root / "images", root / "labels")
+    for i in range(2):
+        write(root / "labels" / f"img{i}.txt", line(i).strip() + " 0.1 0.1 2" * 4 + "\n")
+    yaml(root, "train: images\nkpt_shape: [4, 3]\n")
+
+
+@case("yolo class 0,class 1 train 2")
+def a_number_of_classes_without_names(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\nnc: 2\n", names="")
+
+
+@case("yolo cat train 1 (and 1 wrong)", "unknown_category")
+def a_class_beyond_the_names(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\nnc: 2\n", names="[cat]")
+
+
+@case("DataError: .*which data set\\? Give one of the files: birds.yaml, cats.yaml")
+def two_yaml_files(root):
+    splits(root)
+    yaml(root, "train: images/train\n", "birds.yaml")
+    yaml(root, "train: images/val\n", "cats.yaml")
+
+
+@case(BOTH)
+def a_yaml_of_settings_beside_the_data(root):
+    yaml(splits(root), "train: images/train\nval: images/val\n", "birds.yml")
+    write(root / "args.yaml", "task: detect\nlr0: 0.01\n")
+
+
+@case(BOTH)
+def a_yaml_in_utf_16(root):
+    splits(root)
+    write(root / "data.yaml", "names: [cat, dog]\ntrain: images/train\nval: images/val\n", "utf-16")
+
+
+@case("yolo 猫,dog train 2 valid 1")
+def names_in_other_scripts(root):
+    yaml(splits(root), "train: images/train\nval: images/val\n", names="[猫, dog]")
+
+
+@case("DataError: .*data.yaml: invalid YAML at line 2")
+def a_yaml_with_tabs(root):
+    splits(root)
+    write(root / "data.yaml", "names: [cat, dog]\n\ttrain: images/train\n")
+
+
+@case("DataError: .*data.yaml: none of its splits was found")
+def splits_that_are_not_there(root):
+    pairs(root / "pictures", root / "text")
+    yaml(root, "train: images/train\nval: images/val\n")
+
+
+@case(TWO, "malformed_entry")
+def a_split_that_is_not_there_beside_one_that_is(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\nval: nowhere/images\n")
+
+
+@case(BOTH)
+def darknet_with_its_own_names(root):
+    pairs(root / "data" / "obj", root / "data" / "obj", 3)
+    write(
+        root / "birds.data", "classes = 2\ntrain  = data/train.txt\nvalid  = data/test.txt\nnames = data/birds.names\n"
+    )
+    write(root / "data" / "birds.names", "cat\ndog\n")
+    write(root / "data" / "train.txt", "data/obj/img0.png\ndata/obj/img1.png\n")
+    write(root / "data" / "test.txt", "data/obj/img2.png\n")
+
+
+@case(BOTH)
+def cvat_yolo_1_1_with_two_subsets(root):
+    pairs(root / "obj_Train_data", root / "obj_Train_data")
+    pairs(root / "obj_Validation_data", root / "obj_Validation_data", 1, 2)
+    write(
+        root / "obj.data",
+        "classes = 2\nTrain = data/Train.txt\nValidation = data/Validation.txt\nnames = data/obj.names\n",
+    )
+    write(root / "obj.names", "cat\ndog\n")
+    write(root / "Train.txt", "data/obj_Train_data/img0.png\ndata/obj_Train_data/img1.png\n")
+    write(root / "Validation.txt", "data/obj_Validation_data/img2.png\n")
+
+
+@case(BOTH)
+def label_img_in_split_folders(root):
+    pairs(root / "Training", root / "Training")
+    pairs(root / "Validation", root / "Validation", 1, 2)
+    write(root / "Training" / "classes.txt", "cat\ndog\n")
+    write(root / "Validation" / "classes.txt", "cat\ndog\n")
+
+
+@case("DataError: .*the classes in .* and .* differ")
+def label_img_with_other_classes_in_each_folder(root):
+    pairs(root / "train", root / "train")
+    pairs(root / "val", root / "val", 1, 2)
+    write(root / "train" / "classes.txt", "cat\ndog\n")
+    write(root / "val" / "classes.txt", "dog\ncat\n")
+
+
+@case("yolo 狗,dog train 2")
+def class_names_in_utf_16(root):
+    pairs(root / "images", root / "labels")
+    write(root / "classes.txt", "狗\r\ndog\r\n", "utf-16")
+
+
+@case("DataError: .*classes.txt: not a readable text file")
+def class_names_in_gb2312(root):
+    pairs(root / "images", root / "labels")
+    write(root / "classes.txt", "狗\ndog\n", "gb2312")
+
+
+@case(BOTH)
+def makesense_with_lists_in_a_folder(root):
+    pairs(root / "images", root / "labels", 3)
+    write(root / "labels" / "labels.txt", "cat\ndog\n")
+    write(root / "splits" / "train.txt", "img0.png\nimg1.png\n")
+    write(root / "splits" / "val.txt", "img2.png\n")
+
+
+CASES["makesense with lists in a folder"] = (
+    CASES["makesense with lists in a folder"][0], "yolo cat,dog train 3", set()
+)  # fmt: skip
+
+
+@case(TWO)
+def images_behind_a_link(root):
+    pairs(root / "store" / "x", root / "labels" / "train")
+    (root / "images").mkdir()
+    (root / "images" / "train").symlink_to(root / "store" / "x", target_is_directory=True)
+    yaml(root, "train: images/train\n")
+
+
+@case("yolo cat,dog train 1")
+def a_loop_of_links(root):
+    pairs(root / "images", root / "labels", 1)
+    (root / "images" / "again").symlink_to(root / "images", target_is_directory=True)
+    yaml(root, "train: images\n")
+
+
+@case(TWO, "broken_link")
+def a_link_that_became_a_text_file(root):
+    pairs(root / "images" / "cam0", root / "labels" / "cam0")
+    pairs(root / "store", root / "labels" / "cam1", 1, 2)
+    write(root / "images" / "cam1", "../store")
+    yaml(root, "train: images\n")
+
+
+@case("DataError: .*looks like YOLO .*neither data.yaml nor classes.txt")
+def labels_without_names(root):
+    pairs(root / "images", root / "labels")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_yolo_folders_of_the_field(name: str, tmp_path: Path) -> None:
+    build, expected, findings = CASES[name]
+    root = tmp_path / "set"
+    root.mkdir()
+    read, found = outcome(build(root) or root)
+    if expected.startswith("DataError"):
+        assert re.match(expected, read)
+    else:
+        assert (read, findings <= found) == (expected, True)
