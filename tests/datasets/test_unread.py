@@ -21,6 +21,18 @@ LABELS = {
     "CVAT XML": ("annotations.xml", "<annotations><version>1.1</version><image id='0'></image></annotations>"),
     "CSV": ("train/_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\na.png,64,48,cat,1,2,3,4\n"),
     "VisDrone": ("annotations/a.txt", "684,8,273,116,0,0,0,0\n406,119,265,70,0,0,0,0,\n"),
+    "KITTI": ("label_2/000000.txt", "Car 0.00 0 -1.58 4.0 6.0 16.0 16.0 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59\n"),
+    "WIDER FACE": ("wider_face_split/wider_face_train_bbx_gt.txt", "0--P/0.jpg\n1\n4 6 12 10 0 0 0 0 0 0\n"),
+    "MOT": ("gt/gt.txt", "1,1,4,6,12,10,1,1,1.0\n"),
+    "DOTA": ("labelTxt/a.txt", "imagesource:GoogleEarth\ngsd:0.1\n1 2 3 2 3 4 1 4 plane 0\n"),
+    "DOTA text": ("labelTxt/a.txt", "1.0 2 3 2 3 4 1 4 plane 0\n"),
+    "Labelbox": ("export.ndjson", {"data_row": {"id": "a"}}),
+    "SageMaker": ("output.manifest", '{"source-ref": "s3://b/a.png"}'),
+    "Datumaro": ("annotations/train.json", {"dm_format_version": "1.0", "categories": {}, "items": []}),
+    "FiftyOne": ("samples.json", {"samples": [{"filepath": "a", "ground_truth": {"_cls": "Detections"}}]}),
+    "BDD100K": ("labels.json", [{"name": "a.jpg", "labels": [{"category": "car", "box2d": {"x1": 1}}]}]),
+    "TFRecord": ("birds.tfrecord", "x"),
+    "Arrow": ("train/data-00000-of-00001.arrow", "x"),
     "Parquet": ("data/train-00000-of-00001.parquet", "PAR1"),
 }  # fmt: skip
 
@@ -42,3 +54,13 @@ def test_images_alone_are_no_format(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing, here")
     with pytest.raises(DataError, match=r"no data set recognised\. Looked for"):
         open_dataset(tmp_path)
+
+
+def test_the_way_out_names_the_folder(tmp_path):
+    write_image(tmp_path / "birds" / "a.png", 1)
+    (tmp_path / "birds" / "annotations.xml").write_text(
+        "<annotations><version>1.1</version><image id='0'/></annotations>"
+    )
+    birds = tmp_path / "birds"
+    with pytest.raises(DataError, match=f"datum convert -i {birds} -if cvat -f coco -o {birds}-coco -- --save-media"):
+        open_dataset(birds)

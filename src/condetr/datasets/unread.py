@@ -5,22 +5,40 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from ..text import decoded
+
 _MOST = 200  # files that are looked at
 _HEAD = 4096
 
-_LABELME = "labelme JSON", "convert it with `labelme2coco` (pip install labelme2coco)"
-_CREATEML = "CreateML JSON", "convert it to COCO with Roboflow or FiftyOne"
+# {folder} is the data set's. Each command was run on a small example, and its boxes were compared
+_DATUM = "pip install 'datumaro[cli]', then datum convert -i {folder} -if %s -f coco -o {folder}-coco -- --save-media"
+_LABELME = "labelme JSON", "convert it: pip install labelme2coco, then labelme2coco {here} --export_dir {here}"
+_CREATEML = "CreateML JSON", "convert it to COCO, whose x and y are a corner and not the centre"
 _SUPERVISELY = "Supervisely JSON", "export it from Supervisely as COCO"
-_CVAT = "CVAT XML", "export it from CVAT as COCO 1.0, or convert it with `datum convert -if cvat -f coco`"
-_CSV = "CSV", "convert it to COCO, YOLO or Pascal VOC"
-_VISDRONE = "VisDrone text", "convert it with the script in ultralytics' VisDrone.yaml"
-_IMAGEFOLDER = (
-    "a Hugging Face image folder (metadata.jsonl)",
-    "convert it to COCO: bbox is [x, y, width, height] there too",
+_CVAT = "CVAT XML", f"export it from CVAT as COCO 1.0, or: {_DATUM % 'cvat'}"
+_KITTI = "KITTI text", f"convert it: {_DATUM % 'kitti_detection'}"
+_WIDER = "WIDER FACE text", f"convert it: {_DATUM % 'wider_face'}"
+_MOT = "MOT text", f"convert it: {_DATUM % 'mot_seq'}"
+_CSV = "CSV", "convert it to COCO, YOLO or Pascal VOC, or export it as one of them"
+_VISDRONE = "VisDrone text", "convert it to COCO: a line is x, y, width, height, score, class, truncation, occlusion"
+_DOTA = (
+    "DOTA text (oriented boxes)",
+    "convert it to YOLO: a class and the corners, as fractions of the image, in each line",
 )
-_PARQUET = "Parquet", "export it with `datasets`: load_dataset('parquet', …), then write COCO JSON"
+_PARQUET = "Parquet", "export it to image files with a metadata.jsonl (the page on data sets has a script)"
+_ARROW = "Arrow", "export it to image files with a metadata.jsonl (the page on data sets has a script)"
+_TFRECORD = "TFRecord", "export it as COCO, YOLO or Pascal VOC"
 _LABEL_STUDIO = "Label Studio JSON", "export it from Label Studio as COCO or YOLO"
+_LABELBOX = "Labelbox NDJSON", "convert it to COCO: a bounding box has top, left, height and width there"
+_MANIFEST = "SageMaker manifest", "convert it to COCO: a box has left, top, width and height there"
 _VIA = "VGG Image Annotator JSON", "export it from VIA as COCO"
+_DATUMARO = "Datumaro JSON", f"convert it: {_DATUM % 'datumaro'}"
+_FIFTYONE = "FiftyOne JSON", "export it from FiftyOne as fiftyone.types.COCODetectionDataset"
+_BDD = "BDD100K JSON", "convert it to COCO: box2d has the corners x1, y1, x2, y2"
+_SUFFIXES = {
+    ".parquet": _PARQUET, ".arrow": _ARROW, ".tfrecord": _TFRECORD, ".tfrecords": _TFRECORD, ".record": _TFRECORD,
+    ".manifest": _MANIFEST,
+}  # fmt: skip
 
 
 def recognise(root: Path) -> tuple[str, str, Path] | None:
@@ -31,7 +49,9 @@ def recognise(root: Path) -> tuple[str, str, Path] | None:
         except (OSError, ValueError, RecursionError):
             continue
         if found is not None:
-            return *found, file
+            name, remedy = found
+            folder = root if root.is_dir() else root.parent
+            return name, remedy.format(folder=folder, here=file.parent), file
     return None
 
 
@@ -40,32 +60,55 @@ def _files(root: Path) -> Iterator[Path]:
     if root.is_file():
         yield root
         return
-    suffixes = (".json", ".jsonl", ".xml", ".csv", ".parquet", ".txt")
+    suffixes = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", *_SUFFIXES)
     for pattern in ("*", "*/*", "*/*/*"):
         yield from (file for file in sorted(root.glob(pattern)) if file.suffix.lower() in suffixes and file.is_file())
 
 
 def _format(file: Path) -> tuple[str, str] | None:
     suffix = file.suffix.lower()
-    if suffix == ".parquet":
-        return _PARQUET
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
     with file.open("rb") as opened:
-        head = opened.read(_HEAD).decode("utf-8-sig", errors="replace")
-    if suffix == ".jsonl":
-        return _IMAGEFOLDER if '"file_name"' in head else None
+        start = opened.read(_HEAD)
+    head = decoded(start, errors="replace")
+    if suffix in (".jsonl", ".ndjson"):
+        return _LABELBOX if '"data_row"' in head else _MANIFEST if '"source-ref"' in head else None
     if suffix == ".xml":
         return _CVAT if "<annotations" in head and ("<image" in head or "<track" in head or "<meta" in head) else None
     if suffix == ".csv":
         return _CSV if "," in head else None
     if suffix == ".txt":
-        return _VISDRONE if _is_visdrone(head) else None
+        return _text_format(file, head)
     return _json_format(file, head)
 
 
-def _is_visdrone(head: str) -> bool:
-    """Lines of eight integers: x, y, width, height, score, class, truncation, occlusion (some end in a comma)."""
-    lines = [line.strip().rstrip(",").split(",") for line in head.splitlines()[:3] if line.strip()]
-    return bool(lines) and all(len(words) == 8 and all(w.strip("- ").isdecimal() for w in words) for words in lines)
+def _text_format(file: Path, head: str) -> tuple[str, str] | None:
+    """By the first lines: VisDrone has eight whole numbers (some lines end in a comma), KITTI a word and 14 numbers,
+    DOTA eight numbers, a word and a number; MOT and WIDER FACE are recognised by the names of their files too."""
+    lines = [line.strip().rstrip(",") for line in head.splitlines()[:3] if line.strip()]
+    commas, spaces = [line.split(",") for line in lines], [line.split() for line in lines]
+    if not lines:
+        return None
+    if all(len(words) == 8 and all(w.strip("- ").isdecimal() for w in words) for words in commas):
+        return _VISDRONE
+    if all(len(words) >= 15 and not _number(words[0]) and all(map(_number, words[1:15])) for words in spaces):
+        return _KITTI
+    if lines[0].startswith(("imagesource:", "gsd:")) or all(
+        len(words) == 10 and all(map(_number, words[:8])) and not _number(words[8]) for words in spaces
+    ):
+        return _DOTA
+    if file.name in ("gt.txt", "det.txt") and all(len(words) >= 6 and all(map(_number, words)) for words in commas):
+        return _MOT
+    return _WIDER if file.name.endswith("_bbx_gt.txt") else None
+
+
+def _number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_format(file: Path, head: str) -> tuple[str, str] | None:
@@ -77,6 +120,12 @@ def _json_format(file: Path, head: str) -> tuple[str, str] | None:
         return _VIA
     if '"annotations"' in head and '"coordinates"' in head and '"image' in head:
         return _CREATEML
+    if ('"categories"' in head and '"label_type"' in head) or '"dm_format_version"' in head:
+        return _DATUMARO
+    if '"_cls"' in head and ('"Detections"' in head or '"samples"' in head):
+        return _FIFTYONE
+    if '"box2d"' in head:
+        return _BDD
     if '"rectanglelabels"' in head:
         return _LABEL_STUDIO
     if '"imageData"' in head or '"imagePath"' in head:  # labelme may store the image before the shapes
