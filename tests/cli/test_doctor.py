@@ -51,7 +51,14 @@ def condetr(tmp_path, monkeypatch, capsys):
 def test_tables_list_every_defect_and_the_exit_status_is_0_when_training_can_start(condetr, data, tmp_path):
     status, out, errors = condetr(data, "--out", tmp_path / "out")
     assert (status, errors) == (0, "")
-    for word in ("empty_box", "clipped_box", "unreadable_image", "train/1.png #1", "[bold]cat[/bold]", "ready to"):
+    for word in (
+        "empty_box",
+        "clipped_box",
+        "unreadable_image",
+        "train/1.png, annotation 1",
+        "[bold]cat[/bold]",
+        "ready to",
+    ):
         assert word in out, word
     page = (tmp_path / "out" / "doctor.html").read_text()
     assert "</script><b>" not in page
@@ -62,7 +69,7 @@ def test_tables_list_every_defect_and_the_exit_status_is_0_when_training_can_sta
     assert {defect["name"]: defect["count"] for defect in written["defects"]} == {
         "empty_box": 1, "clipped_box": 1, "unreadable_image": 1,
     }  # fmt: skip
-    assert written["defects"][0]["found"][0].keys() == {"split", "file", "id", "detail"}
+    assert written["defects"][0]["found"][0].keys() == {"split", "file", "id", "id_of", "detail"}
 
 
 def test_json_prints_nothing_but_json(condetr, data):

@@ -61,10 +61,10 @@ def test_an_image_outside_the_folder_is_reported_and_neither_read_nor_drawn(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", watch)
-    monkeypatch.setattr("condetr.examining.page.open_image", watch_drawing)
+    monkeypatch.setattr("condetr.examining.drawings.open_image", watch_drawing)
     diagnosis = examine(root)
     (finding,) = [finding for finding in diagnosis.findings if finding.name == "outside_folder"]
-    assert (finding.file, finding.defect.severity, finding.defect.action) == ("secret.png", "error", "quarantine")
+    assert (finding.file.name, finding.defect.severity, finding.defect.action) == ("secret.png", "error", "quarantine")
     assert opened == ["2.png"]
     assert [sample.path.name for sample in diagnosis.dataset.split("train")] == ["2.png"]
     page = diagnosis.write(root.parent / "report").read_text()
@@ -98,7 +98,7 @@ def test_an_xml_file_outside_the_folder_is_not_read(root: Path, secret: Path) ->
     (root / "ImageSets" / "Main" / "train.txt").write_text("2\n../../private/secret\n")
     raw = open_dataset(root)
     assert raw.categories.names == ("cat",)
-    assert [(f.name, f.file) for f in raw.findings] == [("outside_folder", "secret.xml")]
+    assert [(f.name, f.file.name) for f in raw.findings] == [("outside_folder", "secret.xml")]
     assert set(open_dataset(root, follow_outside=True).categories.names) == {"cat", "password"}
 
 

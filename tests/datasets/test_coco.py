@@ -248,7 +248,7 @@ def test_two_images_with_one_file_are_an_error(roboflow):
     content = coco_content(1)
     content["images"][1]["file_name"] = "1.png"
     findings = examine(roboflow(train=content)).findings
-    assert [(f.name, f.file, f.id, f.defect.severity) for f in findings] == [("shared_file", "1.png", 2, "error")]
+    assert [(f.name, f.file.name, f.id, f.defect.severity) for f in findings] == [("shared_file", "1.png", 2, "error")]
 
 
 def test_boxes_in_fractions_of_the_image_are_an_error(roboflow):

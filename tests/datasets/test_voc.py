@@ -85,7 +85,7 @@ def test_a_class_file_gives_the_order_and_the_limits(tmp_path):
     (tmp_path / "classes.txt").write_text("dog\ncat\n")
     raw = open_dataset(tmp_path)
     assert raw.categories.names == ("dog", "cat")
-    assert [(f.name, f.file, f.id) for f in raw.findings] == [("unknown_category", "a.jpg", 2)]
+    assert [(f.name, f.file.name, f.id) for f in raw.findings] == [("unknown_category", "a.jpg", 2)]
 
 
 def test_difficult_objects_are_treated_as_crowd_regions(tmp_path):
@@ -101,14 +101,14 @@ def test_difficult_objects_are_treated_as_crowd_regions(tmp_path):
 def test_a_broken_xml_is_reported_and_its_image_left_out(tmp_path, text):
     devkit(tmp_path, {"a": xml(), "b": text}, {})
     raw = open_dataset(tmp_path)
-    assert [(f.name, f.file) for f in raw.findings] == [("malformed_file", "b.xml")]
+    assert [(f.name, f.file.name) for f in raw.findings] == [("malformed_file", "b.xml")]
     assert [path.name for path in raw.splits[0].images.paths] == ["a.jpg"]
 
 
 def test_an_object_without_a_box_is_reported(tmp_path):
     text = xml().replace("<xmin>5</xmin>", "<xmin>five</xmin>")
     devkit(tmp_path, {"a": xml(), "b": text}, {"train": ["a", "b", "c"]})
-    findings = [(f.name, f.file, f.id) for f in open_dataset(tmp_path).findings]
+    findings = [(f.name, f.file.name, f.id) for f in open_dataset(tmp_path).findings]
     assert findings == [("malformed_entry", "b.xml", 1), ("malformed_file", "c.xml", None)]
 
 
@@ -118,7 +118,7 @@ def test_real_files_with_defects(real_data, tmp_path):
     for file in (real_data / "bad_annotations" / "train").glob("*.jpg"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     diagnosis = examine(open_dataset(tmp_path))
-    names = {(f.name, f.file) for f in diagnosis.findings}
+    names = {(f.name, f.file.name) for f in diagnosis.findings}
     assert ("empty_box", "BloodImage_00338.jpg") in names
     assert ("size_missing", "apple_79.jpg") in names
     assert ("wrong_extension", "dayride_type1_001.mp4#t=1058.jpg") in names

@@ -110,7 +110,7 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path):
     write_image(root / "train/images/b.jpg", 2)
     diagnosis = examine(open_dataset(root))
     assert [len(sample.truth) for sample in diagnosis.dataset.split("train").samples] == [1, 0]
-    assert [(f.name, f.file) for f in diagnosis.findings if f.name == "no_objects"] == [("no_objects", "b.jpg")]
+    assert [(f.name, f.file.name) for f in diagnosis.findings if f.name == "no_objects"] == [("no_objects", "b.jpg")]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, d
     root = write(tmp_path, "names: [cat]\ntrain: train/images\n", f"0 0.5 0.5 0.2 0.2\n{line}\n")
     diagnosis = examine(open_dataset(root))
     (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
-    assert (finding.name, finding.id, finding.file.split(".")[0]) == (defect, 2, "a")
+    assert (finding.name, finding.id, finding.file.stem) == (defect, 2, "a")
     assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect == "clipped_box" else 1)
 
 
@@ -306,7 +306,7 @@ def test_lists_beside_a_file_of_names_are_the_splits(tmp_path):
     assert sizes(root) == {"train": 2, "valid": 1}
     assert open_dataset(root).findings == ()  # the labels of one split are no orphans of another
     (root / "labels" / "d.txt").write_text("")
-    assert [(f.name, f.file) for f in open_dataset(root).findings] == [("orphan_labels", "d.txt")]
+    assert [(f.name, f.file.name) for f in open_dataset(root).findings] == [("orphan_labels", "d.txt")]
 
 
 def test_darknets_files_name_the_classes_and_splits(tmp_path):

@@ -24,7 +24,7 @@ from tests.labelled import HEIGHT, WIDTH, coco_content, write_image
 
 
 def found(diagnosis):
-    return [(f.name, f.split, f.file, f.id) for f in diagnosis.findings]
+    return [(f.name, f.split, f.file.name if f.file else "", f.id) for f in diagnosis.findings]
 
 
 def first(diagnosis, split="train"):
@@ -69,7 +69,7 @@ def test_a_defective_object_is_reported_and_fixed_or_dropped(roboflow, change, d
     named = [f for f in diagnosis.findings if f.name == defect]
     assert len(named) == 1
     assert named[0].id == (2 if defect == "duplicate_box" else 501)
-    assert named[0].file in ("1.png", "_annotations.coco.json")
+    assert named[0].file.name in ("1.png", "_annotations.coco.json")
     truth = first(diagnosis)
     assert len(truth) == left
     assert (truth.boxes[:, :2] >= 0).all()
@@ -200,7 +200,7 @@ def test_the_declared_size_decides_the_frame_of_the_boxes(roboflow, declared, or
     write_image(root / "train" / "1.jpg", 5, (64, 48), orientation)
     for decode_pixels in (True, False):
         diagnosis = examine(root, decode_pixels=decode_pixels)
-        assert [f.name for f in diagnosis.findings if f.file == "1.jpg"] == ([defect] if defect else [])
+        assert [f.name for f in diagnosis.findings if f.file.name == "1.jpg"] == ([defect] if defect else [])
         samples = {sample.path.name: sample.truth for sample in diagnosis.dataset.split("train").samples}
         assert ("1.jpg" in samples) == (expected is not None)
         if expected:
@@ -304,8 +304,8 @@ def test_the_page_holds_one_decoded_image_at_a_time(roboflow, monkeypatch):
         most = max(most, sum(reference() is not None for reference in alive))
         return image
 
-    monkeypatch.setattr("condetr.examining.page.open_image", opened)
-    assert page(diagnosis).html().count("data:image/jpeg") == len(alive) == 6
+    monkeypatch.setattr("condetr.examining.drawings.open_image", opened)
+    assert page(diagnosis).html().count("data:image/png") == len(alive) == 6
     assert most == 1
 
 
@@ -417,3 +417,46 @@ def check_invariants(path):
             assert (boxes <= [*sample.truth.size] * 2).all()
             assert (sample.truth.labels < len(diagnosis.dataset.categories)).all()
             assert np.isfinite(sample.truth.areas).all()
+
+
+def test_places_can_be_opened_and_name_lines(tmp_path):
+    """`#3` was the line of a file, the number of an image and that of an annotation."""
+    for name in ("a", "b"):
+        write_image(tmp_path / "images" / f"{name}.png", ord(name))
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{name}.txt").write_text(
+            "0 0.5 0.5 0.2 0.2\n\n0 0.5 0.5 0 0.2\n0 a\n9 0.5 0.5 0.1 0.1\n"
+        )
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\ntrain: images\n")
+    diagnosis = examine(tmp_path)
+    assert all(finding.file is None or finding.file.is_file() for finding in diagnosis.findings)
+    places = {finding.name: finding.place(tmp_path) for finding in diagnosis.findings}
+    assert places == {
+        "empty_box": "labels/b.txt:3", "malformed_entry": "labels/b.txt:4", "unknown_category": "labels/b.txt:5",
+        "empty_class": "train",
+    }  # fmt: skip
+    html = page(diagnosis).html()
+    assert "labels/a.txt:3" in html
+    assert "#3" not in html
+    assert html.count('data-layer="defective"') == 4
+    assert '<em class="tag error">error</em>' in html
+
+
+def test_ids_of_images_and_annotations_are_named(roboflow):
+    content = coco_content(1)
+    content["annotations"][0] |= {"id": 3, "bbox": [4, 5, 0, 6]}
+    content["images"].append({**content["images"][1], "file_name": "3.png"})
+    root = roboflow(train=content)
+    places = {finding.name: finding.place(root) for finding in examine(root).findings}
+    assert places["empty_box"] == "train/1.png, annotation 3"
+    assert places["duplicate_image_id"] == "train/_annotations.coco.json, image 2"
+
+
+def test_the_page_of_sound_data_shows_labelled_images_of_every_class(roboflow):
+    content = coco_content(1, images=30, boxes=1)
+    content["annotations"][-1]["category_id"] = 2
+    html = page(examine(roboflow(train=content))).html()
+    assert "Labelled images" in html
+    assert html.count("data:image/png") == 12
+    assert 'data-caption="class 2"' in html
+    assert "Images with the worst defects" not in html

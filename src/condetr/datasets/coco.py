@@ -17,7 +17,7 @@ from .boundary import Boundary
 from .coco_boxes import are_fractions, look_like_corners
 from .coco_images import ImageFinder
 from .coco_masks import box_around
-from .defects import Finding
+from .defects import Finding, IdOf
 from .raw import RawDataSet, RawSplit, images, objects
 
 
@@ -87,8 +87,8 @@ class _Split:
             self._find("corner_boxes", None, "read as x1, y1, x2, y2, all boxes would lie in their images")
 
     def raw(self) -> RawSplit:
-        rows = images(self.rows, self.boundary, list(self.row_of))
-        found = objects(self.objects, relative=self.relative)
+        rows = images(self.rows, [self.file] * len(self.rows), self.boundary, list(self.row_of))
+        found = objects(self.objects, "annotation", relative=self.relative)
         if self.relative:  # so are the areas
             found = replace(found, areas=np.full(len(found.areas), np.nan))
         return RawSplit(self.name, self.file, rows, found)
@@ -104,7 +104,9 @@ class _Split:
             if key is None or not isinstance(name, str) or not name.strip() or "\0" in name:
                 self._find("malformed_entry", None, f"images[{i}] has no valid id or file_name")
             elif key in row_of:
-                self._find("duplicate_image_id", key, f"images[{i}] ({name}) has the id of {names[row_of[key]]}")
+                self._find(
+                    "duplicate_image_id", key, f"images[{i}] ({name}) has the id of {names[row_of[key]]}", "image"
+                )
             else:
                 row_of[key] = len(names)
                 names.append(name)
@@ -116,7 +118,7 @@ class _Split:
         first: dict[Path, int] = {}
         for id, path, *_ in self.rows:
             if first.setdefault(path, id) != id:
-                self.findings.append(Finding("shared_file", self.name, path.name, id, f"also of image {first[path]}"))
+                self.findings.append(Finding("shared_file", self.name, path, id, f"also of image {first[path]}"))
         return row_of
 
     def _annotations(self, entries: list[Any]) -> list[tuple[int, int, float, float, float, float, bool, float, int]]:
@@ -154,9 +156,8 @@ class _Split:
             self._find("mask_boxes", None, f"{around} objects have a segmentation and no box")
         return rows
 
-    def _find(self, name: str, id: Key | None, detail: str) -> None:
-        number = id if isinstance(id, int) else None
-        self.findings.append(Finding(name, self.name, self.file.name, number, detail))
+    def _find(self, name: str, id: Key | None, detail: str, id_of: IdOf = "annotation") -> None:
+        self.findings.append(Finding(name, self.name, self.file, id, detail, id_of))
 
 
 def _relative(file: Path, root: Path) -> str:
@@ -246,7 +247,11 @@ def _merge(lists: dict[str, list[_Category]], used: set[int], root: Path) -> tup
                 "Use the same ids in every split"
             )
         if first != id:
-            findings.append(Finding("same_name", "", where[id], id, f"'{names[id]}' is category {first} and {id}"))
+            findings.append(
+                Finding(
+                    "same_name", "", root / where[id], id, f"'{names[id]}' is category {first} and {id}", "category"
+                )
+            )
     ids = tuple(sorted(names))
     return Categories(ids, tuple(names[id] for id in ids)), findings
 

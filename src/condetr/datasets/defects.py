@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from ..image_keys import Key
+
 Severity = Literal["error", "warning", "note"]
+IdOf = Literal["image", "annotation", "category", "line", "object"]
 Action = Literal["keep", "drop", "clip", "turn", "scale", "quarantine", "refuse"]
 
 
@@ -117,19 +121,31 @@ _ALL = (
     Defect("malformed_file", "error", "quarantine", "a label file cannot be read", "replace it"),
 )  # fmt: skip
 
-_RANK = {"error": 0, "warning": 1, "note": 2}
+SEVERITIES = {"error": 0, "warning": 1, "note": 2}  # by rank
 DEFECTS = {defect.name: defect for defect in _ALL}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect in one place. `file` is the name of the image or label file, `id` the object's or image's, if any."""
+    """One defect in one place. `file` is the image or label file, as a path that can be opened. `id` belongs to what
+    `id_of` says: an image or annotation (as the labels write it), a category, a line or object of the file (from 1)."""
 
     name: str
     split: str
-    file: str
-    id: int | None
+    file: Path | None
+    id: Key | None
     detail: str
+    id_of: IdOf = "image"
+
+    def place(self, root: Path) -> str:
+        """Where it is: `train/a.txt:3`, `train/a.jpg, annotation 7`; files below `root` relative to it."""
+        file, id = self.file, self.id
+        if file is None:
+            return self.split
+        text = str(file.relative_to(root) if file.is_relative_to(root) else file)
+        if id is None or (self.id_of == "image" and file.suffix.lower() != ".json"):
+            return text
+        return f"{text}:{id}" if self.id_of == "line" else f"{text}, {self.id_of} {id}"
 
     @property
     def defect(self) -> Defect:
@@ -141,4 +157,4 @@ def grouped(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.name, []).append(finding)
-    return sorted(groups.items(), key=lambda item: (_RANK[DEFECTS[item[0]].severity], -len(item[1])))
+    return sorted(groups.items(), key=lambda item: (SEVERITIES[DEFECTS[item[0]].severity], -len(item[1])))

@@ -11,18 +11,19 @@ from ..image_keys import Key, keys_of_files
 from ..shapes import Bool, Float, Int
 from ..types import Categories
 from .boundary import Boundary
-from .defects import Finding
+from .defects import Finding, IdOf
 
 
 @dataclass(frozen=True, slots=True)
 class RawImages:
     """One row for each image. `keys` are their ids as the labels write them, `ids` are numbers that are theirs if all
-    of them are numbers. `declared` is the (width, height) in the labels, 0 where they have none. Images that are
-    `outside` the data set's folder must not be opened."""
+    of them are numbers. `label_files` can be one and the same. `declared` is the (width, height) in the labels, 0 where
+    they have none. Images that are `outside` the data set's folder must not be opened."""
 
     ids: Int[np.ndarray, " N"]
     keys: tuple[Key, ...]
     paths: tuple[Path, ...]
+    label_files: tuple[Path, ...]
     declared: Int[np.ndarray, "N 2"]
     outside: Bool[np.ndarray, " N"]
 
@@ -33,7 +34,7 @@ class RawObjects:
 
     `boxes` are xyxy, in pixels of the declared frame, or if `relative` in fractions of the upright image; they can be
     NaN or infinite. `areas` are in square pixels, NaN where the file has none. `places` locate the object in its label
-    file: the annotation's id, or the number of the line or object.
+    file, as numbers of what `places_of` says; -1 where the file has none.
     """
 
     image: Int[np.ndarray, " M"]
@@ -42,6 +43,7 @@ class RawObjects:
     crowd: Bool[np.ndarray, " M"]
     areas: Float[np.ndarray, " M"]
     places: Int[np.ndarray, " M"]
+    places_of: IdOf
     relative: bool
 
 
@@ -87,7 +89,9 @@ def folder_split(folder: Path) -> str | None:
     return split_name(folder.name) if re.fullmatch(r"[A-Za-z]+[0-9]*", folder.name) else None
 
 
-def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, int]], *, relative: bool) -> RawObjects:
+def objects(
+    rows: list[tuple[int, int, float, float, float, float, bool, float, int]], places_of: IdOf, *, relative: bool
+) -> RawObjects:
     """From rows of (image, category, x1, y1, x2, y2, crowd, area, place)."""
     table = np.array([row[2:6] for row in rows], dtype=np.float64).reshape(-1, 4)
     return RawObjects(
@@ -97,17 +101,24 @@ def objects(rows: list[tuple[int, int, float, float, float, float, bool, float, 
         crowd=np.array([row[6] for row in rows], dtype=bool),
         areas=np.array([row[7] for row in rows], dtype=np.float64),
         places=np.array([row[8] for row in rows], dtype=np.int64),
+        places_of=places_of,
         relative=relative,
     )
 
 
-def images(rows: list[tuple[int, Path, int, int]], boundary: Boundary, keys: Sequence[Key] | None = None) -> RawImages:
+def images(
+    rows: list[tuple[int, Path, int, int]],
+    label_files: Sequence[Path],
+    boundary: Boundary,
+    keys: Sequence[Key] | None = None,
+) -> RawImages:
     """From rows of (id, path, declared width, declared height). Without `keys` they come from the files' names."""
     paths = tuple(row[1] for row in rows)
     return RawImages(
         ids=np.array([row[0] for row in rows], dtype=np.int64),
         keys=keys_of_files(paths) if keys is None else tuple(keys),
         paths=paths,
+        label_files=tuple(label_files),
         declared=np.array([row[2:4] for row in rows], dtype=np.int64).reshape(-1, 2),
         outside=np.array([not boundary.contains(row[1]) for row in rows], dtype=bool),
     )

@@ -22,26 +22,28 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
     folder if there is one, else in the alphabetical order of the names."""
     findings: list[Finding] = []
     rows_of = {name: _split(name, groups, boundary, findings) for name, groups in splits.items()}
-    names = _class_file(root) or sorted({row[1] for _, rows in rows_of.values() for row in rows})
+    names = _class_file(root) or sorted({row[1] for _, rows, _ in rows_of.values() for row in rows})
     if not names:
-        if all(not rows for rows, _ in rows_of.values()) and findings:
+        if all(not rows for rows, *_ in rows_of.values()) and findings:
             raise DataError(f"{root}: none of its XML files can be read: {findings[0].file}: {findings[0].detail}")
         raise DataError(f"{root}: Pascal VOC XML without any named object")
     category = {name: i for i, name in enumerate(names)}
     raw = []
-    for name, (image_rows, rows) in rows_of.items():
+    for name, (image_rows, rows, files) in rows_of.items():
         known = []
         for row, word, *rest in rows:
             if word not in category:
-                file = image_rows[row][1].name
-                findings.append(Finding("unknown_category", name, file, rest[-1], f"'{word}' is not in the class file"))
+                detail = f"'{word}' is not in the class file"
+                findings.append(Finding("unknown_category", name, files[row], rest[-1], detail, "object"))
             else:
                 known.append((row, category[word], *rest))
         labels = splits[name][0].labels[0].parent
-        raw.append(RawSplit(name, labels, images(image_rows, boundary), objects(known, relative=False)))
-    for files in unlisted(splits).values():
-        detail = f"{len(files)} label files are in no list: {', '.join(file.name for file in files[:3])}"
-        findings.append(Finding("unlisted_labels", "", files[0].name, None, detail + ("" if len(files) < 4 else ", …")))
+        raw.append(
+            RawSplit(name, labels, images(image_rows, files, boundary), objects(known, "object", relative=False))
+        )
+    for rest in unlisted(splits).values():
+        detail = f"{len(rest)} label files are in no list: {', '.join(file.name for file in rest[:3])}"
+        findings.append(Finding("unlisted_labels", "", rest[0], None, detail + ("" if len(rest) < 4 else ", …")))
     return RawDataSet(root, "voc", Categories(tuple(range(len(names))), tuple(names)), tuple(raw), tuple(findings))
 
 
@@ -59,17 +61,19 @@ def _class_file(root: Path) -> list[str]:
 
 def _split(
     name: str, groups: tuple[Folders, ...], boundary: Boundary, findings: list[Finding]
-) -> tuple[list[Any], list[Any]]:
-    """Rows of images, and rows of objects with the class name in place of the category."""
+) -> tuple[list[Any], list[Any], list[Path]]:
+    """Rows of images, rows of objects with the class name in place of the category, and each image's label file."""
     image_rows: list[Any] = []
     object_rows: list[Any] = []
+    files: list[Path] = []
     for folders in groups:
         find = _ImageFinder(folders)
         for file in folders.labels:
             tree = _parsed(file, name, boundary, findings)
             if tree is not None:
+                files.append(file)
                 _add(tree, file, find, name, image_rows, object_rows, findings)
-    return image_rows, object_rows
+    return image_rows, object_rows, files
 
 
 class _ImageFinder:
@@ -106,7 +110,7 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
     """The root element, tags in lower case and without namespaces; None, with a finding, for a file that cannot be
     read."""
     if not boundary.contains(file):
-        findings.append(Finding("outside_folder", split, file.name, None, str(file)))
+        findings.append(Finding("outside_folder", split, file, None, str(file)))
         return None
     try:
         content = file.read_bytes()
@@ -119,9 +123,9 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
             element.tag = element.tag.rpartition("}")[2].lower()
         return tree
     except FileNotFoundError:
-        findings.append(Finding("malformed_file", split, file.name, None, "in the list of the split, but not found"))
+        findings.append(Finding("malformed_file", split, file, None, "in the list of the split, but not found"))
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
-        findings.append(Finding("malformed_file", split, file.name, None, " ".join(str(error).split())[:100]))
+        findings.append(Finding("malformed_file", split, file, None, " ".join(str(error).split())[:100]))
     return None
 
 
@@ -150,8 +154,8 @@ def _add(
         except (AttributeError, ValueError):
             word = ""
         if not word:
-            detail = f"object {number} has no name and bndbox of four numbers"
-            findings.append(Finding("malformed_entry", split, file.name, number, detail))
+            detail = "no name and bndbox of four numbers"
+            findings.append(Finding("malformed_entry", split, file, number, detail, "object"))
             continue
         # `difficult` objects are neither required nor counted as false positives (VOC devkit, section 4.4)
         difficult = (thing.findtext("difficult") or "").strip() == "1"

@@ -108,7 +108,10 @@ def _label_file(line: str, annotations: Path, base: Path, disk: DiskNames) -> Pa
             for folder, file in ((annotations, f"{name}.xml"), (annotations, f"{stem}.xml"), (base, name)):
                 if file.lower().endswith(".xml") and (found := disk.find(folder, file)):
                     return found
-    return annotations / f"{PurePosixPath(words[0]).name}.xml"
+    outside = (
+        annotations / f"{text}.xml" for text in dict.fromkeys((line, words[0])) if ".." in text or text[0] == "/"
+    )
+    return next((file for file in outside if file.is_file()), annotations / f"{PurePosixPath(words[0]).name}.xml")
 
 
 def _folders(above: Path) -> list[Path]:

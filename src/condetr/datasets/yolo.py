@@ -97,9 +97,9 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             if not inside and (current := _below_current(entry)):
                 place, boundary = current, boundary.with_folder(Path.cwd())
             if place is None:
-                findings.append(Finding("malformed_entry", name, file.name, None, f"{name}: {entry} not found"))
+                findings.append(Finding("malformed_entry", name, file, None, f"{name}: {entry} not found"))
             elif not boundary.contains_folder(place if place.is_dir() else place.parent):
-                findings.append(Finding("outside_folder", name, file.name, None, f"{name}: {place}"))
+                findings.append(Finding("outside_folder", name, file, None, f"{name}: {place}"))
             else:
                 found.append(place)
         if found:

@@ -62,17 +62,20 @@ def split(
     """
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     findings += [one for place in places if place.is_dir() for one in _broken_links(place, name, deep)]
-    image_rows, object_rows = [], []
+    image_rows, object_rows, label_files = [], [], []
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
+        label_files.append(labels_of(path) if boundary.contains(path) else path)
         if not boundary.contains(path):
             continue
-        labels = labels_of(path)
+        labels = label_files[-1]
         used[labels] = name
         for line, numbers in _lines(labels, name, findings):
             category, box = int(numbers[0]), _box(numbers[1:5] if keypoints else numbers[1:])
             object_rows.append((row, category, *box, False, float("nan"), line))
-    return RawSplit(name, places[0], images(image_rows, boundary), objects(object_rows, relative=True))
+    return RawSplit(
+        name, places[0], images(image_rows, label_files, boundary), objects(object_rows, "line", relative=True)
+    )
 
 
 def orphans(used: dict[Path, str]) -> Iterator[Finding]:
@@ -81,7 +84,7 @@ def orphans(used: dict[Path, str]) -> Iterator[Finding]:
     for folder, name in sorted(folders.items()):
         for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
             if stray.name not in CLASS_FILES and not stray.name.startswith("."):
-                yield Finding("orphan_labels", name, stray.name, None, "no image has this name")
+                yield Finding("orphan_labels", name, stray, None, "no image has this name")
 
 
 def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
@@ -128,7 +131,7 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
     except FileNotFoundError:
         return  # in YOLO's format an image without objects needs no label file
     except (OSError, UnicodeDecodeError):
-        findings.append(Finding("malformed_entry", split, file.name, None, "the label file is not a text file"))
+        findings.append(Finding("malformed_entry", split, file, None, "the label file is not a text file"))
         return
     for i, line in enumerate(text.splitlines(), start=1):
         words = _words(line)
@@ -137,16 +140,16 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
         try:
             numbers = [float(word) for word in words]
         except ValueError:
-            findings.append(Finding("malformed_entry", split, file.name, i, f"line {i} has words that are not numbers"))
+            findings.append(Finding("malformed_entry", split, file, i, "words that are not numbers", "line"))
             continue
         if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
-            detail = f"line {i} has {len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
-            findings.append(Finding("malformed_entry", split, file.name, i, detail))
+            detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
+            findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
         elif not abs(numbers[0]) < 2**31 or numbers[0] != int(numbers[0]):
-            findings.append(Finding("malformed_entry", split, file.name, i, f"line {i}: class {words[0]}"))
+            findings.append(Finding("malformed_entry", split, file, i, f"class {words[0]}", "line"))
         elif max(map(abs, numbers[1:5])) > IN_PIXELS:
-            detail = f"line {i} is in pixels: YOLO's boxes are fractions of the image"
-            findings.append(Finding("malformed_entry", split, file.name, i, detail))
+            detail = "the box is in pixels: YOLO's boxes are fractions of the image"
+            findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
         else:
             yield i, numbers
 
@@ -170,7 +173,7 @@ def _broken_links(folder: Path, split: str, deep: bool) -> Iterator[Finding]:
             target = path.read_text(encoding="utf-8").strip()
             if target and "\n" not in target and "\0" not in target and (path.parent / target).is_dir():
                 detail = f"contains the path {target}: its images are left out"
-                yield Finding("broken_link", split, path.name, None, detail)
+                yield Finding("broken_link", split, path, None, detail)
         except (OSError, ValueError):
             continue
 

@@ -54,9 +54,9 @@ def check_split(
         truths.append(truth)
         num_objects = int((~truth.crowd).sum())
         if not len(truth):
-            checks.report("no_objects", row, truth.image_id, "")
+            checks.report("no_objects", row, "")
         if queries is not None and num_objects > queries:
-            checks.report("too_many_objects", row, truth.image_id, f"{num_objects} objects, {queries} queries")
+            checks.report("too_many_objects", row, f"{num_objects} objects, {queries} queries")
     return truths
 
 
@@ -73,15 +73,24 @@ class _SplitChecks:
         self.upright = self.raw.copy()  # converted by check_images
         self.starts = np.searchsorted(self.image, np.arange(len(facts) + 1))  # an image's first object, and the end
 
-    def report(self, name: str, row: int, id: int | None, detail: str) -> None:
-        self.findings.append(Finding(name, self.split.name, self.split.images.paths[row].name, id, detail))
+    def report(self, name: str, row: int, detail: str) -> None:
+        """A finding of an image."""
+        images = self.split.images
+        self.findings.append(Finding(name, self.split.name, images.paths[row], images.keys[row], detail))
+
+    def report_object(self, name: str, i: int, detail: str) -> None:
+        """A finding of an object: in its label file, or in COCO's format, which has one file for all, at its image."""
+        images, objects = self.split.images, self.split.objects
+        row, place = int(self.image[i]), int(self.places[i])
+        files = images.paths if objects.places_of == "annotation" else images.label_files
+        id = place if place >= 0 else None
+        self.findings.append(Finding(name, self.split.name, files[row], id, detail, objects.places_of))
 
     def report_boxes(self, name: str, mask: Bool[np.ndarray, " M"]) -> None:
         """One finding for each object of a mask."""
         for i in np.flatnonzero(mask):
-            place = int(self.places[i])
             box = " ".join(f"{value:.6g}" for value in self.raw[i])
-            self.report(name, int(self.image[i]), place if place >= 0 else None, f"box {box}")
+            self.report_object(name, int(i), f"box {box}")
 
     def check_images(self) -> tuple[Float[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
         """Convert the boxes to the upright images; return the upright sizes, infinite where unknown, and which images
@@ -90,18 +99,17 @@ class _SplitChecks:
         sizes = np.full((len(self.facts), 2), np.inf)
         usable = np.zeros(len(self.facts), dtype=bool)
         for row, facts in enumerate(self.facts):
-            id = int(images.ids[row])
             if facts.problem == OUTSIDE:
-                self.report("outside_folder", row, id, str(images.paths[row]))
+                self.report("outside_folder", row, str(images.paths[row]))
                 continue
             if facts.problem:
                 defect = "truncated_image" if facts.problem.startswith("cut short") else "unreadable_image"
-                self.report("missing_image" if facts.problem == "missing" else defect, row, id, facts.problem)
+                self.report("missing_image" if facts.problem == "missing" else defect, row, facts.problem)
                 continue
             usable[row], sizes[row] = True, facts.upright
             suffix = images.paths[row].suffix.lower()
             if facts.kind not in _KINDS_OF.get(suffix, (suffix[1:].upper(),)):
-                self.report("wrong_extension", row, id, f"contains {facts.kind}")
+                self.report("wrong_extension", row, f"contains {facts.kind}")
             objects = slice(self.starts[row], self.starts[row + 1])
             if relative:
                 self.upright[objects] *= np.array(facts.upright * 2)
@@ -113,7 +121,7 @@ class _SplitChecks:
             self.upright[objects] = converted.boxes
             self.areas[objects] *= converted.area_scale
             if converted.defect:
-                self.report(converted.defect, row, id, converted.detail)
+                self.report(converted.defect, row, converted.detail)
             if converted.defect == "size_contradiction":  # then no box can be checked against the image's size
                 usable[row], sizes[row] = False, np.inf
         return sizes, usable
@@ -124,9 +132,7 @@ class _SplitChecks:
         label_of = np.array([categories.label_of.get(int(id), -1) for id in known], dtype=np.int64)
         labels = label_of[inverse] if len(known) else np.zeros(0, dtype=np.int64)
         for i in np.flatnonzero(labels < 0):
-            place = int(self.places[i])
-            detail = f"category {self.category[i]}"
-            self.report("unknown_category", int(self.image[i]), place if place >= 0 else None, detail)
+            self.report_object("unknown_category", int(i), f"category {self.category[i]}")
         return labels
 
     def check_boxes(

@@ -117,7 +117,16 @@ class Diagnosis:
                     "meaning": DEFECTS[name].meaning,
                     "remedy": DEFECTS[name].remedy,
                     "count": len(found),
-                    "found": [{"split": f.split, "file": f.file, "id": f.id, "detail": f.detail} for f in found],
+                    "found": [
+                        {
+                            "split": f.split,
+                            "file": str(f.file) if f.file is not None else "",
+                            "id": f.id,
+                            "id_of": f.id_of if f.id is not None else None,
+                            "detail": f.detail,
+                        }
+                        for f in found
+                    ],
                 }
                 for name, found in grouped(self.findings)
             ],

@@ -23,23 +23,23 @@ def find_duplicates(images: dict[str, list[tuple[Path, ImageFacts]]], findings: 
         first: dict[str, Path] = {}
         for name, _, path in group:
             if name in first and first[name] != path:
-                findings.append(Finding("duplicate_image", name, path.name, None, f"same as {first[name].name}"))
+                findings.append(Finding("duplicate_image", name, path, None, f"same as {first[name]}"))
             first.setdefault(name, path)
         held_out = next((name for name in ("valid", "test") if name in first), None)
         if held_out is not None:
             leaks += [
-                (row, Finding("leak", "train", path.name, None, f"same as {first[held_out].name} in {held_out}"))
+                (row, Finding("leak", "train", path, None, f"same as {first[held_out]} in {held_out}"))
                 for name, row, path in group
                 if name == "train"
             ]
         if "valid" in first and "test" in first:
-            detail = f"same as {first['test'].name} in test"
-            findings.append(Finding("leak_held_out", "valid", first["valid"].name, None, detail))
+            detail = f"same as {first['test']} in test"
+            findings.append(Finding("leak_held_out", "valid", first["valid"], None, detail))
     _leaks_by_source(images, findings)
     sound = sum(not facts.problem for _, facts in images.get("train", []))
     if 2 * len(leaks) > sound:
         detail = f"{len(leaks)} of {sound} training images are also in valid or test"
-        findings.append(Finding("splits_identical", "train", "", None, detail))
+        findings.append(Finding("splits_identical", "train", None, None, detail))
         return set()
     findings += [finding for _, finding in leaks]
     return {row for row, _ in leaks}
@@ -53,4 +53,4 @@ def _leaks_by_source(images: dict[str, list[tuple[Path, ImageFacts]]], findings:
     for name in ("valid", "test"):
         for path, facts in images.get(name, []):
             if ".rf." in path.name and source(path) in train and facts.digest not in digests:
-                findings.append(Finding("leak_by_source", name, path.name, None, f"train has a copy of {source(path)}"))
+                findings.append(Finding("leak_by_source", name, path, None, f"train has a copy of {source(path)}"))

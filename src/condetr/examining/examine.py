@@ -92,7 +92,7 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
     """The reason why training cannot start, if there is one."""
     if all(split.name != "train" for split in raw.splits):
         there = ", ".join(split.name for split in raw.splits) or "none"
-        return [Finding("no_train", "train", "", None, f"there is no training split (splits: {there})")]
+        return [Finding("no_train", "train", None, None, f"there is no training split (splits: {there})")]
     split = dataset.splits.get("train")
     if split is not None and any((~sample.truth.crowd).any() for sample in split):
         return []
@@ -108,7 +108,7 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
         reason += "permit it with --follow-outside"
     elif not len(train.objects.image):
         reason += ": no image has a labelled object"
-    return [Finding("nothing_to_learn", "train", train.labels.name, None, reason)]
+    return [Finding("nothing_to_learn", "train", train.labels, None, reason)]
 
 
 def _empty_classes(dataset: DataSet) -> list[Finding]:
@@ -123,4 +123,5 @@ def _empty_classes(dataset: DataSet) -> list[Finding]:
 
 
 def _empty_class(defect: str, split: str, categories: Categories, label: int) -> Finding:
-    return Finding(defect, split, "", categories.ids[label], f"'{categories.name(label)}' has no object in {split}")
+    detail = f"'{categories.name(label)}' has no object in {split}"
+    return Finding(defect, split, None, categories.ids[label], detail, "category")

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..datasets.defects import DEFECTS, Finding, grouped
+from ..datasets.defects import DEFECTS, grouped
 from ..reports.terminal import Column, FittedTable, printable
 from .diagnosis import Diagnosis
 
@@ -57,14 +57,8 @@ def _defects(diagnosis: Diagnosis) -> FittedTable:
         Column("meaning, and the first place", kind="text"),
     )  # fmt: skip
     for name, found in grouped(diagnosis.findings):
-        text = Text(DEFECTS[name].meaning).append(f"\n{printable(_place(found[0]))}", style="dim")
+        place = ": ".join(part for part in (found[0].place(diagnosis.dataset.root), found[0].detail) if part)
+        text = Text(DEFECTS[name].meaning).append(f"\n{printable(place)}", style="dim")
         title = Text(name, style=_STYLE[DEFECTS[name].severity])
         table.add_row(f"{len(found):,}", title, DEFECTS[name].action, text)
     return table
-
-
-def _place(finding: Finding) -> str:
-    """Place and detail of a finding: `train/a.jpg #7: box 1 2 1 2`."""
-    where = "/".join(part for part in (finding.split, finding.file) if part)
-    where += f" #{finding.id}" if finding.id is not None else ""
-    return ": ".join(part for part in (where, finding.detail) if part)

@@ -19,11 +19,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A cell with a name and a tag after it. With `key`, the name is a button with this `data-key`, for a script."""
+    """A cell with a name and a tag after it, in the color of `tone` (error, warning, note). With `key`, the name is a
+    button with this `data-key`, for a script."""
 
     text: str
     tag: str = ""
     key: str = ""
+    tone: str = ""
 
 
 Cell = str | int | float | Name | None
@@ -68,7 +70,8 @@ def _content(value: Cell) -> str:
     text = escape(shown(value))
     if not isinstance(value, Name):
         return text
-    tag = f' <em class="tag">{escape(value.tag)}</em>' if value.tag else ""
+    tone = f" {escape(value.tone)}" if value.tone else ""
+    tag = f' <em class="tag{tone}">{escape(value.tag)}</em>' if value.tag else ""
     return (f'<button type="button" data-key="{escape(value.key)}">{text}</button>' if value.key else text) + tag
 
 
