@@ -273,6 +273,14 @@ def test_classes_numbers_and_boxes_can_be_limited(here: Path, weights: str) -> N
     assert len(set(boxes)) == len(boxes) == len({tuple(one["box"]) for one in everything})
 
 
+def test_images_with_as_many_objects_as_are_kept_are_reported(here: Path, weights: str) -> None:
+    image("a.jpg")
+    image("b.jpg", seed=1)
+    few = predict("a.jpg", "b.jpg", "--weights", weights, "--threshold", "0", "--max-detections", "2")[1]
+    assert "2 images have 2 objects, the most that are kept: --max-detections N keeps more" in few
+    assert "the most that" not in predict("a.jpg", "--weights", weights, "--threshold", "0")[1]
+
+
 def test_the_weights_own_thresholds_are_the_default(here: Path, weights: str) -> None:
     image("a.png")
     words = ("a.png", "--weights", weights)

@@ -74,7 +74,7 @@ def predict(
     if "-" not in sources:
         found = list(found)
     total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
-    done, objects, failures, outputs = 0, 0, 0, None
+    done, objects, full, failures, outputs = 0, 0, 0, 0, None
     best: tuple[Detection, str] | None = None  # of all images, in the image of this name
 
     def report(name: str, reason: str, failed: bool = True) -> None:
@@ -115,7 +115,7 @@ def predict(
                         raise detections
                     kept = detections.filter(min_score=min_score)[:max_detections]
                     outputs.write(one, kept)
-                    done, objects = done + 1, objects + len(kept)
+                    done, objects, full = done + 1, objects + len(kept), full + (len(kept) == max_detections)
                     if len(detections) and (best is None or detections[0].score > best[0].score):
                         best = detections[0], one.found.name
                     if total == 1 and out != STDOUT and len(kept):
@@ -131,6 +131,9 @@ def predict(
             print(printable(nothing(best[0] if best else None, min_score, name)))
         summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
         print(f"interrupted; kept: {summary}" if status else summary)
+        if full:
+            where = f"{full} images have" if done > 1 else "it has"
+            print(f"{where} {max_detections} objects, the most that are kept: --max-detections N keeps more")
     elif status:
         message("interrupted")
     raise typer.Exit(status or int(failures > 0))
