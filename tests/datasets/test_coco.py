@@ -251,12 +251,15 @@ def test_two_images_with_one_file_are_an_error(roboflow):
     assert [(f.name, f.file.name, f.id, f.defect.severity) for f in findings] == [("shared_file", "1.png", 2, "error")]
 
 
-def test_boxes_in_fractions_of_the_image_are_an_error(roboflow):
+def test_boxes_in_fractions_of_the_image_are_an_error_and_scaled(roboflow):
     content = coco_content(1)
     for annotation in content["annotations"]:
         annotation["bbox"] = [value / 64 for value in annotation["bbox"]]
+        annotation["area"] = 0.02
     diagnosis = examine(roboflow(train=content))
-    assert [f.detail for f in diagnosis.findings if f.name == "fraction_boxes"] == [
-        "the longest side of 4 boxes is 0.125"
-    ]
-    assert diagnosis.summary != "ready to train"
+    (finding,) = [finding for finding in diagnosis.findings if finding.name == "fraction_boxes"]
+    assert finding.detail == "all 4 boxes lie between 0 and 1"
+    assert diagnosis.summary == "ready to train; 1 error handled as listed"
+    truth = diagnosis.dataset.split("train").samples[0].truth
+    np.testing.assert_allclose(truth.boxes[0], [4, 5 * 0.75, 12, 11 * 0.75])
+    np.testing.assert_allclose(truth.areas[0], 8 * 6 * 0.75)

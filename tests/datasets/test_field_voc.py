@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.datasets.field import image, outcome, voc, write
+from tests.datasets.field import H, W, image, outcome, voc, write
 
 CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
 THREE = "voc cat,dog train 3"
@@ -156,6 +156,16 @@ def decimal_commas(root):
     pairs(root / "images", root / "annotations")
     text = re.sub(r"<(xmin|ymin|xmax|ymax)>(\d+)<", r"<\1>\2,25<", voc("img0.png", 0))
     write(root / "annotations" / "img0.xml", text)
+
+
+@case(THREE, "fraction_boxes")
+def corners_as_fractions(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(3):
+        text = voc(f"img{i}.png", i)
+        for key, side in (("xmin", W), ("ymin", H), ("xmax", W), ("ymax", H)):
+            text = re.sub(rf"<{key}>([\d.]+)<", lambda m: f"<{key}>{float(m[1]) / side}<", text)  # noqa: B023
+        write(root / "annotations" / f"img{i}.xml", text)
 
 
 @case(THREE)

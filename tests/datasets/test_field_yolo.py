@@ -342,6 +342,26 @@ def a_link_that_became_a_text_file(root):
     yaml(root, "train: images\n")
 
 
+@case("yolo cat,cat train 2", "same_name")
+def a_name_that_occurs_twice(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\n", names="[cat, cat]")
+
+
+@case(TWO, "malformed_entry")
+def another_number_of_classes_than_names(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\nnc: 3\n")
+
+
+@case(TWO)
+def hidden_folders_of_notebooks_and_macos(root):
+    pairs(root / "images", root / "labels")
+    for folder in (".ipynb_checkpoints", "__MACOSX"):
+        image(root / "images" / folder / "img0-checkpoint.png", 5)
+    yaml(root, "train: images\n")
+
+
 @case("DataError: .*looks like YOLO .*neither data.yaml nor classes.txt")
 def labels_without_names(root):
     pairs(root / "images", root / "labels")

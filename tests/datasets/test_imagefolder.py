@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from condetr.datasets.open import open_dataset
 from tests.datasets.field import box, image, outcome, write
 
 CARD = """---
@@ -68,6 +69,11 @@ def without_classes(root: Path) -> None:
 
 def broken(root: Path) -> None:
     write(root / "metadata.jsonl", rows(images(root, 1)) + "[1]\n")
+
+
+def test_images_are_known_by_the_names_of_their_files(tmp_path: Path) -> None:
+    in_each_split(tmp_path)
+    assert [split.images.keys for split in open_dataset(tmp_path).splits] == [(0, 1), (2,)]
 
 
 CASES: list[tuple[Callable[[Path], None], str]] = [

@@ -56,7 +56,7 @@ def test_a_list_names_images_in_several_ways(tmp_path, line):
 
 def test_lists_without_any_existing_file_are_a_one_line_error(tmp_path):
     devkit(tmp_path, {"a": xml()}, {"train": ["b"]})
-    with pytest.raises(DataError, match=r"none of its XML files can be read: b\.xml: in the list of the split"):
+    with pytest.raises(DataError, match=r"none of its XML files can be read: .*b\.xml: in the list of the split"):
         open_dataset(tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_a_class_file_gives_the_order_and_the_limits(tmp_path):
     (tmp_path / "classes.txt").write_text("dog\ncat\n")
     raw = open_dataset(tmp_path)
     assert raw.categories.names == ("dog", "cat")
-    assert [(f.name, f.file.name, f.id) for f in raw.findings] == [("unknown_category", "a.jpg", 2)]
+    assert [(f.name, f.file.name, f.id) for f in raw.findings] == [("unknown_category", "a.xml", 2)]
 
 
 def test_difficult_objects_are_treated_as_crowd_regions(tmp_path):

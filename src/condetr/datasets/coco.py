@@ -23,14 +23,18 @@ from .raw import RawDataSet, RawSplit, images, objects
 
 def read(files: dict[str, Path], root: Path, boundary: Boundary) -> RawDataSet:
     """Read one JSON file for each split. Raises DataError for invalid JSON and contradictions between splits."""
-    return read_contents({name: (file, _load(file)) for name, file in files.items()}, root, boundary, "coco")
+    contents = {name: (file, _load(file)) for name, file in files.items()}
+    return read_contents(contents, root, boundary, "coco", own_ids=True)
 
 
 def read_contents(
-    contents: dict[str, tuple[Path, dict[str, Any]]], root: Path, boundary: Boundary, format: str
+    contents: dict[str, tuple[Path, dict[str, Any]]], root: Path, boundary: Boundary, format: str, *, own_ids: bool
 ) -> RawDataSet:
-    """From what is in the file of each split, in COCO's form. Raises DataError for contradictions between splits."""
-    splits = [_Split(name, file, content, root, boundary) for name, (file, content) in contents.items()]
+    """From what is in the file of each split, in COCO's form; without `own_ids` images are known by their files' names.
+
+    Raises DataError for contradictions between splits.
+    """
+    splits = [_Split(name, file, content, root, boundary, own_ids) for name, (file, content) in contents.items()]
     used = {category for split in splits for category in split.used}
     categories, findings = _merge({_relative(split.file, root): split.categories for split in splits}, used, root)
     findings += [finding for split in splits for finding in split.findings]
@@ -71,6 +75,7 @@ class _Split:
     content: dict[str, Any]
     root: Path
     boundary: Boundary
+    own_ids: bool
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,7 +92,9 @@ class _Split:
             self._find("corner_boxes", None, "read as x1, y1, x2, y2, all boxes would lie in their images")
 
     def raw(self) -> RawSplit:
-        rows = images(self.rows, [self.file] * len(self.rows), self.boundary, list(self.row_of))
+        rows = images(
+            self.rows, [self.file] * len(self.rows), self.boundary, list(self.row_of) if self.own_ids else None
+        )
         found = objects(self.objects, "annotation", relative=self.relative)
         if self.relative:  # so are the areas
             found = replace(found, areas=np.full(len(found.areas), np.nan))

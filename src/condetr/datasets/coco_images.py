@@ -30,7 +30,8 @@ class ImageFinder:
         self._files: dict[Path, dict[str, list[Path]]] = {}
         sample = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
         folders = [folder for folder in self._usual_folders(file, root, split) if boundary.contains_folder(folder)]
-        deepest_first = sorted(folders, key=lambda folder: -len(folder.parts))
+        below = [folder for folder in folders if folder.is_relative_to(root) or folder.is_relative_to(file.parent)]
+        deepest_first = sorted(below, key=lambda folder: -len(folder.parts))
         self.folder = file.parent
         for lookup, places in (
             (self._as_written, folders), (self._by_last_words, folders), (self._below, deepest_first)

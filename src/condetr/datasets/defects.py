@@ -92,7 +92,7 @@ _ALL = (
     Defect("rounded_box", "note", "clip", "the box exceeds the image by at most a pixel", "nothing"),
     Defect("tiny_box", "note", "keep", "a side is shorter than 3 pixels", "check that it is not an accident"),
     Defect(
-        "fraction_boxes", "warning", "scale", "all boxes lie between 0 and 1: they are fractions of the image",
+        "fraction_boxes", "error", "scale", "all boxes lie between 0 and 1: they are fractions of the image",
         "write the boxes in pixels, as COCO's format requires",
     ),
     Defect(

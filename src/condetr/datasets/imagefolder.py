@@ -50,7 +50,7 @@ def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
         raise DataError(f"{files[0]}: no object has a class. Write one for each as objects.categories")
     order: list[str] = [name for name in ("train", "valid", "test") if name in rows]
     contents = {name: (rows[name][0][0], _content(rows[name], ids, names)) for name in order}
-    return coco.read_contents(contents, root, boundary, "imagefolder")
+    return coco.read_contents(contents, root, boundary, "imagefolder", own_ids=False)
 
 
 def _content(rows: list[tuple[Path, dict[str, Any]]], ids: dict[Any, int], names: dict[int, str]) -> dict[str, Any]:

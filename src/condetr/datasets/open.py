@@ -52,10 +52,13 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         raise DataError(f"{root}: a run's folder, not a data set")
     files, yaml, folders = coco_files.find(root), yolo.find(root), voc_folders.find(root)
     names = None if yaml is not None else _find_names(root, alone=not files and not folders)
+    voc_root = next((group.root for groups in folders.values() for group in groups), None)
+    if names is not None and voc_root == names.parent:  # labelImg wrote both for some images: XML says more
+        names = None
     found = {
         "COCO": next(iter(files.values()), None),
         "YOLO": yaml or names,
-        "Pascal VOC": next((group.root for groups in folders.values() for group in groups), None),
+        "Pascal VOC": voc_root,
     }
     there = {name: place for name, place in found.items() if place is not None}
     if len(there) > 1:

@@ -11,6 +11,7 @@ from ..images.decode import SUFFIXES
 from ..text import read_text
 from ..types import Categories
 from .boundary import Boundary
+from .coco_boxes import are_fractions
 from .defects import Finding
 from .disk_names import plain
 from .raw import RawDataSet, RawSplit, images, objects
@@ -38,9 +39,12 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
             else:
                 known.append((row, category[word], *rest))
         labels = splits[name][0].labels[0].parent
-        raw.append(
-            RawSplit(name, labels, images(image_rows, files, boundary), objects(known, "object", relative=False))
-        )
+        relative = are_fractions(known)
+        if relative:
+            detail = f"all {len(known)} boxes lie between 0 and 1"
+            findings.append(Finding("fraction_boxes", name, files[0], None, detail))
+        found = objects(known, "object", relative=relative)
+        raw.append(RawSplit(name, labels, images(image_rows, files, boundary), found))
     for rest in unlisted(splits).values():
         detail = f"{len(rest)} label files are in no list: {', '.join(file.name for file in rest[:3])}"
         findings.append(Finding("unlisted_labels", "", rest[0], None, detail + ("" if len(rest) < 4 else ", …")))

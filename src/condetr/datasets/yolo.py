@@ -39,17 +39,27 @@ def _has_names(file: Path) -> bool:
 
 def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
     """Read a folder whose classes are in `file`, as found by `find_names`."""
-    findings: list[Finding] = []
+    categories = _class_names(file)
+    findings = _repeated(categories, file)
     used: dict[Path, str] = {}
     splits = [
         split(name, [folder], root, boundary, findings, used, deep=folder != root)
         for name, folder in yolo_folders.places(root).items()
     ]
-    categories = _class_names(file)
     for other in (folder / file.name for folder in yolo_folders.name_folders(root)):
         if other != file and other.is_file() and not _agree(categories, _class_names(other)):
             raise DataError(f"{root}: the classes in {file} and {other} differ, so the numbers in the labels do too")
     return RawDataSet(root, "yolo", categories, tuple(splits), (*findings, *orphans(used)))
+
+
+def _repeated(categories: Categories, file: Path) -> list[Finding]:
+    """A finding for each class whose name an earlier one has."""
+    first: dict[str | None, int] = {}
+    return [
+        Finding("same_name", "", file, id, f"'{name}' is class {first[name]} and {id}", "category")
+        for id, name in zip(categories.ids, categories.names)
+        if first.setdefault(name, id) != id
+    ]
 
 
 def _agree(one: Categories, other: Categories) -> bool:
@@ -63,9 +73,12 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     With `own_path` the folder that the file names as `path` belongs to the data set: the user chose this file. If its
     paths are relative to the current folder, that folder belongs to the data set too.
     """
-    findings: list[Finding] = []
     content = _load(file)
     categories = _names(content, file)
+    findings = _repeated(categories, file)
+    if str(content.get("nc", "")).isdecimal() and int(content["nc"]) != len(categories):
+        detail = f"nc is {content['nc']}, but there are {len(categories)} names: the names count"
+        findings.append(Finding("malformed_entry", "", file, None, detail))
     base = file.parent
     starts = [file.parent]
     if isinstance(content.get("path"), str) and content["path"]:

@@ -13,7 +13,7 @@ from .raw import RawSplit, images, objects
 from .walk import files_below
 
 SPLIT_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
-IN_PIXELS = 2.0  # a box that is larger than this many images is not in fractions
+IN_PIXELS = 4.0  # a box that is larger than this many images is not in fractions
 CLASS_FILES = ("classes.txt", "labels.txt", "obj.names", "_darknet.labels")  # of labelImg, Label Studio, Darknet
 
 
