@@ -200,7 +200,7 @@ def test_the_declared_size_decides_the_frame_of_the_boxes(roboflow, declared, or
     write_image(root / "train" / "1.jpg", 5, (64, 48), orientation)
     for decode_pixels in (True, False):
         diagnosis = examine(root, decode_pixels=decode_pixels)
-        assert [f.name for f in diagnosis.findings if f.file.name == "1.jpg"] == ([defect] if defect else [])
+        assert [f.name for f in diagnosis.findings if f.file and f.file.name == "1.jpg"] == ([defect] if defect else [])
         samples = {sample.path.name: sample.truth for sample in diagnosis.dataset.split("train").samples}
         assert ("1.jpg" in samples) == (expected is not None)
         if expected:
