@@ -437,7 +437,7 @@ def test_places_can_be_opened_and_name_lines(tmp_path):
     }  # fmt: skip
     html = page(diagnosis).html()
     assert "labels/a.txt:3" in html
-    assert "#3" not in html
+    assert "a.txt #" not in html
     assert html.count('data-layer="defective"') == 4
     assert '<em class="tag error">error</em>' in html
 
