@@ -16,7 +16,7 @@ from .build import build_detector
 from .config import Config, parse
 from .engine.device import check_device
 from .errors import CondetrError, WeightsError
-from .files import replacing, write_text
+from .files import quoted, replacing, write_text
 from .interchange import fit, read_json, read_safetensors, read_transformers
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
@@ -70,7 +70,7 @@ def save_thresholds(folder: Path, thresholds: Sequence[float], split: str) -> No
     record = read_json(file)
     if not {"config", "categories"} <= set(record):
         raise WeightsError(
-            f"{file}: thresholds need weights in condetr's own format. Make them: condetr convert {folder} DIR"
+            f"{file}: thresholds need weights in condetr's own format. Make them: condetr convert {quoted(folder)} DIR"
         )
     if len(thresholds) != len(record["categories"]):
         raise WeightsError(f"{file}: {len(thresholds)} thresholds for {len(record['categories'])} categories")
@@ -99,7 +99,8 @@ def _load(source: str) -> Weights:
     if path.is_file():
         if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
             raise WeightsError(
-                f"{path}: such files can run code when opened. Convert it once: condetr convert {path} {path.stem}/"
+                f"{path}: such files can run code when opened. Convert it once: condetr convert {quoted(path)} "
+                f"{quoted(path.stem)}/"
             )
         raise WeightsError(f"{path}: give the folder that holds config.json and model.safetensors, not a file in it")
     if not path.is_dir():

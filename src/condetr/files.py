@@ -3,6 +3,8 @@
 import errno
 import os
 import re
+import shlex
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +56,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     with replacing(path) as part:
         part.write_bytes(content)
+
+
+def quoted(path: object) -> str:
+    """A path as it is typed in a command: in quotes where a shell needs them, and not taken for an option."""
+    text = os.fsdecode(path) if isinstance(path, bytes | os.PathLike) else str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def check_writable(folder: Path) -> None:

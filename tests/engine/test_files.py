@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from condetr.engine.journal import Journal, write_csv
 from condetr.engine.lock import locked
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
-from condetr.files import check_writable
+from condetr.files import check_writable, quoted
 
 
 def trained(steps: int = 3):
@@ -228,3 +229,9 @@ def test_the_package_imports_and_locks_without_unix_modules(tmp_path):
         "with locked(pathlib.Path(sys.argv[1])):\n    pass\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
+
+
+def test_paths_in_messages_can_be_typed_as_they_stand():
+    assert [quoted(path) for path in ("a/b.pth", Path("my weights"), "-x", "it's", b"a b")] == [
+        "a/b.pth", "'my weights'", "./-x", "'it'\"'\"'s'", "'a b'"
+    ]  # fmt: skip

@@ -168,6 +168,23 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
         convert(str(tmp_path / "x.pth"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["x.pth", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_file_of_weights_is_named(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "config.json").write_text('{"model_type": "detr"}')
+    with pytest.raises(WeightsError, match=f"{name}: {reason}") as error:
+        convert(tmp_path / name if name == "x.pth" else tmp_path, tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
 def test_a_full_folder_is_not_overwritten(tmp_path):
     (tmp_path / "precious").write_text("x")
     with pytest.raises(WeightsError, match="not empty"):

@@ -138,6 +138,9 @@ REFUSED = {
     "backbone_kwargs": {"output_stride": 8},
     "id2label": {"1": "a", "2": "b", "3": "c"},
     "model_type": "deformable_detr",
+    "d_model": 30,
+    "num_queries": 0,
+    "dropout": "much",
 }
 
 
@@ -215,6 +218,42 @@ DESCRIPTIONS: tuple[tuple[dict, dict], ...] = (
 @pytest.mark.parametrize(("theirs", "ours"), DESCRIPTIONS)
 def test_versions_4_and_5_describe_a_backbone_in_their_own_ways(theirs, ours):
     assert transformers_backbone.backbone_of(theirs, Path("config.json")) == ours
+
+
+# as the hub has them: of facebook/detr-resnet-50 and microsoft/conditional-detr-resnet-50, and of the branch no_timm
+PUBLISHED = {
+    "activation_dropout": 0.0, "activation_function": "relu", "attention_dropout": 0.0, "auxiliary_loss": False,
+    "bbox_cost": 5, "bbox_loss_coefficient": 5, "class_cost": 1, "classifier_dropout": 0.0, "d_model": 256,
+    "decoder_attention_heads": 8, "decoder_ffn_dim": 2048, "decoder_layerdrop": 0.0, "decoder_layers": 6,
+    "dice_loss_coefficient": 1, "dilation": False, "dropout": 0.1, "encoder_attention_heads": 8,
+    "encoder_ffn_dim": 2048, "encoder_layerdrop": 0.0, "encoder_layers": 6, "giou_cost": 2, "giou_loss_coefficient": 2,
+    "init_std": 0.02, "init_xavier_std": 1.0, "is_encoder_decoder": True, "mask_loss_coefficient": 1,
+    "max_position_embeddings": 1024, "num_channels": 3, "num_hidden_layers": 6, "position_embedding_type": "sine",
+    "scale_embedding": False, "torch_dtype": "float32", "transformers_version": "4.21.0.dev0", "backbone": "resnet50",
+}  # fmt: skip
+NO_TIMM = {
+    "backbone": None, "dilation": None, "use_timm_backbone": False, "use_pretrained_backbone": None,
+    "backbone_config": {
+        "_name_or_path": "", "architectures": None, "bad_words_ids": None, "chunk_size_feed_forward": 0,
+        "depths": [3, 4, 6, 3], "downsample_in_first_stage": False, "embedding_size": 64, "hidden_act": "relu",
+        "hidden_sizes": [256, 512, 1024, 2048], "id2label": {"0": "LABEL_0"}, "layer_type": "bottleneck",
+        "model_type": "resnet", "num_channels": 3, "out_features": ["stage4"], "pruned_heads": {}, "top_k": 50,
+        "stage_names": ["stem", "stage1", "stage2", "stage3", "stage4"], "torch_dtype": None, "use_bfloat16": False,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inner", [{}, NO_TIMM])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"model_type": "detr", "num_queries": 100, "eos_coefficient": 0.1, "architectures": ["DetrForObjectDetection"]},
+        {"model_type": "conditional_detr", "num_queries": 300, "cls_loss_coefficient": 2, "focal_alpha": 0.25},
+    ],
+)
+def test_published_descriptions_are_read(kind, inner):
+    name = "detr_r50" if kind["model_type"] == "detr" else "conditional_detr_r50"
+    assert transformers_config.model_of(PUBLISHED | kind | inner, Path("config.json")) == recipe(name).model
 
 
 def test_a_dilated_network_of_basic_blocks_is_refused(base, tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import CondetrError
-from ..files import check_writable
+from ..files import check_writable, quoted
 from ..reports.terminal import printable
 from .options import Device, FollowOutside, Quiet, existing_data, existing_weights
 from .progress import progress_bar
@@ -20,7 +20,8 @@ def one_data_set(ctx: Any, given: list[Path]) -> list[Path]:
     if len(given) > 1:
         if ctx.params.get("weights") or ctx.params.get("detections"):
             raise CondetrError(f"{given[1]}: evaluate takes only one data set, and {given[0]} is the first")
-        raise CondetrError(f"evaluate takes only the data set: condetr evaluate {given[1]} --weights {given[0]}")
+        data, weights = quoted(given[1]), quoted(given[0])
+        raise CondetrError(f"evaluate takes only the data set: condetr evaluate {data} --weights {weights}")
     for path in given:
         existing_data(path)
     return given

@@ -12,6 +12,7 @@ from ..detections import Detections
 from ..engine.device import check_device
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
+from ..files import quoted
 from ..metrics import Evaluator, match_classes
 from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
@@ -165,7 +166,7 @@ def save_best_thresholds(
     if not (folder / "config.json").is_file():
         raise CondetrError(
             f"{os.fspath(weights)}: thresholds need a folder of weights on this machine. Make one: "
-            f"condetr convert {os.fspath(weights)} DIR"
+            f"condetr convert {quoted(os.fspath(weights))} DIR"
         )
     if not evaluation.ap > 0:
         raise CondetrError(f"{os.fspath(weights)}: no thresholds saved, as AP is 0 on {evaluation.split.name}")

@@ -12,6 +12,7 @@ from ..datasets.defects import DEFECTS, Finding
 from ..datasets.open import open_dataset
 from ..errors import DataError
 from ..examining.examine import examine
+from ..files import quoted
 from ..metrics import match_classes
 from ..metrics.image_index import ImageIndex
 from ..types import Categories
@@ -50,7 +51,7 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False, clean_boxes=False)
     dataset = diagnosis.dataset
     if name not in dataset.splits:
-        raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {data}` gives the reasons")
+        raise DataError(f"{data}: no image of '{name}' can be used. `condetr doctor {quoted(data)}` gives the reasons")
     split = dataset.split(name)
     if not any((~sample.truth.crowd).any() for sample in split):
         raise DataError(
@@ -60,7 +61,7 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     counted = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
     defects = sum(f.split == name for f in counted)
     some = f"{defects} defect{'s' * (defects != 1)}"
-    warnings = [f"{some} in the labels of '{name}': `condetr doctor {data}` lists them"] if defects else []
+    warnings = [f"{some} in the labels of '{name}': `condetr doctor {quoted(data)}` lists them"] if defects else []
     warnings += _not_cleaned([finding for finding in diagnosis.findings if finding.split == name])
     rows = chosen[0].images
     if len(split) < len(rows.ids):

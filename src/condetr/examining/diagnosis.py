@@ -11,7 +11,7 @@ from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import DEFECTS, Finding, grouped
 from ..datasets.raw import RawDataSet
 from ..errors import DataError
-from ..files import write_text
+from ..files import quoted, write_text
 from ..shapes import Int
 
 
@@ -56,9 +56,8 @@ class Diagnosis:
     def trainable(self) -> DataSet:
         """The clean data set. Raises DataError when training cannot start."""
         if self.refusal is not None:
-            raise DataError(
-                f"{self.dataset.root}: {self.refusal}. `condetr doctor {self.dataset.root}` lists every defect"
-            )
+            root = self.dataset.root
+            raise DataError(f"{root}: {self.refusal}. `condetr doctor {quoted(root)}` lists every defect")
         return self.dataset
 
     def class_histogram(self) -> dict[str, Int[np.ndarray, " K"]]:

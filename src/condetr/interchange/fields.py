@@ -38,6 +38,12 @@ METADATA = {
     "suppress_tokens", "begin_suppress_tokens", "num_beam_groups", "diversity_penalty",
 }  # fmt: skip
 
+FIXED_EVERYWHERE: Fixed = {
+    "pruned_heads": ((None, {}), "condetr's layers have all their heads"),
+    "quantization_config": ((None,), "condetr reads weights that are not quantised"),
+    "per_layer_config": ((None, {}), "condetr's layers are all alike"),
+}
+
 NO_EFFECT = TRAINING | EXECUTION | METADATA
 
 

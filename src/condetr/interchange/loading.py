@@ -32,11 +32,24 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
+        check_content(file)
         return load_file(file)
     except FileNotFoundError:
         raise WeightsError(f"{file}: no such file. A weights folder holds config.json and model.safetensors") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file}: not a complete safetensors file ({error}). Download or copy it again") from None
+
+
+def check_content(file: Path) -> None:
+    """Raises WeightsError for what is often found in the place of a large file: nothing, a pointer, a web page."""
+    with file.open("rb") as content:
+        start = content.read(64).lstrip().lower()
+    if not start:
+        raise WeightsError(f"{file}: an empty file. Download or copy it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{file}: a pointer of Git LFS in place of the file. Run `git lfs pull` in its repository")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise WeightsError(f"{file}: a web page in place of the file. Download the file itself")
 
 
 def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:

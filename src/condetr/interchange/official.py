@@ -15,7 +15,7 @@ from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
 from .fields import Fixed, refused
-from .loading import config_of, load
+from .loading import check_content, config_of, load
 
 CLASSES, QUERIES, BODY = "class_embed.weight", "query_embed.weight", "backbone.0.body."  # names in the official code
 ENCODER, DECODER = "transformer.encoder.layers.{}.norm1.weight", "transformer.decoder.layers.{}.norm1.weight"
@@ -35,8 +35,7 @@ def read_pth(file: Path) -> Any:
     Raises WeightsError, with one reason for all files that are not of this kind.
     """
     try:
-        if not file.stat().st_size:
-            raise WeightsError(f"{file}: an empty file. Download or copy it again")
+        check_content(file)
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:

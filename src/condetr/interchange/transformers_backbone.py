@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import WeightsError
-from .fields import NO_EFFECT, Fixed, check_fields, refused
+from .fields import FIXED_EVERYWHERE, NO_EFFECT, Fixed, check_fields, refused
 
 INNER_NO_EFFECT = NO_EFFECT | {
     "architectures", "id2label", "freeze_batch_norm_2d", "stage_names", "_out_features", "_out_indices",
@@ -77,7 +77,7 @@ def _timm(options: dict[str, Any], group: str, file: Path) -> tuple[int, int | N
         "num_channels": ((3,), "condetr reads images with 3 channels"),
         "features_only": ((True,), "condetr needs the features"),
     }
-    check_fields(options, read, fixed, INNER_NO_EFFECT, file, group)
+    check_fields(options, read, fixed | FIXED_EVERYWHERE, INNER_NO_EFFECT, file, group)
     last = _last_stage(options, group, "layer", file)
     stride = options.get("output_stride")
     if stride not in (None, 32, 16) or (stride == 16 and last != 4):
@@ -97,7 +97,7 @@ def _own_resnet(inner: dict[str, Any], file: Path) -> tuple[str, int]:
         "downsample_in_bottleneck": ((False,), strided),
     }
     read = {"model_type", "depths", "layer_type", "hidden_sizes", "out_features", "out_indices"}
-    check_fields(inner, read, fixed, INNER_NO_EFFECT, file, group)
+    check_fields(inner, read, fixed | FIXED_EVERYWHERE, INNER_NO_EFFECT, file, group)
     layer, depths = inner.get("layer_type", "bottleneck"), inner.get("depths", [3, 4, 6, 3])
     name = RESNETS.get((str(layer), tuple(depths) if isinstance(depths, list) else ()))
     if name is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import config, recipes
-from ..errors import WeightsError
-from .fields import NO_EFFECT, Fixed, check_fields, refused
+from ..errors import ConfigError, WeightsError
+from .fields import FIXED_EVERYWHERE, NO_EFFECT, Fixed, check_fields, refused
 from .transformers_backbone import backbone_of
 
 KINDS = {"conditional_detr": "ConditionalDetrForObjectDetection", "detr": "DetrForObjectDetection"}
@@ -30,10 +30,13 @@ FIXED: Fixed = {
     "activation_function": (("relu",), "condetr's feed-forward networks have ReLU"),
     "position_embedding_type": (("sine",), "condetr's image positions are sine embeddings"),
     "num_channels": ((3,), "condetr reads images with 3 channels"),
-    "pruned_heads": ((None, {}), "condetr's layers have all their heads"),
-    "quantization_config": ((None,), "condetr reads weights that are not quantised"),
-    "per_layer_config": ((None, {}), "condetr's layers are all alike"),
-}
+} | FIXED_EVERYWHERE
+
+
+NAMES = {  # of our settings in config.json
+    "dim": "d_model", "heads": "encoder_attention_heads", "hidden": "encoder_ffn_dim", "queries": "num_queries",
+    "encoder_layers": "encoder_layers", "decoder_layers": "decoder_layers", "dropout": "dropout",
+}  # fmt: skip
 
 
 def model_of(theirs: dict[str, Any], file: Path) -> config.Model:
@@ -67,7 +70,11 @@ def model_of(theirs: dict[str, Any], file: Path) -> config.Model:
         "queries": theirs.get("num_queries", base.queries),
         "dropout": theirs.get("dropout", base.dropout),
     }
-    return config.parse({"model": values}, str(file)).model
+    try:
+        return config.parse({"model": values}, None).model
+    except ConfigError as error:
+        theirs_name = NAMES.get((error.setting or "").removeprefix("model."), error.setting)
+        raise ConfigError(error.reason, setting=theirs_name, value=error.value, source=str(file)) from None
 
 
 def _of_two_names(theirs: dict[str, Any], name: str, alias: str, default: int, file: Path) -> Any:

@@ -14,6 +14,7 @@ from ..datasets.dataset import DataSet, Split
 from ..errors import DataError
 from ..examining.cache import cache_folder
 from ..examining.examine import examine
+from ..files import quoted
 from ..shapes import Float
 from .progress import Examining, Message, Progress
 
@@ -49,7 +50,7 @@ def _examined(path: Path, config: Config, progress: Progress, follow_outside: bo
     for line, number in counts.items():
         progress(Message(f"doctor: {number} × {line}"))
     if counts:
-        progress(Message(f"doctor: `condetr doctor {path}` lists the files"))
+        progress(Message(f"doctor: `condetr doctor {quoted(path)}` lists the files"))
     return diagnosis.trainable()
 
 

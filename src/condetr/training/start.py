@@ -13,6 +13,7 @@ from ..build import build_detector
 from ..checkpoint import Weights
 from ..config import Config
 from ..errors import ConfigError, WeightsError
+from ..files import quoted
 from ..interchange import read_pth, read_safetensors
 from ..interchange.hub import NoProgressBar, is_repository, reason
 from ..model.detector import Detector
@@ -160,7 +161,7 @@ def _read_backbone(file: Path) -> dict[str, Tensor]:
     content = content if isinstance(content, dict) else {}
     if any(str(name).endswith("transformer.decoder.norm.weight") for name in content):
         raise WeightsError(
-            f"{file}: a whole detector. Convert it once with `condetr convert {file} DIR`, then use `init=DIR`"
+            f"{file}: a whole detector. Convert it once with `condetr convert {quoted(file)} DIR`, then use `init=DIR`"
         )
     return {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
 
