@@ -21,7 +21,7 @@ class Backbone(nn.Module, ABC):
     channels: int
     stride: int
     exact: bool
-    finer_channels: int
+    finer_channels: int = 0
 
     @abstractmethod
     def forward(self, images: Images) -> tuple[Tensor, ...]:

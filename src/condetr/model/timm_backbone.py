@@ -97,7 +97,6 @@ class TimmBackbone(Backbone):
     ) -> None:
         super().__init__()
         self.network, self.channels, self.stride, self.exact = network, channels, stride, batching.exact
-        self.finer_channels = 0
         self.levels, self.batching, self.norms_learn = levels, batching, norms_learn
         mean, std = pixel_statistics
         self.scale = tuple(ours / theirs for ours, theirs in zip(STD, std))
