@@ -31,12 +31,13 @@ def test_help_does_not_import_torch():
 
 NAMES = {
     "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation",
-    "Explanation", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw", "evaluate",
-    "evaluate_detections", "examine", "explain", "load", "object_shares", "recipe", "save", "train",
+    "Explanation", "Export", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw",
+    "evaluate", "evaluate_detections", "examine", "explain", "export", "load", "object_shares", "recipe", "save",
+    "train",
 }  # fmt: skip
 SIGNATURES = {
     "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
-    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False",
+    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False, runtime=None",
     "Predictor.__call__": "self, images, threshold=None, batch=8, *, classes=None, max_detections=100, "
     "one_class_per_box=False",
     "Predictor.stream": "self, sources, threshold=None, batch=8, read=None, *, classes=None, max_detections=100, "
@@ -61,6 +62,8 @@ SIGNATURES = {
     "examine": "data, *, queries=None, decode_pixels=True, follow_outside=False, clean_boxes=True, cache=None, "
     "progress=None",
     "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None, figure=None",
+    "export": "weights, *, format='onnx', precision='fp32', data=None, out=None, max_drop=None, "
+    "follow_outside=False, progress=None",
     "load": "weights, device='cpu'",
     "recipe": "name",
     "train": "data, recipe=None, *, out=None, init=None, epochs=None, batch=None, lr=None, size=None, "

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .explaining.explanation import Explanation as Explanation
     from .explaining.head_roles import attention_shares as attention_shares
     from .explaining.head_roles import object_shares as object_shares
+    from .exporting.export import Export as Export
+    from .exporting.export import export as export
     from .predicting.predictor import Predictor as Predictor
     from .recipes import recipe as recipe
     from .training.run import Run as Run
@@ -42,6 +44,7 @@ _MODULES = {
     "Detections": "detections",
     "Diagnosis": "examining.diagnosis",
     "Evaluation": "evaluating.evaluation",
+    "Export": "exporting.export",
     "Explanation": "explaining.explanation",
     "Predictor": "predicting.predictor",
     "Run": "training.run",
@@ -54,6 +57,7 @@ _MODULES = {
     "evaluate_detections": "evaluating.evaluate",
     "examine": "examining.examine",
     "explain": "explaining.explain",
+    "export": "exporting.export",
     "load": "checkpoint",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",

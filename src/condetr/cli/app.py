@@ -19,6 +19,7 @@ from .demo import demo, digits
 from .doctor import doctor
 from .evaluate import evaluate
 from .explain import explain
+from .export import export
 from .predict import predict
 from .recipes import recipes
 from .stopping import listen, status_of
@@ -28,7 +29,7 @@ from .train import train
 GROUPS = {
     "First steps": (demo, digits),
     "Data and training": (doctor, train, evaluate, compare, recipes),
-    "Using a detector": (predict, explain, convert),
+    "Using a detector": (predict, explain, export, convert),
 }
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ import typer
 from ..errors import CondetrError
 from ..files import check_writable, quoted
 from ..reports.terminal import printable
-from .options import Device, FollowOutside, Quiet, existing_data, existing_weights
+from .options import Device, FollowOutside, Quiet, Runtime, existing_data, existing_weights, one_of
 from .progress import progress_bar
 from .streams import messages, results
 
@@ -34,7 +34,9 @@ def evaluate(
     ],
     weights: Annotated[
         str | None,
-        typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights),
+        typer.Option(
+            metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
+        ),
     ] = None,
     detections: Annotated[
         Path | None, typer.Option(metavar="FILE", help="evaluate a COCO results file instead of weights")
@@ -53,6 +55,7 @@ def evaluate(
         bool, typer.Option("--replace-thresholds", help="with --save-thresholds: also those chosen on valid")
     ] = False,
     device: Device = None,
+    runtime: Runtime = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="images at a time")] = 8,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
@@ -65,13 +68,17 @@ def evaluate(
         raise CondetrError("evaluate: give --weights or --detections, not both")
     if save_thresholds and weights is None:
         raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
+    if runtime is not None:
+        one_of("--runtime", runtime, "torch", "onnx", "openvino")
 
     from ..engine.device import check_device, local_device
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
     from ..evaluating.terminal import tables
+    from ..predicting.exported import is_exported
 
-    device = check_device(device)
+    on_cpu = runtime in ("onnx", "openvino") or is_exported(weights)
+    device = check_device(device or "cpu" if on_cpu else device)
     with process_group(device.startswith("cuda")) as processes:
         if processes.first:
             check_writable(out)
@@ -82,7 +89,7 @@ def evaluate(
                 assert weights is not None
                 evaluation = verb.evaluate(
                     weights, root, split=split, device=str(local_device(device, processes)), batch=batch,
-                    progress=progress, processes=processes, follow_outside=follow_outside,
+                    runtime=runtime, progress=progress, processes=processes, follow_outside=follow_outside,
                 )  # fmt: skip
         if not processes.first:
             return

@@ -38,9 +38,11 @@ def explain(
 ) -> None:
     """Show the attention maps of every head for each detection, and why nothing was detected."""
     from ..explaining.explain_images import Selection, check, explain_images, parse_point
+    from ..predicting.exported import refuse_exported
     from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, find
 
+    refuse_exported(weights)
     selection = Selection(detection, None if at is None else parse_point(at), layer, confidence(threshold))
     found = list(find(sources, standard_input(), exclude=out))
     images = [one for one in found if isinstance(one, Found)]

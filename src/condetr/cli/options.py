@@ -30,6 +30,15 @@ def existing_weights(source: str | None) -> str | None:
     return source
 
 
+def existing_weights_argument(source: str) -> str:
+    """As `existing_weights`, for weights that are given without a flag."""
+    try:
+        existing_weights(source)
+    except WeightsError as error:
+        raise WeightsError(str(error).removeprefix("--weights ")) from None
+    return source
+
+
 Data = Annotated[
     Path,
     typer.Argument(
@@ -38,7 +47,10 @@ Data = Annotated[
     ),
 ]  # fmt: skip
 Weights = Annotated[
-    str, typer.Option(metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights)
+    str,
+    typer.Option(
+        metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
+    ),
 ]
 FollowOutside = Annotated[
     bool, typer.Option("--follow-outside", help="also open images that the labels name outside the data set's folder")
@@ -53,6 +65,13 @@ Threshold = Annotated[
 ]
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="torch, onnx or openvino: what executes the detector; default: torch, or what the suffix of a file names",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[

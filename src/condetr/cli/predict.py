@@ -10,7 +10,7 @@ import typer
 
 from ..errors import CondetrError, ImageError
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence, one_of, words
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages, results, standard_input
@@ -54,6 +54,7 @@ def predict(
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
     ] = "fp32",
+    runtime: Runtime = None,
     compile: Annotated[bool, typer.Option("--compile", help="compile the detector first, which takes minutes")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,6 +64,8 @@ def predict(
     from ..predicting.sources import Found, Opened, Skipped, find
 
     one_of("--precision", precision, "fp32", "bf16")
+    if runtime is not None:
+        one_of("--runtime", runtime, "torch", "onnx", "openvino")
     if out == STDOUT and format not in (None, "jsonl"):
         raise CondetrError(f"--format {format}: --out - prints only jsonl. Name a folder with --out, or leave it out")
     if out == STDOUT and sys.stdout is None:
@@ -96,7 +99,7 @@ def predict(
     if total == 0:
         list(images())
         raise typer.Exit(1)
-    predictor = Predictor.load(weights, device, precision, compile=compile)  # type: ignore[arg-type]
+    predictor = Predictor.load(weights, device, precision, compile=compile, runtime=runtime)  # type: ignore[arg-type]
     min_score = predictor.min_score(wanted)
     status = 0
     try:

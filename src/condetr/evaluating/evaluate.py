@@ -9,7 +9,6 @@ from ..arguments import check_progress, path_of
 from ..checkpoint import load, save_thresholds, thresholds_split, weights_of_run
 from ..datasets.open import is_run
 from ..detections import Detections
-from ..engine.device import check_device
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
 from ..files import quoted
@@ -33,18 +32,19 @@ def evaluate(
     *,
     split: str | None = None,
     device: str | None = None,
+    runtime: str | None = None,
     batch: int = 8,
     follow_outside: bool = False,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     processes: Processes = SINGLE,
 ) -> Evaluation:
-    """Evaluate weights (a folder, a hub id, or a `Predictor`) on a split of a data set.
+    """Evaluate weights (a folder, a hub id, an exported file, or a `Predictor`) on a split of a data set.
 
     Without a `split` it is `test`, or `valid` where there is no `test`. `batch` images go through the detector
-    together. `follow_outside` permits images outside the data set's folder. With `out`, the report, the numbers and the
-    detections are written to that folder (see `Evaluation.write`). `progress` is called with the number of images done
-    and the number of all.
+    together. `runtime` is what executes the weights, see `Predictor.load`. `follow_outside` permits images outside the
+    data set's folder. With `out`, the report, the numbers and the detections are written to that folder (see
+    `Evaluation.write`). `progress` is called with the number of images done and the number of all.
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
@@ -57,7 +57,7 @@ def evaluate(
     if isinstance(weights, Predictor):
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
-        predictor = Predictor.load(weights, check_device(device))
+        predictor = Predictor.load(weights, device, runtime=runtime)
         source = os.fspath(weights)
         name = weights_name(source)
     categories = truth.data.categories

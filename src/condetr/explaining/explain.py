@@ -6,6 +6,7 @@ from pathlib import Path
 from ..arguments import path_of, whole_number
 from ..errors import CondetrError
 from ..files import write_bytes
+from ..predicting.exported import refuse_exported
 from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
@@ -42,6 +43,7 @@ def explain(
         raise CondetrError("explain: give a detection or a point (at), not both")
     if not is_one_image(image):
         raise CondetrError("explain: takes one image; for several, run `condetr explain`")
+    refuse_exported(weights)
     detection = None if detection is None else whole_number(detection, "detection")
     layer = whole_number(layer, "layer")
     file = None if figure is None else path_of(figure, "figure")

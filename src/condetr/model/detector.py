@@ -85,7 +85,7 @@ class Detector(nn.Module):
 
     def object_queries(self, images: Images) -> Float[Tensor, "B N D"]:
         """The detector's own queries, the same for each image."""
-        return self.queries.weight.expand(len(images), -1, -1)
+        return self.queries.weight.expand(images.pixels.shape[0], -1, -1)
 
     def tokens(self, images: Images) -> Tokens:
         """One token for each cell of the backbone's features."""

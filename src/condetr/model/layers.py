@@ -67,5 +67,5 @@ def embed_grid(padding: Bool[Tensor, "B h w"], dim: int) -> Float[Tensor, "B h w
     """The sine embedding of grid cells. Column c of an unpadded width of w is at (c + 1) / w (DETR, appendix A.4)."""
     inside = (~padding).float()
     y, x = inside.cumsum(1), inside.cumsum(2)
-    points = torch.stack([x / (x[:, :, -1:] + 1e-6), y / (y[:, -1:, :] + 1e-6)], dim=-1)
+    points = torch.stack([x / (x[:, :, -1].unsqueeze(2) + 1e-6), y / (y[:, -1].unsqueeze(1) + 1e-6)], dim=-1)
     return embed_points(points, dim)

@@ -68,4 +68,4 @@ class ChannelNorm(Norm):
 
     def after(self, conv: nn.Conv2d, x: Features) -> Features:
         x = conv(x).permute(0, 2, 3, 1)
-        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)

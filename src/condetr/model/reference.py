@@ -34,7 +34,7 @@ class Learned(Reference):
         self.point = nn.Parameter(torch.rand(queries, 2).logit(eps=1e-3))
 
     def forward(self, object_query: Float[Tensor, "B N D"]) -> Float[Tensor, "B N 2"]:
-        return self.point.expand(len(object_query), -1, -1)
+        return self.point.expand(object_query.shape[0], -1, -1)
 
 
 class Predicted(Reference):
@@ -61,7 +61,7 @@ class Anchors(Reference):
         self.spread(sides[:, None].expand(-1, 2))
 
     def forward(self, object_query: Float[Tensor, "B N D"]) -> Float[Tensor, "B N 4"]:
-        return self.box.expand(len(object_query), -1, -1)
+        return self.box.expand(object_query.shape[0], -1, -1)
 
     @torch.no_grad()
     def spread(self, sizes: Float[Tensor, "M 2"]) -> None:

@@ -51,7 +51,7 @@ class Tokens:
 
     def by_image(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
         """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
-        return queries.reshape(len(self.content), -1, queries.shape[-1])
+        return queries.reshape(self.content.shape[0], -1, queries.shape[-1])
 
     def axes(self) -> tuple[Float[Tensor, "B h d"], Float[Tensor, "B w d"]]:
         """The embedded y of each row and x of each column. Of padding they are undefined."""

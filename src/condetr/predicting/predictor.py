@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from shutil import which
 from typing import Any, Literal, TypeVar, overload
 
@@ -12,18 +13,18 @@ import torch
 from ..arguments import one_of, whole_number, with_article
 from ..build import build_scoring
 from ..checkpoint import Weights, load
-from ..decoding import MAX_DETECTIONS, decode
+from ..decoding import MAX_DETECTIONS
 from ..detections import Detections
 from ..engine.device import check_device
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels
-from ..images.prepare import Prepare, pad
+from ..images.prepare import Prepare
 from ..model.detector import Detector
 from ..runtime.folded import fold_norms
 from ..runtime.runtime import Runtime
-from ..runtime.torch_runtime import TorchRuntime
-from ..types import Images
+from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from .batching import Scaled, predict_in_order, within_memory
+from .exported import NO_ATTENTION, RUNTIMES, Exported, cached, is_exported
 from .inputs import InMemory, Input, Name, inputs, is_one_image
 from .selection import Selection, Threshold, min_score
 
@@ -36,30 +37,44 @@ Classes = str | Iterable[str] | None
 class Predictor:
     """A detector for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
-    Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`.
+    Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`,
+    `runtime`.
     Predictions come from a folded copy of the detector, made from its present weights: the same in less time.
     `fast=False` runs the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
     `precision="bf16"` is faster where the processor computes in it, and moves scores by about a hundredth.
+
+    A predictor of an exported file has no `detector`, and returns at most as many detections as the file holds (100).
     """
 
     def __init__(
         self,
-        weights: Weights,
+        weights: Weights | Exported,
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
         *,
         fast: bool = True,
         compile: bool = False,
     ) -> None:
-        if not isinstance(weights, Weights):
+        if not isinstance(weights, Weights | Exported):
             taken = "Predictor.load takes a folder or a hub id"
             raise CondetrError(f"Predictor takes Weights, not {with_article(weights)}. {taken}")
         self.device = torch.device(check_device(str(device)))
-        self.detector = weights.detector.to(self.device).eval()
-        self.runtime = runtime_of(self.detector, precision, fast, compile)
+        self._weights = weights
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
-        self.prepare = Prepare.of(weights.config.data)
-        self.scoring = build_scoring(weights.config.model.scoring)
+        self.prepare, self.scoring = Prepare.of(weights.config.data), build_scoring(weights.config.model.scoring)
+        self.runtime: Runtime
+        if isinstance(weights, Exported):
+            self.runtime = weights.runtime
+        else:
+            runtime = runtime_of(weights.detector.to(self.device).eval(), precision, fast, compile)
+            self.runtime = DetectorRuntime(runtime, self.scoring, self.device)
+
+    @property
+    def detector(self) -> Detector:
+        """The detector, in evaluation mode. Raises CondetrError where an exported file is executed."""
+        if isinstance(self._weights, Exported):
+            raise CondetrError(f"{self._weights.runtime.file}: {NO_ATTENTION}")
+        return self._weights.detector
 
     @classmethod
     def load(
@@ -70,14 +85,29 @@ class Predictor:
         *,
         fast: bool = True,
         compile: bool = False,
+        runtime: str | None = None,
     ) -> "Predictor":
-        """From a folder of weights or a hub id, on a GPU where there is one unless `device` names another device.
+        """From a folder of weights, a hub id or an exported file (.onnx, .xml).
+
+        Weights are on a GPU where there is one unless `device` names another device. `runtime` is torch, onnx or
+        openvino; None is torch for weights, and what the suffix names for a file. For weights, the other two execute an
+        exported copy, which is made and checked on first use and kept in the user's cache. They run on the CPU.
 
         With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the folded copy
-        then shares. Raises WeightsError for weights that cannot be read.
+        then shares. Raises WeightsError for weights that cannot be read, CondetrError for a runtime that is not
+        installed or cannot do what is asked for.
         """
-        device = check_device(device)
         one_of(precision, "precision", PRECISIONS)
+        if runtime is not None:
+            one_of(runtime, "runtime", RUNTIMES)
+        if is_exported(weights) or runtime not in (None, "torch"):
+            if check_device(device or "cpu") != "cpu":
+                raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
+            if compile or not fast:
+                raise CondetrError("compile and fast=False: only for weights with the runtime torch. Leave them out")
+            file = Path(weights) if is_exported(weights) else cached(load(weights))
+            return cls(Exported.load(file, runtime, precision))
+        device = check_device(device)
         loaded = load(weights, device)
         if fast:
             fold_norms(loaded.detector)
@@ -148,15 +178,18 @@ class Predictor:
         """The score from which a detection is kept, or that of each label, for a confidence threshold."""
         return min_score(threshold, self.thresholds)
 
-    def detect(
-        self, images: Images, sizes: Sequence[tuple[int, int]], limit: int | None = MAX_DETECTIONS
-    ) -> list[Detections]:
-        """The best `limit` detections (None: all), however low their score, of a batch of images whose original
-        (width, height) are `sizes`."""
-        predictions = self.runtime.run(images.to(self.device))
-        return decode(predictions, self.scoring, sizes, self.categories, limit)
+    def detect(self, scaled: Sequence[Scaled], limit: int | None = MAX_DETECTIONS) -> list[Detections]:
+        """The best `limit` detections (None: all), however low their score, of a batch of scaled images."""
+        return self.runtime.detect(
+            [one.image for one in scaled], [one.size for one in scaled], self.categories, limit
+        )  # fmt: skip
 
     def _selection(self, threshold: Threshold, classes: Classes, most: int, one_class_per_box: bool) -> Selection:
+        if self.runtime.most is not None and whole_number(most, "max_detections") > self.runtime.most:
+            raise CondetrError(
+                f"max_detections {most}: an exported file returns at most {self.runtime.most}. Give the folder of "
+                "weights that it was exported from"
+            )
         return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box)
 
     def _stream_inputs(
@@ -184,14 +217,13 @@ class Predictor:
             return Scaled(self.prepare.scale(image), (image.shape[1], image.shape[0]))
 
         def detect(scaled: list[Scaled]) -> list[Detections]:
-            images = pad([one.image for one in scaled])
-            return [selection(found) for found in self.detect(images, [one.size for one in scaled], selection.limit)]
+            return [selection(found) for found in self.detect(scaled, selection.limit)]
 
         in_memory = partial(within_memory, detect, device=self.device)
         return predict_in_order(sources, scale, in_memory, batch, ahead)
 
 
-def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> Runtime:
+def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> TorchRuntime:
     """What executes the detector. Raises CondetrError without a compiler, or if `fast=False` excludes an option."""
     one_of(precision, "precision", PRECISIONS)
     if not fast:

@@ -24,7 +24,7 @@ class Constant(nn.Module):
         self.register_buffer("value", value)
 
     def forward(self, x: Float[Tensor, "B N _D"], *others: Any) -> Float[Tensor, "B N D"]:
-        return self.value.expand(len(x), -1, -1)
+        return self.value.expand(x.shape[0], -1, -1)
 
 
 @torch.no_grad()

@@ -4,20 +4,24 @@ On a CPU, each image of a batch is executed alone and without its padding: batch
 computing the padding would be wasted time. This needs a backbone whose features do not depend on the padding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from ..decoding import decode
+from ..detections import Detections
+from ..images.prepare import pad
 from ..model.detector import Detector
-from ..types import Images, Predictions
+from ..scoring import Scoring
+from ..types import Categories, Images, Predictions
 from .folded import folded
-from .runtime import Runtime
+from .runtime import Runtime, Scaled
 
 Predict = Callable[[Images], Predictions]
 
 
-class TorchRuntime(Runtime):
+class TorchRuntime:
     """Make one with `plain`, `folded` or `compiled`."""
 
     def __init__(self, predict: Predict, precision: torch.dtype, splits: bool) -> None:
@@ -48,6 +52,7 @@ class TorchRuntime(Runtime):
 
     @torch.inference_mode()
     def run(self, images: Images) -> Predictions:
+        """The predictions of the last decoder layer (S = 1), in float32, without gradients."""
         batches = _each(images) if self.splits and images.pixels.device.type == "cpu" else [images]
         predictions = [
             self.predict(Images(batch.pixels.to(self.precision), batch.padding, batch.ragged)) for batch in batches
@@ -56,6 +61,21 @@ class TorchRuntime(Runtime):
             logits=torch.cat([part.logits.float() for part in predictions], dim=1),
             boxes=torch.cat([part.boxes.float() for part in predictions], dim=1),
         )
+
+
+class DetectorRuntime(Runtime):
+    """A detector in memory, executed with PyTorch."""
+
+    most = None
+
+    def __init__(self, runtime: TorchRuntime, scoring: Scoring, device: torch.device) -> None:
+        self.runtime, self.scoring, self.device = runtime, scoring, device
+
+    def detect(
+        self, images: Sequence[Scaled], sizes: Sequence[tuple[int, int]], categories: Categories, limit: int | None
+    ) -> list[Detections]:
+        predictions = self.runtime.run(pad(images).to(self.device))
+        return decode(predictions, self.scoring, sizes, categories, limit)
 
 
 def _splits(detector: Detector) -> bool:

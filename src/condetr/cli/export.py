@@ -1,0 +1,50 @@
+"""`condetr export`: weights as one file for onnxruntime or OpenVINO, proved equal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CondetrError
+from .options import FollowOutside, Quiet, existing_data, existing_weights_argument, one_of
+from .progress import progress_bar
+from .streams import messages, results
+
+
+def export(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="WEIGHTS", help="a folder of trained weights, or a hub id", callback=existing_weights_argument
+        ),
+    ],
+    format: Annotated[str, typer.Option(metavar="NAME", help="onnx or openvino")] = "onnx",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp32, or fp16: weights in half precision, half the file size")
+    ] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="compare AP on this data set's valid images, too", callback=existing_data),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the file to write; default: the name of the weights")
+    ] = None,
+    max_drop: Annotated[float | None, typer.Option(metavar="X", help="the largest fall of AP; default: 0.001")] = None,
+    follow_outside: FollowOutside = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a detector as one file for onnxruntime or OpenVINO, and prove that its detections are the same."""
+    one_of("--format", format, "onnx", "openvino")
+    one_of("--precision", precision, "fp32", "fp16")
+    if max_drop is not None and data is None:
+        raise CondetrError("--max-drop: AP is measured on labelled images only; give --data DATA")
+
+    from ..exporting.export import export as verb
+    from ..exporting.terminal import summary
+
+    with progress_bar("comparing AP", messages(), hidden=quiet or data is None) as progress:
+        exported = verb(
+            weights, format=format, precision=precision, data=data, out=out, max_drop=max_drop,
+            follow_outside=follow_outside, progress=progress,
+        )  # fmt: skip
+    results(quiet).print(summary(exported))

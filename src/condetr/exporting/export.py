@@ -1,0 +1,82 @@
+"""Export weights to one file that other runtimes execute, and prove it equal before it is handed over."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..arguments import check_progress, instance_of, one_of, path_of
+from ..checkpoint import Weights, load
+from ..errors import CondetrError
+from ..evaluating.evaluate import weights_name
+from ..files import check_writable, write_text
+from ..predicting.exported import FORMATS, write
+from .proof import MAX_DROP, Progress, Proof, prove
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An exported file, the JSON file with its proof, and the proof."""
+
+    file: Path
+    proof_file: Path
+    proof: Proof
+
+
+def export(
+    weights: str | os.PathLike[str] | Weights,
+    *,
+    format: str = "onnx",
+    precision: str = "fp32",
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    max_drop: float | None = None,
+    follow_outside: bool = False,
+    progress: Progress | None = None,
+) -> Export:
+    """Write weights (a folder, a hub id, or `Weights`) as one file that onnxruntime or OpenVINO executes.
+
+    The file takes batches and images of any size, and contains everything from the bytes of an image to the boxes,
+    scores and labels of its detections; `docs/export.md` describes its inputs and outputs. It is executed beside the
+    weights before it is accepted: in fp32 all detections must be equal within 1e-4 of the image side and of the score.
+
+    Args:
+        format: onnx, or openvino: an .xml file and a .bin file beside it.
+        precision: fp32, or fp16: the weights are stored in half precision, in half the space.
+        data: a labelled data set. AP is then compared on `valid` (`test` where there is none).
+        out: the file to write; without it NAME.onnx or NAME.xml in the current folder.
+        max_drop: the largest fall of AP, 0.001 by default.
+        follow_outside: permits images outside the data set's folder.
+        progress: called with the number of images done and of all, during each evaluation.
+
+    Raises CondetrError where the file's detections differ: no file is then left. A file that was there before stays.
+    """
+    one_of(format, "format", FORMATS)
+    one_of(precision, "precision", MAX_DROP)
+    check_progress(progress)
+    if max_drop is not None:
+        instance_of(max_drop, "max_drop", int | float, "a number")
+    name = "model" if isinstance(weights, Weights) else weights_name(os.fspath(path_of(weights, "weights")))
+    file = Path(f"{Path(name).name}{FORMATS[format]}") if out is None else path_of(out, "out")
+    if file.suffix.lower() != FORMATS[format]:
+        raise CondetrError(f"out {file}: the name of this format ends in {FORMATS[format]}")
+    data = None if data is None else path_of(data, "data")
+    check_writable(file.parent)
+    loaded = weights if isinstance(weights, Weights) else load(weights)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
+        part = Path(folder) / file.name
+        try:
+            write(loaded, part, format, precision)
+        except OSError as error:
+            raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None
+        drop = MAX_DROP[precision] if max_drop is None else float(max_drop)
+        proof = prove(loaded, part, data, drop, follow_outside, progress)
+        failure = proof.failure()
+        if failure is not None:
+            raise CondetrError(f"{file}: refused and removed; {failure}")
+        for each in sorted(Path(folder).iterdir()):  # the .bin before the .xml that needs it
+            os.replace(each, file.with_suffix(each.suffix) if each != part else file)
+    proof_file = file.with_suffix(".proof.json")
+    write_text(proof_file, proof.text())
+    return Export(file, proof_file, proof)

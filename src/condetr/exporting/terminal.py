@@ -1,0 +1,29 @@
+"""An export as a table for a terminal."""
+
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..reports.terminal import Column, FittedTable, printable
+from .export import Export
+
+
+def summary(export: Export) -> RenderableType:
+    """The images, how far their detections are from those of the weights, and AP where it was measured."""
+    table = FittedTable(Column("image", kind="name"), Column("box"), Column("score"))
+    for suffix, differences in (("", export.proof.alone), (", in a batch", export.proof.batched)):
+        for one in differences:
+            table.add_row(f"{one.image}{suffix}", f"{one.box:.1e}", f"{one.score:.1e}")
+    tolerance, accuracy = export.proof.tolerance, export.proof.accuracy
+    allowed = f"box {tolerance.box:g} of the image side, score {tolerance.score:g}"
+    lines: list[RenderableType] = [table, Text(f"largest differences from the weights; allowed: {allowed}")]
+    if accuracy is not None:
+        where = f"{accuracy.images:,} images of '{accuracy.split}'"
+        lines.append(Text(f"AP {accuracy.exported:.4f}, of the weights {accuracy.weights:.4f}, on {where}"))
+    size = sum(path.stat().st_size for path in _files(export)) / 1e6
+    return Group(*lines, Text(printable(f"{export.file}: {size:.1f} MB; proof: {export.proof_file}")))
+
+
+def _files(export: Export) -> list[Path]:
+    return [path for path in (export.file, export.file.with_suffix(".bin")) if path.exists()]

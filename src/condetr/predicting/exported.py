@@ -1,0 +1,183 @@
+"""Exported files beside folders of weights: writing one, loading one to predict with it, and a cache of them."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from ..build import build_scoring
+from ..checkpoint import Weights
+from ..config import Config
+from ..decoding import MAX_DETECTIONS
+from ..errors import CondetrError, WeightsError
+from ..images.prepare import Prepare
+from ..runtime.agreement import EXACT, difference, example_images, worst
+from ..runtime.exported_graph import ExportedGraph
+from ..runtime.file_facts import FORMAT, FileFacts
+from ..runtime.file_runtime import FileRuntime
+from ..runtime.onnx_runtime import OnnxRuntime
+from ..runtime.openvino_runtime import OpenVinoRuntime
+from ..runtime.runtime import Runtime
+from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
+from ..runtime.translate import package_version, write_onnx, write_openvino
+from ..types import Categories
+
+FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
+NO_ATTENTION = (
+    "an exported file returns detections only, no attention maps. Give the folder of weights that it was exported from"
+)
+RUNTIMES = ("torch", "onnx", "openvino")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An exported file that is ready to run, with what is needed to interpret its detections."""
+
+    runtime: FileRuntime
+    config: Config
+    categories: Categories
+    thresholds: tuple[float, ...] | None
+
+    @classmethod
+    def load(cls, file: Path, runtime: str | None = None, precision: str = "fp32") -> "Exported":
+        """`runtime` is onnx or openvino; None: the one that the file's suffix names. OpenVINO runs ONNX files too.
+
+        Raises WeightsError for a file that cannot be used, CondetrError for a runtime that does not run it.
+        """
+        runtime = runtime or next(name for name, suffix in FORMATS.items() if suffix == file.suffix.lower())
+        if runtime == "torch" or (runtime == "onnx" and file.suffix.lower() != ".onnx"):
+            other = "onnx or openvino" if file.suffix.lower() == ".onnx" else "openvino"
+            raise CondetrError(f"{file}: not run by {runtime}. Choose {other}")
+        if precision != "fp32" and runtime == "onnx":
+            raise CondetrError(f"{file}: onnxruntime computes in fp32 here. Choose fp32, or the runtime openvino")
+        opened = OnnxRuntime(file) if runtime == "onnx" else OpenVinoRuntime(file, precision)
+        facts = opened.facts
+        return cls(opened, facts.config, facts.categories, facts.thresholds)
+
+
+def is_exported(weights: object) -> bool:
+    """Whether a path names an exported file, by its suffix."""
+    return isinstance(weights, str | os.PathLike) and Path(weights).suffix.lower() in FORMATS.values()
+
+
+def refuse_exported(weights: object) -> None:
+    """Raises CondetrError for an exported file, by its suffix, where attention maps are needed."""
+    if is_exported(weights):
+        raise CondetrError(f"{weights}: {NO_ATTENTION}")
+
+
+def write(weights: Weights, file: Path, format: str = "onnx", precision: str = "fp32") -> None:
+    """Write an exported file; of the format openvino two, `file` and the one with the suffix .bin.
+
+    Raises CondetrError where an extra is missing, WeightsError for a detector whose predictions depend on its batch.
+    """
+    graph = graph_of(weights)
+    facts = facts_of(weights, graph.ragged, precision)
+    if format == "onnx":
+        write_onnx(graph, facts, file)
+    else:
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            plain = Path(folder) / "model.onnx"
+            write_onnx(graph, replace(facts, precision="fp32"), plain)
+            write_openvino(plain, facts, file)
+
+
+def graph_of(weights: Weights) -> ExportedGraph:
+    if not weights.detector.backbone.exact:
+        raise WeightsError(
+            "export: with model.backbone.padding=published, an image's detections depend on the other images of its "
+            "batch, so no file can repeat them. Set model.backbone.padding to exact in config.json, and evaluate again"
+        )
+    return ExportedGraph(
+        weights.detector, build_scoring(weights.config.model.scoring), weights.categories.real, MAX_DETECTIONS
+    )
+
+
+def facts_of(weights: Weights, ragged: bool, precision: str) -> FileFacts:
+    return FileFacts(
+        package_version(), hash_of(weights), weights.config, weights.categories, weights.thresholds, precision,
+        MAX_DETECTIONS, ragged,
+    )  # fmt: skip
+
+
+def hash_of(weights: Weights) -> str:
+    """SHA-256 over the names, types, shapes and values of all tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.detector.state_dict().items()):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def original_of(weights: Weights) -> Runtime:
+    """The detector as it was trained, which an exported file is compared with."""
+    scoring = build_scoring(weights.config.model.scoring)
+    return DetectorRuntime(TorchRuntime.plain(weights.detector.eval()), scoring, torch.device("cpu"))
+
+
+def cached(weights: Weights) -> Path:
+    """The ONNX file of weights in the user's cache, which is written and compared with the weights on first use.
+
+    It is found by a hash of the weights and of all that belongs to them. Processes that need the same file wait for
+    the one that writes it. Raises CondetrError where the file's detections are not those of the weights.
+    """
+    file = cache_folder() / f"{_key(weights)}.onnx"
+    if file.is_file():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file.with_suffix(".lock"))
+    except OSError as error:
+        raise CondetrError(f"{file.parent}: cannot be written ({error.strerror}). Set XDG_CACHE_HOME") from None
+    with lock:
+        if not file.is_file():
+            with _beside(file) as part:
+                write(weights, part)
+                _check(weights, part)
+                os.replace(part, file)
+    return file
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "condetr" / "exported"
+    except RuntimeError:
+        raise CondetrError("no home folder to keep exported files in. Set XDG_CACHE_HOME to a folder") from None
+
+
+def _key(weights: Weights) -> str:
+    categories = weights.categories
+    rest = [weights.config.model_dump(mode="json"), categories.ids, categories.names, weights.thresholds]
+    text = json.dumps([FORMAT, package_version(), torch.__version__, hash_of(weights), rest])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """A path in a temporary folder beside `file`."""
+    with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
+        yield Path(folder) / file.name
+
+
+def _check(weights: Weights, file: Path) -> None:
+    prepare = Prepare.of(weights.config.data)
+    images = {name: prepare.scale(image) for name, image in example_images().items()}
+    sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
+    expected, found = (
+        runtime.detect(list(images.values()), sizes, weights.categories, MAX_DETECTIONS)
+        for runtime in (original_of(weights), OnnxRuntime(file))
+    )
+    differences = [difference(name, a, b, EXACT) for name, a, b in zip(images, expected, found, strict=True)]
+    if not all(one.within(EXACT) for one in differences):
+        raise CondetrError(
+            f"the exported model differs from its weights: {worst(differences)[0]}. Use the runtime torch"
+        )

@@ -1,0 +1,98 @@
+"""How far the detections of two runtimes are apart, image by image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from ..detections import Detections
+from ..images.decode import Pixels, open_image
+from ..shapes import Float
+
+COUNTED = 0.3  # the score from which the set of detections must be the same
+MOST = 8  # images named where they differ
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """The largest difference of a box, as a fraction of the image side, and of a score; `least` is the score from which
+    detections are compared."""
+
+    box: float
+    score: float
+    least: float
+
+
+EXACT = Tolerance(box=1e-4, score=1e-4, least=0.0)
+ROUNDED = Tolerance(box=0.02, score=0.05, least=COUNTED)  # weights in half precision or in int8
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of one image: the largest difference of a box and of a score between detections of the same object, and how many
+    detections have no counterpart."""
+
+    image: str
+    box: float
+    score: float
+    unmatched: int
+
+    def within(self, tolerance: Tolerance) -> bool:
+        return not self.unmatched and self.box <= tolerance.box and self.score <= tolerance.score
+
+    def __str__(self) -> str:
+        missing = f", {self.unmatched} detections only in one of them" if self.unmatched else ""
+        return f"{self.image} (box {self.box:.2g}, score {self.score:.2g}{missing})"
+
+
+def difference(image: str, ours: Detections, theirs: Detections, tolerance: Tolerance) -> Difference:
+    """Compare the detections of one image, whatever their order: each with the nearest one of the same label.
+
+    Detections at the end of a list of limited length may lack a counterpart because of a tie, and are not compared.
+    """
+    differences = [_unmatched(a, b, tolerance) for a, b in ((ours, theirs), (theirs, ours))]
+    boxes, scores, unmatched = zip(*differences)
+    return Difference(image, max(boxes), max(scores), max(unmatched))
+
+
+def _unmatched(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tuple[float, float, int]:
+    end = theirs.scores.min(initial=0.0) if len(theirs) == len(ours) else 0.0
+    boxes, others = _relative(ours), _relative(theirs)
+    box = score = 0.0
+    unmatched = 0
+    for i in np.flatnonzero((ours.scores >= tolerance.least) & (ours.scores > end + tolerance.score)):
+        candidates = np.flatnonzero(theirs.labels == ours.labels[i])
+        moved = np.abs(others[candidates] - boxes[i]).max(-1, initial=0.0)
+        change = np.abs(theirs.scores[candidates] - ours.scores[i])
+        if not (len(candidates) and np.isfinite(moved + change).any()):
+            unmatched += 1
+            continue
+        nearest = np.nanargmin(np.maximum(moved / tolerance.box, change / tolerance.score))
+        if moved[nearest] > 0.5 or change[nearest] > 0.5:
+            unmatched += 1
+        else:
+            box, score = max(box, float(moved[nearest])), max(score, float(change[nearest]))
+    return box, score, unmatched + int(np.isnan(ours.scores).sum())
+
+
+def _relative(detections: Detections) -> Float[np.ndarray, "M 4"]:
+    width, height = detections.size
+    return detections.boxes / np.array([width, height, width, height])
+
+
+def worst(differences: Sequence[Difference]) -> list[Difference]:
+    """Those that moved most, first."""
+    return sorted(differences, key=lambda one: (one.unmatched, max(one.box, one.score)), reverse=True)[:MOST]
+
+
+def example_images() -> Mapping[str, Pixels]:
+    """The package's photographs, and parts of them of other shapes."""
+    folder = resources.files("condetr.datasets") / "embedded"
+    photos = {name: open_image((folder / name).read_bytes()) for name in ("china.jpg", "flower.jpg", "hopper.jpg")}
+    china, flower, hopper = photos.values()
+    return photos | {
+        "china.jpg, left half": china[:, : china.shape[1] // 2],
+        "flower.jpg, upper half": flower[: flower.shape[0] // 2],
+        "hopper.jpg, centre": hopper[hopper.shape[0] // 4 : -hopper.shape[0] // 4, hopper.shape[1] // 3 : -7],
+    }

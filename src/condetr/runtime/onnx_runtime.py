@@ -1,0 +1,58 @@
+"""Executes an exported ONNX file with onnxruntime, with threads that sleep while they wait."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from ..errors import CondetrError, WeightsError
+from ..shapes import Int64, UInt8
+from .exported_graph import INPUTS, OUTPUTS
+from .extras import first_line, imported
+from .file_facts import FileFacts
+from .file_runtime import FileRuntime, Outputs
+
+
+class OnnxRuntime(FileRuntime):
+    def __init__(self, file: Path) -> None:
+        """Raises WeightsError for a file that is missing, damaged, or not exported by condetr, CondetrError where
+        onnxruntime is missing or too old."""
+        self.file, library = file, onnxruntime()
+        options = library.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+        options.log_severity_level = 4  # errors are raised
+        for pool in ("intra_op", "inter_op"):  # a thread that spins takes its core from other programs
+            options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+        try:
+            self.session = library.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no public base class
+            raise unreadable(file, error, "onnxruntime", library.__version__) from None
+        self.facts = FileFacts.read(self.session.get_modelmeta().custom_metadata_map, str(file))
+
+    def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
+        try:
+            boxes, scores, labels = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, sizes))))
+        except Exception as error:
+            if "alloc" in str(error).lower() or isinstance(error, MemoryError):
+                raise self.too_large(images) from None
+            raise CondetrError(f"{self.file}: onnxruntime failed ({first_line(error)})") from None
+        return boxes, scores, labels.astype(np.int64)
+
+
+def onnxruntime() -> ModuleType:
+    """The library, which sends no usage data. Raises CondetrError where it is not installed."""
+    library = imported("onnxruntime", "onnx")
+    library.disable_telemetry_events()
+    return library
+
+
+def unreadable(file: Path, error: Exception, library: str, version: str) -> CondetrError:
+    """The error for a file that a library cannot load."""
+    if not file.is_file():
+        return WeightsError(f"{file}: no such file")
+    text = str(error).rpartition(f"{file} failed:")[2]
+    reason = first_line(text)
+    if any(word in text.lower() for word in ("opset", "ir version", "ir_version")):
+        return CondetrError(f"{file}: {library} {version} is too old for this file ({reason}). Update {library}")
+    return WeightsError(f"{file}: incomplete, or not a model ({reason}). Export or copy it again")

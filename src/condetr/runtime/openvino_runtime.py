@@ -1,0 +1,69 @@
+"""Executes an exported file, ONNX or OpenVINO's own format, with OpenVINO on the CPU.
+
+Files are read with `Core.read_model`: unlike OpenVINO's converter, it sends no usage data.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import CondetrError, WeightsError
+from ..shapes import Int64, UInt8
+from .exported_graph import INPUTS, OUTPUTS
+from .extras import first_line, imported
+from .file_facts import FileFacts
+from .file_runtime import FileRuntime, Outputs
+from .onnx_runtime import unreadable
+
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+KEY = "condetr"  # of our entry in a model's runtime information
+
+
+class OpenVinoRuntime(FileRuntime):
+    def __init__(self, file: Path, precision: str) -> None:
+        """`precision` is fp32 or bf16. Raises WeightsError for a file that is missing, damaged, or not exported by
+        condetr, CondetrError where OpenVINO is missing or too old."""
+        self.file, library = file, openvino()
+        if file.suffix == ".xml" and file.is_file() and not file.with_suffix(".bin").is_file():
+            raise WeightsError(f"{file}: {file.stem}.bin is missing beside it. Copy both files")
+        try:
+            model = library.Core().read_model(str(file))
+        except Exception as error:  # its errors have no public base class
+            raise unreadable(file, error, "openvino", library.__version__) from None
+        self.facts = FileFacts.read(metadata(model), str(file))
+        self.model = library.Core().compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": HINTS[precision],  # by default it computes in bfloat16 where it can
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            },
+        )
+        self.request = self.model.create_infer_request()
+
+    def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
+        try:
+            found = self.request.infer(dict(zip(INPUTS, (images, sizes))))
+        except Exception as error:
+            if "alloc" in str(error).lower() or isinstance(error, MemoryError):
+                raise self.too_large(images) from None
+            raise CondetrError(f"{self.file}: OpenVINO failed ({first_line(error)})") from None
+        boxes, scores, labels = (np.array(found[name]) for name in OUTPUTS)
+        return boxes, scores, labels
+
+
+def openvino() -> ModuleType:
+    """Raises CondetrError where it is not installed."""
+    return imported("openvino", "openvino")
+
+
+def metadata(model: Any) -> dict[str, str]:
+    """Our texts in a model that was read from OpenVINO's format or from ONNX."""
+    for path in ([KEY], ["framework"]):
+        if model.has_rt_info(path):
+            return {str(key): str(value) for key, value in model.get_rt_info(path).value.items()}
+    return {}

@@ -1,0 +1,184 @@
+"""An export is one file that has been run beside its weights; a file with other detections is never handed over."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+import condetr
+from condetr.checkpoint import Weights, save
+from condetr.detections import Detections
+from condetr.errors import CondetrError
+from condetr.exporting import export as verb
+from condetr.exporting.export import export
+from condetr.predicting.exported import cache_folder, cached, write
+from condetr.predicting.predictor import Predictor
+from condetr.runtime.agreement import EXACT, Difference, difference, example_images
+from tests.exporting.changed import change_initializers
+from tests.labelled import coco_content
+from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _unchecked():
+    with without_shape_checks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "birds"
+    save(folder, weights("tiny"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("format", "precision"), [("onnx", "fp32"), pytest.param("openvino", "fp16", marks=pytest.mark.slow)]
+)
+def test_an_export_is_proved_and_predicts_as_its_weights(folder: Path, tmp_path: Path, format: str, precision: str):
+    out = tmp_path / ("a.onnx" if format == "onnx" else "a.xml")
+    result = condetr.export(folder, format=format, precision=precision, out=out)
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {out.name, "a.proof.json"} | ({"a.bin"} if format == "openvino" else set())
+    proof = json.loads(result.proof_file.read_text())
+    assert proof["accepted"]
+    assert len(proof["each image alone"]) == len(example_images())
+    assert len(proof["all images in one batch"]) == 4
+    found, expected = (Predictor.load(one)(IMAGE, threshold=0.0) for one in (out, folder))
+    assert (found.categories, found.size) == (CATEGORIES, (70, 50))
+    limit = 1e-4 if precision == "fp32" else 0.02
+    assert np.abs(found.scores - expected.scores).max() < limit
+    assert Predictor.load(out).thresholds == THRESHOLDS
+
+
+def test_queries_are_recovered_from_boxes(folder: Path) -> None:
+    found, expected = (
+        Predictor.load(one)(IMAGE, threshold=0.0, one_class_per_box=True) for one in (exported("tiny"), folder)
+    )
+    assert len(found) == len(expected) == 7
+    assert difference("image", found, expected, EXACT).within(EXACT)
+
+
+def test_a_file_with_other_detections_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder's weights are rounded to 4 bits, as a careless quantisation does."""
+
+    def rounded(weights: Weights, file: Path, *rest: str) -> None:
+        write(weights, file, *rest)
+        change_initializers(file, "decoder", lambda x: np.round(x / (np.abs(x).max() / 7)) * (np.abs(x).max() / 7))
+
+    monkeypatch.setattr(verb, "write", rounded)
+    out = tmp_path / "a.onnx"
+    out.write_text("the previous file")
+    with pytest.raises(
+        CondetrError, match=r"a\.onnx: refused and removed; \d+ of 10 comparisons differ .*: .*jpg"
+    ) as e:
+        export(folder, out=out)
+    assert "\n" not in str(e.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    assert out.read_text() == "the previous file"
+
+
+def test_a_fall_of_ap_is_refused_and_names_images(folder: Path, tmp_path: Path, roboflow) -> None:
+    content = coco_content(1)
+    content["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dög <b>"}]
+    data = roboflow(train=content, valid=coco_content(7) | {"categories": content["categories"]})
+    result = export(folder, data=data, out=tmp_path / "a.onnx")
+    accuracy = result.proof.accuracy
+    assert accuracy is not None
+    assert (accuracy.split, accuracy.images) == ("valid", 2)
+    assert accuracy.weights == pytest.approx(accuracy.exported)
+    with pytest.raises(CondetrError, match=r"AP falls from .* by more than -1; moved most: 7|8\.png"):
+        export(folder, data=data, out=tmp_path / "b.onnx", max_drop=-1)
+    assert not (tmp_path / "b.onnx").exists()
+
+
+def test_differences_are_found() -> None:
+    boxes, scores = np.array([[0.0, 0, 10, 10], [5, 5, 20, 20]], np.float32), np.array([0.9, 0.5], np.float32)
+    one = Detections(boxes, scores, np.array([0, 2]), np.array([0, 1]), CATEGORIES, (100, 50))
+    swapped = Detections(boxes[::-1], scores[::-1], np.array([2, 0]), np.array([1, 0]), CATEGORIES, (100, 50))
+    assert difference("a", one, swapped, EXACT) == Difference("a", 0.0, 0.0, 0)
+    moved = Detections(boxes + 1, scores, np.array([0, 2]), np.array([0, 1]), CATEGORIES, (100, 50))
+    assert difference("a", one, moved, EXACT).box == pytest.approx(0.02)
+    other = Detections(boxes, scores, np.array([0, 0]), np.array([0, 1]), CATEGORIES, (100, 50))
+    assert not difference("a", one, other, EXACT).within(EXACT)
+    nan = Detections(boxes, scores * np.nan, np.array([0, 2]), np.array([0, 1]), CATEGORIES, (100, 50))
+    assert not difference("a", one, nan, EXACT).within(EXACT)
+    assert not difference("a", one, one[:0], EXACT).within(EXACT)
+
+
+def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    expected = Predictor.load(folder)(IMAGE, threshold=0.0)
+    found = Predictor.load(folder, runtime="onnx")(IMAGE, threshold=0.0)
+    assert difference("image", found, expected, EXACT).within(EXACT)
+    (file,) = cache_folder().glob("*.onnx")
+    before = file.stat().st_mtime_ns
+    assert cached(weights("tiny")) == file
+    again = Predictor.load(folder, runtime="openvino")(IMAGE, threshold=0.0)
+    assert difference("image", again, expected, EXACT).within(EXACT)
+    assert file.stat().st_mtime_ns == before
+    other = Weights(weights("tiny").detector, weights("tiny").config, CATEGORIES, None)
+    assert cached(other) != file
+
+
+def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    file = exported("tiny")
+    image = tmp_path / "a.png"
+    Image.fromarray(IMAGE).save(image)
+    with pytest.raises(CondetrError, match=r"no attention maps\. Give the folder of weights"):
+        condetr.explain(file, IMAGE)
+    with pytest.raises(CondetrError, match=r"no attention maps\. Give the folder of weights"):
+        _ = Predictor.load(file).detector
+    with pytest.raises(CondetrError, match="max_detections 101: an exported file returns at most 100"):
+        Predictor.load(file)(IMAGE, max_detections=101)
+    with pytest.raises(CondetrError, match="onnxruntime computes in fp32"):
+        Predictor.load(file, precision="bf16")
+    with pytest.raises(CondetrError, match="not run by torch"):
+        Predictor.load(file, runtime="torch")
+    with pytest.raises(CondetrError, match="compile and fast=False"):
+        Predictor.load(file, compile=True)
+    with pytest.raises(CondetrError, match=r"ends in \.onnx"):
+        export(folder, out=tmp_path / "a.xml")
+    with pytest.raises(CondetrError, match="runtime: expected torch or onnx or openvino"):
+        Predictor.load(folder, runtime="tensorrt")
+
+
+def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = exported("tiny").read_bytes()
+    file = tmp_path / "a.onnx"
+
+    def refused(match: str) -> None:
+        for runtime in ("onnx", "openvino"):
+            with pytest.raises(CondetrError, match=match) as caught:
+                Predictor.load(file, runtime=runtime)
+            assert "\n" not in str(caught.value), runtime
+
+    refused(r"a\.onnx: no such file")
+    for content in (b"", b"not a model", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        refused(r"a\.onnx: (incomplete, or not a model|not exported by condetr)")
+    model = onnx.load_from_string(whole)
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {})
+    onnx.save(model, file)
+    refused("not exported by condetr")
+    onnx.helper.set_model_props(model, texts | {"format": "2", "condetr": "9.0"})
+    onnx.save(model, file)
+    refused(r"exported by a later condetr \(9\.0\)\. Update condetr")
+    onnx.helper.set_model_props(model, texts | {"names": "[1"})
+    onnx.save(model, file)
+    refused("its metadata, of condetr .*, cannot be read .* Export it again")
+    onnx.helper.set_model_props(model, texts)
+    model.opset_import[0].version = 99
+    onnx.save(model, file)
+    with pytest.raises(CondetrError, match=r"onnxruntime .* is too old for this file"):
+        Predictor.load(file)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(CondetrError, match=r"onnxruntime is not installed: pip install 'condetr\[onnx\]'"):
+        Predictor.load(exported("tiny"))

@@ -1,0 +1,74 @@
+"""An exported file needs nothing of this package, and neither exporting nor running it opens a connection."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condetr.checkpoint import save
+from condetr.predicting.predictor import Predictor
+from tests.runtime.exported import exported, weights
+
+ROOT = Path(__file__).parents[2]
+BLOCKED = """
+import sys
+for name in ("condetr", "torch"):
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+exec(compile(open(sys.argv[0], encoding="utf-8").read(), sys.argv[0], "exec"))
+"""
+OFFLINE = """
+import socket, sys
+def refuse(*arguments, **options):
+    raise AssertionError("a connection")
+socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
+socket.getaddrinfo = socket.create_connection = refuse
+import condetr
+condetr.export(sys.argv[1], format="openvino", out=sys.argv[2] + "/a.xml")
+condetr.Predictor.load(sys.argv[2] + "/a.xml")
+print(condetr.Predictor.load(sys.argv[1], runtime="onnx").runtime.file)
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> str:
+    """The output of a plain process: without the variables by which libraries recognise tests."""
+    plain = {
+        key: value for key, value in os.environ.items() if key != "CI" and not key.startswith(("PYTEST", "GITHUB"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=plain | environment
+    )
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+def test_the_program_of_the_page_prints_the_same_detections(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r'```python title="detect.py"\n(.*?)```', page, re.S)
+    assert len([line for line in program.splitlines() if line]) <= 25
+    (tmp_path / "detect.py").write_text(program, encoding="utf-8")
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (90, 141, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    output = python(
+        BLOCKED, str(tmp_path / "detect.py"), str(exported("tiny")), str(tmp_path / "a.png"), PYTHONUTF8="1"
+    )
+    expected = Predictor.load(exported("tiny"))(tmp_path / "a.png")
+    assert len(expected) > 0
+    found = [line.rsplit(" ", 5) for line in output.splitlines()]
+    assert [line[0] for line in found] == expected.names
+    for line, one in zip(found, expected):
+        assert [float(value) for value in line[1:]] == pytest.approx([one.score, *one.box], abs=0.06)
+
+
+@pytest.mark.slow
+def test_exporting_and_running_open_no_connection(tmp_path: Path) -> None:
+    save(tmp_path / "weights", weights("nano"))
+    (tmp_path / "out").mkdir()
+    cache = str(tmp_path / "cache")
+    file = python(OFFLINE, str(tmp_path / "weights"), str(tmp_path / "out"), XDG_CACHE_HOME=cache, HOME=str(tmp_path))
+    assert Path(file.strip()).parent == tmp_path / "cache" / "condetr" / "exported"
+    assert not (tmp_path / "openvino_telemetry").exists()

@@ -1,0 +1,69 @@
+"""An exported file returns the detections of its weights, for batches and images of any size."""
+
+import numpy as np
+import pytest
+
+from condetr.detections import Detections
+from condetr.predicting.exported import original_of
+from condetr.runtime.agreement import EXACT, difference
+from condetr.runtime.file_runtime import FileRuntime
+from condetr.runtime.onnx_runtime import OnnxRuntime
+from condetr.runtime.openvino_runtime import OpenVinoRuntime
+from tests.runtime.exported import CATEGORIES, exported, weights
+from tests.tiny import FORMS
+
+ODD = [(64, 64), (33, 97), (97, 33), (16, 16), (5, 40), (40, 7), (1, 1), (65, 64), (101, 71), (17, 128)]
+SWEEP = ["nano", "detr", "softmax", "R50", "DC5", "centre reference", "learned reference", *FORMS]
+
+
+def some_images(*shapes: tuple[int, int]) -> list[np.ndarray]:
+    random = np.random.default_rng(len(shapes))
+    return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+
+
+def random_batches(number: int) -> list[list[np.ndarray]]:
+    """Batches of 1 to 4 images, each with its own height and width."""
+    random = np.random.default_rng(7)
+    return [
+        some_images(*((int(h), int(w)) for h, w in random.integers(8, 130, (random.integers(1, 5), 2))))
+        for _ in range(number)
+    ]
+
+
+def assert_same(found: list[Detections], expected: list[Detections]) -> None:
+    for number, (a, b) in enumerate(zip(found, expected, strict=True)):
+        assert len(a) == len(b)
+        one = difference(f"image {number}", a, b, EXACT)
+        assert one.within(EXACT), one
+
+
+def detect(name: str, images: list[np.ndarray]) -> list[Detections]:
+    """The detections of the detector as it was trained, image by image."""
+    original = original_of(weights(name))
+    return [original.detect([image], [(200, 100)], CATEGORIES, 100)[0] for image in images]
+
+
+def check(runtime: FileRuntime, name: str, batches: list[list[np.ndarray]]) -> None:
+    for images in batches:
+        sizes, expected = [(200, 100)] * len(images), detect(name, images)
+        assert_same(runtime.detect(images, sizes, CATEGORIES, 100), expected)
+        assert_same(runtime.detect_padded(images, sizes, CATEGORIES), expected)
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "openvino"])
+def test_batches_of_random_shapes_and_odd_sizes(library: str) -> None:
+    file = exported("tiny")
+    runtime = OnnxRuntime(file) if library == "onnxruntime" else OpenVinoRuntime(file, "fp32")
+    batches = random_batches(20)
+    if library == "openvino":  # which prepares anew for each new size
+        batches = batches[:5]
+    check(runtime, "tiny", [*batches, some_images(*ODD)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEP)
+def test_every_kind_of_model(name: str) -> None:
+    file = exported(name)
+    batches = [*random_batches(3), some_images(*ODD)]
+    check(OnnxRuntime(file), name, batches)
+    check(OpenVinoRuntime(file, "fp32"), name, batches[:2])
