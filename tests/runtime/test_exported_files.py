@@ -9,11 +9,11 @@ from condetr.runtime.agreement import EXACT, difference
 from condetr.runtime.file_runtime import FileRuntime
 from condetr.runtime.onnx_runtime import OnnxRuntime
 from condetr.runtime.openvino_runtime import OpenVinoRuntime
-from tests.runtime.exported import CATEGORIES, exported, weights
+from tests.runtime.exported import CATEGORIES, MODELS, exported, weights
 from tests.tiny import FORMS
 
 ODD = [(64, 64), (33, 97), (97, 33), (16, 16), (5, 40), (40, 7), (1, 1), (65, 64), (101, 71), (17, 128)]
-SWEEP = ["nano", "detr", "softmax", "R50", "DC5", "centre reference", "learned reference", *FORMS]
+SWEEP = [*(name for name in MODELS if name != "tiny"), *FORMS]
 
 
 def some_images(*shapes: tuple[int, int]) -> list[np.ndarray]:
