@@ -86,7 +86,10 @@ class SoftmaxScoring(Scoring):
     def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
         """Each query gives one detection, of its best class."""
         score, best = probability[..., real].max(-1)
-        score, query = score.sort(dim=-1, descending=True, stable=True)
+        if torch.jit.is_tracing():  # exporters know no stable sort; the sort that they write is stable
+            score, query = score.sort(dim=-1, descending=True)
+        else:
+            score, query = score.sort(dim=-1, descending=True, stable=True)
         return score[:, :limit], query[:, :limit], real[best.gather(1, query)][:, :limit]
 
 

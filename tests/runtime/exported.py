@@ -36,6 +36,7 @@ MODELS = {
     "nano": variant(**backbone(name="nano", last_stage=2, stride=8, norm="channel")),
     "detr": TINY_DETR,
     "refining": variant(decoder={"kind": "refining"}, reference="anchors"),
+    "fused keys": variant(keys="fused"),
     "softmax": variant(scoring={"kind": "softmax"}),
     **{kind: variant(scoring={"kind": kind}) for kind in ("iou_aware", "mal")},
     "R50": variant(**backbone(name="resnet50", last_stage=4, stride=32)),

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
+from .benchmark import benchmark
 from .command import ClosedOutput, Command, Group, Interrupted, guarded
 from .compare import compare
 from .convert import convert
@@ -29,7 +30,7 @@ from .train import train
 GROUPS = {
     "First steps": (demo, digits),
     "Data and training": (doctor, train, evaluate, compare, recipes),
-    "Using a detector": (predict, explain, export, convert),
+    "Using a detector": (predict, explain, export, benchmark, convert),
 }
 
 app = typer.Typer(

@@ -1,11 +1,13 @@
-"""An export as a table for a terminal."""
+"""An export, and a comparison of runtimes, as tables for a terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..reports.terminal import Column, FittedTable, printable
+from .benchmark import Measured
 from .export import Export
 
 
@@ -27,3 +29,17 @@ def summary(export: Export) -> RenderableType:
 
 def _files(export: Export) -> list[Path]:
     return [path for path in (export.file, export.file.with_suffix(".bin")) if path.exists()]
+
+
+def benchmark_table(measured: Sequence[Measured]) -> RenderableType:
+    """A row for each runtime and precision, and why others were not measured."""
+    table = FittedTable(
+        Column("runtime", kind="word"), Column("precision", kind="word"), Column("ms per image"),
+        Column("images per second"), Column("AP", drop=1),
+    )  # fmt: skip
+    for one in measured:
+        if one.latency is not None and one.throughput is not None:
+            ap = "–" if one.ap is None else f"{one.ap:.4f}"
+            table.add_row(one.runtime, one.precision, f"{one.latency * 1e3:.1f}", f"{one.throughput:.1f}", ap)
+    reasons = [Text(printable(f"{one.runtime} {one.precision}: {one.missing}")) for one in measured if one.missing]
+    return Group(table, *reasons)

@@ -1,0 +1,99 @@
+"""Which runtime executes a detector fastest on this machine: latency, throughput, and AP where there are labels."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from ..arguments import whole_number
+from ..errors import CondetrError
+from ..evaluating.evaluate import evaluate
+from ..images.decode import Pixels
+from ..predicting.exported import is_exported
+from ..predicting.inputs import inputs
+from ..predicting.predictor import Predictor
+
+CHOICES = (("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+MOST = 16  # images
+BATCH = 8
+Report = Callable[[int, int], None]  # steps done, steps in all
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One runtime with one precision. `latency` is the median time of one image in seconds, `throughput` images per
+    second, both from decoded pixels to detections. `missing` is why it was not measured."""
+
+    runtime: str
+    precision: str
+    latency: float | None
+    throughput: float | None
+    ap: float | None
+    missing: str
+
+
+def benchmark(
+    weights: str | os.PathLike[str],
+    images: Any,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    rounds: int = 5,
+    progress: Report | None = None,
+) -> list[Measured]:
+    """Measure every runtime that executes weights (a folder, a hub id, an exported file) on this machine's CPU.
+
+    The runtimes take turns, so that other load on the machine meets all of them. `images` are what `Predictor` takes;
+    the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
+    """
+    rounds = whole_number(rounds, "rounds")
+    pixels = [one.open() for one, _ in zip(inputs(images), range(MOST))]
+    if not pixels:
+        raise CondetrError("benchmark: no image found. Give images or a folder of images")
+    choices = [one for one in CHOICES if not (is_exported(weights) and one[0] == "torch")]
+    opened: dict[tuple[str, str], Predictor] = {}
+    missing: dict[tuple[str, str], str] = {}
+    for runtime, precision in choices:
+        try:
+            opened[runtime, precision] = Predictor.load(weights, "cpu", precision, runtime=runtime)  # type: ignore[arg-type]
+        except CondetrError as error:
+            missing[runtime, precision] = str(error)
+    if not opened:
+        raise CondetrError(next(iter(missing.values())))
+    times = _times(opened, pixels, rounds, progress)
+    return [
+        Measured(*choice, *times[choice], _ap(opened[choice], data), "")
+        if choice in opened
+        else Measured(*choice, None, None, None, missing[choice])
+        for choice in choices
+    ]
+
+
+def _times(
+    opened: dict[tuple[str, str], Predictor], pixels: Sequence[Pixels], rounds: int, progress: Report | None
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Latency and throughput of each runtime."""
+    alone: dict[tuple[str, str], list[float]] = {choice: [] for choice in opened}
+    together: dict[tuple[str, str], list[float]] = {choice: [] for choice in opened}
+    for number in range(rounds + 1):
+        for choice, predictor in opened.items():
+            each = [_seconds(lambda one=one: predictor(one, threshold=0.0)) for one in pixels]  # type: ignore[misc]  # noqa: B023
+            batch = _seconds(lambda: predictor(list(pixels), threshold=0.0, batch=BATCH))  # noqa: B023
+            if number:  # the first round only warms up
+                alone[choice] += each
+                together[choice].append(batch)
+        if progress is not None:
+            progress(number + 1, rounds + 1)
+    return {choice: (median(alone[choice]), len(pixels) / median(together[choice])) for choice in opened}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
+
+
+def _ap(predictor: Predictor, data: str | os.PathLike[str] | None) -> float | None:
+    return None if data is None else evaluate(predictor, Path(data)).ap
