@@ -269,7 +269,7 @@ def test_bad_input_is_refused_in_one_line(data, tmp_path, words, line):
 
 def test_data_without_a_valid_split_is_refused(tmp_path):
     generated.write(tmp_path / "data", {"train": 6})
-    with pytest.raises(DataError, match=r"no split 'valid' to compare on.*--hold-out 0\.15"):
+    with pytest.raises(DataError, match=r"no split 'valid' to compare on.*`hold_out=0\.15`"):
         study(tmp_path / "data", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -109,7 +109,7 @@ def _open(path: Path, hold_out: float | None, follow_outside: bool = False) -> D
     if "valid" not in dataset.splits:
         raise DataError(
             f"{path}: no split 'valid' to compare on. Add one, or hold out a part of the training images "
-            "with --hold-out 0.15"
+            "with `hold_out=0.15`"
         )
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
         raise DataError(

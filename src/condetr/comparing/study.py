@@ -149,7 +149,7 @@ def read_result(run: Run, data: str | None) -> RunResult | None:
         if others:
             raise ConfigError(
                 f"{run.folder}: the run was started with other settings ({'; '.join(others[:3])}). "
-                "Resume without them, or choose another --out"
+                "Resume without them, or choose another `out`"
             )
     if not file.exists():
         return None
@@ -161,7 +161,7 @@ def read_result(run: Run, data: str | None) -> RunResult | None:
     except (ValueError, KeyError, TypeError) as error:
         raise CondetrError(f"{file}: cannot be read ({error}). Remove it to repeat the run") from None
     if data is not None and result.data != data:
-        raise DataError(f"{run.folder}: the run was trained on other data. Restore the data, or choose another --out")
+        raise DataError(f"{run.folder}: the run was trained on other data. Restore the data, or choose another `out`")
     return result
 
 
@@ -184,18 +184,18 @@ def saved_schedule(folder: Path, request: Request) -> Schedule | None:
         before = dict(flatten({**saved, "models": models}))
         schedule = Schedule(tuple(values["epochs"]), values["seeds"], tuple(values["notes"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CondetrError(f"{file}: cannot be read ({error}). Choose another --out") from None
+        raise CondetrError(f"{file}: cannot be read ({error}). Choose another `out`") from None
     now = dict(flatten(request.to_dict()))
     if before.get("data") != now["data"]:
         raise DataError(
-            f"{folder}: the data set has changed since the study began. Restore it, or choose another --out"
+            f"{folder}: the data set has changed since the study began. Restore it, or choose another `out`"
         )
     changed = [path for path in dict.fromkeys([*before, *now]) if before.get(path) != now.get(path)]
     if changed:
         named = _described(changed, before, now)
         raise ConfigError(
             f"{folder}: the study was started with other settings ({'; '.join(named[:3])}"
-            f"{', …' if len(named) > 3 else ''}). Resume without them, or choose another --out"
+            f"{', …' if len(named) > 3 else ''}). Resume without them, or choose another `out`"
         )
     return schedule
 

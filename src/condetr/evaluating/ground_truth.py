@@ -46,7 +46,7 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     names = [split.name for split in raw.splits]
     name = name or next((one for one in ("test", "valid") if one in names), "test")
     if name not in names:
-        raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}. Choose one with --split")
+        raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}. Choose one with `split`")
     chosen = tuple(split for split in raw.splits if split.name == name)
     diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False, clean_boxes=False)
     dataset = diagnosis.dataset

@@ -63,11 +63,11 @@ def default(device: str, init: Any, data: Path | str) -> Default:
         except WeightsError as error:
             raise WeightsError(f"{error}, or train from scratch with `recipe='nano'`") from None
         why = f"a GPU was found ({device}), so the published model is fine-tuned from its COCO weights"
-        small = f"`condetr.train({str(data)!r}, recipe='small')` trains a smaller and faster model"
+        small = f"`condetr.train({str(data)!r}, recipe='small')` (a smaller and faster model)"
         return Default(base, True, why, small)
     if gpu:
         return Default(recipe("conditional_detr_r50"), False, f"a GPU was found ({device})", "")
-    published = f"`condetr.train({str(data)!r}, init={PUBLISHED!r})` fine-tunes the published model, more slowly"
+    published = f"`condetr.train({str(data)!r}, init={PUBLISHED!r})` (the published model, fine-tuned: slower)"
     return Default(recipe("small"), False, "no GPU was found", published)
 
 
