@@ -31,7 +31,7 @@ def make(folder, number=8, seed=0):
             pixels[y0:y1, x0:x1] = (100 + 5 * label, 255, 40)
         Image.fromarray(pixels).save(folder / f"{i}.png")
         truth = Truth(i, size, boxes, labels, np.zeros(2, bool), np.ones(2))
-        samples.append(Sample(folder / f"{i}.png", truth))
+        samples.append(Sample(folder / f"{i}.png", truth, i))
     return samples
 
 
