@@ -21,7 +21,7 @@ from condetr.explaining.image_record import record_image
 from condetr.explaining.thresholds import no_detection
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth
-from tests.tiny import FORMS, TINY, TINY_DETR, shaken
+from tests.tiny import FORMS, TINY, TINY_DETR, TINY_REFINING, shaken
 
 CATEGORIES = Categories((1, 2, 3, 7), ("cat", None, "dog", "bird"))
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
@@ -279,3 +279,18 @@ def test_object_shares_use_the_query_whose_box_fits_each_object_best(predictor, 
     unlabelled = Sample(tmp_path / "a.png", replace(truth, crowd=np.ones(3, bool)), 1)
     with pytest.raises(CondetrError, match="no object is labelled"):
         object_shares(predictor, [unlabelled])
+
+
+def test_refined_boxes_and_finer_keys_are_explained_on_one_grid():
+    """The reference point is that of the layer; the encoder's maps, on a coarser grid, are enlarged and sum to one."""
+    predictor = predictor_of(TINY_REFINING)
+    record = record_image(predictor, IMAGE, 0.01)
+    first, last = (explain(predictor, IMAGE, threshold=0.01, layer=layer) for layer in (0, -1))
+    assert first.maps.shape == (3, TINY.heads, 8, 12)
+    assert first.encoder.shape == (TINY.encoder_layers, TINY.heads, 8, 12)
+    np.testing.assert_allclose(first.encoder.sum((-2, -1)), 1, atol=1e-5)
+    np.testing.assert_array_equal(first.encoder[..., ::2, ::2], first.encoder[..., 1::2, 1::2])
+    np.testing.assert_allclose(last.reference, record.references[-1, last.query])
+    moved = (first.layer_boxes[0, :2] + first.layer_boxes[0, 2:]) / 2
+    np.testing.assert_allclose(record.references[1, first.query], moved, atol=1e-3)
+    assert np.abs(first.reference - last.reference).max() > 0.01

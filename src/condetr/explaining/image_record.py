@@ -190,7 +190,7 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
     )
 
 
-def _enlarged(maps: Float[np.ndarray, "M H h w"], grid: tuple[int, int]) -> Float[np.ndarray, "M H h w"]:
+def _enlarged(maps: Float[np.ndarray, "M H _h _w"], grid: tuple[int, int]) -> Float[np.ndarray, "M H _r _c"]:
     """Maps on a grid whose cells may have half the side; each still sums to one."""
     rows, columns = grid
     if maps.shape[2:] == grid:
