@@ -33,7 +33,7 @@ from .model.spatial_query import (
     TransformOnly,
 )
 from .model.timm_backbone import Batching, PaddedBatch, UnpaddedBatches, timm_backbone
-from .objective.denoising import DenoisingQueries
+from .objective.denoising import CONTRASTIVE, POSITIVE, DenoisingQueries
 from .objective.learners import DetectorQueries, Learner, TrainingQueries
 from .objective.matching import Matcher
 from .objective.one_to_many import CLASS_WEIGHT, OneToMany
@@ -80,7 +80,8 @@ def build_learner(detector: Detector, loss: SetLoss, c: config.Train) -> Learner
             parts.append(DetectorQueries(supervision))
         if c.denoising:
             head = detector.heads.classes
-            parts.append(DenoisingQueries(loss.scoring, head.out_features, head.in_features, c.denoising))
+            kinds = CONTRASTIVE if c.denoising_noise == "contrastive" else POSITIVE
+            parts.append(DenoisingQueries(loss.scoring, head.out_features, head.in_features, c.denoising, kinds))
         return Learner(detector, parts).to(detector.queries.weight.device)
 
 

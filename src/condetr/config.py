@@ -284,6 +284,11 @@ class Train(Strict):
         description="about how many denoising queries each image has in training, that start from boxes of objects "
         "with noise (DINO); 0: none. Needs model.decoder.kind=refining",
     )
+    denoising_noise: Literal["contrastive", "positive"] = Field(
+        "contrastive",
+        description="contrastive: half of the denoising queries have more noise and learn to be background (DINO). "
+        "positive: none, which suits objects that are close to one another (DN-DETR)",
+    )
     supervision: Literal["one_to_one", "one_to_many"] = Field(
         "one_to_one",
         description="one_to_many: beside it, a second class head on the same queries learns each object with up to six "

@@ -7,7 +7,7 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config, override
 from condetr.errors import ConfigError
 from condetr.model.tokens import Tokens
-from condetr.objective.denoising import DenoisingQueries, add_noise, groups_of
+from condetr.objective.denoising import CONTRASTIVE, DenoisingQueries, add_noise, groups_of
 from condetr.objective.matching import PaddedTargets
 from condetr.recipes import recipe
 from condetr.types import Images, ObjectCounts, OptimizerStep, Target
@@ -25,9 +25,9 @@ def scene(counts=COUNTS) -> tuple[Images, list[Target]]:
     return images, [Target(torch.randint(CLASSES, (len(b),), generator=random), b) for b in boxes]
 
 
-def noise_of(targets, groups):
+def noise_of(targets, groups, kinds):
     """[image][group][kind][object] → (label, box): the same random numbers, applied one coordinate at a time."""
-    shape = (len(targets), groups, 2, max(1, *(len(t.labels) for t in targets)))
+    shape = (len(targets), groups, kinds, max(1, *(len(t.labels) for t in targets)))
     random, other = torch.rand(*shape, 5).tolist(), torch.randint(CLASSES, shape).tolist()
 
     def noised(image, group, kind, object):
@@ -42,7 +42,7 @@ def noise_of(targets, groups):
         return label, [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
 
     return [
-        [[[noised(i, g, k, o) for o in range(len(t.labels))] for k in range(2)] for g in range(groups)]
+        [[[noised(i, g, k, o) for o in range(len(t.labels))] for k in range(kinds)] for g in range(groups)]
         for i, t in enumerate(targets)
     ]
 
@@ -63,7 +63,7 @@ def obvious(detector, labels, memory, targets, noise, groups):
             type(memory.cells)(memory.cells.stride, memory.cells.size[i : i + 1]),
         )  # fmt: skip
         for group in noise[i]:
-            queries = [*group[0], *group[1]]
+            queries = [query for kind in group for query in kind]
             content = torch.stack([labels.weight[label] for label, _ in queries])[None]
             start = torch.tensor([box for _, box in queries], dtype=torch.float64).clamp(1e-3, 1 - 1e-3)
             predictions = detector.apply_heads(detector.decode(content, alone, (start / (1 - start)).log()[None]))
@@ -87,9 +87,11 @@ def giou(a, b):
     return overlap / union - (hull - union) / hull
 
 
-def test_the_loss_and_its_gradients_are_those_of_each_group_alone():
+@pytest.mark.parametrize(("noise", "kinds", "groups"), [("contrastive", 2, 2), ("positive", 1, 4)])
+def test_the_loss_and_its_gradients_are_those_of_each_group_alone(noise, kinds, groups):
     detector, (images, targets) = shaken(REFINING.model, CLASSES).double(), scene()
-    learner = build_learner(detector, build_loss(REFINING)[0], REFINING.train).double().eval()
+    train = override(REFINING, {"train.denoising_noise": noise}).train
+    learner = build_learner(detector, build_loss(REFINING)[0], train).double().eval()
     queries = learner.parts[1]
     assert isinstance(queries, DenoisingQueries)
     weights = [*queries.parameters(), *detector.decoder.parameters(), *detector.heads.parameters()]
@@ -102,7 +104,7 @@ def test_the_loss_and_its_gradients_are_those_of_each_group_alone():
     torch.manual_seed(1)
     terms = torch.stack(queries(detector, memory, targets, OptimizerStep.of(targets)).values())
     torch.manual_seed(1)
-    expected = obvious(detector, queries.labels, memory, targets, noise_of(targets, 2), 2)
+    expected = obvious(detector, queries.labels, memory, targets, noise_of(targets, groups, kinds), groups)
     torch.testing.assert_close(terms, expected, atol=1e-6, rtol=1e-6)
     for found, wanted in zip(gradients(terms), gradients(expected)):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-6)
@@ -112,7 +114,7 @@ def test_the_noise_of_positives_and_negatives_is_in_its_range_and_uniform():
     box = torch.tensor([[0.5, 0.5, 0.2, 0.1]])
     targets = PaddedTargets.of([Target(torch.tensor([1]), box)])
     torch.manual_seed(0)
-    noised = add_noise(targets, 4000, CLASSES)
+    noised = add_noise(targets, 4000, CONTRASTIVE, CLASSES)
     x, _, w, h = noised.boxes.unbind(-1)
     left, right = (x - w / 2 - 0.4) / 0.1, (x + w / 2 - 0.6) / 0.1  # in half widths
     assert left[:, 0].abs().max() <= 1 >= right[:, 0].abs().max()
@@ -130,7 +132,7 @@ def test_the_noise_of_positives_and_negatives_is_in_its_range_and_uniform():
 
 def test_the_number_of_groups_is_that_of_the_whole_step():
     def groups(budget, *counts):
-        return groups_of(budget, OptimizerStep(ObjectCounts(counts), 0.0))
+        return groups_of(budget, 2, OptimizerStep(ObjectCounts(counts), 0.0))
 
     assert [groups(50, 5, 1), groups(50, 1), groups(50, 30), groups(50, 0)] == [5, 25, 1, 25]
 

@@ -1,7 +1,7 @@
 """Contrastive denoising: boxes of objects with noise are further queries, whose objects are known without matching.
 
 Li et al., "DN-DETR", CVPR 2022; Zhang et al., "DINO", ICLR 2023, section 3.3. M is the most objects of an image of the
-batch, and there are G groups of 2 M queries for each image:
+batch, and there are G groups of 2 M queries (of M without negative ones) for each image:
 
     groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
     queries of a group    positive 1 ... M, negative 1 ... M; those of an image with fewer objects fill up the row
@@ -27,6 +27,7 @@ from .learners import TrainingQueries
 from .matching import Matches, PaddedTargets
 from .set_loss import LossTerms, loss_of_matches
 
+CONTRASTIVE, POSITIVE = (0.0, 1.0), (0.0,)  # least noise of the kinds of queries; the first kind is positive
 OTHER_LABEL = 0.25  # probability that a query's label is replaced by a random one
 SMALLEST = 1e-3  # side of a box, and distance of its centre from the edge of the image, relative to the image
 BACKGROUND = -torch.inf  # logit of queries that fill up a row: their loss and gradient are zero
@@ -35,54 +36,56 @@ BACKGROUND = -torch.inf  # logit of queries that fill up a row: their loss and g
 class DenoisingQueries(TrainingQueries):
     """About `budget` denoising queries for each image. The embedding of its label is what a query starts with.
 
-    Needs a decoder that starts from boxes, and a scoring with a sigmoid for each of the K `classes`.
+    Needs a decoder that starts from boxes, and a scoring with a sigmoid for each of the K `classes`. `kinds` is
+    `CONTRASTIVE`, or `POSITIVE` where no query is negative.
     """
 
-    def __init__(self, scoring: Scoring, classes: int, dim: int, budget: int) -> None:
+    def __init__(self, scoring: Scoring, classes: int, dim: int, budget: int, kinds: tuple[float, ...]) -> None:
         super().__init__()
-        self.scoring, self.budget = scoring, budget
+        self.scoring, self.budget, self.kinds = scoring, budget, kinds
         self.labels = nn.Embedding(classes, dim)
 
     def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
         """The mean over the groups, of which the whole step has the same number."""
         padded = PaddedTargets.of(targets, at_least=1)
-        groups = groups_of(self.budget, step)
-        noised = add_noise(padded, groups, self.labels.num_embeddings)
-        reference, valid = noised.boxes.logit(eps=SMALLEST), valid_queries(padded, groups)
+        groups = groups_of(self.budget, len(self.kinds), step)
+        noised = add_noise(padded, groups, self.kinds, self.labels.num_embeddings)
+        reference, valid = noised.boxes.logit(eps=SMALLEST), valid_queries(padded, groups, len(self.kinds))
         decoded = detector.decode(self.labels(noised.labels), memory, reference, valid)
         predictions = by_image(detector.apply_heads(decoded), len(targets))
         if valid is not None:
             fills = ~valid.view(len(targets), -1, 1)
             predictions = Predictions(predictions.logits.masked_fill(fills, BACKGROUND), predictions.boxes)
-        matches = known_matches(padded, groups, len(predictions.logits))
+        matches = known_matches(padded, groups, len(self.kinds), len(predictions.logits))
         terms = loss_of_matches(self.scoring, predictions, matches, padded, step)
         return LossTerms(*(term / groups for term in terms.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Noised:
-    """The labels and boxes that N = 2 M queries in B·G rows start with."""
+    """The labels and boxes that N = kinds · M queries in B·G rows start with."""
 
     labels: Int[Tensor, "BG N"]
     boxes: Float[Tensor, "BG N 4"]
 
 
-def groups_of(budget: int, step: OptimizerStep) -> int:
+def groups_of(budget: int, kinds: int, step: OptimizerStep) -> int:
     """G, such that the image of the step with the most objects has about `budget` queries; at least one group."""
-    return max(1, budget // (2 * max(1, *step.object_counts.counts)))
+    return max(1, budget // (kinds * max(1, *step.object_counts.counts)))
 
 
-def add_noise(targets: PaddedTargets, groups: int, classes: int) -> Noised:
-    """Each corner coordinate of a box moves by u · w / 2 or u · h / 2, to either side: of positives u is uniform in
-    (0, 1), of negatives in (1, 2). Corners stay within the image, and in order."""
+def add_noise(targets: PaddedTargets, groups: int, kinds: tuple[float, ...], classes: int) -> Noised:
+    """Each corner coordinate of a box moves by u · w / 2 or u · h / 2, to either side: u is uniform in (0, 1) for
+    positives and in (1, 2) for negatives, that is from its kind's number on. Corners stay within the image, and in
+    order."""
     images, objects = targets.labels.shape
-    shape = (images, groups, 2, objects)
+    shape = (images, groups, len(kinds), objects)
     labels = targets.labels[:, None, None].expand(shape)
     random = torch.rand(*shape, 5, device=labels.device)
     other = torch.randint(classes, shape, device=labels.device)
     labels = torch.where(random[..., 4] < OTHER_LABEL, other, labels)
     move = 2 * random[..., :4] - 1
-    move[:, :, 1] += torch.ones(()).to(move).copysign(move[:, :, 1])
+    move += torch.tensor(kinds).to(move)[:, None, None].copysign(move)
     half = targets.boxes[:, None, None, :, 2:].repeat(1, 1, 1, 1, 2) / 2
     corners = (cxcywh_to_xyxy(targets.boxes)[:, None, None] + move * half).clamp(0, 1)
     a, b = corners.split(2, dim=-1)
@@ -90,23 +93,23 @@ def add_noise(targets: PaddedTargets, groups: int, classes: int) -> Noised:
     return Noised(labels.reshape(images * groups, -1), boxes.reshape(images * groups, -1, 4))
 
 
-def valid_queries(targets: PaddedTargets, groups: int) -> Bool[Tensor, "BG N"] | None:
+def valid_queries(targets: PaddedTargets, groups: int, kinds: int) -> Bool[Tensor, "BG N"] | None:
     """False for queries that only fill up a row; None where there are none."""
     objects = targets.labels.shape[1]
     if min(targets.counts) == objects:
         return None
     counts = torch.tensor(targets.counts).repeat_interleave(groups)
     valid = torch.arange(objects) < counts[:, None]
-    return valid.repeat(1, 2).to(targets.labels.device, non_blocking=True)
+    return valid.repeat(1, kinds).to(targets.labels.device, non_blocking=True)
 
 
-def known_matches(targets: PaddedTargets, groups: int, layers: int) -> Matches:
+def known_matches(targets: PaddedTargets, groups: int, kinds: int, layers: int) -> Matches:
     """Each positive query with the object that it was made of, in predictions S B (G·N)."""
     objects = targets.labels.shape[1]
     valid = np.arange(objects) < np.array(targets.counts)[:, None]
     pairs = np.broadcast_to(valid[None, :, None], (layers, len(valid), groups, objects))
     layer, image, group, object = np.nonzero(pairs)
-    index = torch.from_numpy(np.stack([layer, image, group * 2 * objects + object, object]))
+    index = torch.from_numpy(np.stack([layer, image, group * kinds * objects + object, object]))
     return Matches(*index.to(targets.labels.device, non_blocking=True))
 
 
