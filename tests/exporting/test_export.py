@@ -14,6 +14,7 @@ from condetr.checkpoint import Weights, save
 from condetr.detections import Detections
 from condetr.errors import CondetrError
 from condetr.exporting import export as verb
+from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
 from condetr.predicting.exported import cache_folder, cached, write
 from condetr.predicting.predictor import Predictor
@@ -112,6 +113,23 @@ def test_differences_are_found() -> None:
     assert not difference("a", one, one[:0], EXACT).within(EXACT)
 
 
+def test_ties_at_the_end_of_a_list_are_not_differences() -> None:
+    """Which of many detections with equal scores are the last of a hundred depends on rounding."""
+    random = np.random.default_rng(0)
+    queries = np.arange(100)
+
+    def tied(boxes: np.ndarray, best: float) -> Detections:
+        scores = np.array([best, *[0.1] * 99], np.float32)
+        return Detections(boxes, scores, np.zeros(100, int), queries, CATEGORIES, (1, 1))
+
+    boxes, others = random.random((2, 100, 4)).astype(np.float32)
+    others[0] = boxes[0]
+    assert difference("a", tied(boxes, 0.9), tied(others, 0.9), EXACT).within(EXACT)
+    assert not difference("a", tied(boxes, 0.9), tied(others, 0.8), EXACT).within(EXACT)
+    others[0] += 0.01
+    assert not difference("a", tied(boxes, 0.9), tied(others, 0.9), EXACT).within(EXACT)
+
+
 def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     expected = Predictor.load(folder)(IMAGE, threshold=0.0)
@@ -182,3 +200,15 @@ def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(CondetrError, match=r"onnxruntime is not installed: pip install 'condetr\[onnx\]'"):
         Predictor.load(exported("tiny"))
+
+
+def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    onnx_row, *others = benchmark(exported("tiny"), [IMAGE], rounds=1)
+    assert (onnx_row.runtime, onnx_row.precision, onnx_row.missing) == ("onnx", "fp32", "")
+    assert min(onnx_row.cpu, onnx_row.latency, onnx_row.throughput) > 0
+    assert {one.runtime for one in others} == {"openvino"}
+    for one in others:
+        assert "openvino is not installed: pip install 'condetr[openvino]'" in one.missing
+    with pytest.raises(CondetrError, match="no image found"):
+        benchmark(exported("tiny"), [])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from ..arguments import whole_number
@@ -24,12 +24,14 @@ Report = Callable[[int, int], None]  # steps done, steps in all
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One runtime with one precision. `latency` is the median time of one image in seconds, `throughput` images per
-    second, both from decoded pixels to detections. `missing` is why it was not measured."""
+    """One runtime with one precision. `latency` is the median time of one image in seconds and `cpu` the processor time
+    of all its threads, `throughput` images per second: from decoded pixels to detections. `missing` is why it was not
+    measured."""
 
     runtime: str
     precision: str
     latency: float | None
+    cpu: float | None
     throughput: float | None
     ap: float | None
     missing: str
@@ -66,33 +68,35 @@ def benchmark(
     return [
         Measured(*choice, *times[choice], _ap(opened[choice], data), "")
         if choice in opened
-        else Measured(*choice, None, None, None, missing[choice])
+        else Measured(*choice, None, None, None, None, missing[choice])
         for choice in choices
     ]
 
 
 def _times(
     opened: dict[tuple[str, str], Predictor], pixels: Sequence[Pixels], rounds: int, progress: Report | None
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """Latency and throughput of each runtime."""
-    alone: dict[tuple[str, str], list[float]] = {choice: [] for choice in opened}
+) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """Latency, processor time and throughput of each runtime."""
+    alone: dict[tuple[str, str], list[tuple[float, float]]] = {choice: [] for choice in opened}
     together: dict[tuple[str, str], list[float]] = {choice: [] for choice in opened}
     for number in range(rounds + 1):
         for choice, predictor in opened.items():
             each = [_seconds(lambda one=one: predictor(one, threshold=0.0)) for one in pixels]  # type: ignore[misc]  # noqa: B023
-            batch = _seconds(lambda: predictor(list(pixels), threshold=0.0, batch=BATCH))  # noqa: B023
+            batch, _ = _seconds(lambda: predictor(list(pixels), threshold=0.0, batch=BATCH))  # noqa: B023
             if number:  # the first round only warms up
                 alone[choice] += each
                 together[choice].append(batch)
         if progress is not None:
             progress(number + 1, rounds + 1)
-    return {choice: (median(alone[choice]), len(pixels) / median(together[choice])) for choice in opened}
+    latency, cpu = ({choice: median(one[i] for one in alone[choice]) for choice in opened} for i in (0, 1))
+    return {choice: (latency[choice], cpu[choice], len(pixels) / median(together[choice])) for choice in opened}
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    start = perf_counter()
+def _seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """The time that passes, and the processor time of this process."""
+    start, used = perf_counter(), process_time()
     run()
-    return perf_counter() - start
+    return perf_counter() - start, process_time() - used
 
 
 def _ap(predictor: Predictor, data: str | os.PathLike[str] | None) -> float | None:

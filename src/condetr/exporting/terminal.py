@@ -34,12 +34,13 @@ def _files(export: Export) -> list[Path]:
 def benchmark_table(measured: Sequence[Measured]) -> RenderableType:
     """A row for each runtime and precision, and why others were not measured."""
     table = FittedTable(
-        Column("runtime", kind="word"), Column("precision", kind="word"), Column("ms per image"),
+        Column("runtime", kind="word"), Column("precision", kind="word"), Column("ms per image"), Column("CPU ms", 2),
         Column("images per second"), Column("AP", drop=1),
     )  # fmt: skip
     for one in measured:
-        if one.latency is not None and one.throughput is not None:
+        if one.latency is not None and one.cpu is not None and one.throughput is not None:
             ap = "–" if one.ap is None else f"{one.ap:.4f}"
-            table.add_row(one.runtime, one.precision, f"{one.latency * 1e3:.1f}", f"{one.throughput:.1f}", ap)
+            times = (f"{seconds * 1e3:.1f}" for seconds in (one.latency, one.cpu))
+            table.add_row(one.runtime, one.precision, *times, f"{one.throughput:.1f}", ap)
     reasons = [Text(printable(f"{one.runtime} {one.precision}: {one.missing}")) for one in measured if one.missing]
     return Group(table, *reasons)

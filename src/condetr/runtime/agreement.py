@@ -6,6 +6,7 @@ from importlib import resources
 
 import numpy as np
 
+from ..decoding import MAX_DETECTIONS
 from ..detections import Detections
 from ..images.decode import Pixels, open_image
 from ..shapes import Float
@@ -49,15 +50,18 @@ class Difference:
 def difference(image: str, ours: Detections, theirs: Detections, tolerance: Tolerance) -> Difference:
     """Compare the detections of one image, whatever their order: each with the nearest one of the same label.
 
-    Detections at the end of a list of limited length may lack a counterpart because of a tie, and are not compared.
+    Detections at the end of a list of limited length may lack a counterpart because of a tie: only their scores are
+    compared, by rank.
     """
     differences = [_unmatched(a, b, tolerance) for a, b in ((ours, theirs), (theirs, ours))]
     boxes, scores, unmatched = zip(*differences)
-    return Difference(image, max(boxes), max(scores), max(unmatched))
+    ranked = np.abs(np.sort(ours.scores)[::-1][: len(theirs)] - np.sort(theirs.scores)[::-1][: len(ours)])
+    missing = abs(len(ours) - len(theirs)) if not tolerance.least else 0
+    return Difference(image, max(boxes), max(*scores, float(ranked.max(initial=0.0))), max(*unmatched, missing))
 
 
 def _unmatched(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tuple[float, float, int]:
-    end = theirs.scores.min(initial=0.0) if len(theirs) == len(ours) else 0.0
+    end = theirs.scores.min() if len(theirs) >= MAX_DETECTIONS else 0.0
     boxes, others = _relative(ours), _relative(theirs)
     box = score = 0.0
     unmatched = 0
