@@ -37,6 +37,7 @@ MODELS = {
     "detr": TINY_DETR,
     "refining": variant(decoder={"kind": "refining"}, reference="anchors"),
     "fused keys": variant(keys="fused"),
+    "timm": variant(**backbone(name="timm:mobilenetv2_100", last_stage=4, stride=32)),
     "softmax": variant(scoring={"kind": "softmax"}),
     **{kind: variant(scoring={"kind": kind}) for kind in ("iou_aware", "mal")},
     "R50": variant(**backbone(name="resnet50", last_stage=4, stride=32)),

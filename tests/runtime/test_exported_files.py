@@ -13,7 +13,7 @@ from tests.runtime.exported import CATEGORIES, MODELS, exported, weights
 from tests.tiny import FORMS
 
 ODD = [(64, 64), (33, 97), (97, 33), (16, 16), (5, 40), (40, 7), (1, 1), (65, 64), (101, 71), (17, 128)]
-SWEEP = [*(name for name in MODELS if name != "tiny"), *FORMS]
+SWEEP = [*(name for name in MODELS if name not in ("tiny", "timm")), *FORMS]
 
 
 def some_images(*shapes: tuple[int, int]) -> list[np.ndarray]:
@@ -67,3 +67,12 @@ def test_every_kind_of_model(name: str) -> None:
     batches = [*random_batches(3), some_images(*ODD)]
     check(OnnxRuntime(file), name, batches)
     check(OpenVinoRuntime(file, "fp32"), name, batches[:2])
+
+
+@pytest.mark.slow
+def test_a_file_of_a_timm_network_takes_batches_of_one_size_and_says_so() -> None:
+    images = some_images(*ODD[:5], (101, 71))
+    runtime = OnnxRuntime(exported("timm"))
+    assert_same(runtime.detect(images, [(200, 100)] * len(images), CATEGORIES, 100), detect("timm", images))
+    assert not runtime.facts.ragged
+    assert all(np.isnan(one.scores).all() for one in runtime.detect_padded(images[:2], [(9, 9)] * 2, CATEGORIES))
