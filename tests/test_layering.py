@@ -23,7 +23,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"checkpoint"},
     {"converting", "examining", "predicting"},
     {"evaluating", "explaining"},
-    {"exporting", "training"},
+    {"exporting", "serving", "training"},
     {"comparing", "demo"},
     {"cli"},
     {"__init__", "__main__"},

@@ -23,6 +23,7 @@ from .explain import explain
 from .export import export
 from .predict import predict
 from .recipes import recipes
+from .serve import serve
 from .stopping import listen, status_of
 from .streams import discard_output, flush_output, message, survive_any_encoding
 from .train import train
@@ -30,7 +31,7 @@ from .train import train
 GROUPS = {
     "First steps": (demo, digits),
     "Data and training": (doctor, train, evaluate, compare, recipes),
-    "Using a detector": (predict, explain, export, benchmark, convert),
+    "Using a detector": (predict, explain, serve, export, benchmark, convert),
 }
 
 app = typer.Typer(

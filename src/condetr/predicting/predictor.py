@@ -147,7 +147,7 @@ class Predictor:
         Raises ImageError, with the name of the image, for the first image that cannot be read.
         """
         one = is_one_image(images)
-        selection = self._selection(threshold, classes, max_detections, one_class_per_box)
+        selection = self.selection(threshold, classes, max_detections, one_class_per_box)
         results = []
         for number, (given, result) in enumerate(self._stream_inputs(images, selection, batch)):
             if isinstance(result, ImageError):
@@ -167,7 +167,7 @@ class Predictor:
         predicted before the next is requested, as for a camera. An image that cannot be read is paired with its
         ImageError, and the others follow. `read` turns a source of any other type into an image.
         """
-        selection = self._selection(threshold, classes, max_detections, one_class_per_box)
+        selection = self.selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
             return self._stream(sources, read, selection, batch, ahead)
         is_one_image(sources)  # raises at once, not at the first image, for what is neither an image nor several
@@ -184,7 +184,11 @@ class Predictor:
             [one.image for one in scaled], [one.size for one in scaled], self.categories, limit
         )  # fmt: skip
 
-    def _selection(self, threshold: Threshold, classes: Classes, most: int, one_class_per_box: bool) -> Selection:
+    def selection(
+        self, threshold: Threshold = None, classes: Classes = None, most: int = MAX_DETECTIONS,
+        one_class_per_box: bool = False,
+    ) -> Selection:  # fmt: skip
+        """Which detections are kept, for the arguments of `__call__`. Raises CondetrError where they are invalid."""
         if self.runtime.most is not None and whole_number(most, "max_detections") > self.runtime.most:
             raise CondetrError(
                 f"max_detections {most}: an exported file returns at most {self.runtime.most}. Give the folder of "

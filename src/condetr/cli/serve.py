@@ -1,0 +1,121 @@
+"""`condetr serve`: a detector as a web service."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CondetrError
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, existing_weights, one_of
+from .streams import message, results
+
+TOKEN = "CONDETR_TOKEN"
+MOST_WAIT = 10_000  # ms
+
+
+def serve(
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="W",
+            help="a folder of trained weights, a hub id, or an exported file; NAME=W names the model; repeatable",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0: any free port")] = 8000,
+    runtime: Runtime = None,
+    device: Device = None,
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
+    ] = "fp32",
+    max_batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="images that go through the detector together; default: 8 on a GPU, else 1",
+        ),
+    ] = None,
+    max_wait: Annotated[
+        float, typer.Option(metavar="MS", min=0, max=MOST_WAIT, help="how long an image waits for others in its batch")
+    ] = 5.0,
+    max_queue: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="images that may wait; more requests get status 429")
+    ] = 64,
+    max_images: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="images of a request")] = 16,
+    max_megabytes: Annotated[int, typer.Option(metavar="N", min=1, max=2000, help="the size of a request")] = 32,
+    max_megapixels: Annotated[float, typer.Option(metavar="N", min=0.01, max=178, help="the size of an image")] = 25.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=1, max=3600, help="seconds to send a request, and again to predict it")
+    ] = 30.0,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"a file with the token that requests need; the variable {TOKEN} can hold it, too"
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Detect objects for other programs, over HTTP."""
+    from ..runtime.extras import imported
+
+    for library in ("starlette", "uvicorn", "python_multipart"):
+        imported(library, "serve")
+
+    from ..runtime.translate import package_version
+    from ..serving.limits import MEBIBYTE, Limits
+    from ..serving.models import load_model, named
+    from ..serving.serve import LOCAL, bound, server
+
+    one_of("--precision", precision, "fp32", "bf16")
+    if runtime is not None:
+        one_of("--runtime", runtime, "torch", "onnx", "openvino")
+    sources = named(weights or [DEFAULT_WEIGHTS])
+    for source in sources.values():
+        existing_weights(source)
+    token = _token(token_file)
+    limits = Limits(
+        max_megabytes * MEBIBYTE, round(max_megapixels * 1e6), min(max_images, max_queue), max_queue, timeout
+    )
+    with bound(host, port) as socket:
+        models = [load_model(name, source, device, runtime, precision) for name, source in sources.items()]  # type: ignore[arg-type]
+        for model in models:
+            model.warm_up()
+        on_gpu = any(model.predictor.device.type != "cpu" for model in models)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{socket.getsockname()[1]}"
+        if host not in LOCAL and token is None:
+            message(
+                f"--host {host}: other machines can use this server without a token. Set one with --token-file FILE"
+            )
+
+        def started() -> None:
+            results(quiet).print(f"serving {', '.join(sources)} on {address} (Ctrl-C stops it)", markup=False)
+
+        running = server(
+            models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
+            max_wait=max_wait / 1000, token=token, started=started,
+        )  # fmt: skip
+        try:
+            running.run(sockets=[socket])
+        except KeyboardInterrupt:  # the signal, again, after what was accepted is finished
+            results(quiet).print("stopped")
+
+
+def _token(file: Path | None) -> str | None:
+    """Raises CondetrError for a file that cannot be read or holds no token."""
+    if file is None:
+        token = os.environ.get(TOKEN)
+        named = TOKEN
+    else:
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise CondetrError(f"--token-file {file}: {reason}") from None
+        named = f"--token-file {file}"
+    if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+        raise CondetrError(f"{named}: a token is one word of ASCII characters. Make one: openssl rand -hex 32")
+    return token

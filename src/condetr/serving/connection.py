@@ -1,0 +1,129 @@
+"""An HTTP/1.1 connection that a client cannot hold for ever: uvicorn's, with limits on time and number."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADER_SECONDS = 10.0  # for the header of a request to arrive
+LINGER_SECONDS = 5.0  # for a client to read a response, or to stop sending a body that was refused
+MOST_CONNECTIONS = 2000
+
+
+class Connection(H11Protocol):
+    """Closed where a header, or the reading of a response, takes too long. More than `most` at once get 503."""
+
+    def __init__(self, most: int = MOST_CONNECTIONS, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refused = True
+            transport.write(_response(503, "too many connections; try again later", "Retry-After: 1"))
+            transport.close()
+        else:
+            self._watch_header()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self._body_timer is not None and self.conn.their_state is not h11.SEND_BODY:
+            self._body_timer.cancel()
+            self._body_timer = None
+        self._watch_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_header_timer()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        unread = self.conn.their_state is h11.SEND_BODY
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        elif unread:  # the rest of the body is discarded for a moment: closed at once, a client misses the response
+            self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self._watch_header()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def shutdown(self) -> None:
+        if self._refused:
+            self.transport.abort()
+            return
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Called while h11's error is handled, which has the status that fits: 431 for a header that is too large."""
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        if self.cycle is None or self.cycle.response_complete:
+            reason = "the header is too large" if status == 431 else "not a valid HTTP request"
+            self.transport.write(_response(status, reason))
+        self._end()
+
+    def _end(self) -> None:
+        """Send no more, and discard what still arrives for a moment: closed at once, a client that is still sending
+        is told of a reset connection instead of the response."""
+        self._refused = True
+        self._cancel_header_timer()
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _watch_header(self) -> None:
+        """A header that has begun, or that a new connection owes, must be complete in time. Idle connections between
+        two requests have uvicorn's own limit."""
+        if self.conn.their_state is not h11.IDLE or self.timeout_keep_alive_task is not None:
+            self._cancel_header_timer()
+        elif self._header_timer is None and not self.transport.is_closing():
+            self._header_timer = self.loop.call_later(HEADER_SECONDS, self._header_too_slow)
+
+    def _header_too_slow(self) -> None:
+        self.transport.write(_response(408, "the header did not arrive in time"))
+        self._end()
+
+    def _cancel_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+def _response(status: int, reason: str, *headers: str) -> bytes:
+    body = json.dumps({"error": reason}).encode()
+    phrase = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+    lines = [
+        f"HTTP/1.1 {status} {phrase.get(status, 'Service Unavailable' if status == 503 else 'Error')}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,0 +1,147 @@
+"""From the bytes of a client to an image at the model's size, within the limits on pixels and memory."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from ..errors import ImageError
+from ..images.decode import image_size, open_image
+from ..images.prepare import Prepare
+from ..predicting.batching import Scaled
+from .limits import Limits, Refused
+
+MOST_SCANS = 64  # of a progressive JPEG: each is decoded over the whole image, and editors write about ten
+START_OF_SCAN = b"\xff\xda"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An image as a client sent it: the bytes of a file, or RGB pixels. `name` is the file name that it gave."""
+
+    content: bytes | np.ndarray
+    name: str | None = None
+
+
+class Decoder:
+    """Decodes images in several threads, with at most `limits.pixels` in all of them together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._free = limits, limits.pixels
+        self._changed = threading.Condition()
+
+    def __call__(self, image: Incoming, number: int, prepare: Prepare) -> Scaled:
+        """Raises Refused for an image that is too large or cannot be read; `number` counts from 1 in its request."""
+        try:
+            width, height = self._size(image.content)
+            if width * height > self._limits.pixels:
+                most = self._limits.pixels / 1e6
+                raise Refused(413, f"{_named(image, number)}: {width} x {height} pixels; at most {most:g} million")
+            with self._room(width * height):
+                pixels = open_image(image.content)
+                return Scaled(prepare.scale(pixels), (pixels.shape[1], pixels.shape[0]))
+        except ImageError as error:
+            # messages of decoders may show an object and its address
+            reason = " ".join(re.sub(r"<[^<>]*>", "the file", str(error)).split())
+            raise Refused(422, f"{_named(image, number)}: {reason}") from None
+
+    def _size(self, content: bytes | np.ndarray) -> tuple[int, int]:
+        if isinstance(content, np.ndarray):
+            return content.shape[1], content.shape[0]
+        if content.startswith(b"\xff\xd8") and content.count(START_OF_SCAN) > MOST_SCANS:
+            raise ImageError(f"a JPEG of more than {MOST_SCANS} scans, which takes too long to decode")
+        return image_size(content)
+
+    @contextmanager
+    def _room(self, pixels: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+def _named(image: Incoming, number: int) -> str:
+    shown = "".join(c for c in image.name or "" if c.isprintable())[:100]
+    return f"image {number} ({shown})" if shown else f"image {number}"
+
+
+def parts(content: bytes, content_type: str, most: int) -> list[Incoming]:
+    """The files of a multipart/form-data body (RFC 7578). Raises Refused for a malformed body, a part that is not a
+    file, and more than `most` of them."""
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise Refused(400, "multipart/form-data: the boundary is missing in the header Content-Type")
+    reader = _Reader(most)
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": reader.begin,
+                "on_part_data": reader.data,
+                "on_part_end": reader.end,
+                "on_header_field": reader.header_field,
+                "on_header_value": reader.header_value,
+                "on_header_end": reader.header_end,
+                "on_end": reader.finish,
+            },
+        )
+        parser.write(content)
+        parser.finalize()
+    except FormParserError:
+        raise Refused(400, "multipart/form-data: malformed body") from None
+    if not reader.complete:
+        raise Refused(400, "multipart/form-data: the body ends before its last boundary")
+    return reader.files
+
+
+class _Reader:
+    """Collects the files from the parser's callbacks."""
+
+    def __init__(self, most: int) -> None:
+        self.files: list[Incoming] = []
+        self.complete = False
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        if len(self.files) == self._most:
+            raise Refused(413, f"more than {self._most} images in one request")
+        self._field, self._value, self._content = bytearray(), bytearray(), bytearray()
+        self._disposition = b""
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._field, self._value = bytearray(), bytearray()
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def end(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"filename")
+        if name is None:
+            field = "".join(c for c in options.get(b"name", b"").decode(errors="replace") if c.isprintable())[:50]
+            raise Refused(400, f"multipart/form-data: {field or 'a field'} is not a file; options go into the query")
+        self.files.append(Incoming(bytes(self._content), name.decode(errors="replace")[:255]))
+        self._content = bytearray()
+
+    def finish(self) -> None:
+        self.complete = True

@@ -1,0 +1,184 @@
+"""The Open Inference Protocol (KServe V2) over HTTP, with the binary tensor data extension for requests.
+
+https://github.com/kserve/open-inference-protocol: images go in as a tensor of pixels or as encoded files, and
+detections come out as padded tensors.
+"""
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..detections import Detections
+from .incoming import Incoming
+from .limits import Limits, Refused
+from .models import Model
+
+MOST_LISTS, MOST_VALUES = 500_000, 2_000_000  # in JSON: Python holds 64 bytes for each list, 8 for each value
+INPUTS = [
+    {"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3]},
+    {"name": "files", "datatype": "BYTES", "shape": [-1]},
+]
+OUTPUTS = [
+    {"name": "boxes", "datatype": "FP32", "shape": [-1, -1, 4]},
+    {"name": "scores", "datatype": "FP32", "shape": [-1, -1]},
+    {"name": "category_ids", "datatype": "INT64", "shape": [-1, -1]},
+    {"name": "names", "datatype": "BYTES", "shape": [-1, -1]},
+    {"name": "counts", "datatype": "INT64", "shape": [-1]},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """`outputs` are the names of the wanted ones, in the client's order."""
+
+    id: str | None
+    images: list[Incoming]
+    parameters: Mapping[str, Any]
+    outputs: tuple[str, ...]
+
+
+def metadata(model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "versions": [model.hash[:12]],
+        "platform": "condetr",
+        "inputs": INPUTS,
+        "outputs": OUTPUTS,
+    }
+
+
+def parse(content: bytes, header_length: str | None, limits: Limits) -> InferenceRequest:
+    """`header_length` is the header Inference-Header-Content-Length: the JSON's length where binary data follow it.
+
+    Raises Refused.
+    """
+    length = len(content)
+    if header_length is not None:
+        if not header_length.isdecimal() or not 0 < int(header_length[:20]) <= length:
+            raise Refused(400, "Inference-Header-Content-Length: must be the length of the JSON in the body")
+        length = int(header_length)
+    record = _json(content[:length])
+    inputs = record.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise Refused(400, "inputs: give a list of one input, images (UINT8) or files (BYTES)")
+    id, parameters = record.get("id"), record.get("parameters", {})
+    if id is not None and not isinstance(id, str):
+        raise Refused(400, "id: must be text")
+    if not isinstance(parameters, dict):
+        raise Refused(400, "parameters: must be an object")
+    return InferenceRequest(id, _images(inputs[0], content[length:], limits), parameters, _outputs(record))
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    if content.count(b"[") + content.count(b"{") > MOST_LISTS or content.count(b",") > MOST_VALUES:
+        raise Refused(413, "too many values in JSON; send images as files (base64) or as binary data")
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is not JSON") from None
+    if not isinstance(record, dict):
+        raise Refused(400, "the body must be a JSON object")
+    return record
+
+
+def _outputs(record: Mapping[str, Any]) -> tuple[str, ...]:
+    known = tuple(str(output["name"]) for output in OUTPUTS)
+    wanted = record.get("outputs")
+    if wanted is None or wanted == []:
+        return known
+    if not isinstance(wanted, list) or not all(isinstance(one, dict) and one.get("name") in known for one in wanted):
+        raise Refused(400, f"outputs: the names are {', '.join(known)}")
+    return tuple(one["name"] for one in wanted)
+
+
+def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Incoming]:
+    name, kind, shape = (given.get(key) for key in ("name", "datatype", "shape"))
+    if (name, kind) not in (("images", "UINT8"), ("files", "BYTES")):
+        raise Refused(400, "inputs: must be images (UINT8) or files (BYTES)")
+    if not isinstance(shape, list) or not all(type(side) is int and 0 < side < 1 << 31 for side in shape):
+        raise Refused(400, f"{name}: shape must be a list of positive whole numbers")
+    if len(shape) != (4 if kind == "UINT8" else 1) or (kind == "UINT8" and shape[3] != 3):
+        raise Refused(400, f"{name}: shape must be {'[images, height, width, 3]' if kind == 'UINT8' else '[images]'}")
+    if shape[0] > limits.images:
+        raise Refused(413, f"more than {limits.images} images in one request")
+    parameters = given.get("parameters", {})
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is not None and (type(size) is not int or size != len(binary)):
+        raise Refused(400, f"{name}: binary_data_size must be the number of bytes after the JSON, {len(binary)}")
+    if kind == "UINT8":
+        pixels = _pixels(given.get("data"), shape) if size is None else binary
+        if len(pixels) != math.prod(shape):
+            raise Refused(400, f"images: {len(pixels)} values, but shape has {math.prod(shape)}")
+        return [Incoming(image) for image in np.frombuffer(pixels, np.uint8).reshape(shape)]
+    files = _decoded(given.get("data")) if size is None else _split(binary)
+    if len(files) != shape[0]:
+        raise Refused(400, f"files: {len(files)} files, but shape has {shape[0]}")
+    return [Incoming(file) for file in files]
+
+
+def _pixels(data: Any, shape: list[int]) -> bytes:
+    """Values in row-major order, nested or flat."""
+    flat = data if isinstance(data, list) else None
+    for _ in range(3):
+        if flat and all(isinstance(part, list) for part in flat):
+            flat = [value for part in flat for value in part]
+    if flat is None or not all(type(value) is int and 0 <= value <= 255 for value in flat):
+        raise Refused(400, "images: data must be whole numbers from 0 to 255")
+    return bytes(flat)
+
+
+def _decoded(data: Any) -> list[bytes]:
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise Refused(400, "files: data must be a list of texts, each an image file in base64")
+    try:
+        return [base64.b64decode(text, validate=True) for text in data]
+    except (binascii.Error, ValueError):
+        raise Refused(400, "files: data must be base64") from None
+
+
+def _split(binary: bytes) -> list[bytes]:
+    """Elements of BYTES in the binary extension: each after its length, 4 bytes, little-endian."""
+    found, at = [], 0
+    while at < len(binary):
+        (length,) = struct.unpack_from("<I", binary, at) if at + 4 <= len(binary) else (len(binary),)
+        if at + 4 + length > len(binary):
+            raise Refused(400, "files: the binary data are cut short")
+        found.append(binary[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found
+
+
+def response(request: InferenceRequest, model: Model, found: Sequence[Detections]) -> dict[str, Any]:
+    """All images have as many rows as the one with the most detections; `counts` says how many are real."""
+    rows = max(map(len, found))
+    columns: dict[str, list[Any]] = {
+        "boxes": [_padded(one.boxes.astype(float).reshape(-1).tolist(), 4 * rows, 0.0) for one in found],
+        "scores": [_padded(one.scores.astype(float).tolist(), rows, 0.0) for one in found],
+        "category_ids": [_padded(one.category_ids, rows, -1) for one in found],
+        "names": [_padded(one.names, rows, "") for one in found],
+        "counts": [[len(one)] for one in found],
+    }
+    shapes = {"boxes": [len(found), rows, 4], "counts": [len(found)]}
+    kinds = {output["name"]: output["datatype"] for output in OUTPUTS}
+    outputs = [
+        {
+            "name": name,
+            "datatype": kinds[name],
+            "shape": shapes.get(name, [len(found), rows]),
+            "data": [value for image in columns[name] for value in image],
+        }
+        for name in request.outputs
+    ]
+    answer = {"model_name": model.name, "model_version": model.hash[:12], "outputs": outputs}
+    return answer if request.id is None else {**answer, "id": request.id}
+
+
+def _padded(values: list[Any], length: int, filler: Any) -> list[Any]:
+    return [*values, *[filler] * (length - len(values))]

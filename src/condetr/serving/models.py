@@ -1,0 +1,91 @@
+"""The models of a server, by name."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..checkpoint import load
+from ..detections import Detections
+from ..engine.device import check_device
+from ..errors import CondetrError
+from ..predicting.batching import Scaled, similar, within_memory
+from ..predicting.exported import hash_of, is_exported
+from ..predicting.predictor import Precision, Predictor
+from ..runtime.file_runtime import FileRuntime
+from ..runtime.folded import fold_norms
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """`hash` is a SHA-256 over the weights, also of the weights that an exported file was made from."""
+
+    name: str
+    hash: str
+    predictor: Predictor
+
+    def detect(self, limit: int | None, scaled: list[Scaled]) -> list[Detections]:
+        """As `Predictor.detect`, in smaller batches where the device runs out of memory.
+
+        On a CPU each image goes alone, as in `Predictor`: batches are no faster there, and vector instructions round
+        the scores of a batch in another way, by one bit in the last place.
+        """
+        size = 1 if self.predictor.device.type == "cpu" else len(scaled)
+        found: list[Detections] = []
+        for at in range(0, len(scaled), size):
+            found += within_memory(
+                lambda part: self.predictor.detect(part, limit), scaled[at : at + size], self.predictor.device
+            )
+        return found
+
+    def choose(self, scaled: list[Scaled], batch: int) -> list[int]:
+        """Which images go through the model together: similar ones, whose batch needs little padding."""
+        return similar(scaled, self.batch(batch))
+
+    def batch(self, most: int) -> int:
+        """1 for a model whose detections depend on the other images of a batch (`padding=published`)."""
+        runtime = self.predictor.runtime
+        return most if isinstance(runtime, FileRuntime) or self.predictor.detector.backbone.exact else 1
+
+    def warm_up(self) -> None:
+        self.predictor(np.zeros((64, 64, 3), np.uint8))
+
+
+def load_model(
+    name: str, weights: str, device: str | None, runtime: str | None, precision: Precision = "fp32"
+) -> Model:
+    """As `Predictor.load`, with the hash of the weights. Raises CondetrError."""
+    if is_exported(weights) or runtime not in (None, "torch"):
+        predictor = Predictor.load(weights, device, precision, runtime=runtime)
+        assert isinstance(predictor.runtime, FileRuntime)
+        return Model(name, predictor.runtime.facts.weights, predictor)
+    device = check_device(device)
+    loaded = load(weights, device)
+    hash = hash_of(loaded)
+    fold_norms(loaded.detector)
+    return Model(name, hash, Predictor(loaded, device, precision))
+
+
+def named(weights: Sequence[str]) -> dict[str, str]:
+    """Weights by the names under which they are served: of `NAME=WEIGHTS`, or of a path or hub id its last part.
+
+    Raises CondetrError for a name that is used twice.
+    """
+    found: dict[str, str] = {}
+    for word in weights:
+        name, equals, source = word.partition("=")
+        if not equals or not re.fullmatch(NAME, name) or Path(word).exists():
+            source = word
+            path = Path(word.partition("@")[0])
+            stem = path.stem if is_exported(word) else path.resolve().name if path.exists() else path.name
+            name = re.sub(r"[^A-Za-z0-9._-]", "-", stem).lstrip("._-")[:100] or "model"
+        if not source:
+            raise CondetrError(f"--weights {word}: the weights are missing after =")
+        if name in found:
+            raise CondetrError(f"--weights {word}: another model is named {name}. Name it: --weights OTHER={source}")
+        found[name] = source
+    return found

@@ -1,0 +1,61 @@
+"""Which detections a client asks for: threshold, classes and their number, from a query or from JSON."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from ..errors import CondetrError
+from ..predicting.selection import Selection, parse_threshold
+from .limits import Refused
+from .models import Model
+
+MOST_DETECTIONS = 1000
+NAMES = ("threshold", "classes", "max_detections")
+
+
+def of_query(query: QueryParams, *others: str) -> dict[str, Any]:
+    """`classes` may be repeated, or have commas. Raises Refused for a name that is unknown or given twice."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(query):
+        values = query.getlist(name)
+        if name == "classes":
+            found[name] = [word.strip() for value in values for word in value.split(",")]
+        elif name not in (*NAMES, *others):
+            raise Refused(400, f"the query has an unknown parameter; known are {', '.join((*others, *NAMES))}")
+        elif len(values) > 1:
+            raise Refused(400, f"{name}: given twice")
+        else:
+            found[name] = values[0]
+    return found
+
+
+def selection(model: Model, options: Mapping[str, Any]) -> Selection:
+    """As `Predictor` takes them. Raises Refused."""
+    threshold, classes = options.get("threshold"), options.get("classes")
+    if isinstance(classes, str):
+        classes = [word.strip() for word in classes.split(",")]
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, str | int | float)):
+        raise Refused(400, "threshold: must be a number between 0 and 1, or best")
+    if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        raise Refused(400, "classes: must be names")
+    try:
+        threshold = None if threshold is None else parse_threshold(str(threshold))
+        return model.predictor.selection(threshold, classes, _most(model, options.get("max_detections")))
+    except CondetrError as error:
+        raise Refused(400, "".join(c if c.isprintable() else "?" for c in str(error))[:300]) from None
+
+
+def _most(model: Model, given: Any) -> int:
+    limit = model.predictor.runtime.most or MOST_DETECTIONS
+    if given is None:
+        return min(100, limit)
+    text = str(given)
+    if isinstance(given, bool) or not text.isascii() or not text.isdecimal() or len(text) > 9:
+        number = math.nan
+    else:
+        number = int(text)
+    if not 1 <= number <= limit:
+        raise Refused(400, f"max_detections: must be a whole number from 1 to {limit}")
+    return int(number)

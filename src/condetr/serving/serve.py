@@ -1,0 +1,100 @@
+"""Serve detectors over HTTP until a signal comes."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+
+from ..errors import CondetrError
+from .app import application
+from .connection import MOST_CONNECTIONS, Connection
+from .limits import Limits
+from .models import Model
+from .service import Service
+
+HEADER_BYTES = 16 * 1024
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+class Server(uvicorn.Server):
+    """Calls `started` once connections are accepted."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that nobody can connect to yet. Raises CondetrError where the address cannot be used."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CondetrError(f"--host {host}: {error.strerror or 'no such address'}") from None
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except (OSError, OverflowError) as error:
+        opened.close()
+        reason = getattr(error, "strerror", None) or "invalid"
+        raise CondetrError(
+            f"--host {host} --port {port}: {reason}. Choose another one, or 0 for any free port"
+        ) from None
+    return opened
+
+
+def server(
+    models: Sequence[Model],
+    limits: Limits,
+    *,
+    version: str,
+    max_batch: int,
+    max_wait: float,
+    token: str | None = None,
+    started: Callable[[], None] = lambda: None,
+) -> Server:
+    """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first.
+
+    `max_wait` is in seconds. The models should be warm: the first request waits for nothing else.
+    """
+    most = min(MOST_CONNECTIONS, _most_files() - 64)
+    config = uvicorn.Config(
+        application(lambda: Service(models, limits, max_batch, max_wait), version, token),
+        http=cast(type[asyncio.Protocol], partial(Connection, most)),
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",  # not a line for each client that sends nonsense
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_graceful_shutdown=round(2 * limits.seconds) + 10,
+    )
+    return Server(config, started)
+
+
+def _most_files() -> int:
+    """How many files and connections this process may have open, after raising the limit as far as it may."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MOST_CONNECTIONS + 64
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted: Any = MOST_CONNECTIONS + 512
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return MOST_CONNECTIONS + 64 if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,70 @@
+"""`condetr serve` in a process of its own: it finishes what it has accepted on SIGTERM, and warns of open doors."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from condetr.checkpoint import load, save
+from condetr.cli.serve import _token
+from condetr.errors import CondetrError
+from condetr.predicting.predictor import Predictor
+from condetr.serving.models import named
+from tests.serving.served import Client, picture, tiny_weights
+
+
+@pytest.mark.slow
+def test_a_process_serves_the_predictions_of_its_weights_and_stops_on_sigterm(tmp_path: Path):
+    save(tmp_path / "birds", tiny_weights())
+    words = ["serve", "--weights", str(tmp_path / "birds"), "--port", "0", "--max-batch", "4", "--host", "0.0.0.0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "condetr", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        client = Client(int(re.search(r"serving birds on http://0\.0\.0\.0:(\d+)", line)[1]))  # type: ignore[index]
+        images = [picture(i) for i in range(30)]
+        predictor = Predictor(load(tmp_path / "birds"))
+        expected = [predictor(image, threshold=0.0) for image in images]
+        with ThreadPoolExecutor(30) as pool:
+            replies = [pool.submit(client.predict, image) for image in images]
+            for reply, found in zip(replies, expected):
+                assert reply.result().json["images"][0]["detections"] == found.to_dict()["detections"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert "other machines can use this server without a token" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_models_are_named_by_their_folders_or_as_told(tmp_path: Path):
+    assert named(["runs/birds/", "a=runs/birds", "owner/name@v1", "x/fish.onnx"]) == {
+        "birds": "runs/birds/", "a": "runs/birds", "name": "owner/name@v1", "fish": "x/fish.onnx",
+    }  # fmt: skip
+    with pytest.raises(CondetrError, match="another model is named birds"):
+        named(["runs/birds", "others/birds"])
+    with pytest.raises(CondetrError, match="missing after ="):
+        named(["birds="])
+
+
+def test_a_token_is_one_word_of_a_file_or_the_environment(tmp_path: Path, monkeypatch):
+    file = tmp_path / "token"
+    file.write_text("abc\n")
+    assert _token(file) == "abc"
+    monkeypatch.setenv("CONDETR_TOKEN", "def")
+    assert _token(None) == "def"
+    for content in ("", "a b", "ü"):
+        file.write_text(content)
+        with pytest.raises(CondetrError, match="one word"):
+            _token(file)
+    with pytest.raises(CondetrError, match="No such file"):
+        _token(tmp_path / "none")

@@ -1,0 +1,141 @@
+"""Requests that are too large, too slow, broken or hostile are refused with one line, and the next one is served."""
+
+import io
+import re
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condetr.serving import connection
+from condetr.serving.limits import Limits
+from tests.serving.served import Client, model, multipart, picture, serving
+
+TINY = model()
+IMAGE = picture(0)
+LIMITS = Limits(bytes=1 << 18, pixels=20_000, images=3, queue=8, seconds=1.0)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with serving(TINY, limits=LIMITS) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _serves_on(client: Client):
+    yield
+    reply = client.predict(IMAGE)
+    assert reply.json["images"][0]["detections"] == TINY.predictor(IMAGE, threshold=0.0).to_dict()["detections"]
+    assert client.metric("condetr_held_bytes") == 0
+    assert client.metric("condetr_queue_images") == 0
+
+
+def bomb(side: int = 50_000) -> bytes:
+    """A PNG of a few bytes that declares billions of pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+def many_scans() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    at = content.rindex(b"\xff\xda")
+    return content[:at] + content[at:-2] * 100 + content[-2:]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400), (b"hello", 422), (IMAGE[: len(IMAGE) // 2], 422), (IMAGE[:20], 422), (b"\0" * (1 << 18), 422),
+        (b"<svg onload=x>", 422), (b"PK\3\4", 422), (bomb(), 422), (bomb(200), 413), (bomb(100), 422),
+        (many_scans(), 422), (b"\0" * ((1 << 18) + 1), 413), (b"http://127.0.0.1:1/image.png", 422),
+        (b"/etc/passwd", 422),
+    ],
+)  # fmt: skip
+def test_broken_images_and_bombs_are_refused(client: Client, content: bytes, status: int):
+    reply = client.predict(content)
+    assert reply.status == status, reply.content
+    assert list(reply.json) == ["error"]
+    assert not re.search(r"0x[0-9a-f]+|Traceback|site-packages|\n", reply.json["error"])
+
+
+BODY, KIND = multipart(("a.png", IMAGE))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (BODY[:-20], KIND, 400), (BODY, "multipart/form-data", 400), (BODY, "multipart/form-data; boundary=other", 400),
+        (BODY, f"multipart/form-data; boundary={'x' * 300}", 400), (b"garbage", KIND, 400),
+        (multipart(*[("a.png", IMAGE)] * 4)[0], KIND, 413), (multipart(("a.png", b"")) [0], KIND, 422),
+        (multipart(("a\x1b[31m.png", b"x"))[0], KIND, 422), (multipart()[0], KIND, 400),
+        (BODY.replace(b'; filename="a.png"', b""), KIND, 400), (IMAGE, "application/json", 415),
+        (b"--b0undary\r\n" + b"A: b\r\n" * 10_000, KIND, 400),
+    ],
+)  # fmt: skip
+def test_broken_forms_are_refused(client: Client, body: bytes, kind: str, status: int):
+    reply = client("POST", "/predict", body, Content_Type=kind)
+    assert (reply.status, list(reply.json)) == (status, ["error"])
+    assert reply.json["error"].isprintable()
+
+
+def test_one_unreadable_image_refuses_the_request_and_is_named(client: Client):
+    body, kind = multipart(("a.png", IMAGE), ("b.png", IMAGE[:100]))
+    reply = client("POST", "/predict", body, Content_Type=kind)
+    assert reply.status == 422
+    assert reply.json["error"].startswith("image 2 (b.png): ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"4"), (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000, b"431"), (b"\x16\x03\x01\x02\0\x01", b"4"),
+        (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
+        (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n", b"415"),
+        (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: close\r\n\r\nab", b"408"),
+    ],
+)  # fmt: skip
+def test_broken_or_slow_http_gets_its_status_and_the_connection_ends(client: Client, request_, status, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.5)
+    received = client.raw(request_)
+    assert received.startswith(b"HTTP/1.1 " + status), received
+    assert b'{"error":' in received
+
+
+def test_a_slow_header_ends_the_connection_in_time(client: Client, monkeypatch):
+    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.4)
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", client.port), 30) as slow:
+        for byte in b"GET /v2 HTTP/1.1\r\nHost: a\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaa":
+            try:
+                slow.sendall(bytes([byte]))
+            except OSError:
+                break
+            time.sleep(0.02)
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - started < 5
+
+
+def test_two_requests_on_one_connection_are_answered_in_order(client: Client):
+    one = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    received = client.raw(one + one.replace(b"live", b"ready").replace(b"Host", b"Connection: close\r\nHost"))
+    assert received.index(b'"live"') < received.index(b'"ready"')
