@@ -21,6 +21,7 @@ from condetr.comparing.variants import configs
 from condetr.config import override
 from condetr.errors import CondetrError, ConfigError, DataError
 from condetr.files import write_text
+from condetr.training.default_folder import RECORD
 
 MODELS = configs(["detr", "conditional_detr"], "nano", {})
 PER_EPOCH = {"detr": 10.0, "conditional_detr": 20.0}
@@ -116,6 +117,7 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
     run = all_runs(MODELS, Schedule((2,), 1, ()), tmp_path)[0]
     other = override(run.config, {"train.batch": 3})
     write_text(run.folder / "config.json", other.model_dump_json())
+    write_text(run.folder / RECORD, "{}")  # it had started
     with pytest.raises(ConfigError, match=r"train\.batch was 3, now 16"):
         read_result(all_runs(MODELS, Schedule((2,), 1, ()), tmp_path)[0], "abc")
 

@@ -118,8 +118,8 @@ def test_real_files_with_defects(real_data, tmp_path):
     for file in (real_data / "bad_annotations" / "train").glob("*.jpg"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     diagnosis = examine(open_dataset(tmp_path))
-    names = {(f.name, f.file.name) for f in diagnosis.findings}
-    assert ("empty_box", "BloodImage_00338.jpg") in names
+    names = {(f.name, f.file.name) for f in diagnosis.findings if f.file is not None}
+    assert ("empty_box", "BloodImage_00338.xml") in names
     assert ("size_missing", "apple_79.jpg") in names
     assert ("wrong_extension", "dayride_type1_001.mp4#t=1058.jpg") in names
 

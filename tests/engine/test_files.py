@@ -23,6 +23,14 @@ from condetr.errors import CondetrError
 from condetr.files import check_writable, quoted
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal; a process in the background may ignore the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def trained(steps: int = 3):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
@@ -128,7 +136,7 @@ def test_a_folder_is_locked_by_one_live_process(tmp_path):
         pass
 
 
-def test_the_first_signal_is_recorded_and_the_second_one_acts():
+def test_the_first_signal_is_recorded_and_the_second_one_acts(interruptible):
     before = signal.getsignal(signal.SIGINT)
     with deferred_signals() as interrupt:
         assert interrupt.number == 0
@@ -155,7 +163,7 @@ def test_signals_are_reported_at_once_also_during_a_long_operation():
     assert process.wait(timeout=20) == 3
 
 
-def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too():
+def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too(interruptible):
     reported = [threading.Event(), threading.Event()]
 
     def send():

@@ -40,7 +40,7 @@ def test_images_are_enlarged_until_half_of_the_objects_are_long_enough(near):
     assert grown == override(grown, {"data.size": 128})  # 64 · 10 / 6 = 107, in steps of 32; and nothing is left to do
     assert median_side(far, config(128, 0.0).data) > 1.25 * STRIDE > median_side(far, config(64, 0.0).data)
     (note,) = size_messages(config(64, 1.25), grown, far)
-    assert "images are resized to 128, which takes about 4.0 times as long; --size 64" in note
+    assert "images are resized to 128, which takes about 4.0 times as long; `size=64`" in note
 
 
 def test_images_are_enlarged_at_most_twofold_and_a_better_size_is_suggested(near):
@@ -49,7 +49,7 @@ def test_images_are_enlarged_at_most_twofold_and_a_better_size_is_suggested(near
     assert grown.data.size == 128
     chosen, missing = size_messages(config(64, 1.25), grown, far)
     assert "images are resized to 128" in chosen
-    assert f"the model's stride is {STRIDE}: --size" in missing
+    assert f"the model's stride is {STRIDE}: `size=" in missing
 
 
 def test_large_objects_leave_the_size_unchanged(near):

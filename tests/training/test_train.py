@@ -105,7 +105,8 @@ def test_a_run_writes_its_files_and_reports_its_events(whole):
     }  # fmt: skip
     best = checkpoint.load(result.folder / "best")
     assert best.categories.names == ("square", "bar")
-    assert len(best.thresholds) == 2
+    assert result.best_ap == 0
+    assert best.thresholds is None  # there are none to choose from
     assert "on `valid`" in (result.folder / "best" / "README.md").read_text()
     assert [epoch.epoch for epoch in result.epochs] == [1, 2]
     assert result.best_ap == max(epoch.ap for epoch in result.epochs)
@@ -286,9 +287,8 @@ def test_the_loss_knows_which_share_of_the_run_is_done(dataset, tmp_path, monkey
     monkeypatch.setattr(SetLoss, "__call__", recorded)
     iou_aware = settings(model__scoring__kind="iou_aware", train__epochs=2)
     train(dataset, iou_aware, out=tmp_path / "run")
-    taken = steps[2:]  # the first two estimate memory and time
-    assert [step.progress for step in taken] == [i / len(taken) for i in range(len(taken))]
-    assert len(taken) > 2
+    taken = steps[-4:]  # those before estimate memory and time
+    assert [step.progress for step in taken] == [0, 0.25, 0.5, 0.75]
 
 
 def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):

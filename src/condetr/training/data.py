@@ -85,4 +85,4 @@ def box_sizes(split: Split) -> Float[Tensor, "M 2"]:
         (sample.truth.boxes[:, 2:] - sample.truth.boxes[:, :2])[~sample.truth.crowd] / sample.truth.size
         for sample in split
     ]
-    return torch.from_numpy(np.concatenate([np.zeros((0, 2)), *sizes])).float()
+    return torch.from_numpy(np.concatenate([np.zeros((0, 2)), *sizes]).astype(np.float32))
