@@ -10,7 +10,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"errors", "image_keys", "shapes", "text"},
     {"arguments", "config_errors"},
     {"boxes", "config", "cpu", "files"},
-    {"types"},
+    {"suggestions", "types"},
     {"scoring"},
     {"iou_scoring"},
     {"images", "engine", "reports"},

@@ -20,6 +20,7 @@ from .files import quoted, replacing, write_text
 from .interchange import fit, read_json, read_safetensors, read_transformers
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
+from .suggestions import missing_folder
 from .types import Categories
 
 
@@ -104,6 +105,8 @@ def _load(source: str) -> Weights:
             )
         raise WeightsError(f"{path}: give the folder that holds config.json and model.safetensors, not a file in it")
     if not path.is_dir():
+        if (missing := missing_folder(source)) is not None:
+            raise WeightsError(f"{source}: {missing}")
         if not is_repository(source):
             raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)

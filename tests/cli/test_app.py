@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from condetr.checkpoint import load
 from condetr.cli import app, main
 from condetr.cli.command import explanation, guarded
 from condetr.cli.progress import progress_bar
 from condetr.cli.stopping import Terminated
-from condetr.errors import CondetrError
+from condetr.errors import CondetrError, WeightsError
 
 COMMANDS = ("train", "predict", "evaluate", "explain", "compare", "doctor", "convert", "recipes", "demo", "digits")
 
@@ -127,6 +128,27 @@ def test_a_hub_id_is_not_taken_for_a_misspelt_folder(monkeypatch, capsys, tmp_pa
     (tmp_path / "mircosoft").mkdir()
     _, _, errors = called(monkeypatch, capsys, "predict", "nowhere.jpg", "--weights", "microsoft/detr")
     assert "Did you mean mircosoft" not in errors
+
+
+def test_a_local_path_is_never_asked_for_at_the_hub(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("condetr.interchange.hub.snapshot_download", None)
+    (tmp_path / "photos").mkdir()
+    train_first = "no such file or folder. Train it first: `condetr train DATA --out runs/birds`"
+    evaluate, explain = ("evaluate", "photos", "--weights"), ("explain", "a.jpg", "--weights")
+    for words in (("predict", "photos", "--weights"), evaluate, explain, ("train", "photos", "--init")):
+        line = f"condetr: {words[-1]} runs/birds: {train_first}\n"
+        assert called(monkeypatch, capsys, *words, "runs/birds") == (1, "", line)
+    for words in (("export", "runs/birds"), ("convert", "runs/birds", "out"), ("benchmark", "runs/birds", "photos")):
+        assert called(monkeypatch, capsys, *words) == (1, "", f"condetr: runs/birds: {train_first}\n")
+    owner = "no such file or folder. If the repository on the hub is meant, write photos/birds@main"
+    suggested = "no such folder. Did you mean runs/birds-2?"
+    for source, line in (("photos/birds", owner), ("runs/birds", suggested), ("rnus/birds-2", suggested)):
+        (tmp_path / "runs" / "birds-2").mkdir(parents=True, exist_ok=True)
+        assert called(monkeypatch, capsys, *explain, source) == (1, "", f"condetr: --weights {source}: {line}\n")
+        with pytest.raises(WeightsError) as error:
+            load(source)
+        assert str(error.value) == f"{source}: {line}"
 
 
 def test_a_name_cannot_control_the_terminal(monkeypatch, capsys) -> None:

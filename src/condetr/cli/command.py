@@ -11,10 +11,10 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import CondetrError, ConfigError
+from ..suggestions import did_you_mean, nearest
 from .flags import as_typed
 from .stopping import status_of
 from .streams import discard_output
-from .suggestions import did_you_mean, nearest
 from .usage import UsageError, usage_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # errors of a full or failing disk

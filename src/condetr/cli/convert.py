@@ -6,12 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from ..reports.terminal import printable
-from .options import one_of
+from .options import existing_weights_argument, one_of
 
 
 def convert(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="an official .pth file, a folder of weights, or a hub id")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="an official .pth file, a folder of weights, or a hub id",
+            callback=existing_weights_argument,
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="the folder to write")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="condetr or transformers")] = "condetr",

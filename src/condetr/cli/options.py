@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..errors import CondetrError, ConfigError, DataError, WeightsError
-from .suggestions import did_you_mean, nearest, nearest_path
+from ..suggestions import did_you_mean, missing_folder, nearest, nearest_path
 
 DEFAULT_WEIGHTS = "microsoft/conditional-detr-resnet-50"
 
@@ -22,11 +22,17 @@ def existing_data(path: Path | None) -> Path | None:
 
 
 def existing_weights(source: str | None) -> str | None:
-    """The word as it is, which may be a hub id. Raises WeightsError where it can only be a misspelt folder."""
-    path = Path(source or "")
-    hub_id = len(path.parts) == 2 and not Path(path.parts[0]).exists()
-    if source and not hub_id and (near := nearest_path(path)) is not None:
-        raise WeightsError(f"--weights {source}: no such folder{did_you_mean(near)}")
+    """The word as it is, which may be a hub id. Raises WeightsError where it is a local path that does not exist."""
+    if source and (missing := missing_folder(source)) is not None:
+        raise WeightsError(f"--weights {source}: {missing}")
+    return source
+
+
+def existing_init(source: str | None) -> str | None:
+    """As `existing_weights`, for `--init`."""
+    word = (source or "").partition("@")[0]
+    if source and word not in ("imagenet", "none") and (missing := missing_folder(source)) is not None:
+        raise WeightsError(f"--init {source}: {missing}")
     return source
 
 

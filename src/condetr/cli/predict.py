@@ -10,11 +10,11 @@ import typer
 
 from ..errors import CondetrError, ImageError
 from ..reports.terminal import printable
+from ..suggestions import did_you_mean, nearest_path
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages, results, standard_input
-from .suggestions import did_you_mean, nearest_path
 
 if TYPE_CHECKING:
     from ..detections import Detection

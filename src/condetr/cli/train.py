@@ -7,7 +7,7 @@ import typer
 
 from ..reports.terminal import printable
 from .flags import as_typed
-from .options import Data, Device, FollowOutside, Quiet, Set, naming_flags, settings
+from .options import Data, Device, FollowOutside, Quiet, Set, existing_init, naming_flags, settings
 from .stopping import leave_at_once
 from .streams import results
 
@@ -26,6 +26,7 @@ def train(
             "--init",
             metavar="W",
             help="what training starts from: imagenet, none, a backbone's file, a folder of weights, or a hub id",
+            callback=existing_init,
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="train.epochs")] = None,

@@ -20,6 +20,7 @@ from ..model.detector import Detector
 from ..model.reference import Anchors
 from ..model.timm_backbone import TimmBackbone, hub_repository
 from ..shapes import Float
+from ..suggestions import missing_folder
 from ..types import Categories
 
 IMAGENET = "timm/{}.tv_in1k"  # torchvision's V1 weights, which both papers start from
@@ -66,7 +67,7 @@ def start(
         return Start(detector, (load_backbone(detector, _imagenet(repository, revision or None), config),))
     if Path(init).is_file():
         return Start(detector, (load_backbone(detector, Path(init), config),))
-    if not Path(init).exists() and not is_repository(init):
+    if not Path(init).exists() and not is_repository(init) and missing_folder(init) is None:
         raise WeightsError(f"{init}: no such file or folder, and not a hub repository (owner/name)")
     weights = checkpoint.load(init)
     loaded = load_matching(weights, detector, config, categories)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from .files import quoted
+
 CLOSE = 0.7
 
 
@@ -28,6 +30,32 @@ def nearest_path(path: Path) -> Path | None:
         found = Path(*parts[:depth], near, *parts[depth + 1 :])
         return found if found.exists() else None
     except (OSError, ValueError):  # a name that no file can have, a folder that may not be listed
+        return None
+
+
+def missing_folder(source: str) -> str | None:
+    """What is wrong with weights that are named by a local path, which does not exist; None for any other name.
+
+    Of the form `owner/name`, which may be a hub repository, a local path is what is similar to an existing one, or lies
+    in an existing folder or in `runs/`, where trainings are written. With `@revision` it is always a repository.
+    """
+    path = Path(source)
+    try:
+        if not source or path.is_absolute() or path.exists():
+            return None
+        near = nearest_path(path)
+        if near is not None:
+            return f"no such {'file' if near.is_file() else 'folder'}{did_you_mean(near)}"
+        if len(path.parts) < 2 or "@" in source:
+            return None
+        if path.parts[0] == "runs":
+            train = f"`condetr train DATA --out {quoted(Path(*path.parts[:2]))}`"
+            return f"no such file or folder. Train it first: {train}"
+        if not Path(path.parts[0]).is_dir():
+            return None
+        hub = f". If the repository on the hub is meant, write {source}@main" if len(path.parts) == 2 else ""
+        return f"no such file or folder{hub}"
+    except (OSError, ValueError):  # a name that no file can have
         return None
 
 
