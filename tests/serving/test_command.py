@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,32 +20,40 @@ from condetr.serving.models import named
 from tests.serving.served import Client, picture, tiny_weights
 
 
-@pytest.mark.slow
-def test_a_process_serves_the_predictions_of_its_weights_and_stops_on_sigterm(tmp_path: Path):
-    save(tmp_path / "birds", tiny_weights())
-    words = ["serve", "--weights", str(tmp_path / "birds"), "--port", "0", "--max-batch", "4", "--host", "0.0.0.0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "condetr", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+@contextmanager
+def process(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen, Client]]:
+    save(folder / "birds", tiny_weights())
+    started = subprocess.Popen(
+        [sys.executable, "-m", "condetr", "serve", "--weights", str(folder / "birds"), "--port", "0", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline()
-        client = Client(int(re.search(r"serving birds on http://0\.0\.0\.0:(\d+)", line)[1]))  # type: ignore[index]
+        assert started.stdout is not None
+        found = re.search(r"serving birds on http://[\d.]+:(\d+)", started.stdout.readline())
+        assert found is not None
+        yield started, Client(int(found[1]))
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@pytest.mark.slow
+def test_a_process_serves_the_predictions_of_its_weights_and_stops_on_sigterm(tmp_path: Path):
+    with process(tmp_path, "--max-batch", "4", "--host", "0.0.0.0") as (server, client):
         images = [picture(i) for i in range(30)]
         predictor = Predictor(load(tmp_path / "birds"))
-        expected = [predictor(image, threshold=0.0) for image in images]
         with ThreadPoolExecutor(30) as pool:
             replies = [pool.submit(client.predict, image) for image in images]
-            for reply, found in zip(replies, expected):
-                assert reply.result().json["images"][0]["detections"] == found.to_dict()["detections"]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-        assert "other machines can use this server without a token" in process.stderr.read()
-    finally:
-        process.kill()
-        process.wait()
+            for image, reply in zip(images, replies):
+                expected = predictor(image, threshold=0.0).to_dict()["detections"]
+                assert reply.result().json["images"][0]["detections"] == expected
+        server.send_signal(signal.SIGTERM)
+        output, errors = server.communicate(timeout=60)
+        assert server.returncode == 0
+        assert output == "stopped\n"
+        assert "other machines can use this server without a token" in errors
+        assert "Traceback" not in errors
 
 
 def test_models_are_named_by_their_folders_or_as_told(tmp_path: Path):

@@ -135,6 +135,13 @@ def test_a_slow_header_ends_the_connection_in_time(client: Client, monkeypatch):
     assert time.monotonic() - started < 5
 
 
+def test_a_broken_chunk_ends_the_connection(client: Client):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    started = time.monotonic()
+    assert client.raw(head + b"3\r\nabc\r\nnonsense\r\n") == b""
+    assert time.monotonic() - started < 0.9
+
+
 def test_two_requests_on_one_connection_are_answered_in_order(client: Client):
     one = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
     received = client.raw(one + one.replace(b"live", b"ready").replace(b"Host", b"Connection: close\r\nHost"))

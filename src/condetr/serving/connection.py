@@ -86,7 +86,10 @@ class Connection(H11Protocol):
         if self.cycle is None or self.cycle.response_complete:
             reason = "the header is too large" if status == 431 else "not a valid HTTP request"
             self.transport.write(_response(status, reason))
-        self._end()
+            self._end()
+        else:  # in the body of a request that is being received
+            self._refused = True
+            self.transport.close()
 
     def _end(self) -> None:
         """Send no more, and discard what still arrives for a moment: closed at once, a client that is still sending
