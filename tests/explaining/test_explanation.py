@@ -18,6 +18,7 @@ from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS, coverage
 from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
 from condetr.explaining.image_record import record_image
+from condetr.explaining.page_image import image_values
 from condetr.explaining.thresholds import no_detection
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth
@@ -91,6 +92,25 @@ def test_the_nearest_queries_contain_the_point_and_come_by_descending_score(pred
         assert c.covers == (c.box[0] <= 45 <= c.box[2] and c.box[1] <= 30 <= c.box[3])
         assert c.detected == (c.query in record.detections.queries)
         assert c.name in ("cat", "dog", "bird")
+
+
+def test_the_class_of_a_detected_query_is_the_detected_one_with_its_score_and_threshold():
+    record = record_image(predictor_of(TINY), IMAGE, 0.0)
+    best = record.labels[-1]
+    other = record.all_detections
+    other = other[np.flatnonzero(other.labels != best[other.queries])[:1]]  # one detection, not of the best class
+    (query,), (label,) = other.queries.tolist(), other.labels.tolist()
+    thresholds = tuple(0.0 if one == label else 0.999 for one in range(len(CATEGORIES)))
+    record = replace(record, detections=other, thresholds=thresholds)
+    candidates = {c.query: c for c in record.nearest((45, 30), limit=7)}
+    assert [c.query for c in candidates.values() if c.detected] == [query]
+    found = candidates.pop(query)
+    assert (found.label, found.name, found.threshold) == (label, CATEGORIES.name(label), 0.0)
+    assert found.score == pytest.approx(record.score(query, label))
+    assert found.score < record.scores[-1, query]
+    assert all(c.label == best[c.query] and c.threshold == thresholds[c.label] for c in candidates.values())
+    values = image_values("image", record, [(query, label)], 0)
+    assert values["detected"] == {query: [label, pytest.approx(found.score, abs=6e-5)]}
 
 
 def test_a_point_is_explained_by_its_nearest_query_detected_or_not(predictor):

@@ -24,17 +24,19 @@ Point = tuple[float | int, float | int]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A query near a point: its best class, its box (xyxy) and the reference point from which the last layer started,
-    in pixels of the image.
+    """A query near a point: its class, its box (xyxy) and the reference point from which the last layer started, in
+    pixels of the image.
 
-    `covers`: the box contains the point. `detected`: the query gives a detection; otherwise its score is below the
-    confidence threshold.
+    `covers`: the box contains the point. `detected`: the query gives a detection, and the class is that of the
+    detection (of several, the one with the highest score). Otherwise the class is the best one, and `score` is below
+    `threshold`, the confidence threshold of the class.
     """
 
     query: int
     label: int
     name: str
     score: float
+    threshold: float
     box: tuple[float, float, float, float]
     reference: Point
     covers: bool
@@ -127,16 +129,19 @@ class ImageRecord:
     def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
         """The queries nearest to a point: those whose box contains it by descending score, then by distance."""
         x, y = self.inside(at)
-        boxes, scores, labels = self.boxes[-1], self.scores[-1], self.labels[-1]
+        boxes, scores, labels = self.boxes[-1], self.scores[-1].copy(), self.labels[-1].copy()
+        detected = self.detected()
+        for query, (label, score) in detected.items():
+            labels[query], scores[query] = label, score
         beyond = np.maximum(np.maximum(boxes[:, :2] - [x, y], [x, y] - boxes[:, 2:]), 0)
         distance = np.linalg.norm(beyond, axis=1)
-        detected = set(self.detections.queries.tolist())
         return tuple(
             Candidate(
                 query=query,
                 label=int(labels[query]),
                 name=self.categories.name(int(labels[query])),
                 score=float(scores[query]),
+                threshold=self.thresholds[int(labels[query])],
                 box=tuple(boxes[query].tolist()),
                 reference=tuple(self.references[-1, query].tolist()),
                 covers=bool(distance[query] == 0),
@@ -144,6 +149,13 @@ class ImageRecord:
             )
             for query in np.lexsort((-scores, distance))[:limit].tolist()
         )
+
+    def detected(self) -> dict[int, tuple[int, float]]:
+        """The label and the score of each query's detection, of several that with the highest score. The label may
+        differ from the query's best class, where each class has its own threshold."""
+        found = self.detections
+        rows = zip(found.queries.tolist(), found.labels.tolist(), found.scores.tolist())
+        return {query: (label, score) for query, label, score in reversed(list(rows))}  # the first is kept
 
     def inside(self, at: Point) -> Point:
         """The point itself. Raises CondetrError if it is not in the image."""

@@ -80,8 +80,14 @@
     name: data.names[image.labels[layer][query]], threshold: data.thresholds[image.labels[layer][query]],
     reference: image.references[layer][query],
   });
+  const outcome = (image, query) => {  // the query's detection, otherwise its best class
+    const one = prediction(image, query, image.layers - 1), detection = image.detected[query];
+    if (!detection) return { ...one, status: "below the threshold" };
+    const [label, score] = detection;
+    return { ...one, score, name: data.names[label], threshold: data.thresholds[label], status: "a detection" };
+  };
   const nearest = (image, x, y) => Array.from({ length: image.queries }, (_, query) => {
-    const one = prediction(image, query, image.layers - 1), [x1, y1, x2, y2] = one.box;
+    const one = outcome(image, query), [x1, y1, x2, y2] = one.box;
     return { ...one, distance: Math.hypot(Math.max(x1 - x, x - x2, 0), Math.max(y1 - y, y - y2, 0)) };
   }).sort((a, b) => a.distance - b.distance || b.score - a.score).slice(0, 8);
   const caption = one => `${one.name} ${one.score.toFixed(2)}`;
@@ -105,7 +111,7 @@
     const image = data.images[state.p], pick = selected(image);
     let values = null, marks = {};
     if (pick) marks = marksOf(image, pick.query,
-      caption(state.m === "detection" ? pick : prediction(image, pick.query, image.layers - 1)));
+      caption(state.m === "detection" ? pick : outcome(image, pick.query)));
     if (state.m === "detection") marks.boxes.unshift(...image.shown.filter((_, d) => d !== state.d).map(one =>
       ({ box: image.boxes[image.layers - 1][one.query], key: "others", color: "#c8ccd4", note: caption(one) })));
     if (state.m === "detection")
@@ -258,13 +264,12 @@
     const rows = nearest(image, state.x, state.y).map(one => make("tr", { "aria-selected": String(one.query === query) },
       ...[make("button", { type: "button", onclick: () => change({ q: one.query }), "aria-label": `query ${one.query}` },
         String(one.query)),
-        image.detected.includes(one.query) ? "a detection" : "below the threshold", one.name, one.score.toFixed(3),
-        one.threshold.toFixed(3),
+        one.status, one.name, one.score.toFixed(3), one.threshold.toFixed(3),
         one.distance ? `${one.distance.toFixed(0)} px away` : "contains the point",
         ...(conditional ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
     notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
-      table(["query", "status", "best class", "score", "threshold", "its box", ...(conditional ? ["reference point"] : [])], rows));
+      table(["query", "status", "class", "score", "threshold", "its box", ...(conditional ? ["reference point"] : [])], rows));
   };
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select")) return;

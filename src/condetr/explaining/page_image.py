@@ -43,7 +43,7 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
         "shown": [_row(record, one, queries.index(one[0])) for one in shown],
         "left_out": left_out,
         "no_detection": visible(record.no_detection),
-        "detected": sorted(set(record.detections.queries.tolist())),
+        "detected": {query: [label, round(score, 4)] for query, (label, score) in record.detected().items()},
         "boxes": record.boxes.astype(np.float64).round(1).tolist(),
         "scores": record.scores.astype(np.float64).round(4).tolist(),
         "labels": record.labels.tolist(),
