@@ -4,7 +4,10 @@ Then, in another shell: export HF_ENDPOINT=http://127.0.0.1:8321 HF_HOME=$(mktem
 """
 
 import argparse
+import signal
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from .repositories import DETECTORS, RESNETS, write_detector, write_resnet
@@ -25,10 +28,12 @@ def main() -> None:
         with HubServer(root, port=given.port) as server:
             print(f"export HF_ENDPOINT={server.url} HF_HOME=$(mktemp -d)", flush=True)
             try:
-                input("Enter stops the server\n")
-            except (EOFError, KeyboardInterrupt):
-                return
+                input("Enter or Ctrl-C stops the server\n")
+            except EOFError:  # in the background, without an input
+                threading.Event().wait()
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        main()
