@@ -165,6 +165,21 @@ def test_help_and_errors_survive_a_console_that_is_not_utf_8(encoding: str) -> N
     assert "Bilder" in done.stderr
 
 
+@pytest.mark.parametrize("module", ["condetr.cli.app", "typer", "torch"])
+def test_ctrl_c_during_imports_is_one_line(module: str) -> None:
+    code = (
+        "import runpy, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['condetr', 'doctor', 'tests']\n"
+        "runpy.run_module('condetr', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "condetr: interrupted\n")
+
+
 def test_a_closed_pipe_ends_quietly() -> None:
     command = [sys.executable, "-m", "condetr", "recipes", "small"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
