@@ -8,6 +8,7 @@ import pytest
 
 from condetr.errors import CondetrError, ConfigError
 from condetr.training.default_folder import dataset_folder, default_folder, latest_folder, new_folder
+from condetr.training.progress import Message
 from condetr.training.train import train
 from tests import generated
 from tests.small_run import settings
@@ -45,7 +46,10 @@ def test_the_latest_run_on_the_same_data_set_is_resumed(tmp_path):
     (runs / "birds-5" / "config.json").touch()
     (runs / "broken").mkdir()
     (runs / "broken" / "data.json").write_text("[1")
+    run_on(birds, runs / "profiled", age=0)  # named with `out`
     assert latest_folder(birds, runs) == runs / "birds-2"
+    run_on(tmp_path / "owls", runs / "named", age=0)
+    assert latest_folder(tmp_path / "owls", runs) == runs / "named"
     with pytest.raises(
         ConfigError, match=r"no run on the data set .*crows to resume. Name the run's folder with `out`"
     ):
@@ -67,7 +71,11 @@ def test_resume_without_a_folder_refuses_the_run_of_another_data_set(tmp_path, m
     other = generated.write(tmp_path / "other" / "shapes", {"train": 9, "valid": 2})
     run = train(one, settings(train__epochs=1))
     assert run.folder == Path("runs/shapes")
-    assert train(one, resume=True).epochs == run.epochs
+    told: list[object] = []
+    assert train(one, resume=True, progress=told.append).epochs == run.epochs
+    assert told[0] == Message("resuming runs/shapes")
+    with pytest.raises(CondetrError, match=r"this run was trained on .*one/shapes, not on .*other/shapes. Give that"):
+        train(other, out="runs/shapes", resume=True)
     with pytest.raises(ConfigError, match="no run on the data set"):
         train(other, resume=True)
 

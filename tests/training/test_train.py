@@ -21,6 +21,7 @@ from condetr.objective.set_loss import SetLoss
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step, Stopping
 from condetr.training.run_folder import RunFolder
+from condetr.training.start import start
 from condetr.training.train import Stopped, train
 from condetr.types import Categories
 from tests import generated
@@ -173,6 +174,30 @@ def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_p
     assert second == "stopped at once; the newest state is from epoch 3, after 20 steps of it"
     train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
+
+
+def test_a_signal_before_the_first_step_stops_the_run_there(dataset, tmp_path):
+    told = []
+
+    def progress(event):
+        told.append(event)
+        if isinstance(event, Planned):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="stopped before the first step; continue with `resume=True`"):
+        train(dataset, settings(), out=tmp_path / "run", progress=progress)
+    stopping = next(event for event in told if isinstance(event, Stopping))
+    assert str(stopping).startswith("stopping before the first step; interrupt again to stop at once")
+    assert not any(isinstance(event, Step) for event in told)
+
+
+def test_a_signal_while_a_new_run_is_loaded_leaves_no_folder(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "condetr.training.trainer.start", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), start(*given))[1]
+    )
+    with pytest.raises(Stopped, match="stopped before the first step; nothing has been written"):
+        train(dataset, settings(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_signal_during_an_evaluation_stops_the_run_before_the_next_epoch(dataset, tmp_path):

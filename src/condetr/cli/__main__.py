@@ -1,4 +1,4 @@
-from ..__main__ import main
+from .app import main
 
 if __name__ == "__main__":
     main()

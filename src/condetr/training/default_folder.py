@@ -1,6 +1,7 @@
-"""The run's folder where none is named: a new one below `runs/`, or on resume the latest run on the same data set."""
+"""The run's folder where none is named: a new one below `runs/`, or on resume a run there on the same data set."""
 
 import json
+import re
 from pathlib import Path
 
 from ..datasets.dataset import DataSet
@@ -13,7 +14,7 @@ RECORD = "data.json"  # in a run's folder: the data set that it trains on
 
 
 def default_folder(data: Path | str | DataSet, resume: bool, runs: Path = RUNS) -> Path:
-    """A new folder `runs/NAME`, or with `resume` the latest run on this data set.
+    """A new folder `runs/NAME`, or with `resume` the run on this data set that `latest_folder` finds.
 
     Raises ConfigError where there is no such run, and where several processes train: each would find another folder.
     """
@@ -43,19 +44,24 @@ def new_folder(name: str, runs: Path) -> Path:
 
 
 def latest_folder(dataset: Path, runs: Path) -> Path:
-    """The run on the data set at `dataset` that began last. Raises ConfigError where there is none.
+    """The run to resume on the data set at `dataset`. Raises ConfigError where there is none.
 
-    Runs on another data set are never chosen, whatever the names of their folders.
+    Runs in the default folders `NAME`, `NAME-2` and so on go before those in folders that were named with `out`, and
+    then the run that began last before others. Runs on another data set are never chosen, whatever their names.
     """
-    found = [record.parent for record in runs.glob(f"*/{RECORD}") if _recorded(record) == str(dataset)]
+    found = [record.parent for record in runs.glob(f"*/{RECORD}") if recorded(record)[0] == str(dataset)]
     found = [folder for folder in found if (folder / "config.json").exists()]
     if not found:
         raise ConfigError(f"{runs}: no run on the data set {dataset} to resume. Name the run's folder with `out`")
-    return max(found, key=lambda folder: (folder / "config.json").stat().st_mtime)
+    default = re.compile(re.escape(dataset.name) + r"(-\d+)?")
+    unnamed = [folder for folder in found if default.fullmatch(folder.name)]
+    return max(unnamed or found, key=lambda folder: (folder / "config.json").stat().st_mtime)
 
 
-def _recorded(record: Path) -> str | None:
+def recorded(record: Path) -> tuple[str | None, str | None]:
+    """The data set's folder and fingerprint in a run's `data.json`; (None, None) where that cannot be read."""
     try:
-        return json.loads(record.read_text(encoding="utf-8"))["folder"]
+        values = json.loads(record.read_text(encoding="utf-8"))
+        return values["folder"], values["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, None

@@ -62,12 +62,14 @@ class Stopping:
     """A signal was received: reported at once, from another thread.
 
     The run stops after its current step, or `now`, at the second signal, with KeyboardInterrupt. `kept` is the position
-    (epoch and its steps, from 1) of the newest state on disk, None before the first.
+    (epoch and its steps, from 1) of the newest state on disk, None before the first. Before the first step of this
+    process, `stepping` is False, and the run stops without one.
     """
 
     number: int
     now: bool
     kept: tuple[int, int] | None
+    stepping: bool = True
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -76,7 +78,8 @@ class Stopping:
             state = f"the newest state is from epoch {self.kept[0]}, after {counted(self.kept[1], 'step')} of it"
         if self.now:
             return f"stopped at once; {state}"
-        return f"stopping after this step; interrupt again to stop at once ({state})"
+        when = "after this step" if self.stepping else "before the first step"
+        return f"stopping {when}; interrupt again to stop at once ({state})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..errors import CondetrError, ConfigError
 from ..files import write_text
 from .card import published
 from .curves import draw_curves
-from .default_folder import RECORD
+from .default_folder import RECORD, recorded
 from .loop import Loop
 from .plan import counted
 
@@ -34,6 +34,7 @@ class RunFolder:
         self.path, self.config_file, self.state = path, path / "config.json", path / "state"
         self.saved_at, self.cost, self.drawn_at = time.monotonic(), 0.0, time.monotonic()
         self.started = False
+        self.stepping = False  # whether this process has come to the first of its steps
         self.kept: tuple[int, int] | None = None  # epoch and step, from 1, of the newest state
 
     @contextmanager
@@ -111,6 +112,15 @@ class RunFolder:
         with suppress(OSError):  # it has other files
             for folder in (self.path, *created):
                 folder.rmdir()
+
+    def check_data(self, data: Path, fingerprint: str) -> None:
+        """Raises CondetrError where the folder's run was trained on another data set, in another folder."""
+        folder, before = recorded(self.path / RECORD)
+        if folder is not None and folder != str(data) and before != fingerprint:
+            raise CondetrError(
+                f"{self.path}: this run was trained on {folder}, not on {data}. Give that data set, or choose another "
+                "`out`"
+            )
 
     def resume(self, loop: Loop, fingerprint: str) -> state.Position:
         """Load the newest state into the loop and return its position; the start of the run where there is none.

@@ -63,7 +63,8 @@ def train(
             the detector that `init` names, with settings for fine-tuning; on a GPU
             `microsoft/conditional-detr-resnet-50`, fine-tuned from its COCO weights; on a CPU `small`.
         out: the run's folder. Default: `runs/NAME` with the data set's name, or `runs/NAME-2` and so on where that
-            exists; with `resume` the latest run below `runs/` on the same data set.
+            exists; with `resume` the latest of these on the same data set, else the latest other run on it in
+            `runs/`.
         init: what training starts from: "imagenet" (the backbone), "none" (random weights), a backbone's file, or the
             folder or hub id (`owner/name` or `owner/name@revision`) of trained weights.
         epochs: the setting `train.epochs`.
@@ -113,6 +114,8 @@ def train(
         try:
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
+            if out is None and resume:
+                report(Message(f"resuming {folder.path}"))
             with processes.first_process_first():
                 if processes.first:
                     stack.enter_context(folder.opened())
@@ -125,6 +128,8 @@ def train(
                 if saved is None:
                     check_random_start(config)
                 dataset = training_data(data, config, report, follow_outside)
+                if saved is not None:
+                    folder.check_data(dataset_folder(data), fingerprint(dataset))
                 if chosen is not None:
                     images = len(dataset.split("train"))
                     config = resolve(recipe, arguments, settings or {}, chosen.config(images))
@@ -133,13 +138,16 @@ def train(
                     folder.prepare(config, saved)
             machine = choose_machine(name, workers, micro_batch, config, processes, cache_shares)
             interrupt = stack.enter_context(
-                deferred_signals(lambda number, times: report(Stopping(number, times > 1, folder.kept)))
+                deferred_signals(
+                    lambda number, times: report(Stopping(number, times > 1, folder.kept, folder.stepping))
+                )
             )
             stack.enter_context(_random_state_kept(machine.device))
             why = (chosen.note(config), chosen.alternative) if chosen is not None else ("", "")
             trainer = Trainer(
                 dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, why, profile
             )  # fmt: skip
+            trainer.stop_before_steps()
             if processes.first:
                 folder.mark_started(dataset_folder(data), fingerprint(dataset))
             return trainer.run()

@@ -53,6 +53,7 @@ class Trainer:
         self.dataset, self.folder, self.config, self.machine = dataset, folder, config, machine
         self.processes, self.interrupt, self.report, self.chosen = processes, interrupt, report, chosen
         self.start = start(config, dataset.categories, folder.has_state(), box_sizes(dataset.split("train")))
+        self.stop_before_steps()
         self.valid = dataset.split("valid").samples
         self.phase = feature_phase(
             config, dataset.split("train").samples, self.valid, self.start.detector.backbone.to(machine.device),
@@ -99,6 +100,8 @@ class Trainer:
             self._report_finished()
         else:
             self._report_plan()
+            self.stop_before_steps()
+        self.folder.stepping = True
         position.epochs = epochs
         self.started = time.monotonic()
         with closing(self.trackers):
@@ -256,6 +259,12 @@ class Trainer:
         if self.journal and now:
             described = card(self.config, self.dataset, self.evaluated)
             self.folder.save_state(self.position, self.loop, self.journal, self.weights, described)
+
+    def stop_before_steps(self) -> None:
+        """Raises Stopped after a signal, before the first step. Of several processes, all stop together, after one."""
+        if self.interrupt.number and self.processes == SINGLE:
+            again = "continue with `resume=True`" if self.folder.begun() else "nothing has been written"
+            raise Stopped(f"stopped before the first step; {again}", self.interrupt.number)
 
     def _stop(self) -> None:
         self._save(True)
