@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from condetr.comparing.convergence import SHARES, analyse
+from condetr.comparing.sentences import reference_not_learned
 from condetr.comparing.terminal import tables
 
 from .curves import curve, ramp
@@ -106,6 +107,15 @@ def test_a_terminal_of_40_columns_has_whole_names_numbers_and_differences(capsys
 def test_a_terminal_shows_one_sentence_where_nothing_was_learned(capsys):
     Console(width=100).print(tables(analyse([curve(m, [0.0] * 6, s) for s in range(3) for m in "ab"], "a")))
     assert capsys.readouterr().out.strip() == "No model learned anything within 6 epochs. Use longer schedules."
+
+
+def test_an_ap_that_is_printed_as_zero_counts_as_nothing_learned(capsys):
+    Console(width=100).print(tables(analyse([curve("a", [0.0004]), curve("b", [0.0001])], "a")))
+    assert capsys.readouterr().out.strip() == "No model learned anything within 1 epoch. Use longer schedules."
+    found = analyse([curve("a", [0.0004] * 6), curve("b", [0.001] * 6)], "a")
+    assert (found.learned, found.reference_learned) == (True, False)
+    assert "its best AP is 0.000. The" in reference_not_learned(found)
+    assert analyse([curve("a", [0.3, 0.0]), curve("b", [0.0, 0.0])], "a").learned
 
 
 def test_final_ap_is_compared_within_each_schedule_and_seed():

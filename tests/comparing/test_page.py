@@ -3,8 +3,10 @@
 import html
 import re
 
+import pytest
+
 from condetr.comparing.convergence import analyse
-from condetr.comparing.figures import _plot_model
+from condetr.comparing.figures import _plot_model, learning_figures
 from condetr.comparing.page import measured
 from condetr.reports.charts import chart
 from condetr.reports.page import Page
@@ -70,6 +72,18 @@ def test_models_that_learned_nothing_are_not_compared():
     assert "best model's" not in page
     assert page.count("<p>") == 1
     assert not any(tag in page for tag in ("<h2", "<table", "<svg", 'class="tiles"'))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_schedules_of_one_evaluation_have_a_mark_for_each_model(seeds):
+    curves = [curve(model, [ap + s / 100], s) for s in range(seeds) for model, ap in (("slow", 0.1), ("fast", 0.2))]
+    plots = [figure.axes[0] for figure in learning_figures(curves, ["slow", "fast"])]
+    assert [[line.get_marker() for line in plot.lines] for plot in plots] == [["o", "s"]] * 4
+    assert [len(plot.collections) for plot in plots] == [2 * (seeds > 1)] * 4
+    page = written(curves, "slow")
+    assert "schedule, 1 epoch." in page
+    assert "after 1 epoch;" in page
+    assert "1 epochs" not in page
 
 
 def test_a_reference_that_has_not_learned_sets_no_levels():

@@ -39,7 +39,7 @@ def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> 
 def _plot_model(
     plot: Axes, curves: Sequence[LearningCurve], x: Callable[[Point], float], y: Callable[[Point], float], number: int
 ) -> None:
-    """The median of the seeds as a line and their range as a shaded area."""
+    """The median of the seeds as a line and their range as a shaded area; marks where there is a single point."""
     if not curves:
         return
     xs = [[x(point) for point in curve.points] for curve in curves]
@@ -47,9 +47,13 @@ def _plot_model(
     at = sorted({value for own in xs for value in own if value <= min(map(max, xs))})
     seeds = np.array([np.interp(at, [0.0, *x], [0.0, *y]) for x, y in zip(xs, ys)])
     color, style = COLORS[number % len(COLORS)], "-" if number < len(COLORS) else "--"
-    if len(curves) > 1:
+    if len(curves) > 1 and len(at) == 1:
+        plot.vlines(at, seeds.min(0), seeds.max(0), color=color, alpha=0.4)
+    elif len(curves) > 1:
         plot.fill_between(at, seeds.min(0), seeds.max(0), color=color, alpha=0.15, lw=0)
-    plot.plot(at, np.median(seeds, 0), color=color, linestyle=style, linewidth=2, label=curves[0].model)
+    marker = MARKERS[number % len(MARKERS)] if len(at) == 1 else ""
+    median = np.median(seeds, 0)
+    plot.plot(at, median, color=color, linestyle=style, marker=marker, linewidth=2, label=curves[0].model)
 
 
 def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: Sequence[int]) -> Figure:

@@ -17,6 +17,7 @@ from .sentences import (
     range_text,
     reached_sentence,
     reference_not_learned,
+    schedules_text,
     seeds_text,
     setting_text,
     speedup_text,
@@ -43,7 +44,7 @@ def page(comparison: Comparison) -> Page:
     page = Page(
         f"Convergence of {', '.join(models)}",
         f"{plan.data.name}: {sizes['train']:,} training images, {sizes['valid']:,} validation images · "
-        f"schedules of {', '.join(map(str, plan.schedule.epochs))} epochs · {counted(seeds, 'seed')}",
+        f"{schedules_text(plan.schedule.epochs)} · {counted(seeds, 'seed')}",
     )
     page.raw(_ONE_LINE)
     measured(page, results, curves, models)
@@ -83,7 +84,9 @@ def headline(page: Page, results: Convergence, models: Sequence[str]) -> None:
         tiles.append((target.model, times, f"{words} {results.reference} to {level}{seeds_text(target)}"))
     page.numbers(tiles)
     ends = [final for model in models if (final := _longest(results, model)) is not None]
-    page.numbers([(f"{f.model}: AP", f.ap.mean, f"after {f.epochs} epochs; {final_spread_text(f)}") for f in ends])
+    page.numbers(
+        [(f"{f.model}: AP", f.ap.mean, f"after {counted(f.epochs, 'epoch')}; {final_spread_text(f)}") for f in ends]
+    )
 
 
 def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
@@ -91,9 +94,9 @@ def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], 
     longest = [curve for curve in curves if curve.epochs == results.longest]
     page.figure(learning_figures(longest, models))
     page.text(
-        f"The longest schedule, {results.longest} epochs. Lines are medians of the seeds, shaded areas their range. "
-        "In the plot over minutes, each seed is interpolated, up to the last time that all seeds have. The minutes "
-        "include evaluations."
+        f"The longest schedule, {counted(results.longest, 'epoch')}. Lines are medians of the seeds, shaded areas "
+        "their range. In the plot over minutes, each seed is interpolated, up to the last time that all seeds have. "
+        "The minutes include evaluations."
     )
 
 

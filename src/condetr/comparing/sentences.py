@@ -1,7 +1,9 @@
 """Sentences and short texts with the numbers of a comparison, for its page and the terminal."""
 
+from collections.abc import Sequence
+
 from ..training.plan import counted
-from .convergence import LEAST_LEARNED, Convergence, Final, Target
+from .convergence import LEAST_AP, LEAST_LEARNED, Convergence, Final, Target
 from .learning_curve import WINDOW
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
 
@@ -11,12 +13,20 @@ def reference_not_learned(results: Convergence) -> str:
     reference = results.reference
     best = max((t.ap.median or 0.0 for t in results.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
     if not results.learned:
-        return f"No model learned anything within {results.longest} epochs. Use longer schedules."
+        return f"No model learned anything within {counted(results.longest, 'epoch')}. Use longer schedules."
+    less = f", less than {LEAST_LEARNED:.0%} of the best model's" if best >= LEAST_AP else ""
     return (
-        f"{reference} has not started to learn within {results.longest} epochs: its best AP is {best:.3f}, less than "
-        f"{LEAST_LEARNED:.0%} of the best model's. The time at which other models passed this level is meaningless. "
+        f"{reference} has not started to learn within {counted(results.longest, 'epoch')}: its best AP is "
+        f"{best:.3f}{less}. The time at which other models passed this level is meaningless. "
         "Use longer schedules for all models, or another --reference."
     )
+
+
+def schedules_text(epochs: Sequence[int]) -> str:
+    """`schedules of 12, 25 epochs`."""
+    if len(epochs) == 1:
+        return f"schedules of {counted(epochs[0], 'epoch')}"
+    return f"schedules of {', '.join(map(str, epochs))} epochs"
 
 
 def reached_sentence(target: Target, results: Convergence) -> str:
@@ -26,9 +36,11 @@ def reached_sentence(target: Target, results: Convergence) -> str:
     if target.epochs.median is None or slow.epochs.median is None:
         who = target if target.epochs.median is None else slow
         missed = f"{who.epochs.seeds - who.epochs.reached} of {counted(who.epochs.seeds, 'seed')}"
-        return f"{who.model} did not reach {level} within {longest} epochs in {missed}, so there is no ratio."
+        return (
+            f"{who.model} did not reach {level} within {counted(longest, 'epoch')} in {missed}, so there is no ratio."
+        )
     return (
-        f"{target.model} reached {level} after {target.epochs.median:.0f} epochs, {reference} after "
+        f"{target.model} reached {level} after {counted(round(target.epochs.median), 'epoch')}, {reference} after "
         f"{slow.epochs.median:.0f}. Per seed: {ratio_text(target.ratio_epochs)}."
     )
 
@@ -40,8 +52,8 @@ def too_few_evaluations(results: Convergence, share: float) -> str:
     if slow.epochs.reached:
         return ""
     return (
-        f"Fewer than {WINDOW} evaluations were made in {longest} epochs, too few for a running median. Lower "
-        "train.evaluate_every, or use more epochs."
+        f"Fewer than {WINDOW} evaluations were made in {counted(longest, 'epoch')}, too few for a running median. "
+        "Lower train.evaluate_every, or use more epochs."
     )
 
 

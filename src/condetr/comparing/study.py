@@ -10,7 +10,7 @@ from ..config import Config, override, parse
 from ..errors import CondetrError, ConfigError, DataError
 from ..files import write_text
 from ..recipes import with_published_drop
-from ..training.plan import duration
+from ..training.plan import counted, duration
 from ..training.run_folder import RunFolder, differences
 from .learning_curve import LearningCurve, Point
 from .variants import flatten
@@ -88,19 +88,19 @@ def fit_budget(per_epoch: Mapping[str, float], request: Request, jobs: int) -> S
     while seeds > 1 and seconds() > limit:
         seeds -= 1
     if seeds < request.seeds:
-        notes.append(f"{seeds} of {request.seeds} seeds")
+        notes.append(f"{seeds} of {counted(request.seeds, 'seed')}")
     while len(epochs) > 1 and seconds() > limit:
-        notes.append(f"no schedule of {epochs.pop()} epochs")
+        notes.append(f"no schedule of {counted(epochs.pop(), 'epoch')}")
     if seconds() > limit:
         left = limit * min(jobs, len(per_epoch)) - OVERHEAD * len(per_epoch)
         whole = int(left / sum(per_epoch.values()))
         if whole < 1:
             raise ConfigError(
-                f"--budget {request.budget:g}: not one epoch of {len(per_epoch)} models fits (about "
+                f"--budget {request.budget:g}: not one epoch of {counted(len(per_epoch), 'model')} fits (about "
                 f"{duration(expected_seconds(per_epoch, [1], 1, jobs))} are needed). Give more minutes, or "
                 "compare fewer models"
             )
-        notes.append(f"{whole} of {epochs[0]} epochs")
+        notes.append(f"{whole} of {counted(epochs[0], 'epoch')}")
         epochs = [whole]
     return Schedule(tuple(epochs), seeds, tuple(notes))
 

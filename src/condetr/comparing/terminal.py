@@ -8,7 +8,7 @@ from ..training.plan import counted, duration, images
 from .comparison import Event
 from .convergence import SHARES, Convergence
 from .runner import EpochDone, RunEnded
-from .sentences import reference_not_learned, too_few_evaluations
+from .sentences import reference_not_learned, schedules_text, too_few_evaluations
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
 from .study import read_result
 
@@ -76,13 +76,12 @@ def lines(event: Event) -> list[str]:
     request, schedule = event.request, event.schedule
     sizes = ", ".join(f"{number:,} {name}" for name, number in images(event.data).items())
     sides = sorted({config.data.size for config in request.models.values()})
-    epochs = ", ".join(map(str, schedule.epochs))
     finished = len(event.runs) - len(event.remaining)
     left = "all finished" if event.seconds is None else f"about {duration(event.seconds)} left"
     plan = [
         f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
         f"{', '.join(request.models)}; reference {request.reference}",
-        f"schedules of {epochs} epochs, {counted(schedule.seeds, 'seed')}: {len(event.runs)} runs, {finished} "
+        f"{schedules_text(schedule.epochs)}, {counted(schedule.seeds, 'seed')}: {len(event.runs)} runs, {finished} "
         f"finished, {left} on {event.device}, {event.jobs} at a time",
     ]
     fitted = [f"to fit {request.budget:g} minutes: {'; '.join(schedule.notes)}"] if schedule.notes else []
