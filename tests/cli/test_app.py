@@ -99,6 +99,8 @@ def test_the_version_is_printed_and_needs_no_torch() -> None:
         (["predict", "a", "--treshold", "3"], "--treshold: no such option. Did you mean --threshold?"),
         (["--foo"], "--foo: no such option. See `condetr --help`"),
         (["predict"], "IMAGES is missing. See `condetr predict --help`"),
+        (["compare", "x", "--size", "64"], "--size: no such option. Use --set data.size=64"),
+        (["compare", "x", "--lr=1e-4"], "--lr: no such option. Use --set train.lr=1e-4"),
         (["doctor", "x", "{y}"], "{y}: one argument too many. See `condetr doctor --help`"),
         (["train", "x", "--epochs", "ten"], "--epochs ten: must be a whole number"),
         (["train", "x", "--lr=much"], "--lr much: must be a number"),

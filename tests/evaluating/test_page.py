@@ -15,6 +15,7 @@ from condetr.evaluating.evaluation import Evaluation
 from condetr.evaluating.page import page, threshold_counts
 from condetr.metrics import ClassMetrics
 from condetr.metrics.operating_point import OperatingPoint
+from condetr.reports.tables import Column, table
 from condetr.types import Categories
 
 from .test_evaluate import HOSTILE, folder, weights
@@ -96,6 +97,9 @@ def test_weak_classes_and_those_with_few_objects_are_marked() -> None:
     assert tag(one(100, 0.3), mean=0.4) == ""
     assert tag(one(100, 0.1), mean=0.4) == "weak"
     assert tag(one(5, 0.1), mean=0.4) == "weak, few"
+    assert tag(one(100, 0.0004), mean=0.0002) == tag(one(100, 0.0), mean=0.0) == "weak"
+    assert "--part" not in table([Column("AP", bar=True)], [[0.0004], [0.0001]])
+    assert "--part:1.000" in table([Column("AP", bar=True)], [[0.2], [0.0001]])
     assert tag(one(0, math.nan), mean=0.4) == "no objects"
 
 

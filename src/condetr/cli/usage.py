@@ -17,6 +17,10 @@ MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"\1: one argument too many. See `{name} --help`"),
     (r"Missing (?:argument|parameter) '?([^'.]+).*", r"\1 is missing. See `{name} --help`"),
 )
+SETTINGS = {  # flags of train that compare has as settings
+    "--size": "data.size", "--batch": "train.batch", "--lr": "train.lr", "--queries": "model.queries",
+    "--init": "train.init", "--precision": "train.precision",
+}  # fmt: skip
 VALUES = (
     (r".*valid int.*", "must be a whole number"),
     (r".*valid (?:float|number).*", "must be a number"),
@@ -36,6 +40,10 @@ def usage_line(error: Exception, name: str, arguments: Sequence[str]) -> str:
         file = next((word for word in arguments if word.startswith("-") and Path(word).exists()), None)
         if file is not None:
             return f"{file}: no such option. If the file is meant, write ./{file}"
+        flag = sentence.split()[3].rstrip(".")
+        if name.endswith(" compare") and flag in SETTINGS:
+            value = _value(flag, arguments).strip() or "VALUE"
+            return f"{flag}: no such option. Use --set {SETTINGS[flag]}={value}"
     return _translated(sentence, MESSAGES).replace("{name}", name)
 
 

@@ -13,6 +13,7 @@ from ..types import Categories
 
 FEW = 20  # objects: below, a class's numbers say little
 WEAK = 0.5  # a class whose AP is below this share of the mean over the classes is marked
+LEAST_AP = 0.0005  # a lower AP is printed as 0.000: the class is marked, whatever the mean
 MOST_CONFUSIONS = 5  # named for a class
 _COLUMNS = (
     "class", "objects", Column("AP", bar=True), Column("AP50", optional=True), Column("AP75", optional=True),
@@ -32,9 +33,9 @@ def class_section(page: Page, metrics: Metrics, categories: Categories) -> None:
             ]
             for at, one in enumerate(metrics.classes)
         ],
-        f"Weak: an AP below {WEAK:.0%} of the mean. Few: under {FEW} objects, so that the numbers are uncertain. The "
-        "threshold is the class's best: the confidence threshold with the largest F1 at IoU 0.5; precision, recall and "
-        "F1 are those at this threshold.",
+        f"Weak: an AP below {WEAK:.0%} of the mean, or of 0.000. Few: under {FEW} objects, so that the "
+        "numbers are uncertain. The threshold is the class's best: the confidence threshold with the largest F1 at IoU "
+        "0.5; precision, recall and F1 are those at this threshold.",
     )  # fmt: skip
     curves = [one.precision for one in metrics.classes if one.objects]
     rows = [
@@ -47,7 +48,7 @@ def tag(one: ClassMetrics, mean: float) -> str:
     """What a reader should know about a class at once: `no objects`, `few`, `weak` or nothing."""
     if not one.objects:
         return "no objects"
-    marks = ["weak"] * (one.ap < WEAK * mean) + ["few"] * (one.objects < FEW)
+    marks = ["weak"] * (one.ap < max(WEAK * mean, LEAST_AP)) + ["few"] * (one.objects < FEW)
     return ", ".join(marks)
 
 

@@ -28,6 +28,7 @@ class Name:
     tone: str = ""
 
 
+LEAST = 0.0005  # a column of smaller numbers, all shown as 0.000, has no bars
 Cell = str | int | float | Name | None
 
 
@@ -43,7 +44,7 @@ def table(headers: Sequence[str | Column], rows: Iterable[Sequence[Cell]], capti
     largest = [max((_size(row[i]) for row in rows), default=0.0) for i in range(len(columns))]
 
     def cell(i: int, value: Cell) -> str:
-        bar = f' style="--part:{_size(value) / largest[i]:.3f}"' if columns[i].bar and largest[i] else ""
+        bar = f' style="--part:{_size(value) / largest[i]:.3f}"' if columns[i].bar and largest[i] >= LEAST else ""
         return f"<td{_class(columns[i], numeric[i])}{sort_keys[i](value)}{bar}>{_content(value)}</td>"
 
     head = "".join(
