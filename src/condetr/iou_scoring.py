@@ -13,7 +13,7 @@ boxes are poor and so are their IoUs; the target therefore goes from 1 to t duri
 from torch import Tensor
 from torch.nn import functional as F
 
-from .scoring import Index, Ranked, Scoring, focal_cost, rank_pairs
+from .scoring import Index, SigmoidScoring, focal_cost
 from .shapes import Float, Int
 from .types import OptimizerStep
 
@@ -21,17 +21,18 @@ ALPHA, GAMMA = 0.25, 2.0  # of the focal matching cost, as published
 SMALLEST = 0.01  # target of a positive
 
 
-class IouAwareScoring(Scoring):
-    """IA-BCE (Cai et al. 2023, "Align-DETR"): t = p^0.25 · IoU^0.75, at least 0.01; w = p², with gradient."""
+class RampedScoring(SigmoidScoring):
+    """Matched with the focal cost; the target of a positive is ramped. The loss is the subclass's."""
 
     def __init__(self, ramp: float) -> None:
         self.ramp = ramp
 
-    def num_logits(self, classes: int) -> int:
-        return classes
-
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
         return focal_cost(logits, labels, ALPHA, GAMMA)
+
+
+class IouAwareScoring(RampedScoring):
+    """IA-BCE (Cai et al. 2023, "Align-DETR"): t = p^0.25 · IoU^0.75, at least 0.01; w = p², with gradient."""
 
     def loss(
         self,
@@ -48,24 +49,9 @@ class IouAwareScoring(Scoring):
         correction = positive - x.sigmoid() ** 2 * F.softplus(x)
         return total.index_add(0, matched[0], correction) / step.object_counts.objects
 
-    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
-        return logits.sigmoid()
 
-    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        return rank_pairs(probability, real, limit)
-
-
-class MatchabilityScoring(Scoring):
+class MatchabilityScoring(RampedScoring):
     """MAL (Huang et al. 2025, "DEIM"): t = IoU^1.5; w = p^1.5, without gradient."""
-
-    def __init__(self, ramp: float) -> None:
-        self.ramp = ramp
-
-    def num_logits(self, classes: int) -> int:
-        return classes
-
-    def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
-        return focal_cost(logits, labels, ALPHA, GAMMA)
 
     def loss(
         self,
@@ -80,12 +66,6 @@ class MatchabilityScoring(Scoring):
         total = (logits.detach().sigmoid() ** 1.5 * F.softplus(logits)).sum((1, 2, 3))
         correction = positive - x.detach().sigmoid() ** 1.5 * F.softplus(x)
         return total.index_add(0, matched[0], correction) / step.object_counts.objects
-
-    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
-        return logits.sigmoid()
-
-    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        return rank_pairs(probability, real, limit)
 
 
 def ramped(target: Float[Tensor, " P"], ramp: float, progress: float) -> Float[Tensor, " P"]:

@@ -93,14 +93,24 @@ class SoftmaxScoring(Scoring):
         return score[:, :limit], query[:, :limit], real[best.gather(1, query)][:, :limit]
 
 
-class FocalScoring(Scoring):
+class SigmoidScoring(Scoring):
+    """K independent binary classifications; a query may give several detections. The loss is the subclass's."""
+
+    def num_logits(self, classes: int) -> int:
+        return classes
+
+    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
+        return logits.sigmoid()
+
+    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
+        return rank_pairs(probability, real, limit)
+
+
+class FocalScoring(SigmoidScoring):
     """Conditional DETR: K independent binary classifications, in which hard ones weigh more (Lin et al. 2017)."""
 
     def __init__(self, alpha: float, gamma: float) -> None:
         self.alpha, self.gamma = alpha, gamma
-
-    def num_logits(self, classes: int) -> int:
-        return classes
 
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
         return focal_cost(logits, labels, self.alpha, self.gamma)
@@ -121,12 +131,6 @@ class FocalScoring(Scoring):
         x = logits[(*matched, labels)]
         correction = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
         return total.index_add(0, matched[0], correction) / step.object_counts.objects
-
-    def probabilities(self, logits: Float[Tensor, "*any C"]) -> Float[Tensor, "*any K"]:
-        return logits.sigmoid()
-
-    def rank(self, probability: Float[Tensor, "B N K"], real: Int[Tensor, " R"], limit: int) -> Ranked:
-        return rank_pairs(probability, real, limit)
 
     def _focal(self, x: Tensor) -> Tensor:
         """The focal loss of negatives without alpha: sigmoid(x)^gamma · -log(1 - sigmoid(x)). Of positives: at -x."""

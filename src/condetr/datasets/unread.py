@@ -10,7 +10,7 @@ from ..text import decoded
 _MOST = 200  # files that are looked at
 _HEAD = 4096
 
-# {folder} is the data set's. Each command was run on a small example, and its boxes were compared
+# {folder} is the data set's. The commands were run on small examples and their boxes compared, but for `-if datumaro`
 _DATUM = "pip install 'datumaro[cli]', then datum convert -i {folder} -if %s -f coco -o {folder}-coco -- --save-media"
 _LABELME = "labelme JSON", "convert it: pip install labelme2coco, then labelme2coco {here} --export_dir {here}"
 _CREATEML = "CreateML JSON", "convert it to COCO, whose x and y are a corner and not the centre"
