@@ -112,8 +112,10 @@ def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
         softness: float = 3.0
 
     validated = []
-    monkeypatch.setattr(config, "variants", lambda model, path: {"smooth": Smooth})
-    monkeypatch.setattr(config, "parse", lambda values, source: validated.append(values) or config.Config())
+    monkeypatch.setattr("condetr.config.experiment.variants", lambda model, path: {"smooth": Smooth})
+    monkeypatch.setattr(
+        "condetr.config.experiment.parse", lambda values, source: validated.append(values) or config.Config()
+    )
     config.override(recipe("small"), {"model.scoring.kind": "smooth"})
     config.override(recipe("small"), {"model.scoring.gamma": 1.5, "model.scoring.kind": "smooth"})
     assert [values["model"]["scoring"] for values in validated] == [

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .arguments import wrong
 from .config import Backbone, Conditional, Config, Data, Detr, Loss, Model, Softmax, Train, override
-from .config_errors import describe, did_you_mean
+from .config.errors import describe, did_you_mean
 from .errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config, override
-from ..config_errors import did_you_mean
+from ..config.errors import did_you_mean
 from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 SHOWN = 60  # characters of a value in a message
 REASONS = {  # pydantic's types of error; {} are the values of their context

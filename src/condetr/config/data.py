@@ -1,0 +1,44 @@
+"""Settings of the images: their size and their augmentation."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .strict import Strict
+
+
+class Data(Strict):
+    """How images are resized and augmented. `size` is the short side in pixels at test time; the sizes of the
+    augmentation are multiples of it, so that one number rescales the whole recipe. At 800 they are the papers'."""
+
+    size: int = Field(800, ge=32, le=4096)
+    enlarge: float = Field(
+        0.0,
+        ge=0,
+        le=16,
+        description="enlarge images, at most twofold, until half of the objects measure this many strides of the "
+        "model; 0: never",
+    )
+    longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, as a multiple of `size`")
+    scales: tuple[float, ...] = Field(
+        tuple(round(0.6 + 0.04 * i, 2) for i in range(11)), min_length=1, description="480 … 800 in steps of 32"
+    )
+    crop_chance: float = Field(0.5, ge=0, le=1)
+    crop_scales: tuple[float, ...] = Field((0.5, 0.625, 0.75), min_length=1, description="400, 500, 600")
+    crop_smallest: float = Field(0.48, gt=0, description="384")
+    crop_largest: float = Field(0.75, gt=0, description="600")
+    flip_chance: float = Field(0.5, ge=0, le=1)
+    color: float = Field(
+        0.0, ge=0, le=2, description="strength of random changes of brightness, contrast, saturation and hue; 0: none"
+    )
+    mosaic_chance: float = Field(0.0, ge=0, le=1, description="how often four images are shown at once, as a mosaic")
+    mosaic_smallest: float = Field(
+        0.5, gt=0, le=1, description="size of the smallest images of a mosaic, as a multiple of their usual size"
+    )
+    zoom_out_chance: float = Field(
+        0.0, ge=0, le=1, description="how often an image is shown up to two times smaller, on a plain background"
+    )
+    close_at: float = Field(
+        1.0, ge=0, le=1, description="the fraction of the epochs after which there is no mosaic and no zooming out"
+    )
+    cache: Literal["none", "memory"] = "memory"

@@ -1,0 +1,131 @@
+"""Settings of the model: its scoring, its decoder and its sizes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .backbone import RESNETS, Backbone
+from .strict import Strict
+
+
+class Softmax(Strict):
+    kind: Literal["softmax"] = "softmax"
+    background_weight: float = Field(0.1, gt=0)
+
+
+class Focal(Strict):
+    kind: Literal["focal"] = "focal"
+    alpha: float = Field(0.25, ge=0, le=1)
+    gamma: float = Field(2.0, ge=0)
+
+
+class IouTargets(Strict):
+    """Settings of both losses whose targets depend on the IoU, so that the score learns how well the box fits. The
+    matching cost is that of focal scoring."""
+
+    kind: Literal["iou_aware", "mal"]
+    ramp: float = Field(
+        0.15, ge=0, le=1, description="share of the run's steps over which the target goes from 1 to the IoU-aware one"
+    )
+    class_weight: float = Field(
+        1.0, ge=0, description="weight of the class loss; loss.classes then weighs only the matching cost"
+    )
+
+
+class IouAware(IouTargets):
+    """Align-DETR's loss."""
+
+    kind: Literal["iou_aware"] = "iou_aware"
+
+
+class Matchability(IouTargets):
+    """DEIM's matchability-aware loss."""
+
+    kind: Literal["mal"] = "mal"
+
+
+Scoring = Softmax | Focal | IouAware | Matchability
+
+
+class Detr(Strict):
+    kind: Literal["detr"] = "detr"
+
+
+SpatialQuery = Literal[
+    "diagonal", "identity", "scalar", "block", "full", "reference_only", "transform_only", "content_only",
+    "from_content",
+]  # fmt: skip
+
+
+class Conditional(Strict):
+    kind: Literal["conditional"] = "conditional"
+    spatial_query: SpatialQuery = "diagonal"
+    start: Literal["published", "local"] = Field(
+        "published",
+        description="initial attention. published: uniform, as in the paper. local: around the reference point",
+    )
+
+
+class Refining(Strict):
+    """Conditional DETR whose queries are boxes, which each layer refines. Needs model.reference=anchors."""
+
+    kind: Literal["refining"] = "refining"
+    spatial_query: SpatialQuery = "diagonal"
+    start: Literal["published", "local"] = Field(
+        "published",
+        description="initial attention. published: uniform. local: around the box, also of the box bias",
+    )
+    box_bias: Literal["none", "linear", "log"] = Field(
+        "none",
+        description="a bias of the cross-attention around the box, learned from the distances of its sides in pixels "
+        "or in their logarithms",
+    )
+    bias_hidden: int = Field(64, ge=1, le=4096, description="width of the bias's MLPs; 512 in Plain-DETR")
+    size_modulation: bool = Field(False, description="divide the spatial query by the size of the box (DAB-DETR)")
+    boxes: Literal["logit", "relative"] = Field(
+        "logit", description="what is added to a box: logits, or shares of its size"
+    )
+
+
+class Model(Strict):
+    backbone: Backbone = Backbone()
+    scoring: Annotated[Scoring, Field(discriminator="kind")] = Focal()
+    decoder: Annotated[Detr | Conditional | Refining, Field(discriminator="kind")] = Conditional()
+    reference: Literal["centre", "learned", "predicted", "anchors"] = Field(
+        "predicted", description="where a query starts: a point, or with anchors a box, which a refining decoder needs"
+    )
+    keys: Literal["encoder", "fused"] = Field(
+        "encoder",
+        description="what the decoder attends to. fused: the encoder's output at half its stride, fused with the "
+        "features of the backbone's stage before the last",
+    )
+    dim: int = Field(256, ge=8, le=4096, multiple_of=4)
+    heads: int = Field(8, ge=1, le=256)
+    hidden: int = Field(2048, ge=1, le=65536)
+    encoder_layers: int = Field(6, ge=0, le=64)
+    decoder_layers: int = Field(6, ge=1, le=64)
+    queries: int = Field(300, ge=1, le=10000)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Model":
+        if self.dim % self.heads:
+            raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> "Model":
+        if self.keys == "fused" and self.backbone.dilated:
+            raise ValueError("keys=fused does not fit a dilated last stage (DC5): set model.backbone.stride=32")
+        if self.keys == "fused" and self.backbone.timm_name:
+            raise ValueError(f"keys=fused needs a ResNet of condetr: set model.backbone.name={', '.join(RESNETS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_fits(self) -> "Model":
+        if (self.decoder.kind == "refining") != (self.reference == "anchors"):
+            fitting = "reference=anchors" if self.decoder.kind == "refining" else "decoder.kind=refining"
+            raise ValueError(
+                f"decoder.kind={self.decoder.kind} does not fit reference={self.reference}: set model.{fitting}"
+            )
+        return self
