@@ -6,11 +6,27 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from condetr.cpu import linear
 from condetr.cpu.available import without_private_operators
 from condetr.cpu.linear import Linear, fused_linear
 from tests.cpu.gradients import assert_same
 
 
+@pytest.fixture
+def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN for small layers, too, so that the tests can be small."""
+    monkeypatch.setattr(linear, "LARGE", 0)
+    monkeypatch.setattr(linear, "LARGE_IN_TRAINING", 0)
+
+
+def test_only_large_layers_use_onednn():
+    x = torch.randn(5, 512)
+    large, small = Linear(512, 512)(x), Linear(512, 511)(x)
+    assert "Linear" in type(large.grad_fn).__name__
+    assert "Addmm" in type(small.grad_fn).__name__
+
+
+@pytest.mark.usefixtures("every_size")
 @pytest.mark.parametrize("shape", [(7, 24), (2, 7, 24), (3, 2, 7, 24)])
 def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...]):
     torch.manual_seed(0)
@@ -25,6 +41,7 @@ def test_values_and_gradients_are_those_of_torch(shape: tuple[int, ...]):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("every_size")
 def test_rows_with_gaps_between_them_take_no_longer():
     """oneDNN has no fast kernel for a transposed matrix with gaps: the backward pass copies it first."""
     layer, g = Linear(64, 64), torch.randn(500, 64)
@@ -39,6 +56,7 @@ def test_rows_with_gaps_between_them_take_no_longer():
     assert min(gaps for _, gaps in pairs) < 10 * min(plain for plain, _ in pairs)
 
 
+@pytest.mark.usefixtures("every_size")
 def test_public_operators_alone_give_the_same_gradients():
     torch.manual_seed(0)
     layer, x = Linear(24, 40), torch.randn(5, 24, requires_grad=True)
@@ -47,6 +65,7 @@ def test_public_operators_alone_give_the_same_gradients():
     assert_same(layer(x), expected, (x, layer.weight, layer.bias))
 
 
+@pytest.mark.usefixtures("every_size")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_a_relu_in_the_same_pass_is_a_relu(bias: bool, dtype: torch.dtype):

@@ -1,4 +1,4 @@
-"""Linear layers on a CPU, by oneDNN: faster than torch's own in training, and with a ReLU in the same pass."""
+"""Linear layers on a CPU, by oneDNN: large ones are faster in training than torch's own, and a ReLU joins the pass."""
 
 from typing import Any, Literal
 
@@ -12,6 +12,11 @@ from .available import on_cpu, ramp, usable
 
 Activation = Literal["none", "relu"]  # computed in the same pass
 
+# Weights of a layer from which oneDNN is faster, in training and in prediction. Below, a call costs more than it saves:
+# 64 x 64 takes more than twice as long. The number of rows has no say, so a layer always uses the same kernel.
+LARGE_IN_TRAINING = 256 * 1024
+LARGE = 256 * 256
+
 
 def fused_linear(
     x: Float[Tensor, "*any _i"],
@@ -20,19 +25,19 @@ def fused_linear(
     activation: Activation,
 ) -> Float[Tensor, "*any _o"]:
     """x W^T + b, or its ReLU. Without gradients."""
-    if on_cpu(x) and _usable(x.dtype):
+    if weight.numel() >= LARGE and on_cpu(x) and _usable(x.dtype):
         return _pointwise(x, weight, bias, activation)
     y = F.linear(x, weight, bias)
     return y.relu_() if activation == "relu" else y
 
 
 class Linear(nn.Linear):
-    """A linear layer, computed by oneDNN while it is trained on a CPU in float32."""
+    """A linear layer. A large one is computed by oneDNN while it is trained on a CPU in float32."""
 
     def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
         if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
-        trained = torch.is_grad_enabled() and self.weight.requires_grad
+        trained = torch.is_grad_enabled() and self.weight.requires_grad and self.weight.numel() >= LARGE_IN_TRAINING
         if trained and on_cpu(x) and x.dtype == torch.float32 and _usable(x.dtype):
             return _Linear.apply(x, self.weight, self.bias)
         return super().forward(x)
