@@ -47,6 +47,7 @@ def test_the_papers_other_schedules_and_batches():
     assert [drop("detr_r50", epochs) for epochs in (300, 500, 150)] == [200, 400, 100]
     assert drop("conditional_detr_r50", 108, **{"train.drop_at": 0.5}) == 54
     assert drop("small", 108) == 86
+    assert [drop("condetr_r50", epochs) for epochs in (12, 24)] == [11, 20]
     assert [recipe(name).train.batch for name in ("detr_dc5_r50", "detr_dc5_r101", "detr_r50")] == [64, 64, 16]
     assert [recipe(f"conditional_detr_{name}").train.batch for name in ("dc5_r50", "dc5_r101", "r50")] == [8, 8, 16]
 

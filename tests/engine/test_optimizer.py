@@ -51,6 +51,17 @@ def test_the_backbone_has_a_tenth_of_the_learning_rate_and_all_parameters_decay(
     assert len(optimizer.param_groups) == 2
 
 
+def test_box_biases_do_not_decay():
+    with torch.device("meta"):
+        detector = build_detector(recipes.recipe("condetr_r50").model, 3)
+    names = {id(p): name for name, p in detector.named_parameters()}
+    groups = adamw(detector, PUBLISHED.train).param_groups
+    without = {names[id(p)] for group in groups for p in group["params"] if group["weight_decay"] == 0}
+    assert without == {name for name in names.values() if ".box_biases." in name}
+    assert len(without) == 6 * 7  # in each layer two MLPs of three tensors, and the decay
+    assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in detector.parameters())
+
+
 def test_the_learning_rate_drops_after_the_papers_epochs_and_grows_during_the_warm_up():
     lr = schedule(Train(epochs=50, drop_at=0.8, lr=1e-4), 10)
     assert [lr(epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])

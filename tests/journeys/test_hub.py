@@ -78,6 +78,13 @@ def test_published_detectors_are_fine_tuned_to_other_classes(id, data, server, c
     assert used.returncode == 0, used.stderr
 
 
+def test_the_recipe_for_gpus_starts_from_the_published_detector(data, server, cache, tmp_path):
+    words = ("train", data, "--recipe", "condetr_r50", "--init", CONDITIONAL, *TWO_STEPS)
+    done = condetr(*words, at=tmp_path, cache=cache, endpoint=server.url)
+    assert done.returncode == 0, done.stderr
+    assert "decoder.layers" not in done.stderr  # all of its layers are in the weights
+
+
 def test_every_command_takes_the_hubs_weights(data, server, cache, tmp_path):
     image = data / "valid" / "valid0.png"
     for words in (

@@ -1,6 +1,7 @@
 """AdamW as both papers use it: two learning rates, weight decay on every parameter, clipped gradients."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +12,22 @@ from ..shapes import Float
 
 
 def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
-    """AdamW with two parameter groups, the backbone and the rest, in that order; frozen parameters are in neither.
+    """AdamW with groups for the backbone, the rest, and the box biases, in that order; frozen parameters are in none.
 
     `learner` is a detector, or a module with a detector as its attribute `detector`. Weight decay applies to every
-    parameter, norms and biases too (as in both official codes).
+    parameter, norms and biases too (as in both official codes), but not to the box biases of the cross-attention (as in
+    Plain-DETR).
     """
     learning = {name.removeprefix("detector."): p for name, p in learner.named_parameters() if p.requires_grad}
     backbone = [p for name, p in learning.items() if name.startswith("backbone.")]
-    rest = [p for name, p in learning.items() if not name.startswith("backbone.")]
-    groups = [{"params": backbone, "scale": train.backbone_lr}, {"params": rest, "scale": 1.0}]
+    box_biases = [p for name, p in learning.items() if ".box_biases." in name]
+    others = {id(p) for p in (*backbone, *box_biases)}
+    rest = [p for p in learning.values() if id(p) not in others]
+    groups: list[dict[str, Any]] = [
+        {"params": backbone, "scale": train.backbone_lr},
+        {"params": rest, "scale": 1.0},
+        {"params": box_biases, "scale": 1.0, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=train.lr, weight_decay=train.weight_decay, fused=True
     )
