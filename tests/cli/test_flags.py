@@ -1,8 +1,19 @@
 """Arguments that a message names in backticks are printed as flags."""
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from condetr.cli.flags import as_typed
+
+SOURCE = Path(__file__).parents[2] / "src" / "condetr"
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+COMMAND = re.compile(r"`(?:condetr|hf) [^`]*`")  # to be typed in a shell as it is
+BOTH = re.compile(r"\w+, on the command line --[\w-]+")
+STYLE = re.compile(r"var\(--[^)]*\)|style=\"[^\"]*\"")  # of a page
 
 
 @pytest.mark.parametrize(
@@ -14,6 +25,8 @@ from condetr.cli.flags import as_typed
         ("`condetr.train('my birds', recipe='small')`", "condetr train 'my birds' --recipe small"),
         ("`init='runs/my birds/last', out=ANOTHER`", "--init 'runs/my birds/last' --out ANOTHER"),
         ("`models=['a', 'b'], hold_out=0.15`", "--models a,b --hold-out 0.15"),
+        ("`settings={'data.scales': [0.5, 1], 'a': True}`", "--set data.scales='[0.5, 1]' --set a=true"),
+        ("`at=(X, Y)` or `settings={'identity:train.lr': 1}`", "--at X,Y or --set identity:train.lr=1"),
         ("`trackers='comet'`: no such tracker", "--track comet: no such tracker"),
         ("`condetr doctor birds` and `hf auth login`", "`condetr doctor birds` and `hf auth login`"),
         ("a file `x y`, `epochs` outside a command, `f(1)`, `", "a file `x y`, `epochs` outside a command, `f(1)`, `"),
@@ -21,3 +34,25 @@ from condetr.cli.flags import as_typed
 )
 def test_arguments_are_named_as_they_are_typed(written, typed):
     assert as_typed(written) == typed
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_messages_of_the_python_api_name_no_flag_of_the_command_line(path):
+    """They name arguments, in backticks, and the command line prints these as flags."""
+    if path.parent.name == "cli" or path.name == "unread.py":  # the commands of other tools
+        return
+    for text in _texts(ast.parse(path.read_text())):
+        for allowed in (BOTH, COMMAND, STYLE):
+            text = allowed.sub("", text)
+        assert set(FLAG.findall(text)) <= {"--revision", "--set"}, text  # of `hf download`; of `named_as_typed`
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """The string literals of a module except docstrings, each f-string in one piece."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            yield from _texts(node)

@@ -264,6 +264,7 @@ def test_bad_input_is_refused_in_one_line(data, tmp_path, words, line):
     result = CliRunner().invoke(app, ["compare", str(data), "--out", str(tmp_path / "out"), *words])
     assert isinstance(result.exception, CondetrError), result.output
     assert line in str(result.exception)
+    assert "`" not in str(result.exception)
     assert "\n" not in str(result.exception)
 
 

@@ -69,7 +69,7 @@ def test_settings_apply_to_all_models_or_to_one():
 @pytest.mark.parametrize(
     ("names", "settings", "words"),
     [
-        (["detr", "detr_r5O"], {}, "--models detr_r5O: no such model. Did you mean detr_r50"),
+        (["detr", "detr_r5O"], {}, "`models='detr_r5O'`: no such model. Did you mean detr_r50"),
         (["detr", "detr"], {}, "listed twice"),
         (["detr", "identity"], {"scalar:train.lr": 1}, "'scalar' is not among the models. There are detr, identity"),
         (["detr", "identity"], {"train.speed": 1}, "train.speed: no such setting"),

@@ -82,7 +82,7 @@ def test_a_split_outside_the_folder_is_not_searched(root: Path, secret: Path) ->
     assert [split.name for split in raw.splits] == ["train"]
     assert [(f.name, f.split) for f in raw.findings] == [("outside_folder", "valid")]
     (root / "data.yaml").write_text("names: [cat]\ntrain: ../private\n")
-    with pytest.raises(DataError, match="--follow-outside"):
+    with pytest.raises(DataError, match="`follow_outside=True`"):
         open_dataset(root)
     (split,) = open_dataset(root, follow_outside=True).splits
     assert [path.name for path in split.images.paths] == ["secret.png"]
@@ -102,11 +102,11 @@ def test_an_xml_file_outside_the_folder_is_not_read(root: Path, secret: Path) ->
     assert set(open_dataset(root, follow_outside=True).categories.names) == {"cat", "password"}
 
 
-def test_all_images_outside_is_a_refusal_that_names_the_flag(root: Path, secret: Path) -> None:
+def test_all_images_outside_is_a_refusal_that_names_the_permission(root: Path, secret: Path) -> None:
     (root / "labels.json").write_text(json.dumps({**coco_content(1, images=1), "images": [
         {"id": 1, "file_name": "../private/secret.png", "width": 64, "height": 48}
     ]}))  # fmt: skip
-    assert "--follow-outside" in (examine(root).refusal or "")
+    assert "follow_outside, on the command line --follow-outside" in (examine(root).refusal or "")
     assert examine(root, follow_outside=True).refusal is None
 
 
@@ -132,7 +132,7 @@ def test_a_yaml_file_given_by_the_user_names_its_folder(root: Path, tmp_path: Pa
         (place / "data.yaml").write_text(f"path: {root}\nnames: [cat]\ntrain: images\n")
     raw = open_dataset(tmp_path / "configs" / "data.yaml")
     assert not raw.splits[0].images.outside.any()
-    with pytest.raises(DataError, match="--follow-outside"):  # the folder was given, and it holds no images
+    with pytest.raises(DataError, match="`follow_outside=True`"):  # the folder was given, and it holds no images
         open_dataset(tmp_path / "configs")
 
 

@@ -21,11 +21,12 @@ from PIL import Image
 
 from condetr.checkpoint import Weights, save
 from condetr.cli.explain import explain as explain_command
+from condetr.cli.explain import parse_point
 from condetr.cli.stopping import Terminated
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.explaining.explain import explain
-from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_images, file_stem, parse_point
+from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_images, file_stem
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS
 from condetr.explaining.figures import figure, heatmap, png
@@ -418,7 +419,7 @@ def test_a_nearly_uniform_map_is_faint_and_called_so(predictor):
     ("selection", "message"),
     [
         (Selection(None, None, 7, 0.0), r"^layer 7: this decoder has layers 0 to 2"),
-        (Selection(0, (1.0, 1.0), -1, 0.0), "give --detection or --at, not both"),
+        (Selection(0, (1.0, 1.0), -1, 0.0), "give `detection` or `at`, not both"),
         (Selection(None, None, -1, 7.0), "threshold 7.0: must be a number between 0 and 1"),
         (Selection(None, None, -1, "best"), "threshold best: these weights have no thresholds"),
     ],

@@ -7,6 +7,7 @@ import typer
 
 from ..errors import CondetrError
 from ..reports.terminal import printable
+from .flags import as_typed
 from .options import Device, FollowOutside, Quiet, existing_data, settings, whole_numbers, words
 from .progress import progress_bar
 from .streams import messages, results
@@ -80,7 +81,7 @@ def compare(
             done += isinstance(event, EpochDone)
             count(done, total)
             for line in lines(event):
-                console.print(printable(line), markup=False, soft_wrap=True)
+                console.print(printable(as_typed(line)), markup=False, soft_wrap=True)
 
         comparison = verb.compare(
             data, names, out, recipe=recipe, settings=settings(set_), epochs=whole_numbers("--epochs", epochs),

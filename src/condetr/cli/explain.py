@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import CondetrError
 from ..files import check_writable
 from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
@@ -37,7 +38,7 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show the attention maps of every head for each detection, and why nothing was detected."""
-    from ..explaining.explain_images import Selection, check, explain_images, parse_point
+    from ..explaining.explain_images import Selection, check, explain_images
     from ..predicting.exported import refuse_exported
     from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, find
@@ -70,3 +71,12 @@ def explain(
         more = f" and {len(written.pages) - 1} more pages, linked from it" if len(written.pages) > 1 else ""
         print(f"{drawn + '; ' if figures else ''}open {printable(str(written.pages[0]))}{more}")
     raise typer.Exit(int(bool(written.failed) or any(one.failed for one in missed)))
+
+
+def parse_point(text: str) -> tuple[float, float]:
+    """The point of the option `--at X,Y`. Raises CondetrError that names the flag."""
+    try:
+        x, y = (float(number) for number in text.split(","))
+    except ValueError:
+        raise CondetrError(f"--at {text}: write it as X,Y in pixels of the image, for example --at 120,80") from None
+    return x, y

@@ -1,6 +1,7 @@
 """Messages name arguments as Python has them, in backticks, such as `epochs=60`; on the command line they are flags."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -53,10 +54,17 @@ def _assignment(name: str, value: ast.expr, flags: Mapping[str, str]) -> list[st
     flag = flags.get(name, f"--{name.replace('_', '-')}")
     if isinstance(value, ast.Dict):
         paths = [str(ast.literal_eval(key)) for key in value.keys if key is not None]
-        return [word for path, one in zip(paths, value.values) for word in (flag, f"{path}={_value(one)}")]
+        return [word for path, one in zip(paths, value.values) for word in (flag, f"{path}={_setting(one)}")]
     if isinstance(value, ast.Constant) and value.value is True:
         return [flag]
     return [flag, _value(value)]
+
+
+def _setting(value: ast.expr) -> str:
+    """A setting's value as `--set` reads it: text as it is, anything else as JSON."""
+    if isinstance(value, ast.Name) or (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+        return _value(value)
+    return shlex.quote(json.dumps(ast.literal_eval(value)))
 
 
 def _value(value: ast.expr) -> str:

@@ -11,6 +11,7 @@ import typer
 from ..errors import CondetrError, ImageError
 from ..reports.terminal import printable
 from ..suggestions import did_you_mean, nearest_path
+from .flags import as_typed
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
@@ -131,7 +132,7 @@ def predict(
     if not quiet and out != STDOUT:
         if done and not objects and not status:
             name = best[1] if best and done > 1 else ""
-            print(printable(nothing(best[0] if best else None, min_score, name)))
+            print(printable(as_typed(nothing(best[0] if best else None, min_score, name))))
         summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
         print(f"interrupted; kept: {summary}" if status else summary)
         if full:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..errors import CondetrError
 from ..reports.terminal import ASCII, printable
+from .flags import as_typed
 
 PIPE_WIDTH = 120  # columns of a table that goes to a file or a pipe
 
@@ -70,5 +71,5 @@ def messages() -> Console:
 
 
 def message(text: str) -> None:
-    """One line for a person, on standard error."""
-    print(f"condetr: {printable(text)}", file=sys.stderr, flush=True)
+    """One line for a person, on standard error; arguments in backticks are printed as flags."""
+    print(f"condetr: {printable(as_typed(text))}", file=sys.stderr, flush=True)

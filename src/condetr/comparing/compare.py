@@ -123,13 +123,13 @@ def _request(
     reference: str | None,
 ) -> Request:  # fmt: skip
     if len(models) < 2:
-        raise ConfigError("--models: a comparison needs two models or more, separated by commas")
+        raise ConfigError("`models`: a comparison needs two models or more")
     first = next(iter(models))
     if reference is not None and reference not in models:
-        raise ConfigError(f"--reference {reference}: not among the models. There are {', '.join(models)}")
+        raise ConfigError(f"`reference={reference!r}`: not among the models. There are {', '.join(models)}")
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
     if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
-        raise ConfigError("--epochs, --seeds and --budget: must be above 0")
+        raise ConfigError("`epochs`, `seeds` and `budget`: must be above 0")
     models = {name: resolve_size(config, dataset) for name, config in models.items()}
     return Request(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 

@@ -18,7 +18,7 @@ def reference_not_learned(results: Convergence) -> str:
     return (
         f"{reference} has not started to learn within {counted(results.longest, 'epoch')}: its best AP is "
         f"{best:.3f}{less}. The time at which other models passed this level is meaningless. "
-        "Use longer schedules for all models, or another --reference."
+        "Use longer schedules for all models, or another reference."
     )
 
 

@@ -96,7 +96,7 @@ def fit_budget(per_epoch: Mapping[str, float], request: Request, jobs: int) -> S
         whole = int(left / sum(per_epoch.values()))
         if whole < 1:
             raise ConfigError(
-                f"--budget {request.budget:g}: not one epoch of {counted(len(per_epoch), 'model')} fits (about "
+                f"`budget={request.budget:g}`: not one epoch of {counted(len(per_epoch), 'model')} fits (about "
                 f"{duration(expected_seconds(per_epoch, [1], 1, jobs))} are needed). Give more minutes, or "
                 "compare fewer models"
             )

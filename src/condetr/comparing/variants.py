@@ -94,7 +94,7 @@ def study(name: str) -> tuple[str, ...]:
     """The models of a predefined study. Raises ConfigError naming the studies."""
     if name not in STUDIES:
         hint = did_you_mean(name, STUDIES) or f". There are {', '.join(STUDIES)}"
-        raise ConfigError(f"--study {name}: no such study{hint}")
+        raise ConfigError(f"`study={name!r}`: no such study{hint}")
     return STUDIES[name]
 
 
@@ -108,15 +108,17 @@ def configs(names: Sequence[str], base: str, settings: Mapping[str, Any]) -> dic
             hint = did_you_mean(name, [*VARIANTS, *RECIPES]) or (
                 f". There are the variants {', '.join(VARIANTS)}, and the recipes {', '.join(RECIPES)}"
             )
-            raise ConfigError(f"--models {name}: no such model{hint}")
+            raise ConfigError(f"`models={name!r}`: no such model{hint}")
         if list(names).count(name) > 1:
-            raise ConfigError(f"--models {name}: listed twice. Remove one")
+            raise ConfigError(f"`models={name!r}`: listed twice. Remove one")
     own: dict[str, dict[str, Any]] = {name: {} for name in names}
     common: dict[str, Any] = {}
     for key, value in settings.items():
         model, colon, path = key.rpartition(":")
         if colon and model not in own:
-            raise ConfigError(f"--set {key}: '{model}' is not among the models. There are {', '.join(names)}")
+            raise ConfigError(
+                f"`settings={ {key: value} }`: '{model}' is not among the models. There are {', '.join(names)}"
+            )
         (own[model] if colon else common)[path] = value
     return {name: override(_model(name, base), {**common, **own[name]}) for name in names}
 

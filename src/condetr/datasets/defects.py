@@ -37,7 +37,7 @@ _ALL = (
     Defect("truncated_image", "error", "quarantine", "the file is cut short", "copy or download it again"),
     Defect(
         "outside_folder", "error", "quarantine", "the labels name a file outside the data set's folder",
-        "move it into the folder, or permit it with --follow-outside",
+        "move it into the folder, or permit it: follow_outside, on the command line --follow-outside",
     ),
     Defect(
         "broken_link", "error", "drop", "a link to a folder was copied as a text file",
@@ -82,7 +82,7 @@ _ALL = (
     Defect("no_objects", "note", "keep", "the image has no labelled object: it is trained on as background", "nothing"),
     Defect(
         "too_many_objects", "warning", "keep", "the image has more objects than the model has queries",
-        "increase model.queries (--queries N)",
+        "increase model.queries, on the command line --queries N",
     ),
     # boxes
     Defect("not_finite_box", "error", "drop", "the box contains NaN or infinity", "draw the box again"),

@@ -124,7 +124,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         ]
     if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
         raise DataError(
-            f"{file}: all splits are outside the data set's folder ({outside}). Permit it with --follow-outside"
+            f"{file}: all splits are outside the data set's folder ({outside}). Permit it with `follow_outside=True`"
         )
     if not splits:
         raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")

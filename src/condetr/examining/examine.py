@@ -105,7 +105,7 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
         reason += f": none of its {missing} images was found (looked in {train.images.paths[0].parent})"
     elif train.images.outside.all():
         reason += f": all images are outside the data set's folder ({train.images.paths[0].parent}); "
-        reason += "permit it with --follow-outside"
+        reason += "permit it: follow_outside, on the command line --follow-outside"
     elif not len(train.objects.image):
         reason += ": no image has a labelled object"
     return [Finding("nothing_to_learn", "train", train.labels, None, reason)]

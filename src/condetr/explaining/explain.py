@@ -40,7 +40,7 @@ def explain(
     read.
     """
     if at is not None and detection is not None:
-        raise CondetrError("explain: give a detection or a point (at), not both")
+        raise CondetrError("explain: give `detection` or `at`, not both")
     if not is_one_image(image):
         raise CondetrError("explain: takes one image; for several, run `condetr explain`")
     refuse_exported(weights)

@@ -47,19 +47,10 @@ class ExplainedImages:
     interrupted: KeyboardInterrupt | None = None
 
 
-def parse_point(text: str) -> Point:
-    """The point of the option `--at X,Y`."""
-    try:
-        x, y = (float(number) for number in text.split(","))
-    except ValueError:
-        raise CondetrError(f"--at {text}: write it as X,Y in pixels of the image, for example --at 120,80") from None
-    return x, y
-
-
 def check(selection: Selection) -> None:
     """Check what can be checked before any weights are loaded. Raises CondetrError."""
     if selection.detection is not None and selection.at is not None:
-        raise CondetrError("explain: give --detection or --at, not both")
+        raise CondetrError("explain: give `detection` or `at`, not both")
 
 
 def explain_images(

@@ -9,7 +9,7 @@ from ..predicting.selection import DEFAULT_THRESHOLD, Threshold
 
 ResolvedThreshold = float | Literal["best"]
 
-ADVICE = "Lower the threshold, or explain a point (--at X,Y; from Python at=(x, y))"
+ADVICE = "Lower `threshold`, or explain a point of the image: `at=(X, Y)`"
 
 
 def resolve(threshold: Threshold, predictor: Predictor) -> ResolvedThreshold:

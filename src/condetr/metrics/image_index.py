@@ -86,10 +86,10 @@ class ImageIndex:
 
     def _way_out(self) -> str:
         if self.own_ids:
-            return "Choose its --split, use the labels' image ids or add file_name, or remove the detection"
+            return "Choose its `split`, use the labels' image ids or add file_name, or remove the detection"
         return (
             "These labels have no image ids: the id is the name of the image's file without its suffix. "
-            "Write that or add file_name, or choose its --split"
+            "Write that or add file_name, or choose its `split`"
         )
 
 

@@ -75,7 +75,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     formats = tuple(word.strip().lower() for word in text.split(",") if word.strip())
     for format in formats or (text,):
         if format not in FORMATS:
-            raise CondetrError(f"--format {format}: no such format. There are {', '.join(FORMATS)}")
+            raise CondetrError(f"`format={format!r}`: no such format. There are {', '.join(FORMATS)}")
     return formats
 
 
@@ -109,4 +109,4 @@ def nothing(best: Detection | None, min_score: float | tuple[float, ...], file: 
     if best is None:
         return line
     where = f" in {file}" if file else ""
-    return f"{line}; the best score is {best.score:.2g} ({best.name}{where}): lower --threshold"
+    return f"{line}; the best score is {best.score:.2g} ({best.name}{where}): lower `threshold`"

@@ -235,5 +235,5 @@ def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bo
             raise CondetrError("fast=False: works in fp32 and without compile only. Leave one of them out")
         return TorchRuntime.plain(detector)
     if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
-        raise CondetrError("--compile: needs a C++ compiler, and none is installed. Install g++, or leave it out")
+        raise CondetrError("`compile=True`: needs a C++ compiler, and none is installed. Install g++, or leave it out")
     return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, PRECISIONS[precision])

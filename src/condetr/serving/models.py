@@ -84,8 +84,9 @@ def named(weights: Sequence[str]) -> dict[str, str]:
             stem = path.stem if is_exported(word) else path.resolve().name if path.exists() else path.name
             name = re.sub(r"[^A-Za-z0-9._-]", "-", stem).lstrip("._-")[:100] or "model"
         if not source:
-            raise CondetrError(f"--weights {word}: the weights are missing after =")
+            raise CondetrError(f"`weights={word!r}`: the weights are missing after =")
         if name in found:
-            raise CondetrError(f"--weights {word}: another model is named {name}. Name it: --weights OTHER={source}")
+            another = f"OTHER={source}"
+            raise CondetrError(f"`weights={word!r}`: another model is named {name}. Name it: `weights={another!r}`")
         found[name] = source
     return found

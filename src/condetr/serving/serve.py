@@ -38,7 +38,7 @@ def bound(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise CondetrError(f"--host {host}: {error.strerror or 'no such address'}") from None
+        raise CondetrError(f"`host={host!r}`: {error.strerror or 'no such address'}") from None
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
@@ -46,7 +46,7 @@ def bound(host: str, port: int) -> socket.socket:
         opened.close()
         reason = getattr(error, "strerror", None) or "invalid"
         raise CondetrError(
-            f"--host {host} --port {port}: {reason}. Choose another one, or 0 for any free port"
+            f"`host={host!r}, port={port}`: {reason}. Choose another one, or 0 for any free port"
         ) from None
     return opened
 
