@@ -76,6 +76,9 @@ def test_every_number_of_the_report_can_be_recomputed_from_the_json(comparison, 
     again = recompute(record)
     assert asdict(again) == asdict(comparison.results)
     assert json.loads(json.dumps(asdict(again))) == record["results"]
+    reference, other = (run["points"][-1]["seconds"] / EPOCHS for run in record["runs"])
+    times = [final["relative_time"]["median"] for final in record["results"]["finals"]]
+    assert times == pytest.approx([1.0, other / reference])
 
 
 def test_the_json_has_the_measurements_and_the_request(comparison, record):

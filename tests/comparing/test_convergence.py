@@ -5,6 +5,7 @@ from rich.console import Console
 
 from condetr.comparing.convergence import SHARES, analyse
 from condetr.comparing.sentences import reference_not_learned
+from condetr.comparing.statistics import Spread
 from condetr.comparing.terminal import tables
 
 from .curves import curve, ramp
@@ -94,14 +95,16 @@ def test_a_terminal_of_40_columns_has_whole_names_numbers_and_differences(capsys
     curves = [
         curve(model, ramp(slope, 40), seed)
         for seed in range(3)
-        for model, slope in (("detr", 0.0125), ("conditional_detr", 0.05))
+        for model, slope in (("plain", 0.0125), ("without_denoising", 0.05))
     ]
-    Console(width=40).print(tables(analyse(curves, "detr")))
+    Console(width=40).print(tables(analyse(curves, "plain")))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 40
-    row = next(line.split() for line in lines if line.startswith("conditional_detr"))
-    assert row == ["conditional_detr", "0.500", "+0.000"]
-    assert "after complete schedules of 40 epochs;" in " ".join(line.strip() for line in lines)
+    row = next(line.split() for line in lines if line.startswith("without_denoising"))
+    assert row == ["without_denoising", "0.500", "+0.000", "1.00"]
+    text = " ".join(line.strip() for line in lines)
+    assert "after complete schedules of 40 epochs; gain in AP over plain; time per epoch, plain = 1" in text
+    assert "too narrow for: ± 95 %, p" in text
 
 
 def test_a_terminal_shows_one_sentence_where_nothing_was_learned(capsys):
@@ -133,6 +136,30 @@ def test_final_ap_is_compared_within_each_schedule_and_seed():
         assert difference.mean == pytest.approx(gap)
         assert difference.significance == "significantly better"
     assert found["fast", 20].ap50.mean == pytest.approx(2 * found["fast", 20].ap.mean)
+
+
+def test_the_time_per_epoch_is_paired_by_seed(capsys):
+    seconds = {
+        ("slow", 0): 1.0,
+        ("slow", 1): 2.0,
+        ("slow", 2): 4.0,
+        ("fast", 0): 3.0,
+        ("fast", 1): 3.0,
+        ("fast", 2): 5.0,
+    }
+    curves = [curve(m, [0.1, 0.2], s, epochs=4, every=2, seconds=each) for (m, s), each in seconds.items()]
+    slow, fast = analyse(curves, "slow").finals
+    assert slow.relative_time == Spread(1.0, 1.0, 1.0, 3, 3)
+    assert fast.relative_time == Spread(1.5, 1.25, 3.0, 3, 3)  # 3 / 1, 3 / 2, 5 / 4, not 3 / 2 of the medians
+    Console(width=100).print(tables(analyse(curves, "slow")))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert next(row[3:5] for row in rows if row[:1] == ["fast"]) == ["+0.000", "1.50"]
+
+
+def test_without_a_common_seed_there_is_no_relative_time():
+    other = curve("fast", [0.2, 0.3], seed=1, seconds=9.0)
+    for curves in ([curve("slow", [0.1, 0.2]), other], [curve("slow", [0.1, 0.2], seed=1, seconds=0.0), other]):
+        assert [f.relative_time for f in analyse(curves, "slow").finals if f.model == "fast"] == [None]
 
 
 def test_only_seeds_that_both_have_finished_are_paired():

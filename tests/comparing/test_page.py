@@ -66,6 +66,14 @@ def test_a_model_without_a_run_of_the_schedule_has_no_line():
     assert "AP during training" in page
 
 
+def test_the_time_per_epoch_is_beside_the_gain():
+    curves = [curve(m, [0.1, 0.2, 0.3], s, seconds=t) for s in range(2) for m, t in (("slow", 2.0), ("fast", 2.5 + s))]
+    page = written(curves, "slow")
+    assert page.index("AP minus slow") < page.index("time per epoch") < page.index("significance")
+    assert "1.50 (1.25 … 1.75)" in page
+    assert "a multiple of slow's" in page
+
+
 def test_models_that_learned_nothing_are_not_compared():
     page = written([curve(model, [0.0] * 6, s) for s in range(3) for model in ("slow", "fast")], "slow")
     assert "No model learned anything within 6 epochs. Use longer schedules." in page

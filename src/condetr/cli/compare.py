@@ -24,7 +24,8 @@ def compare(
     study: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="a ready-made list: headline, transforms, queries, references, starts, ladder"
+            metavar="NAME",
+            help="a ready-made list: headline, transforms, queries, references, starts, ladder, levers",
         ),
     ] = None,
     recipe: Annotated[

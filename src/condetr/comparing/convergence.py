@@ -42,7 +42,8 @@ class Final:
     """A model at the end of a complete schedule: AP, AP50, the mean AP over the epochs, and AP minus the reference's.
 
     `images` is the bootstrap interval over the images, where there is a single seed; `difference` is None for the
-    reference.
+    reference. `relative_time` is the time per epoch, evaluations included, divided by the reference's in the same seed;
+    None where no seed has both.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Final:
     images: tuple[float, float] | None
     difference: Difference | None
     mean_difference: Difference | None
+    relative_time: Spread | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +171,16 @@ def _finals(table: Curves, models: Sequence[str], reference: str, epochs: int) -
             interval([curve.points[-1].ap50 for curve in curves.values()]),
             interval([curve.mean_ap for curve in curves.values()]),
             next(iter(curves.values())).interval if len(curves) == 1 else None,
-            by_end.get(model), by_mean.get(model),
+            by_end.get(model), by_mean.get(model), _relative_time(paired(model)),
         )
         for model, curves in runs.items()
     ]  # fmt: skip
+
+
+def _relative_time(pairs: Sequence[tuple[LearningCurve, LearningCurve]]) -> Spread | None:
+    """Of the pairs of a model's and the reference's runs."""
+    ratios = [own.seconds_per_epoch / other.seconds_per_epoch for own, other in pairs if other.seconds_per_epoch]
+    return spread(ratios) if ratios else None
 
 
 def _shortest(finals: Sequence[Final], reference: str) -> list[Shortest]:

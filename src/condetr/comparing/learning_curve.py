@@ -49,6 +49,11 @@ class LearningCurve:
         points = [(0, 0.0), *((point.epoch, point.ap) for point in self.points)]
         return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points)) / points[-1][0]
 
+    @property
+    def seconds_per_epoch(self) -> float:
+        """The mean over the epochs, evaluations included."""
+        return self.points[-1].seconds / self.points[-1].epoch
+
     def first_reaching(self, level: float) -> Point | None:
         """The first evaluation at which the running median is at least `level`; None when it never is."""
         reached = (p for p, value in zip(self.points, self.running_median) if value is not None and value >= level)

@@ -141,16 +141,25 @@ def finals(page: Page, results: Convergence) -> None:
         "trainings.",
     )  # fmt: skip
     page.table(
-        ["model", "epochs", f"AP minus {results.reference}", "p", "significance", "mean AP minus it", "p"],
         [
-            [f.model, f.epochs, *difference_text(f.difference), *difference_text(f.mean_difference)[:2]]
+            "model", "epochs", f"AP minus {results.reference}", "time per epoch", "p", "significance",
+            "mean AP minus it", "p",
+        ],
+        [
+            [f.model, f.epochs, *_gain_and_cost(f), *difference_text(f.mean_difference)[:2]]
             for f in results.finals
             if f.difference is not None
         ],
-        "Paired by seed, 95 % intervals in brackets. p is the p-value of Student's paired test with Holm's correction "
-        f"for all rows with the same number of epochs. With fewer than {FEWEST_SEEDS} seeds no difference is called "
-        "significant and p is left out.",
-    )
+        f"Paired by seed, 95 % intervals in brackets. The time per epoch is a multiple of {results.reference}'s, the "
+        "median and range of the seeds; it includes evaluations. p is the p-value of Student's paired test with Holm's "
+        f"correction for all rows with the same number of epochs. With fewer than {FEWEST_SEEDS} seeds no difference "
+        "is called significant and p is left out.",
+    )  # fmt: skip
+
+
+def _gain_and_cost(final: Final) -> tuple[Cell, ...]:
+    difference, p, significance = difference_text(final.difference)
+    return difference, "–" if final.relative_time is None else times_text(final.relative_time), p, significance
 
 
 def _schedules(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:

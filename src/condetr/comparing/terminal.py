@@ -26,7 +26,10 @@ def tables(results: Convergence) -> RenderableType:
 
 
 def final_table(results: Convergence) -> FittedTable:
-    """A row for each model and schedule; a single schedule is named in the title instead of a column."""
+    """A row for each model and schedule: AP, and the gain and the time of an epoch beside the reference's.
+
+    A single schedule is named in the title instead of a column.
+    """
     schedules = {final.epochs for final in results.finals}
     spread = any(final.ap.high is not None for final in results.finals)  # one seed: no interval
     of = f" of {counted(min(schedules), 'epoch')}" if len(schedules) == 1 else ""
@@ -34,20 +37,23 @@ def final_table(results: Convergence) -> FittedTable:
         "epochs": Column("epochs") if len(schedules) > 1 else None,
         "ap": Column("AP"),
         "spread": Column("± 95 %", drop=2) if spread else None,
-        "difference": Column("difference"),
+        "gain": Column("gain"),
+        "time": Column("time", drop=1),
         "p": Column("p", drop=3),
         "significance": Column("", drop=4, kind="text"),
     }
     shown = {key: column for key, column in columns.items() if column is not None}
     table = FittedTable(
         Column("model", kind="word"), *shown.values(),
-        title=f"after complete schedules{of}; differences are to {results.reference}",
+        title=f"after complete schedules{of}; gain in AP over {results.reference}; time per epoch, "
+        f"{results.reference} = 1",
     )  # fmt: skip
     for final in results.finals:
-        difference, p, significance = _difference(final.difference)
+        gain, p, significance = _difference(final.difference)
         cells = {
             "epochs": str(final.epochs), "ap": f"{final.ap.mean:.3f}", "spread": _half_width(final.ap),
-            "difference": difference, "p": p, "significance": significance,
+            "gain": gain, "time": "" if final.relative_time is None else _median(final.relative_time, 2), "p": p,
+            "significance": significance,
         }  # fmt: skip
         table.add_row(final.model, *(cells[key] for key in shown))
     return table

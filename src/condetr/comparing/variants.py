@@ -1,7 +1,6 @@
-"""The models that can be compared, by name: recipes, and variants of a base recipe that change one thing each."""
+"""The models that can be compared, by name: recipes, and variants of a base recipe."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config, override
@@ -9,76 +8,12 @@ from ..config.errors import did_you_mean
 from ..datasets.dataset import DataSet
 from ..errors import ConfigError
 from ..recipes import RECIPES, recipe
+from .levers import LEVER_VARIANTS
+from .paper import PAPER, Variant
 
 SMALL_IMAGES = 160  # pixels: up to this median long side of the images `nano` is the base on any device
 
-_CONDITIONAL = {
-    "model.decoder.kind": "conditional",
-    "model.decoder.spatial_query": "diagonal",
-    "model.decoder.start": "published",
-    "model.scoring.kind": "focal",
-    "model.reference": "predicted",
-    "loss.classes": 2.0,
-}
-_DETR = {
-    "model.decoder.kind": "detr",
-    "model.scoring.kind": "softmax",
-    "model.reference": "centre",
-    "loss.classes": 1.0,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """The settings that turn a base recipe into this model, and its description."""
-
-    description: str
-    settings: Mapping[str, Any]
-    few_queries: bool = False  # 300 queries, the published number, become DETR's 100; other numbers stay
-
-
-def _form(name: str, description: str) -> Variant:
-    return Variant(description, {**_CONDITIONAL, "model.decoder.spatial_query": name})
-
-
-def _reference(name: str, description: str) -> Variant:
-    return Variant(description, {**_CONDITIONAL, "model.reference": name})
-
-
-VARIANTS: dict[str, Variant] = {
-    "detr": Variant("DETR: whole-box regression, softmax with 'no object'", _DETR, few_queries=True),
-    "detr_offset": Variant(
-        "DETR with boxes as offsets from a predicted reference (Table 4, OR)",
-        {**_DETR, "model.reference": "predicted"},
-        few_queries=True,
-    ),
-    "detr_focal": Variant(
-        "DETR with focal loss (Table 4, FL)", {**_DETR, "model.scoring.kind": "focal", "loss.classes": 2.0}
-    ),
-    "detr_offset_focal": Variant(
-        "DETR with offsets and focal loss (Table 4, OR + FL)",
-        {**_DETR, "model.scoring.kind": "focal", "loss.classes": 2.0, "model.reference": "predicted"},
-    ),
-    "conditional_detr": Variant("Conditional DETR: diagonal T, predicted reference", _CONDITIONAL),
-    "identity": _form("identity", "T is the identity: p_q = p_s"),
-    "scalar": _form("scalar", "T is one number: p_q = λ p_s"),
-    "block": _form("block", "T has a block for each head"),
-    "full": _form("full", "T is a full matrix"),
-    "diagonal": _form("diagonal", "T is diagonal: the same as conditional_detr"),
-    "content_only": _form("content_only", "CSQ-C: p_q is the decoder embedding f alone"),
-    "transform_only": _form("transform_only", "CSQ-T: p_q is λ alone"),
-    "reference_only": _form("identity", "CSQ-P: p_q is p_s alone: the same as identity"),
-    "from_content": _form("from_content", "CSQ-I: λ is predicted from the content query c_q"),
-    "local": Variant(
-        "attention starts at the reference point instead of everywhere (not in the paper)",
-        {**_CONDITIONAL, "model.decoder.start": "local"},
-    ),
-    "centre": _reference("centre", "reference points at the centre of the image"),
-    "learned": _reference("learned", "a learned reference point for each query"),
-    "predicted": _reference(
-        "predicted", "reference points predicted from the object queries: the same as conditional_detr"
-    ),
-}
+VARIANTS: dict[str, Variant] = {**PAPER, **LEVER_VARIANTS}
 
 STUDIES: dict[str, tuple[str, ...]] = {
     "headline": ("detr", "conditional_detr"),
@@ -87,6 +22,7 @@ STUDIES: dict[str, tuple[str, ...]] = {
     "references": ("centre", "learned", "predicted"),
     "starts": ("conditional_detr", "local"),
     "ladder": ("detr", "detr_offset", "detr_focal", "detr_offset_focal", "conditional_detr"),
+    "levers": tuple(LEVER_VARIANTS),
 }
 
 
@@ -126,9 +62,7 @@ def configs(names: Sequence[str], base: str, settings: Mapping[str, Any]) -> dic
 def _model(name: str, base: str) -> Config:
     if name in RECIPES:
         return recipe(name)
-    variant, start = VARIANTS[name], recipe(base)
-    queries = 100 if variant.few_queries and start.model.queries == 300 else start.model.queries
-    return override(start, {**variant.settings, "model.queries": queries})
+    return VARIANTS[name].of(recipe(base))
 
 
 def default_base(dataset: DataSet, device: str) -> str:
