@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from condetr.checkpoint import Weights
 from condetr.config import Config, Data
 from condetr.detections import Detections
 from condetr.predicting.batching import Scaled
-from condetr.predicting.exported import hash_of
+from condetr.predicting.exported import Exported, hash_of
 from condetr.predicting.predictor import Predictor
+from condetr.runtime.file_runtime import FileRuntime
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
 from condetr.serving.serve import bound, server
@@ -35,6 +37,22 @@ def tiny_weights(seed: int = 0) -> Weights:
 def model(name: str = "tiny", seed: int = 0) -> Model:
     weights = tiny_weights(seed)
     return Model(name, hash_of(weights), Predictor(weights))
+
+
+class FixedRuntime(FileRuntime):
+    """Stands for an exported file: the same detections in every image."""
+
+    file = Path("fixed.onnx")
+    most = 3  # type: ignore[assignment]
+
+    def infer(self, images: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        boxes = [[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 0.9, 0.8], [0.2, 0.6, 0.3, 0.9]]
+        return np.array([boxes], np.float32), np.array([[0.9, 0.6, 0.2]], np.float32), np.array([[0, 2, 0]])
+
+
+def exported_model(names: tuple[str | None, ...] = CATEGORIES.names) -> Model:
+    file = Exported(FixedRuntime(), tiny_weights().config, Categories(CATEGORIES.ids, names), None)
+    return Model("fixed", "0" * 64, Predictor(file))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -132,7 +132,11 @@ def test_metadata_health_and_description(client: Client):
     assert client("GET", "/v2").json["extensions"] == ["binary_tensor_data"]
     listed = client("GET", "/models").json["models"]
     assert [one["name"] for one in listed] == ["first", "second"]
-    assert listed[0]["classes"] == [{"category_id": 1, "category": "cat"}, {"category_id": 4, "category": "dog"}]
+    assert [one["category"] for one in listed[0]["classes"]] == ["cat", "dog"]
+    assert listed[0]["classes"][1] == {"category_id": 4, "category": "dog", "threshold": 0.3, "color": "#217bf4"}
+    assert {name: listed[0][name] for name in ("thresholds", "attention", "max_detections")} == {
+        "thresholds": True, "attention": True, "max_detections": 1000,
+    }  # fmt: skip
     described = client("GET", "/openapi.json").json
     assert described["openapi"] == "3.1.0"
     for path, methods in described["paths"].items():
@@ -146,7 +150,8 @@ def test_metadata_health_and_description(client: Client):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404), ("GET", "/predict", 405), ("POST", "/metrics", 405), ("GET", "/../etc/passwd", 404),
+        ("GET", "/", 404), ("GET", "/predict", 405), ("GET", "/explain", 405), ("POST", "/metrics", 405),
+        ("GET", "/../etc/passwd", 404),
         ("POST", "/predict?model=third", 404), ("GET", "/v2/models/third", 404), ("POST", "/v2/models/x/infer", 404),
         ("POST", "/predict?threshold=2", 400), ("POST", "/predict?threshold=nan", 400),
         ("POST", "/predict?classes=bird", 400), ("POST", "/predict?classes=", 400),

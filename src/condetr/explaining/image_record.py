@@ -1,17 +1,18 @@
 """One image's forward pass: the predictions of every query at every layer, and the attention that led to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy
-from ..decoding import decode
+from ..decoding import MAX_DETECTIONS, decode
 from ..detections import Detections
 from ..errors import CondetrError
 from ..images.decode import Source
-from ..images.prepare import open_image
+from ..images.prepare import open_image, pad
+from ..predicting.batching import Scaled
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
 from ..shapes import Float, Int, UInt8
@@ -47,12 +48,14 @@ class Candidate:
 class ImageRecord:
     """One image and its recorded forward pass; boxes and points are in pixels of the image.
 
+    `image` may be scaled; `size` is the (width, height) of the original, in whose pixels boxes and points are.
     `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
     are the reference points from which these layers started. `detections` score at least the confidence threshold, of
     which `thresholds` has one for each label; `all_detections` are those of any score.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
+    size: tuple[int, int]
     categories: Categories
     threshold: ResolvedThreshold
     thresholds: tuple[float, ...]
@@ -63,11 +66,6 @@ class ImageRecord:
     labels: Int[np.ndarray, "S N"]
     references: Float[np.ndarray, "S N 2"]
     attention: AttentionRecord
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return (self.image.shape[1], self.image.shape[0])
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -180,15 +178,23 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
     `threshold` is that of `Predictor`: None means the thresholds stored in the weights, otherwise 0.5.
     """
     pixels = open_image(image)
-    size = (pixels.shape[1], pixels.shape[0])
-    attention = record_attention(predictor.detector, predictor.prepare([pixels]).to(predictor.device))
+    scaled = Scaled(predictor.prepare.scale(pixels), (pixels.shape[1], pixels.shape[0]))
+    return replace(record_scaled(predictor, scaled, threshold), image=pixels)
+
+
+def record_scaled(
+    predictor: Predictor, scaled: Scaled, threshold: Threshold, limit: int | None = MAX_DETECTIONS
+) -> ImageRecord:
+    """As `record_image`, of an image that is scaled already, which the record then has. At most `limit` detections."""
+    attention = record_attention(predictor.detector, pad([scaled.image]).to(predictor.device))
     predictions = attention.predictions
-    (detections,) = decode(predictions, predictor.scoring, [size], predictor.categories)
+    (detections,) = decode(predictions, predictor.scoring, [scaled.size], predictor.categories, limit)
     real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
     scores, indices = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
-    scale = np.array([*size, *size], dtype=np.float32)
+    scale = np.array([*scaled.size, *scaled.size], dtype=np.float32)
     return ImageRecord(
-        image=pixels,
+        image=scaled.image,
+        size=scaled.size,
         categories=predictor.categories,
         threshold=resolve(threshold, predictor),
         thresholds=by_label(threshold, predictor),

@@ -5,6 +5,7 @@ import io
 import zlib
 from typing import Any
 
+import matplotlib
 import numpy as np
 from PIL import Image
 
@@ -13,6 +14,7 @@ from ..shapes import UInt8
 from .extremities import peak_region, shares
 from .image_record import ImageRecord
 
+COLORMAP = "inferno"
 POINTS = 8  # across and down: for how many points the encoder's attention is stored
 
 Prediction = tuple[int, int]  # a query and a label
@@ -25,7 +27,7 @@ def detections_of(record: ImageRecord) -> list[Prediction]:
 def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_out: int) -> dict[str, Any]:
     queries = list(dict.fromkeys(query for query, _ in shown))
     rows, columns = record.grid
-    maps, measured = _maps(record, queries)
+    maps, measured = maps_of(record, queries)
     across, down = min(POINTS, columns), min(POINTS, rows)
     return {
         "name": visible(name),
@@ -49,8 +51,8 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
         "labels": record.labels.tolist(),
         "references": record.references.astype(np.float64).round(1).tolist(),
         "measured": measured,
-        "maps": _packed(maps),
-        "encoder": _packed(_encoder(record, across, down)),
+        "maps": packed(maps),
+        "encoder": packed(_encoder(record, across, down)),
     }
 
 
@@ -63,7 +65,7 @@ def _row(record: ImageRecord, prediction: Prediction, maps: int) -> dict[str, An
     return {"query": query, "name": name, "score": score, "number": number, "maps": maps}
 
 
-def _maps(record: ImageRecord, queries: list[int]) -> tuple[UInt8[np.ndarray, "M T P H h w"], list[Any]]:
+def maps_of(record: ImageRecord, queries: list[int]) -> tuple[UInt8[np.ndarray, "M T P H h w"], list[Any]]:
     """Every layer's maps of the queries, each scaled to a maximum of 255, and the [region, percent inside] of each."""
     maps, measured = [], []
     for layer in range(record.layers if queries else 0):
@@ -89,7 +91,7 @@ def _bytes(maps: np.ndarray) -> np.ndarray:
     return np.rint(maps / maps.max(axis=(-2, -1), keepdims=True) * 255).astype(np.uint8)
 
 
-def _packed(values: np.ndarray) -> str:
+def packed(values: np.ndarray) -> str:
     return base64_text(zlib.compress(np.ascontiguousarray(values).tobytes(), 9))
 
 
@@ -99,6 +101,12 @@ def _jpeg(pixels: UInt8[np.ndarray, "H W 3"]) -> str:
     stream = io.BytesIO()
     image.save(stream, "jpeg", quality=85)
     return "data:image/jpeg;base64," + base64_text(stream.getvalue())
+
+
+def colormap() -> bytes:
+    """The colors of maps: 256 RGB triples."""
+    colors = matplotlib.colormaps[COLORMAP](np.arange(256))[:, :3] * 255
+    return colors.round().astype(np.uint8).tobytes()
 
 
 def base64_text(content: bytes) -> str:

@@ -13,13 +13,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..explaining.thresholds import by_label
+from ..reports.colors import color_of
 from . import inference_protocol, options
-from .incoming import Incoming, parts
+from .explain import explain
+from .incoming import accepted, images_of
 from .limits import ClientGone, Refused
 from .metrics import CONTENT_TYPE
 from .models import Model
 from .openapi import description
-from .service import Service
+from .service import Service, service_of
 
 OPEN = ("/v2/health/live", "/v2/health/ready")  # no token: probes of an orchestrator have none
 GONE = 499  # in the metrics only: nobody receives it
@@ -37,7 +40,7 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
             app.state.service.close()
 
     async def openapi(request: Request) -> Response:
-        return JSONResponse(description(_service(request), version, token is not None))
+        return JSONResponse(description(service_of(request), version, token is not None))
 
     async def server(request: Request) -> Response:
         return JSONResponse({"name": "condetr", "version": version, "extensions": ["binary_tensor_data"]})
@@ -45,6 +48,7 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
     app = Starlette(
         routes=[
             Route("/predict", predict, methods=["POST"]),
+            Route("/explain", explain, methods=["POST"]),
             Route("/models", models),
             Route("/metrics", metrics),
             Route("/openapi.json", openapi),
@@ -65,21 +69,13 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
 
 async def predict(request: Request) -> Response:
     started = time.monotonic()
-    service = _service(request)
-    query = options.of_query(request.query_params, "model")
+    service = service_of(request)
+    query = options.of_query(request.query_params, "model", *options.NAMES)
     model = service.model(query.get("model"))
     selection = options.selection(model, query)
-    content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind in ("application/json", "text/plain", "text/html"):
-        raise Refused(415, f"{kind}: send the bytes of an image, or multipart/form-data with several images")
+    content_type = accepted(request.headers.get("content-type", ""))
     async with service.body(request) as content:
-        if kind == "multipart/form-data":
-            images = await service.in_thread(parts, content, content_type, service.limits.images)
-        else:
-            images = [Incoming(content)]
-        if not images or not content:
-            raise Refused(400, "no image in the request: send the bytes of an image, or multipart/form-data")
+        images = await service.in_thread(images_of, content, content_type, service.limits.images)
         found = await service.detect(request, model, images, selection)
     named = [{**one.to_dict(), "file": image.name} for one, image in zip(found, images, strict=True)]
     return JSONResponse(
@@ -88,7 +84,7 @@ async def predict(request: Request) -> Response:
 
 
 async def infer(request: Request) -> Response:
-    service = _service(request)
+    service = service_of(request)
     model = service.model(request.path_params["name"])
     header_length = request.headers.get("inference-header-content-length")
     async with service.body(request) as content:
@@ -98,11 +94,11 @@ async def infer(request: Request) -> Response:
 
 
 async def models(request: Request) -> Response:
-    return JSONResponse({"models": [_described(model) for model in _service(request).models.values()]})
+    return JSONResponse({"models": [_described(model) for model in service_of(request).models.values()]})
 
 
 async def metrics(request: Request) -> Response:
-    return PlainTextResponse(_service(request).metrics.text(), media_type=CONTENT_TYPE)
+    return PlainTextResponse(service_of(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
 async def live(request: Request) -> Response:
@@ -110,16 +106,16 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    is_ready = _service(request).ready
+    is_ready = service_of(request).ready
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
 async def model_metadata(request: Request) -> Response:
-    return JSONResponse(inference_protocol.metadata(_service(request).model(request.path_params["name"])))
+    return JSONResponse(inference_protocol.metadata(service_of(request).model(request.path_params["name"])))
 
 
 async def model_ready(request: Request) -> Response:
-    service = _service(request)
+    service = service_of(request)
     model = service.model(request.path_params["name"])
     return JSONResponse({"name": model.name, "ready": service.ready}, 200 if service.ready else 503)
 
@@ -163,21 +159,23 @@ class Door:
 
 
 def _described(model: Model) -> dict[str, Any]:
-    categories = model.predictor.categories
+    categories, least = model.predictor.categories, by_label(None, model.predictor)
     return {
         "name": model.name,
         "hash": model.hash,
         "classes": [
-            {"category_id": categories.ids[label], "category": categories.name(label)} for label in categories.real
+            {
+                "category_id": categories.ids[label],
+                "category": categories.name(label),
+                "threshold": least[label],
+                "color": "#{:02x}{:02x}{:02x}".format(*color_of(label)),
+            }
+            for label in categories.real
         ],
         "thresholds": model.predictor.thresholds is not None,
+        "attention": model.attention,
+        "max_detections": options.most_detections(model),
     }
-
-
-def _service(request: Request) -> Service:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    return service
 
 
 def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -17,6 +17,7 @@ from ..predicting.batching import Scaled
 from .limits import Limits, Refused
 
 MOST_SCANS = 64  # of a progressive JPEG: each is decoded over the whole image, and editors write about ten
+FORM = "multipart/form-data"
 START_OF_SCAN = b"\xff\xda"
 
 
@@ -73,6 +74,23 @@ class Decoder:
 def _named(image: Incoming, number: int) -> str:
     shown = "".join(c for c in image.name or "" if c.isprintable())[:100]
     return f"image {number} ({shown})" if shown else f"image {number}"
+
+
+def accepted(content_type: str) -> str:
+    """The content type itself. Raises Refused for one that is none of an image."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in ("application/json", "text/plain", "text/html"):
+        raise Refused(415, f"{kind}: send the bytes of an image, or {FORM}")
+    return content_type
+
+
+def images_of(content: bytes, content_type: str, most: int) -> list[Incoming]:
+    """The images of a body, which has one at least. Raises Refused."""
+    form = content_type.partition(";")[0].strip().lower() == FORM
+    images = parts(content, content_type, most) if form else [Incoming(content)]
+    if not images or not content:
+        raise Refused(400, f"no image in the request: send the bytes of an image, or {FORM}")
+    return images
 
 
 def parts(content: bytes, content_type: str, most: int) -> list[Incoming]:

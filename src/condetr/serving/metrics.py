@@ -62,13 +62,14 @@ class Metrics:
 
     def __init__(self, queued: Callable[[], float], received: Callable[[], float]) -> None:
         self._lock = threading.Lock()
-        self.requests, self.images, self.dropped = Counter(), Counter(), Counter()
+        self.requests, self.images, self.dropped, self.explanations = Counter(), Counter(), Counter(), Counter()
         self.batches, self.seconds, self.model_seconds = Histogram(SIZES), Histogram(SECONDS), Histogram(SECONDS)
         self._all: tuple[tuple[str, str, Counter | Gauge | Histogram], ...] = (
             ("condetr_requests_total", "Requests by route and HTTP status; 499: the client was gone.", self.requests),
             ("condetr_request_seconds", "Time from a request's header to its response.", self.seconds),
             ("condetr_images_total", "Images that the model has predicted.", self.images),
             ("condetr_dropped_images_total", "Images whose client was gone before they were predicted.", self.dropped),
+            ("condetr_explanations_total", "Images of which a query was explained.", self.explanations),
             ("condetr_batch_images", "Images in a batch.", self.batches),
             ("condetr_batch_seconds", "Time of a batch in the model.", self.model_seconds),
             ("condetr_queue_images", "Images that wait or are predicted.", Gauge(queued)),
@@ -85,6 +86,10 @@ class Metrics:
             self.images.add(float(images), model=model)
             self.batches.add(float(images))
             self.model_seconds.add(seconds)
+
+    def explanation(self, model: str) -> None:
+        with self._lock:
+            self.explanations.add(model=model)
 
     def drop(self, images: int) -> None:
         with self._lock:

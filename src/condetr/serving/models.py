@@ -28,6 +28,11 @@ class Model:
     hash: str
     predictor: Predictor
 
+    @property
+    def attention(self) -> bool:
+        """Whether it has attention maps, which exported files do not."""
+        return not isinstance(self.predictor.runtime, FileRuntime)
+
     def detect(self, limit: int | None, scaled: list[Scaled]) -> list[Detections]:
         """As `Predictor.detect`, in smaller batches where the device runs out of memory.
 
@@ -48,8 +53,7 @@ class Model:
 
     def batch(self, most: int) -> int:
         """1 for a model whose detections depend on the other images of a batch (`padding=published`)."""
-        runtime = self.predictor.runtime
-        return most if isinstance(runtime, FileRuntime) or self.predictor.detector.backbone.exact else 1
+        return most if not self.attention or self.predictor.detector.backbone.exact else 1
 
     def warm_up(self) -> None:
         self.predictor(np.zeros((64, 64, 3), np.uint8))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .explain import MOST_DIGITS
 from .inference_protocol import OUTPUTS
 from .options import MOST_DETECTIONS
 from .service import Service
@@ -29,6 +30,7 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
         "info": {"title": "condetr", "version": version, "description": "Object detection in images."},
         "paths": {
             "/predict": {"post": _predict(service, error)},
+            "/explain": {"post": _explain(service, error)},
             "/models": {"get": _get("The models and their classes.", _object("models"), error)},
             "/metrics": {"get": _get("Metrics for Prometheus.", None, error)},
             "/openapi.json": {"get": _get("This description.", _object("openapi", "paths"), error)},
@@ -64,6 +66,7 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
             "schemas": {
                 "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
                 "Detection": _detection(),
+                "Candidate": _candidate(),
             },
             **({"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}} if token else {}),
         },
@@ -71,19 +74,16 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
     }
 
 
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
 def _predict(service: Service, error: dict[str, Any]) -> dict[str, Any]:
-    binary = {"schema": {"type": "string", "format": "binary"}}
     several = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": service.limits.images}
     form = {"type": "object", "required": ["image"], "properties": {"image": several}}
     return {
         "summary": "Detect objects in one image or several.",
         "parameters": [
-            _query("model", {"type": "string", "enum": list(service.models)}, "The model; default: the first."),
-            _query(
-                "threshold",
-                {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "best"}]},
-                "Confidence threshold, or best: each class's own, saved with the weights.",
-            ),
+            *_model_and_threshold(service),
             {
                 **_query("classes", {"type": "array", "items": {"type": "string"}}, "Only these classes."),
                 "style": "form",
@@ -98,8 +98,8 @@ def _predict(service: Service, error: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "image/*": binary,
-                "application/octet-stream": binary,
+                "image/*": BINARY,
+                "application/octet-stream": BINARY,
                 "multipart/form-data": {"schema": form},
             },
         },
@@ -109,6 +109,57 @@ def _predict(service: Service, error: dict[str, Any]) -> dict[str, Any]:
             **_refusals(400, 404, 408, 413, 415, 422, 429, 503),
         },
     }
+
+
+def _explain(service: Service, error: dict[str, Any]) -> dict[str, Any]:
+    whole = {"type": "integer", "minimum": 0, "maximum": 10**MOST_DIGITS - 1}
+    return {
+        "summary": "Explain one query of an image: what it attends to, and what is near a point.",
+        "parameters": [
+            *_model_and_threshold(service),
+            _query("detection", whole, "The number of a detection at this threshold; 0, the default, is the best."),
+            _query("at", {"type": "string"}, "X,Y: a point in pixels of the upright image, instead of a detection."),
+            _query("query", whole, "The number of an object query, instead of a detection."),
+        ],
+        "requestBody": {"required": True, "content": {"image/*": BINARY, "application/octet-stream": BINARY}},
+        "responses": {
+            "200": _json("The query.", _explanation()),
+            **error,
+            **_refusals(400, 404, 408, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _explanation() -> dict[str, Any]:
+    attention = _object("parts", "layers", "heads", "rows", "columns", "maps", "peaks", "regions", "inside")
+    attention["properties"] = {
+        "parts": {"type": "array", "items": {"enum": ["spatial", "content", "combined"]}},
+        "maps": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "description": "zlib-compressed bytes: layers x parts x heads x rows x columns, each map's maximum is 255.",
+        },
+        "peaks": {"type": "array", "description": "The maxima, as multiples of the attention of a uniform map."},
+        "regions": {"type": "array", "description": "Where on the box the highest cell of each map is."},
+        "inside": {"type": "array", "description": "The fraction of each map inside the box."},
+    }
+    candidates = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
+    answer = _object("model", "time", "width", "height", "query", "predictions", "nearest", "attention")
+    answer["properties"] = {"nearest": candidates, "attention": attention}
+    answer["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
+    return answer
+
+
+def _candidate() -> dict[str, Any]:
+    candidate = _object("query", "threshold", "detected", "covers")
+    candidate["properties"] = {
+        "query": {"type": "integer"},
+        "threshold": {"type": "number"},
+        "detected": {"type": "boolean"},
+        "covers": {"type": "boolean", "description": "Whether its box contains the point."},
+    }
+    candidate["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
+    return candidate
 
 
 def _predictions() -> dict[str, Any]:
@@ -182,6 +233,17 @@ def _get(summary: str, schema: dict[str, Any] | None, others: dict[str, Any]) ->
 
 def _object(*required: str) -> dict[str, Any]:
     return {"type": "object", "required": list(required)}
+
+
+def _model_and_threshold(service: Service) -> list[dict[str, Any]]:
+    return [
+        _query("model", {"type": "string", "enum": list(service.models)}, "The model; default: the first."),
+        _query(
+            "threshold",
+            {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "best"}]},
+            "Confidence threshold, or best: each class's own, saved with the weights.",
+        ),
+    ]
 
 
 def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:

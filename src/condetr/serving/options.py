@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from ..errors import CondetrError
-from ..predicting.selection import Selection, parse_threshold
+from ..predicting.selection import Selection, Threshold, parse_threshold
 from .limits import Refused
 from .models import Model
 
@@ -15,15 +15,15 @@ MOST_DETECTIONS = 1000
 NAMES = ("threshold", "classes", "max_detections")
 
 
-def of_query(query: QueryParams, *others: str) -> dict[str, Any]:
+def of_query(query: QueryParams, *known: str) -> dict[str, Any]:
     """`classes` may be repeated, or have commas. Raises Refused for a name that is unknown or given twice."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(query):
         values = query.getlist(name)
+        if name not in known:
+            raise Refused(400, f"the query has an unknown parameter; known are {', '.join(known)}")
         if name == "classes":
             found[name] = [word.strip() for value in values for word in value.split(",")]
-        elif name not in (*NAMES, *others):
-            raise Refused(400, f"the query has an unknown parameter; known are {', '.join((*others, *NAMES))}")
         elif len(values) > 1:
             raise Refused(400, f"{name}: given twice")
         else:
@@ -33,22 +33,43 @@ def of_query(query: QueryParams, *others: str) -> dict[str, Any]:
 
 def selection(model: Model, options: Mapping[str, Any]) -> Selection:
     """As `Predictor` takes them. Raises Refused."""
-    threshold, classes = options.get("threshold"), options.get("classes")
+    classes = options.get("classes")
     if isinstance(classes, str):
         classes = [word.strip() for word in classes.split(",")]
-    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, str | int | float)):
-        raise Refused(400, "threshold: must be a number between 0 and 1, or best")
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         raise Refused(400, "classes: must be names")
+    least = threshold(model, options.get("threshold"))
     try:
-        threshold = None if threshold is None else parse_threshold(str(threshold))
-        return model.predictor.selection(threshold, classes, _most(model, options.get("max_detections")))
+        return model.predictor.selection(least, classes, _most(model, options.get("max_detections")))
     except CondetrError as error:
-        raise Refused(400, "".join(c if c.isprintable() else "?" for c in str(error))[:300]) from None
+        raise _refused(error) from None
+
+
+def threshold(model: Model, given: Any) -> Threshold:
+    """As `Predictor` takes it. Raises Refused."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise Refused(400, "threshold: must be a number between 0 and 1, or best")
+    try:
+        found = parse_threshold(str(given))
+        model.predictor.min_score(found)
+        return found
+    except CondetrError as error:
+        raise _refused(error) from None
+
+
+def most_detections(model: Model) -> int:
+    """The most that a client can ask for."""
+    return model.predictor.runtime.most or MOST_DETECTIONS
+
+
+def _refused(error: CondetrError) -> Refused:
+    return Refused(400, "".join(c if c.isprintable() else "?" for c in str(error))[:300])
 
 
 def _most(model: Model, given: Any) -> int:
-    limit = model.predictor.runtime.most or MOST_DETECTIONS
+    limit = most_detections(model)
     if given is None:
         return min(100, limit)
     text = str(given)

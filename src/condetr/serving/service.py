@@ -1,7 +1,7 @@
 """What the routes share: models, queue, decoding threads, metrics; and the way of images from bytes to detections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from os import cpu_count
@@ -11,15 +11,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from ..detections import Detections
 from ..errors import CondetrError
+from ..explaining.query_values import Which
 from ..predicting.batching import Scaled
-from ..predicting.selection import Selection
+from ..predicting.selection import Selection, Threshold
 from .batcher import Batcher
 from .incoming import Decoder, Incoming
 from .limits import Admission, ClientGone, Limits, Refused
 from .metrics import Metrics
 from .models import Model
+from .work import Detecting, Explaining, Question, Work
 
-Key = tuple[str, int | None]  # the name of a model, and how many detections are decoded
 T = TypeVar("T")
 
 
@@ -36,10 +37,10 @@ class Service:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
         self._ahead = asyncio.Semaphore(4 * max_batch + threads)  # images that are decoded and not yet predicted
         self._loop = asyncio.get_running_loop()
-        self._batcher: Batcher[Key, Scaled, Detections] = Batcher(
-            run=lambda key, scaled: self.models[key[0]].detect(key[1], scaled),
-            choose=lambda key, scaled: self.models[key[0]].choose(scaled, max_batch),
-            size=lambda key: self.models[key[0]].batch(max_batch),
+        self._batcher: Batcher[Work, Any, Any] = Batcher(
+            run=lambda work, items: work.run(items),
+            choose=lambda work, items: work.choose(items, max_batch),
+            size=lambda work: work.size(max_batch),
             max_wait=max_wait,
             observe=self._observe,
         )
@@ -96,15 +97,28 @@ class Service:
         """The detections of each image. Raises Refused, and ClientGone after it has dropped the images."""
         if len(images) > self.limits.images:
             raise Refused(413, f"more than {self.limits.images} images in one request")
-        with self.admission.queued(len(images)):
-            try:
-                return await self._unless_gone(request, self._detect_all(model, images, selection))
-            except ClientGone:
-                self.metrics.drop(len(images))
-                raise
-            except TimeoutError:
-                self.metrics.drop(len(images))
-                raise Refused(503, "the prediction took too long; try again later", {"Retry-After": "1"}) from None
+        return await self._queued(request, len(images), self._detect_all(model, images, selection))
+
+    async def explain(
+        self, request: Request, model: Model, image: Incoming, which: Which, threshold: Threshold
+    ) -> dict[str, Any]:
+        """The values of `query_values`. Raises Refused, and ClientGone after it has dropped the image."""
+        work = self._work(Explaining(model), image, 1, lambda scaled: Question(scaled, which, threshold))
+        return await self._queued(request, 1, work)
+
+    async def _queued(self, request: Request, images: int, work: Coroutine[Any, Any, T]) -> T:
+        """The result of work on images that have a place in the queue."""
+        try:
+            with self.admission.queued(images):
+                return await self._unless_gone(request, work)
+        except ClientGone:
+            self.metrics.drop(images)
+            raise
+        except TimeoutError:
+            self.metrics.drop(images)
+            raise Refused(503, "the prediction took too long; try again later", {"Retry-After": "1"}) from None
+        finally:
+            work.close()  # where the queue is full, it was never started
 
     async def _detect_all(self, model: Model, images: Sequence[Incoming], selection: Selection) -> list[Detections]:
         """Where one image is refused, the work on the others is cancelled."""
@@ -117,11 +131,14 @@ class Service:
         return [task.result() for task in tasks]
 
     async def _detect(self, model: Model, image: Incoming, number: int, selection: Selection) -> Detections:
+        return selection(await self._work(Detecting(model, selection.limit), image, number, lambda scaled: scaled))
+
+    async def _work(self, work: Work, image: Incoming, number: int, item: Callable[[Scaled], Any]) -> Any:
+        """The result for an image; `item` makes of the scaled image what the work takes."""
         async with self._ahead:
-            scaled = await self.in_thread(self._decoder, image, number, model.predictor.prepare)
+            scaled = await self.in_thread(self._decoder, image, number, work.model.predictor.prepare)
             try:
-                key = (model.name, selection.limit)
-                return selection(await asyncio.wrap_future(self._batcher.submit(key, scaled)))
+                return await asyncio.wrap_future(self._batcher.submit(work, item(scaled)))
             except CondetrError:
                 raise Refused(503, "out of memory; send smaller images or try again later") from None
 
@@ -141,13 +158,22 @@ class Service:
                 with suppress(asyncio.CancelledError, Exception):
                     await one
 
-    def _observe(self, key: Key, images: int, seconds: float) -> None:
-        self.metrics.batch(key[0], images, seconds)
+    def _observe(self, work: Work, images: int, seconds: float) -> None:
+        if isinstance(work, Explaining):
+            self.metrics.explanation(work.model.name)
+        else:
+            self.metrics.batch(work.model.name, images, seconds)
         with suppress(RuntimeError):  # the loop is closed at the end
             self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images)
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is larger than {self.limits.bytes} bytes")
+
+
+def service_of(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
 
 
 async def _disconnected(request: Request) -> None:

@@ -1,0 +1,96 @@
+"""One query of an image as JSON values: its maps in every decoder layer, its predictions, and what is near a point."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import CondetrError
+from ..predicting.batching import Scaled
+from ..predicting.predictor import Predictor
+from ..predicting.selection import Threshold
+from .extremities import REGIONS
+from .image_record import Candidate, ImageRecord, Point, record_scaled
+from .page_image import maps_of, packed
+from .thresholds import by_label
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """What to explain: the query of this number, the query nearest to a point, otherwise a detection; 0 is the best."""
+
+    detection: int = 0
+    query: int | None = None
+    at: Point | None = None
+
+
+def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: Threshold) -> dict[str, Any]:
+    """The keys are described in `docs/serve.md`.
+
+    Detections are counted as `Predictor.detect` returns them: those of `Predictor.detector` differ by rounding, or
+    where the predictor has another precision. Raises CondetrError for a detection, query or point that does not exist.
+    """
+    if which.query is None and which.at is None:
+        found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
+        if which.detection not in range(len(found)):
+            raise CondetrError(f"detection {which.detection}: there are {len(found)}, counted from 0")
+        query, one = int(found.queries[which.detection]), found[which.detection]
+        least = by_label(threshold, predictor)[one.label]
+        own = _values(one.category_id, one.name, one.score, one.box) | {"threshold": least, "detected": True}
+        record, near = record_scaled(predictor, scaled, threshold, None), []
+    else:
+        record = record_scaled(predictor, scaled, threshold, None)
+        near = [] if which.at is None else [_candidate(record, one) for one in record.nearest(which.at)]
+        own = near[0] if which.query is None else _candidate(record, _of_query(record, which.query))
+        query = own["query"]
+    return {
+        "width": record.size[0],
+        "height": record.size[1],
+        **own,
+        "query": query,
+        "predictions": [_prediction(record, layer, query) for layer in range(record.layers)],
+        "nearest": near,
+        "attention": _attention(record, query),
+    }
+
+
+def _of_query(record: ImageRecord, query: int) -> Candidate:
+    number = record.boxes.shape[1]
+    if query not in range(number):
+        raise CondetrError(f"query {query}: there are {number}, counted from 0")
+    return next(one for one in record.nearest((0, 0), limit=number) if one.query == query)
+
+
+def _attention(record: ImageRecord, query: int) -> dict[str, Any]:
+    maps, measured = maps_of(record, [query])
+    cells = int((~record.attention.padding).sum())
+    peaks = [record.maps([query], layer)[:, :, 0].amax((-2, -1)).numpy() * cells for layer in range(record.layers)]
+    regions, inside = np.moveaxis(np.array(measured[0]), -1, 0)
+    return {
+        "parts": record.parts,
+        "layers": record.layers,
+        "heads": record.heads,
+        "rows": record.grid[0],
+        "columns": record.grid[1],
+        "maps": packed(maps),
+        "peaks": np.stack(peaks).astype(np.float64).round(3).tolist(),
+        "regions": np.array(REGIONS)[regions].tolist(),
+        "inside": (inside / 100).tolist(),
+    }
+
+
+def _prediction(record: ImageRecord, layer: int, query: int) -> dict[str, Any]:
+    """The query's best class after a layer; `reference` is the point from which the layer started."""
+    label, score = int(record.labels[layer, query]), float(record.scores[layer, query])
+    values = _values(record.categories.ids[label], record.categories.name(label), score, record.boxes[layer, query])
+    return {**values, "reference": record.references[layer, query].tolist()}
+
+
+def _candidate(record: ImageRecord, one: Candidate) -> dict[str, Any]:
+    values = _values(record.categories.ids[one.label], one.name, one.score, one.box)
+    return {**values, "threshold": one.threshold, "detected": one.detected, "query": one.query, "covers": one.covers}
+
+
+def _values(category_id: int, category: str, score: float, box: Any) -> dict[str, Any]:
+    """As `Detections.to_dict` names them."""
+    return {"category_id": category_id, "category": category, "score": score, "box": [float(side) for side in box]}
