@@ -18,7 +18,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"decoding"},
     {"model", "datasets", "metrics"},
     {"objective", "runtime"},
-    {"build", "recipes"},
+    {"build", "recipes", "videos"},
     {"interchange"},
     {"checkpoint"},
     {"converting", "examining", "predicting"},

@@ -31,9 +31,9 @@ def test_help_does_not_import_torch():
 
 NAMES = {
     "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation",
-    "Explanation", "Export", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw",
+    "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw",
     "evaluate", "evaluate_detections", "examine", "explain", "export", "load", "object_shares", "recipe", "save",
-    "train",
+    "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
     "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
@@ -71,6 +71,8 @@ SIGNATURES = {
     "micro_batch=None, trackers=(), progress=None, cache_shares=1, follow_outside=False, "
     "profile=False",
     "save": "folder, weights, card=None",
+    "Frame": "image, number, time",
+    "video_frames": "video, *, every=1, start=None, end=None, retry=5",
 }
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .training.run import Run as Run
     from .training.train import train as train
     from .types import Categories as Categories
+    from .videos.capture import Frame as Frame
+    from .videos.frames import video_frames as video_frames
 
     __version__: str
 
@@ -46,6 +48,7 @@ _MODULES = {
     "Evaluation": "evaluating.evaluation",
     "Export": "exporting.export",
     "Explanation": "explaining.explanation",
+    "Frame": "videos.capture",
     "Predictor": "predicting.predictor",
     "Run": "training.run",
     "Weights": "checkpoint",
@@ -63,6 +66,7 @@ _MODULES = {
     "recipe": "recipes",
     "save": "checkpoint",
     "train": "training.train",
+    "video_frames": "videos.frames",
 }
 
 __all__ = sorted(_MODULES)

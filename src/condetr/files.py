@@ -16,15 +16,16 @@ from .errors import CondetrError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
     """A temporary path to write to: it replaces `path` when the block succeeds, and is removed when it raises.
 
+    `ending` is for libraries that choose a format by the end of a name, such as ".part.mp4".
     Raises CondetrError when the disk is full or the folder cannot be written; the previous file is then intact.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ending, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise _explained(path, error) from None

@@ -1,0 +1,29 @@
+"""OpenCV, imported when it is first needed and kept from printing: its messages may hold a password of an address."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from ..runtime.extras import imported
+
+
+def opencv() -> ModuleType:
+    """Raises CondetrError, with the command that installs it, where it is missing.
+
+    FFmpeg inside it reports to standard error unless this variable is set before it is first used (-8: nothing).
+    """
+    cv2 = imported("cv2", "video")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    return cv2
+
+
+@contextmanager
+def quiet(cv2: ModuleType) -> Iterator[None]:
+    """OpenCV logs nothing while the block runs."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
