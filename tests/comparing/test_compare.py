@@ -18,7 +18,8 @@ from condetr.cli import app
 from condetr.comparing import compare as verb
 from condetr.comparing import runner
 from condetr.comparing.compare import Interrupted, compare
-from condetr.comparing.comparison import Comparison, Event, recompute
+from condetr.comparing.comparison import Comparison, recompute
+from condetr.comparing.plan import Event
 from condetr.comparing.runner import EpochDone
 from condetr.comparing.study import Run
 from condetr.config import Config

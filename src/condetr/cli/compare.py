@@ -63,7 +63,7 @@ def compare(
     """Measure how many epochs models need: trains them side by side, and writes a report."""
     from ..comparing import compare as verb
     from ..comparing import variants
-    from ..comparing.comparison import Event, Plan
+    from ..comparing.plan import Event, Plan
     from ..comparing.runner import EpochDone
     from ..comparing.terminal import lines, tables
 

@@ -19,8 +19,9 @@ from ..examining.examine import examine
 from ..training.data import fingerprint
 from ..training.resolution import resolve_size
 from . import study
-from .comparison import Comparison, Plan, Progress
+from .comparison import Comparison
 from .convergence import analyse
+from .plan import Plan, Progress
 from .runner import EpochDone, RunEnded, run_all
 from .study import Request, Run, Schedule
 from .timing import seconds_per_epoch

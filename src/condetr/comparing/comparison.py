@@ -1,41 +1,18 @@
-"""The plan and the result of a study, and the two files that the result is written to."""
+"""The result of a study, and the two files that it is written to."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..datasets.dataset import DataSet
 from ..files import write_text
 from ..training.plan import images
 from .convergence import Convergence, analyse
 from .learning_curve import LearningCurve, Point
-from .runner import EpochDone, RunEnded
-from .study import Request, Run, Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The runs of a study. `remaining` are those that are not finished; `seconds` is an estimate for them (None when
-    there is none); `per_epoch` are seconds by model."""
-
-    data: DataSet
-    request: Request
-    schedule: Schedule
-    runs: tuple[Run, ...]
-    remaining: tuple[Run, ...]
-    seconds: float | None
-    per_epoch: dict[str, float]
-    jobs: int
-    device: str
-    out: Path
-
-
-Event = Plan | EpochDone | RunEnded
-Progress = Callable[[Event], None]
+from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +32,8 @@ class Comparison:
         from .page import page  # loads matplotlib, which the numbers do not need
 
         write_text(folder / "comparison.json", json.dumps(self.to_dict(), indent=1) + "\n")
-        page(self).save(folder / "report.html")
+        report = page(self.plan, self.results, self.curves, self.parameters, self.unfinished)
+        report.save(folder / "report.html")
         return folder / "report.html"
 
     def to_dict(self) -> dict[str, Any]:

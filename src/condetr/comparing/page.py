@@ -1,14 +1,15 @@
 """The HTML page of a comparison: the headline ratios, then the curves and the tables behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ..config import Config
 from ..reports.page import Page
 from ..reports.tables import Cell
 from ..training.plan import counted, images
-from .comparison import Comparison
 from .convergence import Convergence, Final
 from .figures import learning_figures, schedule_figure
 from .learning_curve import WINDOW, LearningCurve
+from .plan import Plan
 from .sentences import (
     between,
     difference_text,
@@ -36,8 +37,10 @@ _ONE_LINE = (
 _SHARED = ("train.batch", "train.seed", "train.init")
 
 
-def page(comparison: Comparison) -> Page:
-    plan, results, curves = comparison.plan, comparison.results, comparison.curves
+def page(
+    plan: Plan, results: Convergence, curves: Sequence[LearningCurve], parameters: Mapping[str, int],
+    unfinished: Sequence[str],
+) -> Page:  # fmt: skip
     models = [model for model in plan.request.models if any(curve.model == model for curve in curves)]
     sizes = images(plan.data)
     seeds = max(sum(c.model == m and c.epochs == results.longest for c in curves) for m in models)
@@ -48,11 +51,10 @@ def page(comparison: Comparison) -> Page:
     )
     page.raw(_ONE_LINE)
     measured(page, results, curves, models)
-    if comparison.unfinished:
-        names = ", ".join(comparison.unfinished)
-        page.text(f"Not finished, and not in any number here: {names}. The same command resumes them.")
-    _models(page, comparison, models)
-    _method(page, comparison, seeds)
+    if unfinished:
+        page.text(f"Not finished, and not in any number here: {', '.join(unfinished)}. The same command resumes them.")
+    _models(page, plan.request.models, parameters, models)
+    _method(page, plan, seeds)
     return page
 
 
@@ -173,11 +175,10 @@ def _schedules(page: Page, results: Convergence, curves: Sequence[LearningCurve]
         )
 
 
-def _models(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
+def _models(page: Page, configs: Mapping[str, Config], parameters: Mapping[str, int], models: Sequence[str]) -> None:
     page.heading("Models")
-    configs = comparison.plan.request.models
     descriptions = [VARIANTS[m].description if m in VARIANTS else f"the recipe {m}" for m in models]
-    rows = [[m, text, comparison.parameters.get(m)] for m, text in zip(models, descriptions)]
+    rows = [[m, text, parameters.get(m)] for m, text in zip(models, descriptions)]
     page.table(["model", "description", "parameters"], rows)
     differing = differing_settings({m: configs[m] for m in models}, lambda path: path in ("recipe", "train.epochs"))
     page.table(
@@ -196,9 +197,8 @@ def _models(page: Page, comparison: Comparison, models: Sequence[str]) -> None:
         )
 
 
-def _method(page: Page, comparison: Comparison, seeds: int) -> None:
+def _method(page: Page, plan: Plan, seeds: int) -> None:
     page.heading("Method")
-    plan = comparison.plan
     together = f", {plan.jobs} trainings at a time, which slows each" if plan.jobs > 1 else ""
     page.text(
         "A seed determines the order of the images, their augmentation and the initial weights of the backbone; these "

@@ -5,8 +5,8 @@ from rich.text import Text
 
 from ..reports.terminal import Column, FittedTable
 from ..training.plan import counted, duration, images
-from .comparison import Event
 from .convergence import SHARES, Convergence
+from .plan import Event
 from .runner import EpochDone, RunEnded
 from .sentences import reference_not_learned, schedules_text, too_few_evaluations
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread

@@ -18,8 +18,9 @@ from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..predicting.predictor import Predictor
 from ..types import Categories
-from .evaluation import Evaluation, Provenance
+from .evaluation import Evaluation
 from .ground_truth import open_ground_truth, unknown_classes
+from .results import Provenance
 from .samples import Progress, evaluate_samples
 
 MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}

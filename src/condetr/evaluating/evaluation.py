@@ -2,23 +2,18 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from ..datasets.dataset import DataSet, Split
 from ..errors import CondetrError
 from ..files import write_text
-from ..metrics import BoxTable, ClassMetrics, Metrics
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..metrics.coco_results import coco_results
-from ..metrics.confusion import Confusion
 from ..shapes import Float64
+from .results import Results
 
 
 class PrecisionRecall(NamedTuple):
@@ -32,26 +27,7 @@ class PrecisionRecall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """When and with what an evaluation was made: the time (UTC, ISO 8601), the versions of condetr and torch, and the
-    settings that decide what is predicted, by name. For detections from a file there are no settings."""
-
-    date: str
-    versions: dict[str, str]
-    settings: dict[str, str]
-
-    @classmethod
-    def now(cls, settings: dict[str, str]) -> "Provenance":
-        try:
-            own = version("condetr")
-        except PackageNotFoundError:  # a source tree that is not installed
-            own = "unknown"
-        date = datetime.now(UTC).replace(microsecond=0).isoformat()
-        return cls(date, {"condetr": own, "torch": torch.__version__}, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Results):
     """How good a detector is on a split.
 
     `source` is what was evaluated (a folder, a hub id, a file), `name` a short name for it, `model` its kind and
@@ -59,68 +35,6 @@ class Evaluation:
     that are used most. The twelve numbers are COCO's, and -1 where no object counts. `stored_thresholds` are the
     confidence thresholds that the weights carry, by label of the data set, or None.
     """
-
-    source: str
-    name: str
-    model: str
-    data: DataSet
-    split: Split
-    table: BoxTable
-    metrics: Metrics
-    warnings: tuple[str, ...]
-    stored_thresholds: tuple[float, ...] | None
-    provenance: Provenance
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """COCO's twelve numbers by the names of its leaderboard: AP, AP50, AP75, APs, …, ARl."""
-        return self.metrics.summary.named()
-
-    @property
-    def ap(self) -> float:
-        """The mean over IoU thresholds 0.50 … 0.95 and the classes."""
-        return self.metrics.summary.ap
-
-    @property
-    def ap50(self) -> float:
-        return self.metrics.summary.ap50
-
-    @property
-    def ap75(self) -> float:
-        return self.metrics.summary.ap75
-
-    @property
-    def ap_small(self) -> float:
-        return self.metrics.summary.ap_small
-
-    @property
-    def ap_medium(self) -> float:
-        return self.metrics.summary.ap_medium
-
-    @property
-    def ap_large(self) -> float:
-        return self.metrics.summary.ap_large
-
-    @property
-    def ar100(self) -> float:
-        """The average recall with at most 100 detections per image and class."""
-        return self.metrics.summary.ar100
-
-    @property
-    def classes(self) -> tuple[ClassMetrics, ...]:
-        """One row per class of the data set, in the order of its labels: name, objects, AP, best threshold, …"""
-        return self.metrics.classes
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The confidence threshold of each class with the largest F1 at IoU 0.5; 0.5 where no detection is correct."""
-        categories = self.data.categories
-        return {categories.name(label): self.metrics.thresholds[label] for label in categories.real}
-
-    @property
-    def confusion(self) -> Confusion:
-        """The confusion matrix at the best thresholds, IoU 0.5."""
-        return self.metrics.confusion
 
     def precision_recall(self, class_name: str | None = None, iou: float = 0.5) -> PrecisionRecall:
         """The precision–recall curve of a class, or without a name the mean over the classes that have objects.

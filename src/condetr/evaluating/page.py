@@ -14,10 +14,10 @@ from ..reports.elements import visible
 from ..reports.page import Page
 from .class_table import class_section
 from .drawings import LAYERS, drawings
-from .evaluation import Evaluation
 from .figures import calibration_figures, precision_recall_figures
 from .mistakes import confusion_section, error_section, threshold_table
 from .outcomes import OperatingCounts, operating_counts
+from .results import Results
 
 WORST, BEST = 9, 6  # images
 
@@ -28,7 +28,7 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def page(evaluation: Evaluation) -> Page:
+def page(evaluation: Results) -> Page:
     metrics, categories, made = evaluation.metrics, evaluation.data.categories, evaluation.provenance
     number = f"{metrics.images:,} image{'s' * (metrics.images != 1)}"
     date = f"{datetime.fromisoformat(made.date):%d %B %Y}".lstrip("0")
@@ -62,7 +62,7 @@ def page(evaluation: Evaluation) -> Page:
     return page
 
 
-def _headline(page: Page, evaluation: Evaluation) -> None:
+def _headline(page: Page, evaluation: Results) -> None:
     metrics = evaluation.metrics
     summary, bootstrap = metrics.summary, metrics.bootstrap
     page.numbers(
@@ -85,7 +85,7 @@ def _headline(page: Page, evaluation: Evaluation) -> None:
     threshold_table(page, counts)
 
 
-def threshold_counts(evaluation: Evaluation) -> list[tuple[str, OperatingCounts]]:
+def threshold_counts(evaluation: Results) -> list[tuple[str, OperatingCounts]]:
     """What is found at each class's best thresholds, at those stored in the weights, if any, and at the default."""
     stored, classes = evaluation.stored_thresholds, len(evaluation.data.categories)
     choices: list[tuple[str, tuple[float, ...]]] = [("the best of each class here", evaluation.metrics.thresholds)]
@@ -101,7 +101,7 @@ def _between(interval: Interval) -> str:
     return f"{interval.low:.3f} – {interval.high:.3f}"
 
 
-def _images(page: Page, evaluation: Evaluation) -> None:
+def _images(page: Page, evaluation: Results) -> None:
     metrics = evaluation.metrics
     ranked = sorted(metrics.by_image, key=lambda one: (one.f1, -(one.false + one.missed), one.image_id))
     worst = [one for one in ranked if one.false + one.missed][:WORST]
@@ -124,7 +124,7 @@ def _images(page: Page, evaluation: Evaluation) -> None:
             )
 
 
-def _twelve(page: Page, evaluation: Evaluation) -> None:
+def _twelve(page: Page, evaluation: Results) -> None:
     page.heading("The twelve COCO numbers")
     page.table(
         ["number", "value", "meaning"],
@@ -136,7 +136,7 @@ def _twelve(page: Page, evaluation: Evaluation) -> None:
     )
 
 
-def _method(page: Page, evaluation: Evaluation) -> None:
+def _method(page: Page, evaluation: Results) -> None:
     metrics, made = evaluation.metrics, evaluation.provenance
     page.heading("Method")
     facts = {

@@ -7,10 +7,10 @@ from rich.text import Text
 
 from ..metrics import ClassMetrics
 from ..reports.terminal import Column, FittedTable, printable
-from .evaluation import Evaluation
+from .results import Results
 
 
-def tables(evaluation: Evaluation) -> RenderableType:
+def tables(evaluation: Results) -> RenderableType:
     """The warnings, a title, the twelve numbers and the classes."""
     metrics = evaluation.metrics
     numbers = list(evaluation.numbers.items())

@@ -12,10 +12,11 @@ from ..datasets.raw import RawDataSet, RawSplit
 from ..types import Categories, Sample, Truth
 from .cache import FactsCache
 from .checks import check_split
-from .diagnosis import Count, Diagnosis
+from .diagnosis import Diagnosis
 from .duplicates import find_duplicates
 from .facts import OUTSIDE, ImageFacts
 from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
+from .results import Count
 
 
 def examine(

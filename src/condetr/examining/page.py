@@ -11,8 +11,8 @@ from ..datasets.defects import DEFECTS, grouped
 from ..reports.charts import BLUE, GREY, ORANGE, chart
 from ..reports.page import Page
 from ..reports.tables import Cell, Column, Name
-from .diagnosis import Count, Diagnosis
 from .drawings import LAYERS, USED, defective, drawn_defects, drawn_samples, varied
+from .results import Count, Results
 
 MOST_ROWS = 500  # of single findings; the JSON lists all of them
 MOST_DEFECTIVE = 24  # images
@@ -21,7 +21,7 @@ MOST_CLASSES = 30  # in the chart
 MOST_BARS = 60
 
 
-def page(diagnosis: Diagnosis) -> Page:
+def page(diagnosis: Results) -> Page:
     data = diagnosis.dataset
     page = Page(f"Doctor: {data.name}", diagnosis.summary)
     severities = Counter(finding.defect.severity for finding in diagnosis.findings)
@@ -62,7 +62,7 @@ def page(diagnosis: Diagnosis) -> Page:
     return page
 
 
-def _defects(page: Page, diagnosis: Diagnosis) -> None:
+def _defects(page: Page, diagnosis: Results) -> None:
     if not diagnosis.findings:
         page.text("None.")
         return
@@ -76,7 +76,7 @@ def _defects(page: Page, diagnosis: Diagnosis) -> None:
     )
 
 
-def _findings(page: Page, diagnosis: Diagnosis) -> None:
+def _findings(page: Page, diagnosis: Results) -> None:
     places = [(f, name) for name, found in grouped(diagnosis.findings) for f in found]
     if len(places) > MOST_ROWS:
         page.text(f"The first {MOST_ROWS} of {len(places):,}; doctor.json lists all of them.")
@@ -88,7 +88,7 @@ def _findings(page: Page, diagnosis: Diagnosis) -> None:
     )
 
 
-def _charts(page: Page, diagnosis: Diagnosis) -> None:
+def _charts(page: Page, diagnosis: Results) -> None:
     categories, histogram = diagnosis.dataset.categories, diagnosis.class_histogram()
     total = sum(histogram.values(), start=np.zeros(len(categories), np.int64))
     order = sorted(categories.real, key=lambda label: -total[label])[:MOST_CLASSES]
@@ -112,7 +112,7 @@ def _charts(page: Page, diagnosis: Diagnosis) -> None:
     )
 
 
-def _sizes(diagnosis: Diagnosis) -> Figure:
+def _sizes(diagnosis: Results) -> Figure:
     samples = [sample.truth for split in diagnosis.dataset.splits.values() for sample in split]
     sides = [np.sqrt((t.boxes[:, 2:] - t.boxes[:, :2]).prod(axis=1) / (t.size[0] * t.size[1])) for t in samples]
     figure, (plot,) = chart(size=(4.0, 3.2))
@@ -123,7 +123,7 @@ def _sizes(diagnosis: Diagnosis) -> Figure:
     return figure
 
 
-def _object_counts(diagnosis: Diagnosis) -> Figure:
+def _object_counts(diagnosis: Results) -> Figure:
     """A bar for each number of objects; for several numbers where there would be more than MOST_BARS."""
     objects = [len(sample.truth) for split in diagnosis.dataset.splits.values() for sample in split]
     width = -(-(max(objects) + 1) // MOST_BARS)

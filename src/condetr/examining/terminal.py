@@ -6,13 +6,13 @@ from rich.text import Text
 
 from ..datasets.defects import DEFECTS, grouped
 from ..reports.terminal import Column, FittedTable, printable
-from .diagnosis import Diagnosis
+from .results import Results
 
 MOST_CLASSES = 30
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def tables(diagnosis: Diagnosis) -> RenderableType:
+def tables(diagnosis: Results) -> RenderableType:
     """The tables. File and class names are shown literally: neither as markup nor as what controls a terminal."""
     data = diagnosis.dataset
     title = f"{data.root}: {data.format}, {len(data.categories.real)} classes"
@@ -24,7 +24,7 @@ def tables(diagnosis: Diagnosis) -> RenderableType:
     return Group(*parts, Text(printable(diagnosis.summary), style=style))
 
 
-def _splits(diagnosis: Diagnosis) -> FittedTable:
+def _splits(diagnosis: Results) -> FittedTable:
     table = FittedTable(
         Column("split", kind="name"), Column("images"), Column("images used", 2), Column("empty", 3),
         Column("objects"), Column("objects used", 1), Column("small", 4), Column("medium", 4), Column("large", 4),
@@ -36,7 +36,7 @@ def _splits(diagnosis: Diagnosis) -> FittedTable:
     return table
 
 
-def _classes(diagnosis: Diagnosis) -> list[RenderableType]:
+def _classes(diagnosis: Results) -> list[RenderableType]:
     categories, histogram = diagnosis.dataset.categories, diagnosis.class_histogram()
     total = sum(histogram.values(), start=np.zeros(len(categories), np.int64))
     order = sorted(categories.real, key=lambda label: -total[label])
@@ -51,7 +51,7 @@ def _classes(diagnosis: Diagnosis) -> list[RenderableType]:
     return [table, Text(f"and {len(order) - MOST_CLASSES} classes with fewer objects", style="dim")]
 
 
-def _defects(diagnosis: Diagnosis) -> FittedTable:
+def _defects(diagnosis: Results) -> FittedTable:
     table = FittedTable(
         Column("count"), Column("defect", kind="word"), Column("action", 1, "word"),
         Column("meaning, and the first place", kind="text"),
