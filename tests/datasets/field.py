@@ -5,7 +5,8 @@ only if it has its own object.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,28 @@ def outcome(path: Path) -> tuple[str, set[str]]:
         parts.append(f"{count.split} {right}" + (f" (and {wrong} wrong)" if wrong else ""))
     names = ",".join(data.categories.name(label) for label in data.categories.real)
     return f"{data.format} {names} {' '.join(parts)}", {f.name for f in diagnosis.findings}
+
+
+class Cases(dict[str, tuple[Callable[[Path], Path | None], str, set[str]]]):
+    """Data sets by name: the function that writes one and may return its place, and the outcome and the findings that
+    are expected."""
+
+    def case(self, expected: str, *findings: str) -> Callable[[Any], Any]:
+        """Adds the decorated function under its name."""
+
+        def add(build: Any) -> Any:
+            self[build.__name__.replace("_", " ")] = build, expected, set(findings)
+            return build
+
+        return add
+
+    def check(self, name: str, folder: Path, unexpected: Iterable[str] = ()) -> None:
+        """Write and read a data set: it has the findings that are expected, and those in `unexpected` only then."""
+        build, expected, findings = self[name]
+        root = folder / "set"
+        root.mkdir()
+        read, found = outcome(build(root) or root)
+        if expected.startswith("DataError"):
+            assert re.match(expected, read)
+        else:
+            assert (read, found & {*findings, *unexpected}) == (expected, findings)

@@ -1,24 +1,15 @@
 """COCO files as the tools of the field write them: found, matched and read, or refused by name."""
 
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.datasets.field import H, W, box, coco, image, outcome, write
+from tests.datasets.field import Cases, H, W, box, coco, image, write
 
-CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
-
-
-def case(expected: str, *findings: str) -> Callable[[Any], Any]:
-    def add(build: Any) -> Any:
-        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
-        return build
-
-    return add
+CASES = Cases()
+case = CASES.case
 
 
 def images(folder: Path, names: Any = ("img0.png", "img1.png", "img2.png"), first: int = 0) -> Path:
@@ -377,12 +368,4 @@ def two_files_without_a_split(root):
 
 @pytest.mark.parametrize("name", CASES)
 def test_coco_files_of_the_field(name: str, tmp_path: Path) -> None:
-    build, expected, findings = CASES[name]
-    root = tmp_path / "set"
-    root.mkdir()
-    given = build(root) or root
-    read, found = outcome(given)
-    if expected.startswith("DataError"):
-        assert re.match(expected, read)
-    else:
-        assert (read, found & {*findings, "malformed_entry", "missing_image", "shared_file"}) == (expected, findings)
+    CASES.check(name, tmp_path, unexpected={"malformed_entry", "missing_image", "shared_file"})

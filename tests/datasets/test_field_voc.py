@@ -1,24 +1,15 @@
 """Pascal VOC folders as the tools of the field write them: found, matched and read, or refused by name."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.datasets.field import H, W, image, outcome, voc, write
+from tests.datasets.field import Cases, H, W, image, voc, write
 
-CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
+CASES = Cases()
+case = CASES.case
 THREE = "voc cat,dog train 3"
-
-
-def case(expected: str, *findings: str) -> Callable[[Any], Any]:
-    def add(build: Any) -> Any:
-        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
-        return build
-
-    return add
 
 
 def pairs(images: Path, labels: Path, count: int = 3, first: int = 0, suffix: str = ".xml") -> None:
@@ -270,11 +261,4 @@ def broken_files_only(root):
 
 @pytest.mark.parametrize("name", CASES)
 def test_voc_folders_of_the_field(name: str, tmp_path: Path) -> None:
-    build, expected, findings = CASES[name]
-    root = tmp_path / "set"
-    root.mkdir()
-    read, found = outcome(build(root) or root)
-    if expected.startswith("DataError"):
-        assert re.match(expected, read)
-    else:
-        assert (read, findings <= found) == (expected, True)
+    CASES.check(name, tmp_path)

@@ -1,23 +1,13 @@
 """YOLO folders as the tools of the field write them: found, matched and read, or refused by name."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.datasets.field import H, W, box, image, line, outcome, write
+from tests.datasets.field import Cases, H, W, box, image, line, write
 
-CASES: dict[str, tuple[Callable[[Path], Path | None], str, set[str]]] = {}
-
-
-def case(expected: str, *findings: str) -> Callable[[Any], Any]:
-    def add(build: Any) -> Any:
-        CASES[build.__name__.replace("_", " ")] = build, expected, set(findings)
-        return build
-
-    return add
+CASES = Cases()
+case = CASES.case
 
 
 def pairs(images: Path, labels: Path, count: int = 2, first: int = 0, name: str = "img{}") -> None:
@@ -369,11 +359,4 @@ def labels_without_names(root):
 
 @pytest.mark.parametrize("name", CASES)
 def test_yolo_folders_of_the_field(name: str, tmp_path: Path) -> None:
-    build, expected, findings = CASES[name]
-    root = tmp_path / "set"
-    root.mkdir()
-    read, found = outcome(build(root) or root)
-    if expected.startswith("DataError"):
-        assert re.match(expected, read)
-    else:
-        assert (read, findings <= found) == (expected, True)
+    CASES.check(name, tmp_path)

@@ -1,29 +1,24 @@
 """COCO JSON to raw labels: one file for each split, and one list of classes over all splits."""
 
-import codecs
-import json
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
 from ..image_keys import Key, key_of
-from ..text import decoded
-from ..types import Categories
 from .boundary import Boundary
 from .coco_boxes import are_fractions, look_like_corners
+from .coco_categories import categories_of, merged
 from .coco_images import ImageFinder
-from .coco_masks import box_around
+from .coco_json import float_or_nan, list_at, read_json, side, whole_number
 from .defects import Finding, IdOf
 from .raw import RawDataSet, RawSplit, images, objects
 
 
 def read(files: dict[str, Path], root: Path, boundary: Boundary) -> RawDataSet:
     """Read one JSON file for each split. Raises DataError for invalid JSON and contradictions between splits."""
-    contents = {name: (file, _load(file)) for name, file in files.items()}
+    contents = {name: (file, read_json(file)) for name, file in files.items()}
     return read_contents(contents, root, boundary, "coco", own_ids=True)
 
 
@@ -36,34 +31,9 @@ def read_contents(
     """
     splits = [_Split(name, file, content, root, boundary, own_ids) for name, (file, content) in contents.items()]
     used = {category for split in splits for category in split.used}
-    categories, findings = _merge({_relative(split.file, root): split.categories for split in splits}, used, root)
+    categories, findings = merged({_relative(split.file, root): split.categories for split in splits}, used, root)
     findings += [finding for split in splits for finding in split.findings]
     return RawDataSet(root, format, categories, tuple(split.raw() for split in splits), tuple(findings))
-
-
-def looks_like(file: Path) -> bool:
-    """Whether a file is a JSON object with a key "images" somewhere. False is certain, True is not."""
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(4096)
-            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return re.search(r'"images"\s*:', decoded(head + opened.read(), errors="replace")) is not None
-            if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-                return False
-            while head:
-                if re.search(rb'"images"\s*:', head):
-                    return True
-                head = head[-64:] + chunk if (chunk := opened.read(1 << 20)) else b""
-    except OSError:
-        pass
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class _Category:
-    id: int
-    name: str
-    parent: str  # the supercategory
 
 
 @dataclass
@@ -80,10 +50,10 @@ class _Split:
 
     def __post_init__(self) -> None:
         content = self.content
-        self.categories = _categories(content.get("categories"), self.file)
+        self.categories = categories_of(content.get("categories"), self.file)
         self.rows: list[tuple[int, Path, int, int]] = []
-        self.row_of = self._images(_entries(content, "images", self.file))
-        self.objects = self._annotations(_entries(content, "annotations", self.file))
+        self.row_of = self._images(list_at(content, "images", self.file))
+        self.objects = self._annotations(list_at(content, "annotations", self.file))
         self.used = {row[1] for row in self.objects}
         self.relative = are_fractions(self.objects)
         if self.relative:
@@ -107,7 +77,7 @@ class _Split:
         for i, entry in enumerate(entries):
             key = key_of(entry.get("id")) if isinstance(entry, dict) else None
             name = entry.get("file_name") if isinstance(entry, dict) else None
-            name = str(name) if _whole(name) is not None else name
+            name = str(name) if whole_number(name) is not None else name
             if key is None or not isinstance(name, str) or not name.strip() or "\0" in name:
                 self._find("malformed_entry", None, f"images[{i}] has no valid id or file_name")
             elif key in row_of:
@@ -117,7 +87,7 @@ class _Split:
             else:
                 row_of[key] = len(names)
                 names.append(name)
-                sizes.append((_length(entry.get("width")), _length(entry.get("height"))))
+                sizes.append((side(entry.get("width")), side(entry.get("height"))))
         find = ImageFinder(names, self.file, self.root, self.name, self.boundary)
         # ids that are text (some exporters write the file's stem) are replaced by numbers, which COCO results need
         ids = list(row_of) if all(isinstance(key, int) for key in row_of) else range(1, len(names) + 1)
@@ -137,8 +107,8 @@ class _Split:
             if not isinstance(entry, dict):
                 self._find("malformed_entry", None, f"annotations[{i}] is not an object")
                 continue
-            place = _whole(entry.get("id"))
-            image, category = key_of(entry.get("image_id")), _whole(entry.get("category_id"))
+            place = whole_number(entry.get("id"))
+            image, category = key_of(entry.get("image_id")), whole_number(entry.get("category_id"))
             try:
                 around += "around" in entry
                 x, y, w, h = map(float, entry["around"] if "around" in entry else entry["bbox"])
@@ -157,7 +127,7 @@ class _Split:
             if row is None:
                 self._find("orphan_annotation", place, f"annotations[{i}]: image {image} is not listed")
                 continue
-            crowd, area = entry.get("iscrowd") in (1, True, "1"), _float(entry.get("area"))
+            crowd, area = entry.get("iscrowd") in (1, True, "1"), float_or_nan(entry.get("area"))
             rows.append((row, category, x, y, x + w, y + h, crowd, area, -1 if place is None else place))
         if around:
             self._find("mask_boxes", None, f"{around} objects have a segmentation and no box")
@@ -170,124 +140,3 @@ class _Split:
 def _relative(file: Path, root: Path) -> str:
     """`train/_annotations.coco.json`: the files of all splits can have the same name."""
     return str(file.relative_to(root)) if file.is_relative_to(root) else file.name
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(decoded(file.read_bytes()), object_hook=_without_segmentation)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"{file}: invalid JSON at {place} ({error.msg}). Is the file truncated?") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: invalid JSON: not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # huge numbers, deep nesting
-        raise DataError(f"{file}: invalid JSON ({_one_line(error)})") from None
-    if not isinstance(content, dict) or "images" not in content:
-        raise DataError(f"{file}: not a COCO file: it has no list 'images'")
-    return content
-
-
-def _without_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
-    """Polygons are nine tenths of COCO's file and of its memory; they are dropped as soon as they are parsed. An object
-    without a box gets the box around them as `around`."""
-    segmentation = entry.pop("segmentation", None)
-    if segmentation and entry.get("bbox") in (None, [], [0, 0, 0, 0]):
-        box = box_around(segmentation)
-        if box is not None:
-            entry["around"] = box
-    return entry
-
-
-def _entries(content: dict[str, Any], key: str, file: Path) -> list[Any]:
-    entries = content.get(key)
-    if entries is None:
-        return []
-    if not isinstance(entries, list):
-        raise DataError(f"{file}: '{key}' is not a list")
-    return entries
-
-
-def _categories(entries: Any, file: Path) -> list[_Category]:
-    if not isinstance(entries, list) or not entries:
-        raise DataError(f"{file}: not a COCO file: it has no list 'categories'")
-    found = []
-    for i, entry in enumerate(entries):
-        id = _whole(entry.get("id")) if isinstance(entry, dict) else None
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if id is None or not isinstance(name, str | int | float) or not str(name).strip():
-            raise DataError(f"{file}: categories[{i}] needs an integer id and a name")
-        parent = entry.get("supercategory")
-        found.append(_Category(id, str(name).strip(), str(parent).strip() if parent is not None else ""))
-    return found
-
-
-def _merge(lists: dict[str, list[_Category]], used: set[int], root: Path) -> tuple[Categories, list[Finding]]:
-    """One list over all splits, in the order of the ids."""
-    names: dict[int, str] = {}
-    where: dict[int, str] = {}
-    for file, categories in lists.items():
-        for category in categories:
-            if names.setdefault(category.id, category.name) != category.name:
-                raise DataError(
-                    f"{root}: category {category.id} is '{names[category.id]}' in {where[category.id]} "
-                    f"and '{category.name}' in {file}. Use the same ids in every split"
-                )
-            where.setdefault(category.id, file)
-    every = [category for categories in lists.values() for category in categories]
-    # Roboflow's exports start with a root category that groups the others and labels nothing: it is not a class
-    if (
-        0 not in used
-        and 0 in names
-        and any(category.parent == names[0] and category.id != 0 for category in every)
-        and all(category.parent != names[0] for category in every if category.id == 0)
-    ):
-        del names[0]
-    by_name: dict[str, int] = {}
-    findings = []
-    for id in sorted(names):
-        first = by_name.setdefault(names[id], id)
-        if first != id and where[first] != where[id]:
-            raise DataError(
-                f"{root}: '{names[id]}' is category {first} in {where[first]} and {id} in {where[id]}. "
-                "Use the same ids in every split"
-            )
-        if first != id:
-            findings.append(
-                Finding(
-                    "same_name", "", root / where[id], id, f"'{names[id]}' is category {first} and {id}", "category"
-                )
-            )
-    ids = tuple(sorted(names))
-    return Categories(ids, tuple(names[id] for id in ids)), findings
-
-
-def _whole(value: Any) -> int | None:
-    """An integer that fits into 64 bits, also when written as 7.0 or "7"."""
-    if isinstance(value, str | float) and not isinstance(value, bool):
-        try:
-            number = float(value) if isinstance(value, float) else int(value)
-            value = int(number) if number == int(number) else None
-        except (ValueError, OverflowError):
-            return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if abs(value) < 2**63 else None
-
-
-def _float(value: Any) -> float:
-    """NaN for everything that is not a number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-
-
-def _length(value: Any) -> int:
-    whole = _whole(value)
-    return whole if whole is not None and 0 < whole < 2**31 else 0
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
-from . import coco
+from .coco_json import looks_like
 from .raw import folder_split, split_name
 
 _LABEL_FOLDERS = ("annotations", "annotation", "labels")  # in any case; images are next to these folders
@@ -57,7 +57,7 @@ def _folders(above: Path) -> Iterator[Path]:
 
 def _labels_in(folder: Path) -> list[Path]:
     """The files that look like COCO's; only those named `instances…`, if there are any."""
-    found = [file for file in sorted(folder.glob("*.json")) if coco.looks_like(file)]
+    found = [file for file in sorted(folder.glob("*.json")) if looks_like(file)]
     return [file for file in found if file.name.startswith("instances")] or found
 
 

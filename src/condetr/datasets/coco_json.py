@@ -1,0 +1,99 @@
+"""COCO's JSON: the content of a file without its polygons, and values that exporters write in other types."""
+
+import codecs
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..text import decoded
+from .coco_masks import box_around
+
+
+def looks_like(file: Path) -> bool:
+    """Whether a file is a JSON object with a key "images" somewhere. False is certain, True is not."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(4096)
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return re.search(r'"images"\s*:', decoded(head + opened.read(), errors="replace")) is not None
+            if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                return False
+            while head:
+                if re.search(rb'"images"\s*:', head):
+                    return True
+                head = head[-64:] + chunk if (chunk := opened.read(1 << 20)) else b""
+    except OSError:
+        pass
+    return False
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The content of a file. Raises DataError where it cannot be read or is not COCO's."""
+    try:
+        content = json.loads(decoded(file.read_bytes()), object_hook=_without_segmentation)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise DataError(f"{file}: invalid JSON at {place} ({error.msg}). Is the file truncated?") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: invalid JSON: not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # huge numbers, deep nesting
+        raise DataError(f"{file}: invalid JSON ({_one_line(error)})") from None
+    if not isinstance(content, dict) or "images" not in content:
+        raise DataError(f"{file}: not a COCO file: it has no list 'images'")
+    return content
+
+
+def _without_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
+    """Polygons are nine tenths of COCO's file and of its memory; they are dropped as soon as they are parsed. An object
+    without a box gets the box around them as `around`."""
+    segmentation = entry.pop("segmentation", None)
+    if segmentation and entry.get("bbox") in (None, [], [0, 0, 0, 0]):
+        box = box_around(segmentation)
+        if box is not None:
+            entry["around"] = box
+    return entry
+
+
+def list_at(content: dict[str, Any], key: str, file: Path) -> list[Any]:
+    """The list at a key of the file, empty where there is none. Raises DataError for another value."""
+    entries = content.get(key)
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        raise DataError(f"{file}: '{key}' is not a list")
+    return entries
+
+
+def whole_number(value: Any) -> int | None:
+    """An integer that fits into 64 bits, also when written as 7.0 or "7"."""
+    if isinstance(value, str | float) and not isinstance(value, bool):
+        try:
+            number = float(value) if isinstance(value, float) else int(value)
+            value = int(number) if number == int(number) else None
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) < 2**63 else None
+
+
+def float_or_nan(value: Any) -> float:
+    """NaN for everything that is not a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def side(value: Any) -> int:
+    """Width or height in pixels, 0 for everything that is not one."""
+    whole = whole_number(value)
+    return whole if whole is not None and 0 < whole < 2**31 else 0
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
