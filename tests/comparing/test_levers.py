@@ -96,8 +96,8 @@ def test_the_baseline_on_the_published_base_is_the_recipe_and_shares_its_runs(tm
     assert folders[0] == folders[1] != folders[2] == folders[3]
 
 
-def test_every_model_trains_a_step(tmp_path):
+def test_models_with_and_without_anchors_train_a_step(tmp_path):
     generated.write(tmp_path, {"train": 4, "valid": 2})
     dataset = examine(tmp_path).trainable()
-    for config in configs(STUDY, "nano", TINY).values():
+    for config in configs(["with_box_bias", "all_levers", "without_anchors"], "nano", TINY).values():
         assert seconds_per_epoch(dataset, config, "cpu") > 0

@@ -7,6 +7,7 @@ import pytest
 
 from condetr.comparing.convergence import analyse
 from condetr.comparing.figures import _plot_model, learning_figures
+from condetr.comparing.headline import models_text
 from condetr.comparing.page import measured
 from condetr.reports.charts import chart
 from condetr.reports.page import Page
@@ -72,6 +73,22 @@ def test_the_time_per_epoch_is_beside_the_gain():
     assert page.index("AP minus slow") < page.index("time per epoch") < page.index("significance")
     assert "1.50 (1.25 … 1.75)" in page
     assert "a multiple of slow's" in page
+
+
+def test_many_models_have_a_table_instead_of_tiles_and_legends_below_the_plots():
+    models = [f"m{i}" for i in range(16)]
+    curves = [curve(m, ramp(0.02 * (i + 1), 6), s, seconds=2.0 + i) for s in range(2) for i, m in enumerate(models)]
+    page = written(curves, "m0")
+    assert 'class="tiles"><div' not in page
+    first = page[page.index("<table") : page.index("<h2")]
+    row = re.sub("<[^>]*>", " ", first[first.index("m1<") : first.index("m2<")]).split()
+    assert row == ["m1", "0.240", "+0.120", "1.50", "1.50"]  # AP 0.24 and 0.12; 3 and 2 seconds; epochs 4 and 6
+    (epochs, *_), (few, *_) = (learning_figures(curves, shown) for shown in (models, models[:6]))
+    assert (len(epochs.legends), epochs.axes[0].get_legend()) == (1, None)
+    assert few.axes[0].get_legend() is not None
+    looks = {(line.get_color(), line.get_linestyle()) for line in epochs.axes[0].lines}
+    assert len(looks) == 16
+    assert (models_text(models), models_text(models[:3])) == ("16 models", "m0, m1, m2")
 
 
 def test_models_that_learned_nothing_are_not_compared():

@@ -13,7 +13,9 @@ from .learning_curve import LearningCurve, Point
 
 SIZE = (4.8, 3.7)  # inches: two next to each other on a screen, one below the other on a phone
 COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
+STYLES = ("-", "--", ":")  # of the first models, of those who use the colors again, and once more
 MARKERS = "osD^vP*X"
+LEGEND_ROW = 0.16  # inches
 
 _AXES: tuple[tuple[str, Callable[[Point], float], str, Callable[[Point], float]], ...] = (
     ("epochs", lambda p: p.epoch, "AP", lambda p: p.ap),
@@ -27,11 +29,11 @@ def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> 
     """AP over epochs, images and minutes, and AP50 over epochs: a figure each, which stack on a narrow screen."""
     figures = []
     for x_label, x, y_label, y in _AXES:
-        figure, (plot,) = chart(1, SIZE)
+        figure, (plot,) = _chart(models)
         for number, model in enumerate(models):
             _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
         plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
-        plot.legend(fontsize=8)
+        _legend(figure, plot, models)
         figures.append(figure)
     return figures
 
@@ -46,7 +48,7 @@ def _plot_model(
     ys = [[y(point) for point in curve.points] for curve in curves]
     at = sorted({value for own in xs for value in own if value <= min(map(max, xs))})
     seeds = np.array([np.interp(at, [0.0, *x], [0.0, *y]) for x, y in zip(xs, ys)])
-    color, style = COLORS[number % len(COLORS)], "-" if number < len(COLORS) else "--"
+    color, style = COLORS[number % len(COLORS)], STYLES[number // len(COLORS) % len(STYLES)]
     if len(curves) > 1 and len(at) == 1:
         plot.vlines(at, seeds.min(0), seeds.max(0), color=color, alpha=0.4)
     elif len(curves) > 1:
@@ -58,7 +60,7 @@ def _plot_model(
 
 def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: Sequence[int]) -> Figure:
     """The final AP of each model after each complete schedule."""
-    figure, (plot,) = chart(1, SIZE)
+    figure, (plot,) = _chart(models)
     for number, model in enumerate(models):
         own = [final for final in finals if final.model == model]
         color = COLORS[number % len(COLORS)]
@@ -71,5 +73,24 @@ def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: S
     plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
     plot.yaxis.set_major_locator(MaxNLocator(6))
     plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))
-    plot.legend(fontsize=8, ncols=2)
+    _legend(figure, plot, models, columns=2)
     return figure
+
+
+def _chart(models: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """With space for a legend below the plot where there are many models."""
+    width, height = SIZE
+    return chart(1, (width, height + (LEGEND_ROW * _legend_rows(models) if len(models) > len(COLORS) else 0.0)))
+
+
+def _legend(figure: Figure, plot: Axes, models: Sequence[str], columns: int = 1) -> None:
+    """In the plot; for many models below it, where it covers no line."""
+    if len(models) <= len(COLORS):
+        plot.legend(fontsize=8, ncols=columns)
+        return
+    handles, labels = plot.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=2, frameon=False)
+
+
+def _legend_rows(models: Sequence[str]) -> int:
+    return -(-len(models) // 2)

@@ -8,28 +8,23 @@ from ..reports.tables import Cell
 from ..training.plan import counted, images
 from .convergence import Convergence, Final
 from .figures import learning_figures, schedule_figure
+from .headline import headline, models_text
 from .learning_curve import WINDOW, LearningCurve
 from .plan import Plan
 from .sentences import (
     between,
     difference_text,
-    final_spread_text,
     interval_text,
     range_text,
-    reached_sentence,
     reference_not_learned,
     schedules_text,
-    seeds_text,
     setting_text,
-    speedup_text,
     still_learning,
     times_text,
-    too_few_evaluations,
 )
 from .statistics import FEWEST_SEEDS
 from .variants import VARIANTS, differing_settings
 
-HEADLINE = 0.9  # the share of the reference's best AP in the first sentence
 _ONE_LINE = (
     "<style>td { white-space: nowrap } td:not(.number) { min-width: 0 } "
     "td:nth-child(2) { white-space: normal; min-width: 7rem; overflow-wrap: break-word }</style>"
@@ -45,7 +40,7 @@ def page(
     sizes = images(plan.data)
     seeds = max(sum(c.model == m and c.epochs == results.longest for c in curves) for m in models)
     page = Page(
-        f"Convergence of {', '.join(models)}",
+        f"Convergence of {models_text(models)}",
         f"{plan.data.name}: {sizes['train']:,} training images, {sizes['valid']:,} validation images · "
         f"{schedules_text(plan.schedule.epochs)} · {counted(seeds, 'seed')}",
     )
@@ -69,26 +64,6 @@ def measured(page: Page, results: Convergence, curves: Sequence[LearningCurve], 
         targets(page, results, models)
     finals(page, results)
     _schedules(page, results, curves, models)
-
-
-def headline(page: Page, results: Convergence, models: Sequence[str]) -> None:
-    others = [t for t in results.targets if t.share == HEADLINE and t.model != results.reference]
-    reason = too_few_evaluations(results, HEADLINE) if results.reference_learned else reference_not_learned(results)
-    if reason:
-        page.text(reason)
-        others = []
-    if len(others) == 1:
-        page.text(reached_sentence(others[0], results))
-    tiles: list[tuple[str, Cell, str]] = []
-    for target in others:
-        times, words = speedup_text(target.ratio_epochs.median)
-        level = f"{HEADLINE:.0%} of its best AP"
-        tiles.append((target.model, times, f"{words} {results.reference} to {level}{seeds_text(target)}"))
-    page.numbers(tiles)
-    ends = [final for model in models if (final := _longest(results, model)) is not None]
-    page.numbers(
-        [(f"{f.model}: AP", f.ap.mean, f"after {counted(f.epochs, 'epoch')}; {final_spread_text(f)}") for f in ends]
-    )
 
 
 def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
@@ -212,8 +187,3 @@ def _method(page: Page, plan: Plan, seeds: int) -> None:
             f"more than models do. Use {FEWEST_SEEDS} seeds or more to rank models that are close."
         )
     page.text("All measurements, and every number of this page, are in comparison.json.")
-
-
-def _longest(results: Convergence, model: str) -> Final | None:
-    own = (f for f in results.finals if (f.model, f.epochs) == (model, results.longest))
-    return next(own, None)
