@@ -151,7 +151,7 @@ def test_the_length_of_the_warm_up_that_is_set_replaces_the_other_one():
         ({"train.lr": None}, "train.lr=null: must be a number"),
         ({"train.init": 3}, "train.init=3: must be text"),
         ({"data.scales": 1}, "data.scales=1: must be a list"),
-        ({"data.scales": []}, "data.scales=[]: must have at least 1 item(s)"),
+        ({"data.scales": []}, "data.scales=[]: must not have fewer values than 1"),
         ({"train.precision": "fp61"}, "train.precision=fp61: must be fp32, bf16 or fp16. Did you mean fp16?"),
         ({"model.backbone.last_stage": 5}, "model.backbone.last_stage=5: must be 2, 3 or 4"),
         (

@@ -20,6 +20,7 @@ from .files import quoted, replacing, write_text
 from .interchange import fit, read_json, read_safetensors, read_transformers
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
+from .plural import counted
 from .suggestions import missing_folder
 from .types import Categories
 
@@ -177,7 +178,7 @@ def model_card(weights: Weights, converted_from: str | None = None) -> str:
             "---",
             f"# {name}, {model.backbone.name}",
             "",
-            f"{parameters:,} parameters; {model.queries} queries; stride {model.backbone.stride}; "
+            f"{parameters:,} parameters; {counted(model.queries, 'query')}; stride {model.backbone.stride}; "
             f"images with a short side of {weights.config.data.size} pixels.",
             "",
             *([f"Converted from `{converted_from}`. The licence is that of the source.", ""] if converted_from else []),

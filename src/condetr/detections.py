@@ -14,6 +14,7 @@ from PIL import Image
 from .arguments import instance_of, names_of, whole_number, with_article, wrong
 from .errors import CondetrError, ImageError
 from .images.decode import Pixels, Source, open_image
+from .plural import counted
 from .reports.drawing import draw_boxes, enlarge
 from .shapes import Float, Int
 from .types import Categories
@@ -113,7 +114,7 @@ class Detections:
     def __repr__(self) -> str:
         named = ", ".join(f"{one.name} {one.score:.2f}" for one in islice(self, 5)) + ", …" * (len(self) > 5)
         image = f"{self.file or 'an image'} ({self.size[0]} x {self.size[1]})"
-        return f"<{len(self)} detections in {image}{': ' * bool(named)}{named}>"
+        return f"<{counted(len(self), 'detection')} in {image}{': ' * bool(named)}{named}>"
 
     def filter(
         self,
@@ -234,7 +235,7 @@ class Detections:
         )
         more = f"<p>and {len(self) - SHOWN_ROWS} more</p>" if len(self) > SHOWN_ROWS else ""
         head = "".join(f"<th>{name}</th>" for name in ("class", "score", "x1", "y1", "x2", "y2"))
-        title = f"{len(self)} detections in {self.file or 'an image'} ({self.size[0]} x {self.size[1]})"
+        title = f"{counted(len(self), 'detection')} in {self.file or 'an image'} ({self.size[0]} x {self.size[1]})"
         return f"<p>{escape(title)}</p><table><tr>{head}</tr>{rows}</table>{more}"
 
 

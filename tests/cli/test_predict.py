@@ -277,7 +277,7 @@ def test_images_with_as_many_objects_as_are_kept_are_reported(here: Path, weight
     image("a.jpg")
     image("b.jpg", seed=1)
     few = predict("a.jpg", "b.jpg", "--weights", weights, "--threshold", "0", "--max-detections", "2")[1]
-    assert "2 images have 2 objects, the most that are kept: --max-detections N keeps more" in few
+    assert "2 images with 2 objects, the most that are kept: --max-detections N keeps more" in few
     assert "the most that" not in predict("a.jpg", "--weights", weights, "--threshold", "0")[1]
 
 

@@ -258,7 +258,7 @@ def test_boxes_in_fractions_of_the_image_are_an_error_and_scaled(roboflow):
         annotation["area"] = 0.02
     diagnosis = examine(roboflow(train=content))
     (finding,) = [finding for finding in diagnosis.findings if finding.name == "fraction_boxes"]
-    assert finding.detail == "all 4 boxes lie between 0 and 1"
+    assert finding.detail == "4 boxes, all between 0 and 1"
     assert diagnosis.summary == "ready to train; 1 error handled as listed"
     truth = diagnosis.dataset.split("train").samples[0].truth
     np.testing.assert_allclose(truth.boxes[0], [4, 5 * 0.75, 12, 11 * 0.75])

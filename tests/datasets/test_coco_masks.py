@@ -76,7 +76,7 @@ def test_an_object_without_a_box_gets_the_box_around_its_segmentation(roboflow, 
     boxes = [sample.truth.boxes.tolist() for sample in diagnosis.dataset.split("train")]
     assert boxes == [[[4, 5, 12, 11]], [[2, 4, 4, 24]]]
     assert [(f.name, f.detail) for f in diagnosis.findings if f.name == "mask_boxes"] == [
-        ("mask_boxes", "2 objects have a segmentation and no box")
+        ("mask_boxes", "2 objects with a segmentation and no box")
     ]
 
 

@@ -199,7 +199,7 @@ def test_a_warning_names_the_classes_that_the_weights_do_not_have(tmp_path: Path
         weights(tmp_path / "w", Categories((9,), ("cat",))), root, split="test", device="cpu", batch=4
     )
     objects = evaluation.classes[1].objects
-    assert f"the weights do not know {HOSTILE}: {objects} objects count as missed" in evaluation.warnings
+    assert f"the weights do not know {HOSTILE}: {objects} objects counted as missed" in evaluation.warnings
     assert evaluation.classes[1].ap == 0
     with pytest.raises(DataError, match="no name in common"):
         evaluate(weights(tmp_path / "v", Categories((9,), ("fox",))), root, split="test", device="cpu", batch=4)

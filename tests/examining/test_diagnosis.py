@@ -150,7 +150,7 @@ def test_without_any_image_training_is_refused_and_the_searched_folder_named(rob
     for path in (root / "train").glob("*.png"):
         path.unlink()
     diagnosis = examine(root)
-    assert "none of its 2 images was found (looked in " in diagnosis.refusal
+    assert "of 2 images none was found (looked in " in diagnosis.refusal
     with pytest.raises(DataError, match="none of its 2 images"):
         diagnosis.trainable()
 

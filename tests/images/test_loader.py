@@ -165,7 +165,7 @@ def test_a_step_is_sorted_by_shape_so_that_little_is_padded(samples):
 
 
 def test_too_few_images_for_the_processes_is_an_error_before_training(samples):
-    with pytest.raises(DataError, match="3 images are too few for 4 processes"):
+    with pytest.raises(DataError, match="3 images: too few for 4 processes"):
         loader(samples[:3], batch=3, world=4)
     with pytest.raises(DataError, match="no images"):
         loader([])

@@ -8,7 +8,7 @@ from condetr.engine.distributed import SINGLE
 from condetr.images.cache import reader
 from condetr.training.estimates import count_parameters, process_memory, seconds_per_image, step_memory
 from condetr.training.machine import choose_machine
-from condetr.training.plan import counted, warmup_note
+from condetr.training.plan import warmup_note
 from tests.small_run import settings
 
 
@@ -66,12 +66,6 @@ def test_the_time_of_a_run_is_measured_on_warm_steps(monkeypatch):
     assert (measured(1.0), sizes) == (1.0, [1, 2, 4])
     sizes.clear()
     assert (measured(10.0), sizes) == (10.0, [1, 2])
-
-
-def test_only_one_is_singular():
-    assert [counted(1, "epoch"), counted(2, "epoch"), counted(2, "process"), counted(1200, "object")] == [
-        "1 epoch", "2 epochs", "2 processes", "1,200 objects"
-    ]  # fmt: skip
 
 
 def test_a_warm_up_of_more_than_a_third_of_the_run_is_reported():

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..plural import counted
 from ..reports.terminal import printable
 from .options import existing_weights_argument, one_of
 
@@ -30,4 +31,5 @@ def convert(
 
     format: Any = one_of("--to", to, "condetr", "transformers")
     weights = run(source, out, to=format, recipe=recipe)
-    print(f"{printable(str(out))}: {printable(weights.config.recipe)}, {len(weights.categories.real)} classes")
+    classes = counted(len(weights.categories.real), "class")
+    print(f"{printable(str(out))}: {printable(weights.config.recipe)}, {classes}")

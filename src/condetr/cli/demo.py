@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..plural import counted
 from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Quiet
@@ -31,7 +32,8 @@ def digits(
 
     make_digits(folder, images, size, seed)
     shown = printable(str(folder))
-    print(f"{shown}: {images} images to train on, with valid and test. Next, from scratch and without a download:")
+    amount = counted(images, "image")
+    print(f"{shown}: {amount} to train on, with valid and test. Next, from scratch and without a download:")
     print(f"condetr train {shlex.quote(shown)} --recipe nano")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from ..errors import CondetrError
 from ..files import check_writable
+from ..plural import counted
 from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
 from .progress import progress_bar
@@ -62,13 +63,14 @@ def explain(
         message(note)
     for name, reason in written.failed:
         message(f"{name}: {reason}")
-    drawn = f"{len(written.figures)} figure{'s' * (len(written.figures) != 1)}"
+    drawn = counted(len(written.figures), "figure")
     kept = [printable(str(page)) for page in written.pages] + [f"{drawn} in {printable(str(out))}"] * figures
     if written.interrupted is not None:
         message(f"interrupted; kept: {', '.join(kept) or 'nothing'}")
         raise typer.Exit(status_of(written.interrupted))
     if written.pages and not quiet:
-        more = f" and {len(written.pages) - 1} more pages, linked from it" if len(written.pages) > 1 else ""
+        others = len(written.pages) - 1
+        more = f" and {counted(others, 'more page')}, linked from it" if others else ""
         print(f"{drawn + '; ' if figures else ''}open {printable(str(written.pages[0]))}{more}")
     raise typer.Exit(int(bool(written.failed) or any(one.failed for one in missed)))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import CondetrError, ImageError
+from ..plural import counted
 from ..reports.terminal import printable
 from ..suggestions import did_you_mean, nearest_path
 from .flags import as_typed
@@ -133,11 +134,11 @@ def predict(
         if done and not objects and not status:
             name = best[1] if best and done > 1 else ""
             print(printable(as_typed(nothing(best[0] if best else None, min_score, name))))
-        summary = f"{done} image{'s' * (done != 1)}, {objects} object{'s' * (objects != 1)}: see {printable(str(out))}"
+        summary = f"{counted(done, 'image')}, {counted(objects, 'object')}: see {printable(str(out))}"
         print(f"interrupted; kept: {summary}" if status else summary)
         if full:
-            where = f"{full} images have" if done > 1 else "it has"
-            print(f"{where} {max_detections} objects, the most that are kept: --max-detections N keeps more")
+            most = f"{counted(max_detections, 'object')}, the most that are kept: --max-detections N keeps more"
+            print(f"{counted(full, 'image')} with {most}" if done > 1 else f"it has {most}")
     elif status:
         message("interrupted")
     raise typer.Exit(status or int(failures > 0))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from ..plural import counted
 from ..reports.page import Page
 from ..reports.tables import Cell, Column
-from ..training.plan import counted
 from .convergence import Convergence, Final, Target
 from .sentences import (
     final_spread_text,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from ..config import Config
+from ..plural import counted
 from ..reports.page import Page
 from ..reports.tables import Cell
-from ..training.plan import counted, images
+from ..training.plan import images
 from .convergence import Convergence, Final
 from .figures import learning_figures, schedule_figure
 from .headline import headline, models_text
@@ -39,10 +40,10 @@ def page(
     models = [model for model in plan.request.models if any(curve.model == model for curve in curves)]
     sizes = images(plan.data)
     seeds = max(sum(c.model == m and c.epochs == results.longest for c in curves) for m in models)
+    amounts = f"{counted(sizes['train'], 'training image')}, {counted(sizes['valid'], 'validation image')}"
     page = Page(
         f"Convergence of {models_text(models)}",
-        f"{plan.data.name}: {sizes['train']:,} training images, {sizes['valid']:,} validation images · "
-        f"{schedules_text(plan.schedule.epochs)} · {counted(seeds, 'seed')}",
+        f"{plan.data.name}: {amounts} · {schedules_text(plan.schedule.epochs)} · {counted(seeds, 'seed')}",
     )
     page.raw(_ONE_LINE)
     measured(page, results, curves, models)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..training.plan import counted
+from ..plural import counted
 from .convergence import LEAST_AP, LEAST_LEARNED, Convergence, Final, Target
 from .learning_curve import WINDOW
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread

@@ -9,8 +9,9 @@ from typing import Any
 from ..config import Config, override, parse
 from ..errors import CondetrError, ConfigError, DataError
 from ..files import write_text
+from ..plural import counted
 from ..recipes import with_published_drop
-from ..training.plan import counted, duration
+from ..training.plan import duration
 from ..training.run_folder import RunFolder, differences
 from .learning_curve import LearningCurve, Point
 from .variants import flatten

@@ -3,8 +3,9 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable
-from ..training.plan import counted, duration, images
+from ..training.plan import duration, images
 from .convergence import SHARES, Convergence
 from .plan import Event
 from .runner import EpochDone, RunEnded
@@ -87,8 +88,8 @@ def lines(event: Event) -> list[str]:
     plan = [
         f"{event.data.name}: {sizes}; short side {', '.join(map(str, sides))} pixels",
         f"{', '.join(request.models)}; reference {request.reference}",
-        f"{schedules_text(schedule.epochs)}, {counted(schedule.seeds, 'seed')}: {len(event.runs)} runs, {finished} "
-        f"finished, {left} on {event.device}, {event.jobs} at a time",
+        f"{schedules_text(schedule.epochs)}, {counted(schedule.seeds, 'seed')}: {counted(len(event.runs), 'run')}, "
+        f"{finished} finished, {left} on {event.device}, {event.jobs} at a time",
     ]
     fitted = [f"to fit {request.budget:g} minutes: {'; '.join(schedule.notes)}"] if schedule.notes else []
     return [*plan, *fitted]

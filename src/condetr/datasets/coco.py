@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..image_keys import Key, key_of
+from ..plural import counted
 from .boundary import Boundary
 from .coco_boxes import are_fractions, look_like_corners
 from .coco_categories import categories_of, merged
@@ -57,7 +58,7 @@ class _Split:
         self.used = {row[1] for row in self.objects}
         self.relative = are_fractions(self.objects)
         if self.relative:
-            self._find("fraction_boxes", None, f"all {len(self.objects)} boxes lie between 0 and 1")
+            self._find("fraction_boxes", None, f"{counted(len(self.objects), 'box')}, all between 0 and 1")
         elif look_like_corners(self.objects, [row[2:4] for row in self.rows]):
             self._find("corner_boxes", None, "read as x1, y1, x2, y2, all boxes would lie in their images")
 
@@ -130,7 +131,7 @@ class _Split:
             crowd, area = entry.get("iscrowd") in (1, True, "1"), float_or_nan(entry.get("area"))
             rows.append((row, category, x, y, x + w, y + h, crowd, area, -1 if place is None else place))
         if around:
-            self._find("mask_boxes", None, f"{around} objects have a segmentation and no box")
+            self._find("mask_boxes", None, f"{counted(around, 'object')} with a segmentation and no box")
         return rows
 
     def _find(self, name: str, id: Key | None, detail: str, id_of: IdOf = "annotation") -> None:

@@ -8,6 +8,7 @@ from defusedxml import ElementTree
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
+from ..plural import counted
 from ..text import read_text
 from ..types import Categories
 from .boundary import Boundary
@@ -41,7 +42,7 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
         labels = splits[name][0].labels[0].parent
         relative = are_fractions(known)
         if relative:
-            detail = f"all {len(known)} boxes lie between 0 and 1"
+            detail = f"{counted(len(known), 'box')}, all between 0 and 1"
             findings.append(Finding("fraction_boxes", name, files[0], None, detail))
         found = objects(known, "object", relative=relative)
         raw.append(RawSplit(name, labels, images(image_rows, files, boundary), found))

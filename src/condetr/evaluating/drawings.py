@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import ImageError
 from ..images.decode import open_image
 from ..metrics import BoxTable
+from ..plural import counted
 from ..reports.overlay import Layer, Mark, MarkedImage
 from ..types import Categories, Sample
 from .outcomes import ImageOutcomes, image_outcomes
@@ -71,4 +72,4 @@ def _counted(labels: np.ndarray, names: Categories) -> str:
     counts = Counter(names.name(label) for label in labels.tolist()).most_common()
     shown = [name if count == 1 else f"{name} ×{count}" for name, count in counts[:MOST_NAMED]]
     rest = sum(count for _, count in counts[MOST_NAMED:])
-    return ", ".join(shown + [f"{rest} others"] * (rest > 0)) or "none"
+    return ", ".join(shown + [counted(rest, "other")] * (rest > 0)) or "none"

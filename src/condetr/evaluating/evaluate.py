@@ -16,6 +16,7 @@ from ..metrics import Evaluator, match_classes
 from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
+from ..plural import counted
 from ..predicting.predictor import Predictor
 from ..types import Categories
 from .evaluation import Evaluation
@@ -65,10 +66,9 @@ def evaluate(
     warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
     dense = sum(len(sample.truth) > MAX_DETECTIONS for sample in truth.split)
     if dense:
-        images = "image has" if dense == 1 else "images have"
         warnings.append(
-            f"{dense} {images} more than {MAX_DETECTIONS} objects, but only the {MAX_DETECTIONS} best detections of an "
-            "image are scored, as in COCO's evaluation"
+            f"{counted(dense, 'image')} with more than {MAX_DETECTIONS} objects, but only the {MAX_DETECTIONS} best "
+            "detections of an image are scored, as in COCO's evaluation"
         )
     unread: list[str] = []
     evaluator = evaluate_samples(

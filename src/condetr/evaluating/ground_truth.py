@@ -15,6 +15,7 @@ from ..examining.examine import examine
 from ..files import quoted
 from ..metrics import match_classes
 from ..metrics.image_index import ImageIndex
+from ..plural import counted
 from ..types import Categories
 
 AS_LABELLED = ("clipped_box", "rounded_box", "duplicate_box", "empty_box", "outside_box")  # as pycocotools scores them
@@ -55,18 +56,23 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     split = dataset.split(name)
     if not any((~sample.truth.crowd).any() for sample in split):
         raise DataError(
-            f"{data}: the {len(split)} images of '{name}' have not one labelled object: nothing to evaluate against. "
-            f"There are: {', '.join(names)}"
+            f"{data}: {counted(len(split), 'image')} of '{name}' and not one labelled object: nothing to evaluate "
+            f"against. There are: {', '.join(names)}"
         )
-    counted = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
-    defects = sum(f.split == name for f in counted)
-    some = f"{defects} defect{'s' * (defects != 1)}"
-    warnings = [f"{some} in the labels of '{name}': `condetr doctor {quoted(data)}` lists them"] if defects else []
+    shown = [f for f in diagnosis.findings if f.defect.severity != "note" and f.name != "empty_class"]
+    defects = sum(f.split == name for f in shown)
+    warnings = (
+        [f"{counted(defects, 'defect')} in the labels of '{name}': `condetr doctor {quoted(data)}` lists them"]
+        if defects
+        else []
+    )
     warnings += _not_cleaned([finding for finding in diagnosis.findings if finding.split == name])
     rows = chosen[0].images
     if len(split) < len(rows.ids):
         left = len(rows.ids) - len(split)
-        warnings.append(f"{left:,} of {len(rows.ids):,} images cannot be used: left out, with their detections")
+        warnings.append(
+            f"{left:,} of {counted(len(rows.ids), 'image')} cannot be used: left out, with their detections"
+        )
     images = ImageIndex(rows.ids.tolist(), rows.keys, rows.paths, own_ids=raw.format == "coco")
     left_out = frozenset(rows.ids.tolist()) - {sample.truth.image_id for sample in split}
     return GroundTruth(dataset, split, tuple(warnings), images, left_out)
@@ -97,4 +103,4 @@ def unknown_classes(split: Split, data: Categories, weights: Categories) -> list
     if not unknown:
         return []
     names = ", ".join(data.name(label) for label in unknown)
-    return [f"the weights do not know {names}: {objects[unknown].sum()} objects count as missed"]
+    return [f"the weights do not know {names}: {counted(int(objects[unknown].sum()), 'object')} counted as missed"]

@@ -8,6 +8,7 @@ import numpy as np
 from ..metrics import Metrics
 from ..metrics.confusion import Confusion
 from ..metrics.error_types import ERROR_TYPES
+from ..plural import counted
 from ..reports.elements import visible
 from ..reports.page import Page
 from ..reports.tables import Cell, Column
@@ -47,8 +48,8 @@ def error_section(page: Page, metrics: Metrics) -> None:
         ["mistake", "count", Column("AP50 gain", bar=True), "meaning"],
         [[ERROR_TYPES[i], confident[i], max(0.0, gains[i]), _MEANINGS[ERROR_TYPES[i]]] for i in reversed(order)],
         "The counts are those at each class's best threshold. The gain is the rise of AP50 if these errors alone were "
-        f"corrected, over all {metrics.detections:,} detections, with low scores too ({sum(counts):,} errors). The "
-        "types and gains are those of TIDE (Bolya et al., ECCV 2020).",
+        f"corrected, over all detections, those with low scores too: {counted(metrics.detections, 'detection')}, "
+        f"{counted(sum(counts), 'error')}. The types and gains are those of TIDE (Bolya et al., ECCV 2020).",
     )
 
 

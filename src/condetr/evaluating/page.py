@@ -10,6 +10,7 @@ from ..metrics import NAMES, Metrics
 from ..metrics.bootstrap import Interval
 from ..metrics.matching import match
 from ..metrics.metrics import DEFAULT_THRESHOLD
+from ..plural import counted
 from ..reports.elements import visible
 from ..reports.page import Page
 from .class_table import class_section
@@ -30,7 +31,7 @@ _NUMBERS = (
 
 def page(evaluation: Results) -> Page:
     metrics, categories, made = evaluation.metrics, evaluation.data.categories, evaluation.provenance
-    number = f"{metrics.images:,} image{'s' * (metrics.images != 1)}"
+    number = counted(metrics.images, "image")
     date = f"{datetime.fromisoformat(made.date):%d %B %Y}".lstrip("0")
     page = Page(
         f"Evaluation of {evaluation.name} on {evaluation.data.name}",
@@ -72,14 +73,15 @@ def _headline(page: Page, evaluation: Results) -> None:
             ("AP75", summary.ap75),
             ("AR100", summary.ar100),
             ("images", metrics.images),
-            ("objects", metrics.objects, f"{metrics.crowds} crowd regions" if metrics.crowds else ""),
+            ("objects", metrics.objects, counted(metrics.crowds, "crowd region") if metrics.crowds else ""),
         ]
     )
     counts = threshold_counts(evaluation)
     _, best = counts[0]
     precision = f", and {best.precision:.0%} of its detections are correct" if best.precision is not None else ""
+    found = f"{best.found:,} of {counted(metrics.objects, 'object')}"
     page.text(
-        f"With each class at its best threshold, the detector finds {best.found:,} of {metrics.objects:,} objects "
+        f"With each class at its best threshold, the detector finds {found} "
         f"({best.recall:.0%}){precision}. The ranges are 95 % intervals over the choice of images."
     )
     threshold_table(page, counts)

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..metrics import ClassMetrics
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
 from .results import Results
 
@@ -15,8 +16,8 @@ def tables(evaluation: Results) -> RenderableType:
     metrics = evaluation.metrics
     numbers = list(evaluation.numbers.items())
     low, high = metrics.bootstrap.ap.low, metrics.bootstrap.ap.high
-    title = f"{evaluation.name} on {evaluation.data.name} {evaluation.split.name}: {metrics.images:,} images, "
-    title += f"{metrics.objects:,} objects; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
+    title = f"{evaluation.name} on {evaluation.data.name} {evaluation.split.name}: {counted(metrics.images, 'image')}, "
+    title += f"{counted(metrics.objects, 'object')}; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
     warnings = [Text(printable(f"warning: {warning}"), style="yellow") for warning in evaluation.warnings]
     return Group(
         *warnings,

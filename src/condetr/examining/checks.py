@@ -4,6 +4,7 @@ import numpy as np
 
 from ..datasets.defects import Finding
 from ..datasets.raw import RawSplit
+from ..plural import counted
 from ..shapes import Bool, Float, Int
 from ..types import Categories, Truth
 from .facts import OUTSIDE, ImageFacts
@@ -56,7 +57,7 @@ def check_split(
         if not len(truth):
             checks.report("no_objects", row, "")
         if queries is not None and num_objects > queries:
-            checks.report("too_many_objects", row, f"{num_objects} objects, {queries} queries")
+            checks.report("too_many_objects", row, f"{counted(num_objects, 'object')}, {counted(queries, 'query')}")
     return truths
 
 

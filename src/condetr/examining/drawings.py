@@ -11,6 +11,7 @@ from ..datasets.defects import SEVERITIES, Finding
 from ..datasets.raw import RawDataSet, RawSplit
 from ..errors import ImageError
 from ..images.decode import open_image
+from ..plural import counted
 from ..reports.overlay import Layer, Mark, MarkedImage
 from ..types import Sample
 
@@ -74,7 +75,7 @@ def drawn_samples(data: DataSet, samples: Iterable[Sample]) -> Iterator[MarkedIm
         except (ImageError, ValueError):
             continue
         objects = len(sample.truth)
-        caption = f"{_shown(sample.path, data.root)}: {objects} object{'s' * (objects != 1)}"
+        caption = f"{_shown(sample.path, data.root)}: {counted(objects, 'object')}"
         yield MarkedImage(pixels, _used(sample, data), caption)
         del pixels
 

@@ -9,6 +9,7 @@ from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.open import open_dataset
 from ..datasets.raw import RawDataSet, RawSplit
+from ..plural import counted
 from ..types import Categories, Sample, Truth
 from .cache import FactsCache
 from .checks import check_split
@@ -103,7 +104,7 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
     if not train.images.paths:
         reason += ": the labels list no image"
     elif missing == len(train.images.paths):
-        reason += f": none of its {missing} images was found (looked in {train.images.paths[0].parent})"
+        reason += f": of {counted(missing, 'image')} none was found (looked in {train.images.paths[0].parent})"
     elif train.images.outside.all():
         reason += f": all images are outside the data set's folder ({train.images.paths[0].parent}); "
         reason += "permit it: follow_outside, on the command line --follow-outside"

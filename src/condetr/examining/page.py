@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..datasets.defects import DEFECTS, grouped
+from ..plural import counted
 from ..reports.charts import BLUE, GREY, ORANGE, chart
 from ..reports.page import Page
 from ..reports.tables import Cell, Column, Name
@@ -31,7 +32,7 @@ def page(diagnosis: Results) -> Page:
             ("images used", sum(c.used_images for c in counts), _of(c.images for c in counts)),
             ("objects used", sum(c.used_objects for c in counts), _of(c.objects for c in counts)),
             ("classes", len(data.categories.real), data.format),
-            ("errors", severities["error"], f"{severities['warning']:,} warnings, {severities['note']:,} notes"),
+            ("errors", severities["error"], ", ".join(counted(severities[one], one) for one in ("warning", "note"))),
         ]
     )
     page.heading("Splits")

@@ -7,6 +7,7 @@ import numpy as np
 from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.raw import RawDataSet
+from ..plural import counted
 from ..shapes import Int
 
 
@@ -46,7 +47,7 @@ class Results:
         errors = sum(finding.defect.severity == "error" for finding in self.findings)
         if not errors:
             return "ready to train"
-        return f"ready to train; {errors:,} {'error' if errors == 1 else 'errors'} handled as listed"
+        return f"ready to train; {counted(errors, 'error')} handled as listed"
 
     def class_histogram(self) -> dict[str, Int[np.ndarray, " K"]]:
         """The number of objects of each label, without crowd regions, for each split."""

@@ -5,6 +5,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..datasets.defects import DEFECTS, grouped
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
 from .results import Results
 
@@ -15,7 +16,7 @@ _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def tables(diagnosis: Results) -> RenderableType:
     """The tables. File and class names are shown literally: neither as markup nor as what controls a terminal."""
     data = diagnosis.dataset
-    title = f"{data.root}: {data.format}, {len(data.categories.real)} classes"
+    title = f"{data.root}: {data.format}, {counted(len(data.categories.real), 'class')}"
     parts: list[RenderableType] = [Text(printable(title)), _splits(diagnosis), *_classes(diagnosis)]
     parts += (
         [_defects(diagnosis), Text()] if diagnosis.findings else [Text(), Text("no defects", style="green"), Text()]
@@ -48,7 +49,7 @@ def _classes(diagnosis: Results) -> list[RenderableType]:
         table.add_row(categories.name(label), *(f"{counts[label]:,}" for counts in histogram.values()), bar)
     if len(order) <= MOST_CLASSES:
         return [table]
-    return [table, Text(f"and {len(order) - MOST_CLASSES} classes with fewer objects", style="dim")]
+    return [table, Text(f"and {counted(len(order) - MOST_CLASSES, 'class')} with fewer objects", style="dim")]
 
 
 def _defects(diagnosis: Results) -> FittedTable:

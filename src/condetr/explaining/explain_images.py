@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import CondetrError
 from ..files import write_bytes
+from ..plural import counted
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
 from ..predicting.sources import Found
@@ -129,7 +130,7 @@ class _Run:
                 progress(done / len(drawn))
         if self.draws and every and len(record.detections) > len(selected):
             count = len(record.detections)
-            self.notes.append(f"{image.name}: figures of the best {len(selected)} of {count} detections")
+            self.notes.append(f"{image.name}: figures of the best {len(selected)} of {counted(count, 'detection')}")
 
     def save_page(self, follows: bool = False) -> None:
         """Write the page of the images since the last one, if there are any; `follows`: another page comes after it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
 from .benchmark import Measured
 from .export import Export
@@ -21,7 +22,7 @@ def summary(export: Export) -> RenderableType:
     allowed = f"box {tolerance.box:g} of the image side, score {tolerance.score:g}"
     lines: list[RenderableType] = [table, Text(f"largest differences from the weights; allowed: {allowed}")]
     if accuracy is not None:
-        where = f"{accuracy.images:,} images of '{accuracy.split}'"
+        where = f"{counted(accuracy.images, 'image')} of '{accuracy.split}'"
         lines.append(Text(f"AP {accuracy.exported:.4f}, of the weights {accuracy.weights:.4f}, on {where}"))
     size = sum(path.stat().st_size for path in _files(export)) / 1e6
     return Group(*lines, Text(printable(f"{export.file}: {size:.1f} MB; proof: {export.proof_file}")))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import Data
 from ..errors import DataError
+from ..plural import counted
 from ..types import ObjectCounts, Sample
 from .augment import Augment, Pixels, Plan, Size
 from .batch import Batch
@@ -58,7 +59,7 @@ class Loader:
         if not samples:
             raise DataError("there are no images to train on")
         if len(samples) < world:
-            raise DataError(f"{len(samples)} images are too few for {world} processes. Start fewer processes")
+            raise DataError(f"{counted(len(samples), 'image')}: too few for {world} processes. Start fewer processes")
         self.steps = min(-(-len(samples) // batch), len(samples) // world)  # each process has an image in each step
 
     def __len__(self) -> int:

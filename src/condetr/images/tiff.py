@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import ImageError
+from ..plural import counted
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF in both byte orders
 
@@ -67,7 +68,7 @@ def layout(file: io.BufferedIOBase) -> str:
         bands = int(directory.get(_BANDS, len(bits)))
         numbers = _NUMBERS.get(next(iter(directory.get(_SAMPLE_FORMAT, (1,)))), "unknown number")
         return (
-            f"a TIFF of {bands} {'band' if bands == 1 else 'bands'} of {bits[0]}-bit {numbers}s (photometric "
+            f"a TIFF of {counted(bands, 'band')} of {bits[0]}-bit {numbers}s (photometric "
             f"{directory.get(_PHOTOMETRIC)}, compression {directory.get(_COMPRESSION, 1)}), which is not read. "
             "Convert it to 8-bit RGB"
         )

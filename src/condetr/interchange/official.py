@@ -11,6 +11,7 @@ from torch import Tensor
 from .. import config, recipes
 from ..errors import WeightsError
 from ..model.detector import Detector
+from ..plural import counted
 from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
@@ -70,7 +71,7 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     logits = state[CLASSES].shape[0]
     classes = logits - 1 if model.scoring.kind == "softmax" else logits
     if classes < 1:
-        raise WeightsError(f"{file}: {CLASSES} has {logits} rows, too few for a class")
+        raise WeightsError(f"{file}: {CLASSES} has {counted(logits, 'row')}, too few for a class")
     plain = Categories(tuple(range(classes)), tuple(f"class {i}" for i in range(classes)))
     categories = coco_categories() if classes == 91 else plain
     detector = load(state, model, classes, file)

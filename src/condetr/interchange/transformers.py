@@ -11,6 +11,7 @@ from .. import config
 from ..errors import CondetrError, WeightsError
 from ..files import replacing, write_text
 from ..model.detector import Detector
+from ..plural import counted
 from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
@@ -64,7 +65,7 @@ def _categories_of(theirs: dict[str, Any], file: Path, state: dict[str, Tensor],
         raise refused(file, "id2label", labels, "it must map labels to names")
     count = len(labels)
     if set(labels) != {str(i) for i in range(count)}:
-        raise refused(file, "id2label", labels, f"it must number its {count} classes from 0 to {count - 1}")
+        raise refused(file, "id2label", labels, f"it must number {counted(count, 'class')} from 0 to {count - 1}")
     names = [labels[str(i)] for i in range(count)]
     coco = coco_categories()
     if count == 91 and all(n in (None, "N/A", f"LABEL_{i}") or n == coco.names[i] for i, n in enumerate(names)):

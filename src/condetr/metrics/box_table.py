@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..errors import DataError
+from ..plural import counted
 from ..shapes import Float64, Int64
 
 
@@ -102,6 +103,6 @@ def check_has_objects(table: BoxTable) -> None:
     """Raises DataError when there is no object to detect, so that no metric is defined."""
     if not table.is_object.any():
         raise DataError(
-            f"{len(table.image_ids)} images and not one labelled object: nothing to evaluate against. "
+            f"{counted(len(table.image_ids), 'image')} and not one labelled object: nothing to evaluate against. "
             "Choose a split with labels"
         )

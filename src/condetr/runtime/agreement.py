@@ -9,6 +9,7 @@ import numpy as np
 from ..decoding import MAX_DETECTIONS
 from ..detections import Detections
 from ..images.decode import Pixels, open_image
+from ..plural import counted
 from ..shapes import Float
 
 COUNTED = 0.3  # the score from which the set of detections must be the same
@@ -43,7 +44,7 @@ class Difference:
         return not self.unmatched and self.box <= tolerance.box and self.score <= tolerance.score
 
     def __str__(self) -> str:
-        missing = f", {self.unmatched} detections only in one of them" if self.unmatched else ""
+        missing = f", {counted(self.unmatched, 'detection')} only in one of them" if self.unmatched else ""
         return f"{self.image} (box {self.box:.2g}, score {self.score:.2g}{missing})"
 
 

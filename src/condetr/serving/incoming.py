@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from ..errors import ImageError
 from ..images.decode import image_size, open_image
 from ..images.prepare import Prepare
+from ..plural import counted
 from ..predicting.batching import Scaled
 from .limits import Limits, Refused
 
@@ -134,7 +135,7 @@ class _Reader:
 
     def begin(self) -> None:
         if len(self.files) == self._most:
-            raise Refused(413, f"more than {self._most} images in one request")
+            raise Refused(413, f"more than {counted(self._most, 'image')} in one request")
         self._field, self._value, self._content = bytearray(), bytearray(), bytearray()
         self._disposition = b""
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..detections import Detections
+from ..plural import counted
 from .incoming import Incoming
 from .limits import Limits, Refused
 from .models import Model
@@ -107,7 +108,7 @@ def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Inc
     if len(shape) != (4 if kind == "UINT8" else 1) or (kind == "UINT8" and shape[3] != 3):
         raise Refused(400, f"{name}: shape must be {'[images, height, width, 3]' if kind == 'UINT8' else '[images]'}")
     if shape[0] > limits.images:
-        raise Refused(413, f"more than {limits.images} images in one request")
+        raise Refused(413, f"more than {counted(limits.images, 'image')} in one request")
     parameters = given.get("parameters", {})
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is not None and (type(size) is not int or size != len(binary)):
@@ -115,11 +116,11 @@ def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Inc
     if kind == "UINT8":
         pixels = _pixels(given.get("data"), shape) if size is None else binary
         if len(pixels) != math.prod(shape):
-            raise Refused(400, f"images: {len(pixels)} values, but shape has {math.prod(shape)}")
+            raise Refused(400, f"images: {counted(len(pixels), 'value')}, but shape has {math.prod(shape)}")
         return [Incoming(image) for image in np.frombuffer(pixels, np.uint8).reshape(shape)]
     files = _decoded(given.get("data")) if size is None else _split(binary)
     if len(files) != shape[0]:
-        raise Refused(400, f"files: {len(files)} files, but shape has {shape[0]}")
+        raise Refused(400, f"files: {counted(len(files), 'file')}, but shape has {shape[0]}")
     return [Incoming(file) for file in files]
 
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from ..detections import Detections
 from ..errors import CondetrError
 from ..explaining.query_values import Which
+from ..plural import counted
 from ..predicting.batching import Scaled
 from ..predicting.selection import Selection, Threshold
 from .batcher import Batcher
@@ -96,7 +97,7 @@ class Service:
     ) -> list[Detections]:
         """The detections of each image. Raises Refused, and ClientGone after it has dropped the images."""
         if len(images) > self.limits.images:
-            raise Refused(413, f"more than {self.limits.images} images in one request")
+            raise Refused(413, f"more than {counted(self.limits.images, 'image')} in one request")
         return await self._queued(request, len(images), self._detect_all(model, images, selection))
 
     async def explain(

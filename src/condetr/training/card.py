@@ -7,6 +7,7 @@ import torch
 
 from ..config import Config, override
 from ..datasets.dataset import DataSet
+from ..plural import counted
 
 UNNAMED = ("best", "last")  # folders in a run that are named after it
 
@@ -29,16 +30,16 @@ def card(config: Config, dataset: DataSet, evaluated: dict[str, Any] | None) -> 
     """
     config = published(config)
     names = [dataset.categories.name(label) for label in dataset.categories.real]
-    images = ", ".join(f"{len(split)} in {name}" for name, split in dataset.splits.items())
+    images = ", ".join(f"{counted(len(split), 'image')} in {name}" for name, split in dataset.splits.items())
     lines = [
         "---", "library_name: condetr", "pipeline_tag: object-detection", "---", "",
         f"# {config.recipe}, trained on {dataset.name}", "",
         f"Detects {', '.join(names)}.", "",
-        f"- images: {images} ({dataset.format} labels)",
-        f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, {config.model.queries} queries, "
-        f"short side {config.data.size} px",
-        f"- training: {config.train.epochs} epochs, batch {config.train.batch}, learning rate {config.train.lr:g}, "
-        f"seed {config.train.seed}, initialised from {config.train.init}",
+        f"- data: {images} ({dataset.format} labels)",
+        f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, "
+        f"{counted(config.model.queries, 'query')}, short side {config.data.size} px",
+        f"- training: {counted(config.train.epochs, 'epoch')}, batch {config.train.batch}, "
+        f"learning rate {config.train.lr:g}, seed {config.train.seed}, initialised from {config.train.init}",
     ]  # fmt: skip
     if evaluated is not None and evaluated.get("ap") is not None:
         lines += ["", f"COCO metrics on `valid` after epoch {evaluated['epoch']}:", "", "| AP | AP50 | AP75 |",

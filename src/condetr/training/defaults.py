@@ -12,8 +12,8 @@ from typing import Any
 from ..checkpoint import load
 from ..config import Config, Train
 from ..errors import WeightsError
+from ..plural import counted
 from ..recipes import RECIPES, recipe
-from .plan import counted
 
 PUBLISHED = "microsoft/conditional-detr-resnet-50"
 STEPS = 3000  # of a fine-tuning: Hugging Face's guide takes 3,200 for this model on 850 images

@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
-from .plan import Plan, counted, duration
+from .plan import Plan, duration
 from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Profiled, Progress, Step, Stopping
 
 PARTS = ("reading", "backbone", "encoder", "decoder", "matching", "loss", "optimizer", "average")  # of a profile
@@ -40,7 +41,7 @@ class LiveProgress:
                 if plan.alternative:  # not in the table, whose cells are broken into lines: a command can be copied
                     self.print(f"{'instead':15}{plan.alternative}")
             case Examining(done, total):
-                self.status = Text(f"doctor: {done} of {total} images examined")
+                self.status = Text(f"doctor: {done:,} of {counted(total, 'image')} examined")
             case Step():
                 self.status = Text(step_line(event))
                 if not self.live and (event.step == event.steps or time.monotonic() - self.printed_at > LINE_INTERVAL):
@@ -48,7 +49,7 @@ class LiveProgress:
             case Stopping():
                 self.print(str(event))
             case Evaluating(done, total):
-                self.status = Text(f"evaluating: {done} of {total} images")
+                self.status = Text(f"evaluating: {done:,} of {counted(total, 'image')}")
             case Epoch():
                 self.epochs.append(event)
                 if not self.live:

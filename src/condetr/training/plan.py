@@ -8,6 +8,7 @@ from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.schedule import Schedule
 from ..model.detector import Detector
+from ..plural import counted
 from ..types import Sample
 from .estimates import count_parameters
 from .features import FeaturePhase
@@ -132,12 +133,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
-
-
-def counted(number: int, word: str) -> str:
-    """The number and the word, in the plural unless the number is 1."""
-    ending = "" if number == 1 else "es" if word.endswith("s") else "s"
-    return f"{number:,} {word}{ending}"
 
 
 def images(dataset: DataSet) -> dict[str, int]:

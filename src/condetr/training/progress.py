@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .plan import Plan, counted
+from ..plural import counted
+from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

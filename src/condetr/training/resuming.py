@@ -2,7 +2,7 @@
 
 from ..engine.schedule import Schedule
 from ..engine.state import Position
-from .plan import counted
+from ..plural import counted
 
 
 def resuming_note(position: Position, epochs: int, schedule: Schedule, before: float) -> str:

@@ -16,11 +16,11 @@ from ..engine.journal import Journal, write_csv
 from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError
 from ..files import write_text
+from ..plural import counted
 from .card import published
 from .curves import draw_curves
 from .default_folder import RECORD, recorded
 from .loop import Loop
-from .plan import counted
 
 OVERHEAD = 20  # a state is written when training has taken this many times as long as writing the last state
 AT_LEAST = {True: 1.0, False: 120.0}  # seconds between two states, at the end of an epoch and within one

@@ -19,6 +19,7 @@ from ..interchange.hub import NoProgressBar, is_repository, reason
 from ..model.detector import Detector
 from ..model.reference import Anchors
 from ..model.timm_backbone import TimmBackbone, hub_repository
+from ..plural import counted
 from ..shapes import Float
 from ..suggestions import missing_folder
 from ..types import Categories
@@ -71,7 +72,7 @@ def start(
         raise WeightsError(f"{init}: no such file or folder, and not a hub repository (owner/name)")
     weights = checkpoint.load(init)
     loaded = load_matching(weights, detector, config, categories)
-    return Start(detector, (f"initialised from {init}: {loaded.count} tensors loaded", *loaded.notes))
+    return Start(detector, (f"initialised from {init}: {counted(loaded.count, 'tensor')} loaded", *loaded.notes))
 
 
 def check_random_start(config: Config) -> None:
@@ -201,7 +202,7 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
             rows = min(len(source), len(tensor))
             tensor[:rows] = source[:rows]
             new = len(tensor) - rows
-            notes.append(f"{name}: {rows} of {len(source)} queries loaded, {new} randomly initialised")
+            notes.append(f"{name}: {rows} of {counted(len(source), 'query')} loaded, {new} randomly initialised")
         else:
             mismatched.append(name)
     notes += _grouped("randomly initialised (not in the weights)", missing)
@@ -237,7 +238,7 @@ def _load_classes(weights: Weights, detector: Detector, categories: Categories, 
     if len(own.bias) > len(categories):  # softmax's 'no object', the last row
         own.weight[-1], own.bias[-1] = theirs.weight[-1], theirs.bias[-1]
     kept = len(categories.real) - len(new)
-    lines = [f"{kept} of {len(categories.real)} classes loaded by name"]
+    lines = [f"{kept} of {counted(len(categories.real), 'class')} loaded by name"]
     return (*lines, *([f"classes randomly initialised: {', '.join(new)}"] if new else []))
 
 

@@ -15,6 +15,7 @@ from ..engine.distributed import process_group
 from ..engine.interrupt import deferred_signals
 from ..engine.trackers import check_names
 from ..errors import CondetrError
+from ..plural import counted
 from .data import fingerprint, training_data
 from .default_folder import dataset_folder, default_folder
 from .defaults import default
@@ -152,7 +153,7 @@ def train(
                 folder.mark_started(dataset_folder(data), fingerprint(dataset))
             return trainer.run()
         except torch.OutOfMemoryError:
-            now = f" with {machine.micro_batch} images at a time" if machine is not None else ""
+            now = f" with {counted(machine.micro_batch, 'image')} at a time" if machine is not None else ""
             raise CondetrError(
                 f"{name}: out of memory{now}. Run it again with `resume=True` and a smaller `micro_batch`"
             ) from None

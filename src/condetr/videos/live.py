@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from ..images.decode import Pixels
+from ..plural import counted
 from .capture import Capture, Frame
 from .sources import VideoError, VideoSource
 
@@ -89,7 +90,7 @@ def _again(source: VideoSource, failures: int, retry: int, notify: Callable[[str
             return Capture(source), failures
         except VideoError:
             continue
-    tried = f"{retry} new attempt{'s' * (retry != 1)} failed" if retry else "it is not opened again"
+    tried = f"{counted(retry, 'new attempt')} failed" if retry else "it is not opened again"
     raise VideoError(source.name, f"connection lost; {tried}")
 
 
