@@ -65,7 +65,7 @@ def options(
         bool, typer.Option("--version", help="Print the version and exit.", callback=show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What stands before the command."""
+    """Options before the command."""
 
 
 for group, commands in GROUPS.items():

@@ -62,7 +62,7 @@ def demo(
     if quiet:
         return
     summary = done.evaluation
-    print(f"on digits nobody has seen: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
+    print(f"on the digits of test: AP {summary.ap:.3f}, AP50 {summary.ap50:.3f}")
     print(", ".join(f"{part} {duration(seconds)}" for part, seconds in done.seconds.items()))
     print(f"images with boxes: {printable(str(done.images))}")
     print(f"the report: {printable(str(done.report.resolve()))}")

@@ -1,4 +1,4 @@
-"""`condetr export`: weights as one file for onnxruntime or OpenVINO, proved equal."""
+"""`condetr export`: weights as one file for onnxruntime or OpenVINO, whose detections are compared with theirs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ def export(
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a detector as one file for onnxruntime or OpenVINO, and prove that its detections are the same."""
+    """Write a detector as one file for onnxruntime or OpenVINO, and check that its detections are the same."""
     one_of("--format", format, "onnx", "openvino")
     one_of("--precision", precision, "fp32", "fp16")
     if max_drop is not None and data is None:

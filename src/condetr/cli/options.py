@@ -101,7 +101,7 @@ def settings(assignments: list[str] | None) -> dict[str, Any]:
 
 
 def words(flag: str, text: str) -> list[str]:
-    """The words between commas. Raises CondetrError that names the flag where one is empty."""
+    """The words of a list with commas. Raises CondetrError that names the flag where one is empty."""
     found = [word.strip() for word in text.split(",")]
     if not all(found):
         raise CondetrError(f"{flag} {text}: a name is missing between two commas")
@@ -128,7 +128,7 @@ def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
 
 
 def whole_numbers(flag: str, text: str | None) -> list[int] | None:
-    """Whole numbers between commas. Raises CondetrError that names the flag."""
+    """The whole numbers of a list with commas. Raises CondetrError that names the flag."""
     try:
         return None if text is None else [int(word) for word in text.split(",")]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Explaining many images: HTML pages of up to 24 images each, and figures of their detections where asked for."""
+"""Explaining many images: HTML pages of up to 24 images each, and on request figures of their detections."""
 
 import re
 import unicodedata

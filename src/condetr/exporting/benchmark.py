@@ -47,7 +47,7 @@ def benchmark(
 ) -> list[Measured]:
     """Measure every runtime that executes weights (a folder, a hub id, an exported file) on this machine's CPU.
 
-    The runtimes take turns, so that other load on the machine meets all of them. `images` are what `Predictor` takes;
+    The runtimes take turns, so that other load on the machine affects all of them. `images` are what `Predictor` takes;
     the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
     """
     rounds = whole_number(rounds, "rounds")

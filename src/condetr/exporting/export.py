@@ -1,4 +1,4 @@
-"""Export weights to one file that other runtimes execute, and prove it equal before it is handed over."""
+"""Export weights to one file that other runtimes execute, and check that its detections are those of the weights."""
 
 import os
 import tempfile
@@ -37,8 +37,9 @@ def export(
     """Write weights (a folder, a hub id, or `Weights`) as one file that onnxruntime or OpenVINO executes.
 
     The file takes batches and images of any size, and contains everything from the bytes of an image to the boxes,
-    scores and labels of its detections; `docs/export.md` describes its inputs and outputs. It is executed beside the
-    weights before it is accepted: in fp32 all detections must be equal within 1e-4 of the image side and of the score.
+    scores and labels of its detections; `docs/export.md` describes its inputs and outputs. Its
+    detections are compared with those of the weights: in fp32 all must be equal within 1e-4 of the image side and of
+    the score.
 
     Args:
         format: onnx, or openvino: an .xml file and a .bin file beside it.

@@ -53,7 +53,7 @@ class Proof:
         return self.alone + self.batched
 
     def failure(self) -> str | None:
-        """Why the file is refused, with the images that moved most; None for a file that is accepted."""
+        """Why the file is refused, with the images that differ most; None for a file that is accepted."""
         found = [one for one in self.differences if not one.within(self.tolerance)]
         if found:
             named = "; ".join(str(one) for one in worst(found)[:3])
@@ -82,7 +82,7 @@ class Proof:
 def prove(
     weights: Weights, file: Path, data: Path | None, max_drop: float, follow_outside: bool, progress: Progress | None
 ) -> Proof:
-    """Run the file beside the detector that it was exported from.
+    """Compare the file with the detector that it was exported from.
 
     On images of `valid` (`test` where there is none) of the data, else on the package's photographs. Raises DataError
     for data that cannot be evaluated.
@@ -99,7 +99,8 @@ def prove(
 def compare(
     weights: Weights, exported: Exported, images: Mapping[str, Pixels], tolerance: Tolerance
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """Of every image alone, and, where the file takes batches of different sizes, of the first four in one batch."""
+    """The differences of every image alone, and those of the first four in one batch, where the file takes batches of
+    different sizes."""
     prepare = Prepare.of(weights.config.data)
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     scaled = [prepare.scale(image) for image in images.values()]

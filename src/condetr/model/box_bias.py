@@ -45,7 +45,7 @@ class NoBoxBias(BoxBias):
 
 
 class Distance(ABC):
-    """What an MLP is given of a distance in pixels, and the standard deviation of its first weights."""
+    """The input of an MLP, computed from a distance in pixels, and the standard deviation of its first weights."""
 
     std: float
 
@@ -81,7 +81,7 @@ class AxialBoxBias(BoxBias):
 
     (p_x, p_y) is the centre of a cell, the differences are in pixels. `outside` is how far the cell's centre is from
     the box along an axis, in sides of the box: max(0, |p - c| / side - 1/2). A side counts as one cell at least. This
-    last term is our own: unlike an MLP, it knows where a box is before any training. Boxes get no gradient from the
+    last term is our own: unlike an MLP, it depends on the box before any training. Boxes get no gradient from the
     bias.
     """
 

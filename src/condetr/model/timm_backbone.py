@@ -3,7 +3,8 @@
 Padding: nothing is known about the layers of an arbitrary network. With `UnpaddedBatches`, images of one size are run
 together without the padding of the batch, each padded with zeros to multiples of the stride, so that an image gets the
 same features alone and in a batch. With `PaddedBatch`, the padding of the batch leaks into its images.
-Norms: batch norms always use the statistics of pretraining. Their scale and shift learn only where that is asked for.
+Norms: batch norms always use the statistics of pretraining. Their scale and shift are trained with
+norm=learned_batch only.
 """
 
 from abc import ABC, abstractmethod

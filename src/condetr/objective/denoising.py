@@ -7,7 +7,7 @@ batch, and there are G groups of 2 M queries (of M without negative ones) for ea
     queries of a group    positive 1 ... M, negative 1 ... M; those of an image with fewer objects fill up the row
 
 A positive query starts from a box that is near its object, and learns the object. A negative one starts from a box that
-is further away, and learns that it is background: queries next to an object then do not all claim it.
+is further away, and learns that it is background, so that not every query next to an object predicts it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A learner takes images and targets and returns losses: the detector, and the queries that learn with it.
 
-The training loop calls `learner(images, targets, step)` and nothing else. The trained detector does not know of its
-learner, so that an idea for training (more queries, noised boxes, another supervision) is a class of this folder.
+The training loop calls `learner(images, targets, step)` and nothing else. The trained detector has no reference to its
+learner: an idea for training (more queries, noised boxes, another supervision) is a class of this folder.
 """
 
 from abc import ABC, abstractmethod

@@ -74,7 +74,7 @@ def refuse_exported(weights: object) -> None:
 
 
 def write(weights: Weights, file: Path, format: str = "onnx", precision: str = "fp32") -> None:
-    """Write an exported file; of the format openvino two, `file` and the one with the suffix .bin.
+    """Write an exported file. The format openvino has two: `file`, and one with the suffix .bin beside it.
 
     Raises CondetrError where an extra is missing, WeightsError for a detector whose predictions depend on its batch.
     """

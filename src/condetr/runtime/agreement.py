@@ -1,4 +1,4 @@
-"""How far the detections of two runtimes are apart, image by image."""
+"""The differences between the detections of two runtimes, image by image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..plural import counted
 from ..shapes import Float
 
 COUNTED = 0.3  # the score from which the set of detections must be the same
-MOST = 8  # images named where they differ
+MOST = 8  # images that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _relative(detections: Detections) -> Float[np.ndarray, "M 4"]:
 
 
 def worst(differences: Sequence[Difference]) -> list[Difference]:
-    """Those that moved most, first."""
+    """The largest differences first."""
     return sorted(differences, key=lambda one: (one.unmatched, max(one.box, one.score)), reverse=True)[:MOST]
 
 

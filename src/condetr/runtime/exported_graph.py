@@ -26,7 +26,7 @@ class ExportedGraph(nn.Module):
     """`labels` are those that are classes; `limit` is the number M of detections of an image, at most all pairs.
 
     A file of a network of timm takes batches of one image size only (`ragged` is False): nothing is known about how its
-    layers treat padding. Images that have padding then get scores of NaN, so that the mistake shows.
+    layers treat padding. Images that have padding then get scores of NaN, so that their boxes are no detections.
     """
 
     labels: Tensor

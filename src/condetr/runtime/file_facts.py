@@ -1,4 +1,4 @@
-"""What an exported file says about itself: written into its metadata, and read back when the file is run."""
+"""The metadata of an exported file: written by the export, and read when the file is run."""
 
 import json
 from collections.abc import Mapping

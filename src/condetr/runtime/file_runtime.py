@@ -17,7 +17,7 @@ Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes B M 4, scores B M (
 
 
 class FileRuntime(Runtime):
-    """`file` is what is executed, `facts` what it says about itself."""
+    """`file` is what is executed, `facts` are its metadata."""
 
     file: Path
     facts: FileFacts

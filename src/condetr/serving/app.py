@@ -64,7 +64,7 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
             Refused: _refused, ClientGone: _client_gone, HTTPException: _http_error, Exception: _unexpected,
         },
     )  # fmt: skip
-    return Door(app, app, token)
+    return Access(app, app, token)
 
 
 async def predict(request: Request) -> Response:
@@ -120,8 +120,8 @@ async def model_ready(request: Request) -> Response:
     return JSONResponse({"name": model.name, "ready": service.ready}, 200 if service.ready else 503)
 
 
-class Door:
-    """Stands before the routes: checks the token before anything is read, and counts requests."""
+class Access:
+    """Called before the routes: checks the token before a request is read, and counts requests."""
 
     def __init__(self, app: ASGIApp, routes: Starlette, token: str | None) -> None:
         self._app, self._routes = app, routes
@@ -140,7 +140,7 @@ class Door:
             await send(message)
 
         try:
-            if self._token is None or scope["path"] in OPEN or self._admits(scope):
+            if self._token is None or scope["path"] in OPEN or self._authorised(scope):
                 await self._app(scope, receive, observed)
             else:
                 refusal = _error(
@@ -151,7 +151,7 @@ class Door:
             route = getattr(scope.get("route"), "path", "other")
             self._routes.state.service.metrics.request(route, status, time.monotonic() - started)
 
-    def _admits(self, scope: Scope) -> bool:
+    def _authorised(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         kind, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         assert self._token is not None

@@ -26,8 +26,8 @@ class Batcher(Generic[Key, Item, Result]):
 
     `choose(key, items)` returns which of the waiting items go together, with the first, the oldest, among them, and
     `size(key)` how many can. A batch with room left waits at most `max_wait` seconds, counted from its oldest item. An
-    item whose future is cancelled before its batch starts is dropped. `observe(key, number, seconds)` is told of each
-    batch, in the batcher's thread.
+    item whose future is cancelled before its batch starts is dropped. `observe(key, number, seconds)` is called after
+    each batch, in the batcher's thread.
     """
 
     def __init__(

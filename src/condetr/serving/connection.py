@@ -1,4 +1,4 @@
-"""An HTTP/1.1 connection that a client cannot hold for ever: uvicorn's, with limits on time and number."""
+"""uvicorn's HTTP/1.1 connection, with limits on time and number, so that no client keeps one open forever."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ MOST_CONNECTIONS = 2000
 
 
 class Connection(H11Protocol):
-    """Closed where a header, or the reading of a response, takes too long. More than `most` at once get 503."""
+    """It is closed where a header, or the reading of a response, takes too long. More than `most` at once get 503."""
 
     def __init__(self, most: int = MOST_CONNECTIONS, **options: Any) -> None:
         super().__init__(**options)
@@ -93,7 +93,7 @@ class Connection(H11Protocol):
 
     def _end(self) -> None:
         """Send no more, and discard what still arrives for a moment: closed at once, a client that is still sending
-        is told of a reset connection instead of the response."""
+        sees a reset connection instead of the response."""
         self._refused = True
         self._cancel_header_timer()
         if not self.transport.is_closing():
@@ -102,8 +102,8 @@ class Connection(H11Protocol):
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _watch_header(self) -> None:
-        """A header that has begun, or that a new connection owes, must be complete in time. Idle connections between
-        two requests have uvicorn's own limit."""
+        """The header of a new connection, and any header that has begun, must be complete in time. Idle connections
+        between two requests have uvicorn's own limit."""
         if self.conn.their_state is not h11.IDLE or self.timeout_keep_alive_task is not None:
             self._cancel_header_timer()
         elif self._header_timer is None and not self.transport.is_closing():

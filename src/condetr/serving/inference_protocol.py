@@ -37,7 +37,7 @@ OUTPUTS = [
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """`outputs` are the names of the wanted ones, in the client's order."""
+    """`outputs` are the names of the requested outputs, in the client's order."""
 
     id: str | None
     images: list[Incoming]
@@ -157,7 +157,7 @@ def _split(binary: bytes) -> list[bytes]:
 
 
 def response(request: InferenceRequest, model: Model, found: Sequence[Detections]) -> dict[str, Any]:
-    """All images have as many rows as the one with the most detections; `counts` says how many are real."""
+    """All images have as many rows as the one with the most detections; `counts` are the rows without padding."""
     rows = max(map(len, found))
     columns: dict[str, list[Any]] = {
         "boxes": [_padded(one.boxes.astype(float).reshape(-1).tolist(), 4 * rows, 0.0) for one in found],
@@ -177,8 +177,8 @@ def response(request: InferenceRequest, model: Model, found: Sequence[Detections
         }
         for name in request.outputs
     ]
-    answer = {"model_name": model.name, "model_version": model.hash[:12], "outputs": outputs}
-    return answer if request.id is None else {**answer, "id": request.id}
+    content = {"model_name": model.name, "model_version": model.hash[:12], "outputs": outputs}
+    return content if request.id is None else {**content, "id": request.id}
 
 
 def _padded(values: list[Any], length: int, filler: Any) -> list[Any]:

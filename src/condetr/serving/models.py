@@ -36,8 +36,8 @@ class Model:
     def detect(self, limit: int | None, scaled: list[Scaled]) -> list[Detections]:
         """As `Predictor.detect`, in smaller batches where the device runs out of memory.
 
-        On a CPU each image goes alone, as in `Predictor`: batches are no faster there, and vector instructions round
-        the scores of a batch in another way, by one bit in the last place.
+        On a CPU each image is predicted alone, as by `Predictor`: batches are no faster there, and vector
+        instructions round the scores of a batch differently, by one bit in the last place.
         """
         size = 1 if self.predictor.device.type == "cpu" else len(scaled)
         found: list[Detections] = []
@@ -75,7 +75,7 @@ def load_model(
 
 
 def named(weights: Sequence[str]) -> dict[str, str]:
-    """Weights by the names under which they are served: of `NAME=WEIGHTS`, or of a path or hub id its last part.
+    """Weights by the names under which they are served: NAME of `NAME=WEIGHTS`, or the last part of a path or hub id.
 
     Raises CondetrError for a name that is used twice.
     """

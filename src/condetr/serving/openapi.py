@@ -144,10 +144,10 @@ def _explanation() -> dict[str, Any]:
         "inside": {"type": "array", "description": "The fraction of each map inside the box."},
     }
     candidates = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
-    answer = _object("model", "time", "width", "height", "query", "predictions", "nearest", "attention")
-    answer["properties"] = {"nearest": candidates, "attention": attention}
-    answer["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
-    return answer
+    schema = _object("model", "time", "width", "height", "query", "predictions", "nearest", "attention")
+    schema["properties"] = {"nearest": candidates, "attention": attention}
+    schema["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
+    return schema
 
 
 def _candidate() -> dict[str, Any]:
@@ -173,10 +173,10 @@ def _predictions() -> dict[str, Any]:
     }
     model = _object("name", "hash")
     model["properties"] = {"name": {"type": "string"}, "hash": {"type": "string"}}
-    answer = _object("model", "time", "images")
+    schema = _object("model", "time", "images")
     seconds = {"type": "number", "description": "Seconds from the request's header to its detections."}
-    answer["properties"] = {"model": model, "time": seconds, "images": {"type": "array", "items": image}}
-    return answer
+    schema["properties"] = {"model": model, "time": seconds, "images": {"type": "array", "items": image}}
+    return schema
 
 
 def _detection() -> dict[str, Any]:

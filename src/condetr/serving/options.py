@@ -1,4 +1,4 @@
-"""Which detections a client asks for: threshold, classes and their number, from a query or from JSON."""
+"""Which detections a client requests: threshold, classes and their number, from a query or from JSON."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,9 @@ NAMES = ("threshold", "classes", "max_detections")
 
 
 def of_query(query: QueryParams, *known: str) -> dict[str, Any]:
-    """`classes` may be repeated, or have commas. Raises Refused for a name that is unknown or given twice."""
+    """The options in a query; `classes` may be repeated or hold names separated by commas.
+
+    Raises Refused for a name that is unknown or given twice."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(query):
         values = query.getlist(name)
@@ -32,7 +34,7 @@ def of_query(query: QueryParams, *known: str) -> dict[str, Any]:
 
 
 def selection(model: Model, options: Mapping[str, Any]) -> Selection:
-    """As `Predictor` takes them. Raises Refused."""
+    """What the options select; their values are those of `Predictor`. Raises Refused."""
     classes = options.get("classes")
     if isinstance(classes, str):
         classes = [word.strip() for word in classes.split(",")]
@@ -46,7 +48,7 @@ def selection(model: Model, options: Mapping[str, Any]) -> Selection:
 
 
 def threshold(model: Model, given: Any) -> Threshold:
-    """As `Predictor` takes it. Raises Refused."""
+    """The threshold; its values are those of `Predictor`. Raises Refused."""
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int | float):

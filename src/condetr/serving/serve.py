@@ -1,4 +1,4 @@
-"""Serve detectors over HTTP until a signal comes."""
+"""Serve detectors over HTTP until a signal arrives."""
 
 import asyncio
 import socket
@@ -63,7 +63,7 @@ def server(
 ) -> Server:
     """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first.
 
-    `max_wait` is in seconds. The models should be warm: the first request waits for nothing else.
+    `max_wait` is in seconds. The models should be warmed up, so that the first request does not wait.
     """
     most = min(MOST_CONNECTIONS, _most_files() - 64)
     config = uvicorn.Config(
@@ -73,7 +73,7 @@ def server(
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # not a line for each client that sends nonsense
+        log_level="error",  # no line for each malformed request
         access_log=False,
         proxy_headers=False,
         server_header=False,

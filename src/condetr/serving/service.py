@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Service:
-    """`max_wait` is in seconds. Made in the event loop; `close` finishes what was accepted."""
+    """`max_wait` is in seconds. Created in the event loop; `close` finishes what was accepted."""
 
     def __init__(self, models: Sequence[Model], limits: Limits, max_batch: int, max_wait: float) -> None:
         self.models = {model.name: model for model in models}
@@ -64,7 +64,7 @@ class Service:
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body. Raises Refused where it is too large or too slow, ClientGone where its client has left."""
+        """The whole body. Raises Refused where it is too large or slow, ClientGone where the connection is closed."""
         self.admission.check_room()
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused(415, "Content-Encoding: not supported; send the body uncompressed")

@@ -31,7 +31,7 @@ class Detecting:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a client wants to know about an image."""
+    """An image, and which of its queries is explained."""
 
     image: Scaled
     which: Which

@@ -1,4 +1,4 @@
-"""What a person is told when a run is resumed: where it continues, or that it is already finished."""
+"""Messages about a run that is resumed: where it continues, or that it is already finished."""
 
 from ..engine.schedule import Schedule
 from ..engine.state import Position
