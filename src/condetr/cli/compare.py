@@ -29,12 +29,13 @@ def compare(
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="what the variants are variants of; default: nano or small")
+        str | None, typer.Option(metavar="NAME", help="the recipe that the variants change; default: nano or small")
     ] = None,
     epochs: Annotated[str | None, typer.Option(metavar="N,N", help="complete schedules, e.g. 12,25,50")] = None,
     seeds: Annotated[int, typer.Option(metavar="N", help="trainings of each model and schedule", min=1)] = 3,
     budget: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="time for all of it; what does not fit is left out")
+        float | None,
+        typer.Option(metavar="MINUTES", help="time for the whole study; runs that do not fit are left out"),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(metavar="MODEL", help="the model to compare with; default: the first")
@@ -47,10 +48,10 @@ def compare(
     ] = None,
     hold_out: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="measure on this share of the training images, if there is no valid"),
+        typer.Option(metavar="SHARE", help="measure on this share of the training images, if there is no valid split"),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="the folder of the study; a study that is there is continued")
+        Path, typer.Option(metavar="DIR", help="the folder of the study; an existing study is continued")
     ] = Path("comparison"),
     runs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="a folder of runs to share with other studies")

@@ -30,7 +30,8 @@ def explain(
     layer: Annotated[int, typer.Option(metavar="N", help="the decoder layer, counted from 0; -1 is the last")] = -1,
     threshold: Threshold = None,
     figures: Annotated[
-        bool, typer.Option("--figures", help="write a PNG figure for each explained detection, too (a second each)")
+        bool,
+        typer.Option("--figures", help="also write a PNG figure of each explained detection (about a second each)"),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="write explain.html and the figures to it")] = Path(
         "explained"

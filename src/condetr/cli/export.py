@@ -24,7 +24,9 @@ def export(
     ] = "fp32",
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATA", help="compare AP on this data set's valid images, too", callback=existing_data),
+        typer.Option(
+            metavar="DATA", help="also compare AP, on the valid split of this data set", callback=existing_data
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the file to write; default: the name of the weights")

@@ -48,7 +48,10 @@ def serve(
     max_megabytes: Annotated[int, typer.Option(metavar="N", min=1, max=2000, help="the size of a request")] = 32,
     max_megapixels: Annotated[float, typer.Option(metavar="N", min=0.01, max=178, help="the size of an image")] = 25.0,
     timeout: Annotated[
-        float, typer.Option(metavar="S", min=1, max=3600, help="seconds to send a request, and again to predict it")
+        float,
+        typer.Option(
+            metavar="S", min=1, max=3600, help="seconds for a client to send a request, and then for its prediction"
+        ),
     ] = 30.0,
     token_file: Annotated[
         Path | None,

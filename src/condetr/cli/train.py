@@ -18,7 +18,7 @@ def train(
         str | None, typer.Option(metavar="NAME", help="see `condetr recipes`; small and nano suit small data")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="the folder of the run; default: runs/NAME of the data")
+        Path | None, typer.Option(metavar="DIR", help="the run's folder; default: runs/ and the name of the data set")
     ] = None,
     init: Annotated[
         str | None,
@@ -53,7 +53,7 @@ def train(
         list[str] | None, typer.Option(metavar="NAME", help="tensorboard, wandb, mlflow or trackio; repeatable")
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="print the share of each part of the detector in the time")
+        bool, typer.Option("--profile", help="print how much time each part of a training step takes")
     ] = False,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,

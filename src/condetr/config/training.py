@@ -46,18 +46,18 @@ class Train(Strict):
         0,
         ge=0,
         le=10000,
-        description="about how many denoising queries each image has in training, that start from boxes of objects "
-        "with noise (DINO); 0: none. Needs model.decoder.kind=refining",
+        description="about the number of denoising queries of each image in training, which start from boxes of "
+        "objects with noise (DINO); 0: none. Needs model.decoder.kind=refining",
     )
     denoising_noise: Literal["contrastive", "positive"] = Field(
         "contrastive",
         description="contrastive: half of the denoising queries have more noise and learn to be background (DINO). "
-        "positive: none, which suits objects that are close to one another (DN-DETR)",
+        "positive: none has more noise, which suits objects that are close to one another (DN-DETR)",
     )
     supervision: Literal["one_to_one", "one_to_many"] = Field(
         "one_to_one",
-        description="one_to_many: beside it, a second class head on the same queries learns each object with up to six "
-        "queries, in training only (MS-DETR)",
+        description="one_to_many: in addition, a second class head on the same queries learns each object with up to "
+        "six queries, in training only (MS-DETR)",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
     ema_ramp: int = Field(
@@ -77,8 +77,8 @@ class Train(Strict):
         0.0,
         ge=0,
         le=1,
-        description="the fraction of the epochs, the first ones, that train on features of the frozen backbone, which "
-        "are computed once",
+        description="the fraction of the epochs, from the first one on, that train on features of the frozen backbone, "
+        "which are computed once",
     )
     feature_variants: int = Field(
         8, ge=1, description="augmented variants of each image whose features are computed and used in turn"
