@@ -23,6 +23,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"interchange"},
     {"checkpoint"},
     {"converting", "examining", "predicting"},
+    {"bulk_predicting"},
     {"evaluating", "explaining"},
     {"exporting", "serving", "training"},
     {"comparing", "demo"},

@@ -30,10 +30,10 @@ def test_help_does_not_import_torch():
 
 
 NAMES = {
-    "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis", "Evaluation",
-    "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares", "compare", "convert", "draw",
-    "evaluate", "evaluate_detections", "examine", "explain", "export", "load", "object_shares", "recipe", "save",
-    "train", "video_frames",
+    "BulkRun", "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis",
+    "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares", "bulk",
+    "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain", "export", "load",
+    "object_shares", "recipe", "save", "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
     "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
@@ -54,6 +54,8 @@ SIGNATURES = {
     "Detection": "box, score, label, name, category_id",
     "Categories": "ids, names",
     "Weights": "detector, config, categories, thresholds",
+    "bulk": "sources, weights, out, *, threshold=None, classes=None, max_detections=100, one_class_per_box=False, "
+    "batch=4, workers=None, device=None, precision='fp32', runtime=None, address=None, progress=None",
     "compare": "data, models, out, *, recipe=None, settings=None, epochs=None, seeds=3, budget=None, "
     "reference=None, hold_out=None, runs=None, device=None, jobs=1, follow_outside=False, progress=None",
     "convert": "source, folder, *, to='condetr', recipe=None",

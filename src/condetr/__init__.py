@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bulk_predicting.bulk import BulkRun as BulkRun
+    from .bulk_predicting.bulk import bulk as bulk
     from .checkpoint import Weights as Weights
     from .checkpoint import load as load
     from .checkpoint import save as save
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
+    "BulkRun": "bulk_predicting.bulk",
     "Categories": "types",
     "Comparison": "comparing.comparison",
     "CondetrError": "errors",
@@ -53,6 +56,7 @@ _MODULES = {
     "Run": "training.run",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
+    "bulk": "bulk_predicting.bulk",
     "compare": "comparing.compare",
     "convert": "converting",
     "draw": "detections",

@@ -9,6 +9,7 @@ from torch import Tensor
 from .boxes import cxcywh_to_xyxy
 from .detections import Detections
 from .scoring import Scoring
+from .shapes import Float
 from .types import Categories, Predictions
 
 MAX_DETECTIONS = 100  # per image, the number that COCO's metrics count
@@ -27,7 +28,7 @@ def decode(
     for focal scoring (Conditional DETR), the best class of each query for softmax (DETR). Labels of `categories`
     without a name are never predicted.
     """
-    probability = scoring.probabilities(predictions.logits[-1].float())
+    probability = _probabilities(scoring, predictions.logits[-1].float())
     real = torch.tensor(categories.real, device=probability.device)
     pairs = probability.shape[1] * len(real)
     scores, queries, labels = scoring.rank(probability, real, pairs if limit is None else limit)
@@ -39,6 +40,14 @@ def decode(
         Detections(_numpy(box), _numpy(score), _numpy(label), _numpy(query), categories, (int(size[0]), int(size[1])))
         for box, score, label, query, size in zip(boxes, scores, labels, queries, sizes, strict=True)
     ]
+
+
+def _probabilities(scoring: Scoring, logits: Float[Tensor, "B N C"]) -> Float[Tensor, "B N K"]:
+    """On a CPU of each image alone: vector instructions round the last elements of a tensor in another way, and which
+    ones are the last would depend on the batch."""
+    if logits.device.type != "cpu" or len(logits) < 2:
+        return scoring.probabilities(logits)
+    return torch.cat([scoring.probabilities(one.contiguous()) for one in logits.split(1)])
 
 
 def _numpy(x: Tensor) -> np.ndarray:

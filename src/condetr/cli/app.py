@@ -13,6 +13,7 @@ import typer
 
 from ..errors import CondetrError
 from .benchmark import benchmark
+from .bulk import bulk
 from .command import ClosedOutput, Command, Group, Interrupted, guarded
 from .compare import compare
 from .convert import convert
@@ -31,7 +32,7 @@ from .train import train
 GROUPS = {
     "First steps": (demo, digits),
     "Data and training": (doctor, train, evaluate, compare, recipes),
-    "Using a detector": (predict, explain, serve, export, benchmark, convert),
+    "Using a detector": (predict, bulk, explain, serve, export, benchmark, convert),
 }
 
 app = typer.Typer(

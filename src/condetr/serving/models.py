@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoint import load
 from ..detections import Detections
-from ..engine.device import check_device
 from ..errors import CondetrError
 from ..predicting.batching import Scaled, similar, within_memory
-from ..predicting.exported import hash_of, is_exported
+from ..predicting.exported import is_exported
 from ..predicting.predictor import Precision, Predictor
+from ..predicting.with_hash import load_with_hash
 from ..runtime.file_runtime import FileRuntime
-from ..runtime.folded import fold_norms
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
@@ -63,15 +61,8 @@ def load_model(
     name: str, weights: str, device: str | None, runtime: str | None, precision: Precision = "fp32"
 ) -> Model:
     """As `Predictor.load`, with the hash of the weights. Raises CondetrError."""
-    if is_exported(weights) or runtime not in (None, "torch"):
-        predictor = Predictor.load(weights, device, precision, runtime=runtime)
-        assert isinstance(predictor.runtime, FileRuntime)
-        return Model(name, predictor.runtime.facts.weights, predictor)
-    device = check_device(device)
-    loaded = load(weights, device)
-    hash = hash_of(loaded)
-    fold_norms(loaded.detector)
-    return Model(name, hash, Predictor(loaded, device, precision))
+    predictor, hash = load_with_hash(weights, device, runtime, precision)
+    return Model(name, hash, predictor)
 
 
 def named(weights: Sequence[str]) -> dict[str, str]:

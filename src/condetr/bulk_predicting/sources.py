@@ -1,0 +1,110 @@
+"""What a bulk run may be given (folders, globs, images, manifests, object stores) as a stream of images, each once."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+
+from ..errors import CondetrError
+from ..images.decode import SUFFIXES
+from ..predicting.local_files import UNREADABLE, exists
+from ..predicting.sources import Found, find_one
+from ..suggestions import did_you_mean, nearest_path
+from .images import Image, is_address, local_image, printed
+from .manifests import is_manifest, read_manifest
+from .stores import Address, Stores
+
+
+class Sources:
+    """The images of all sources, in their order. `notes` is complete after `images` has been read to its end."""
+
+    def __init__(self, names: Sequence[str], exclude: Path) -> None:
+        """`exclude` is the folder of the results, which is not searched."""
+        self.names, self.exclude, self.stores = names, exclude, Stores(names)
+        self.notes: list[str] = []
+
+    def images(self) -> Iterator[Image]:
+        """Raises CondetrError for a source that leads to no image."""
+        self.notes.clear()
+        seen, repeated = _Seen(), 0
+        for number, name in enumerate(self.names):
+            for image in self._of(name, number):
+                if seen.add(image.location or image.name):
+                    yield image
+                else:
+                    repeated += 1
+        if repeated:
+            self.notes.append(f"{repeated:,} images are named more than once: each is predicted once")
+
+    def _of(self, name: str, number: int) -> Iterator[Image]:
+        if name == "-":
+            raise CondetrError("-: a bulk run that can be continued cannot read standard input. Write a manifest")
+        web = name.lower().startswith(("http://", "https://"))
+        if is_address(name) and not web and not exists(Path(name)):
+            yield from self._in_store(Address.parse(name), number)
+            return
+        for found in find_one(name, self.exclude):
+            if not isinstance(found, Found):
+                if found.failed:
+                    near = did_you_mean(nearest_path(Path(name))) if found.reason.startswith("no such") else ""
+                    raise CondetrError(f"{found.name}: {found.reason}{near}")
+                self.notes.append(f"{found.name}: {found.reason}")
+            elif isinstance(found.location, str):
+                yield Image(found.name, found.location, number)
+            elif is_manifest(found.name):
+                folder = os.path.dirname(os.path.abspath(found.name))
+                for row, value in enumerate(read_manifest(found.name, found.name)):
+                    yield self._in_manifest(value, found.name, row, number, folder)
+            else:
+                yield local_image(found.name, number)
+
+    def _in_store(self, source: Address, number: int) -> Iterator[Image]:
+        """As for local files: of folders only what a suffix marks as an image."""
+        skipped: Counter[str] = Counter()
+        something = False
+        for address in self.stores.find(source):
+            if is_manifest(address.path) and (address == source or "*" in source.path):
+                something = True
+                system, path = self.stores.opened(address)
+                folder = str(address.at(str(PurePosixPath(address.path).parent)))
+                with system.open_input_file(path) as file:
+                    for row, value in enumerate(read_manifest(file, str(address))):
+                        yield self._in_manifest(value, str(address), row, number, folder)
+            elif address == source or PurePosixPath(address.path).suffix.lower() in SUFFIXES | UNREADABLE:
+                something = True
+                yield Image(str(address), str(address), number)
+            else:
+                skipped[PurePosixPath(address.path).suffix or "no suffix"] += 1
+        if not something:
+            raise CondetrError(f"{source}: no images in it, by their suffixes")
+        if skipped:
+            kinds = ", ".join(f"{count:,} × {suffix}" for suffix, count in skipped.most_common(5))
+            self.notes.append(f"{source}: skipped, not images: {kinds}")
+
+    def _in_manifest(self, value: str | None, manifest: str, row: int, number: int, folder: str) -> Image:
+        """A relative path starts in the folder of the manifest."""
+        if not value:
+            return Image(f"{printed(manifest)}, row {row}", "", number)
+        if is_address(value):
+            return Image(value, value, number)
+        if is_address(folder) and not os.path.isabs(value):
+            base = Address.parse(folder)
+            address = base.at(os.path.normpath("/".join((base.path, value))).replace(os.sep, "/"))
+            return Image(value, str(address), number)
+        return Image(value, os.path.abspath(os.path.join(folder, value)), number)
+
+
+class _Seen:
+    """A set of texts on the disk, in a database without a name that ends with the process."""
+
+    def __init__(self) -> None:
+        self.database = sqlite3.connect("", isolation_level=None)
+        self.database.execute("pragma journal_mode = off")
+        self.database.execute("create table seen (key blob primary key) without rowid")
+
+    def add(self, text: str) -> bool:
+        """Whether it is new."""
+        key = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        return self.database.execute("insert or ignore into seen values (?)", (key,)).rowcount == 1

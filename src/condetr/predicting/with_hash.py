@@ -1,0 +1,26 @@
+"""A predictor together with the hash of its weights, by which others recognise them."""
+
+from ..checkpoint import load
+from ..engine.device import check_device
+from ..runtime.file_runtime import FileRuntime
+from ..runtime.folded import fold_norms
+from .exported import hash_of, is_exported
+from .predictor import Precision, Predictor
+
+
+def load_with_hash(
+    weights: str, device: str | None, runtime: str | None, precision: Precision = "fp32"
+) -> tuple[Predictor, str]:
+    """As `Predictor.load`, with a SHA-256 over the weights, also over those that an exported file was made from.
+
+    Raises CondetrError.
+    """
+    if is_exported(weights) or runtime not in (None, "torch"):
+        predictor = Predictor.load(weights, device, precision, runtime=runtime)
+        assert isinstance(predictor.runtime, FileRuntime)
+        return predictor, predictor.runtime.facts.weights
+    device = check_device(device)
+    loaded = load(weights, device)
+    hash = hash_of(loaded)
+    fold_norms(loaded.detector)
+    return Predictor(loaded, device, precision), hash
