@@ -150,6 +150,7 @@ def requested(
     )  # fmt: skip
     settings = {
         "weights": hash,
+        "categories": [list(pair) for pair in zip(predictor.categories.ids, predictor.categories.names)],
         "threshold": check(task, predictor),
         "classes": None if task.classes is None else sorted(set(task.classes)),
         "max_detections": max_detections,

@@ -122,7 +122,7 @@ class Plan:
             if settings.get(name) != ours:
                 what = name.replace("_", " ")
                 values = f"{what} {_shown(ours)}, not {_shown(settings.get(name))}"
-                differs = "other weights" if name == "weights" else values
+                differs = f"other {what}" if name in ("weights", "categories") else values
                 raise CondetrError(f"{self.out}: holds a run with {differs}. {WAY_OUT}")
         planned = chain.from_iterable(shard.images for shard in self.read())
         for old, new in zip_longest(planned, images()):

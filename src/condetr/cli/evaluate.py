@@ -39,7 +39,10 @@ def evaluate(
         ),
     ] = None,
     detections: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="evaluate a COCO results file instead of weights")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="evaluate a COCO results file, or the folder of a bulk run, instead of weights"
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="train, valid or test; default: test, or valid without one")

@@ -12,15 +12,16 @@ from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
 from ..files import quoted
-from ..metrics import Evaluator, match_classes
+from ..metrics import BoxTable, Evaluator, match_classes
 from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..plural import counted
 from ..predicting.predictor import Predictor
 from ..types import Categories
+from .bulk_rows import evaluate_rows
 from .evaluation import Evaluation
-from .ground_truth import open_ground_truth, unknown_classes
+from .ground_truth import GroundTruth, open_ground_truth, unknown_classes
 from .results import Provenance
 from .samples import Progress, evaluate_samples
 
@@ -95,26 +96,37 @@ def evaluate_detections(
 ) -> Evaluation:
     """Evaluate the detections in a COCO results file, from any detector, on a split of a data set.
 
+    `file` may also be the folder of a finished `condetr.bulk`, whose rows for images of other splits are passed over.
     `split`, `follow_outside` and `out` are as for `evaluate`. Raises DataError, naming the entry, for an invalid file.
     """
     file, data = path_of(file, "file"), path_of(data, "data")
     out = None if out is None else path_of(out, "out")
     truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
-    evaluator, no_label = Evaluator(categories), np.empty(0, np.int64)
-    for sample in truth.split:
-        none = Detections(np.empty((0, 4)), np.empty(0), no_label, no_label, categories, sample.truth.size)
-        evaluator.add(sample.truth, none)
-    table = read_results(file, evaluator.table(), categories, truth.images, truth.left_out)
+    if file.is_dir():
+        rows, remarks = evaluate_rows(file, truth)
+        table, kind = rows.table(), "detections of condetr bulk"
+    else:
+        table, kind = _results(file, truth), "detections from a file"
+        remarks = _unusual_scores(table.detected_score)
     metrics = Evaluator.of_tables([table], categories).metrics()
-    warnings = (*truth.warnings, *_unusual_scores(table.detected_score))
     evaluation = Evaluation(
-        str(file), file.name, "detections from a file", truth.data, truth.split, table, metrics, warnings, None,
+        str(file), file.name, kind, truth.data, truth.split, table, metrics, (*truth.warnings, *remarks), None,
         Provenance.now({}),
     )  # fmt: skip
     if out is not None:
         evaluation.write(out)
     return evaluation
+
+
+def _results(file: Path, truth: GroundTruth) -> BoxTable:
+    """All images of the split with the detections of a COCO results file."""
+    categories = truth.data.categories
+    evaluator, no_label = Evaluator(categories), np.empty(0, np.int64)
+    for sample in truth.split:
+        none = Detections(np.empty((0, 4)), np.empty(0), no_label, no_label, categories, sample.truth.size)
+        evaluator.add(sample.truth, none)
+    return read_results(file, evaluator.table(), categories, truth.images, truth.left_out)
 
 
 def _unusual_scores(scores: np.ndarray) -> list[str]:
