@@ -255,7 +255,7 @@ def test_the_time_left_is_that_of_the_last_minutes():
         pace.add(done, now)
     assert pace.images_per_second == 10
     assert pace.line(5000) == "300 of 5,000 images, 10 images/s, 8 min left"
-    assert [time_of(seconds) for seconds in (0.2, 59, 61, 7500, 2e5)] == [
+    assert [time_of(seconds) for seconds in (0.2, 59.0, 61.0, 7500.0, 2e5)] == [
         "1 s",
         "59 s",
         "1 min",
