@@ -26,7 +26,7 @@ def test_the_demo_leads_to_a_report(tmp_path):
     assert len(list((tmp_path / "d" / "predictions" / "images").rglob("*.*"))) == 8
     again = condetr("demo", "--out", tmp_path / "d")
     assert again.returncode == 1
-    assert again.stderr.count("\n") == 1
+    assert again.stderr.count("\n") == 2
     assert "not empty" in again.stderr
 
 

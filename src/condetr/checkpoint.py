@@ -1,6 +1,7 @@
 """Weights, config and categories in one folder: a trained detector on disk. The state to resume from is elsewhere."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from .model.detector import Detector
 from .plural import counted
 from .suggestions import missing_folder
 from .types import Categories
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def _load(source: str) -> Weights:
         if not is_repository(source):
             raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)
+    logger.info("loading %s", source)
     path = weights_of_run(path)
     record = read_json(path / "config.json")
     if "model_type" in record:

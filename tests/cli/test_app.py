@@ -175,7 +175,7 @@ def test_ctrl_c_during_imports_is_one_line(module: str) -> None:
         "    def find_spec(self, name, *_):\n"
         f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupting())\n"
-        "sys.argv = ['condetr', 'doctor', 'tests']\n"
+        "sys.argv = ['condetr', 'doctor', 'tests', '--quiet']\n"
         "runpy.run_module('condetr', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

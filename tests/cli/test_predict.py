@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,9 +45,9 @@ def image(path: str, size: tuple[int, int] = (60, 40), seed: int = 0) -> None:
 
 
 def predict(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    """(exit status, standard output, standard error)"""
+    """(exit status, standard output, standard error without the line that names the weights)"""
     result = CliRunner().invoke(cli.app, ["predict", *words], input=stdin, catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
+    return result.exit_code, result.stdout, re.sub(r"(?m)^condetr: loading .*\n", "", result.stderr)
 
 
 def test_a_single_image_is_drawn_and_tabled(here: Path, weights: str) -> None:
@@ -113,13 +114,14 @@ def test_a_process_without_standard_streams(here: Path, weights: str, monkeypatc
     monkeypatch.setattr(sys, "argv", ["condetr", "predict", "-", "--weights", weights])
     with pytest.raises(SystemExit, match="1"):
         cli.main()
-    assert capsys.readouterr().err.startswith("condetr: -: empty")
+    assert "\ncondetr: -: empty" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdout", None)
     for words, status in ((["--out", "-"], 1), (["--out", "x"], 0)):
         monkeypatch.setattr(sys, "argv", ["condetr", "predict", "a.png", "--weights", weights, *words])
         with pytest.raises(SystemExit, match=str(status)):
             cli.main()
-    assert capsys.readouterr().err == "condetr: --out -: there is no standard output. Name a folder with --out\n"
+    refused = "condetr: --out -: there is no standard output. Name a folder with --out\n"
+    assert capsys.readouterr().err == f"{refused}condetr: loading {weights}\n"
     assert (here / "x" / "predictions.jsonl").exists()
 
 
@@ -220,7 +222,8 @@ def test_streamed_lines_come_at_once_and_a_closed_pipe_ends_quietly(tmp_path: Pa
     content = io.BytesIO()
     Image.new("RGB", (60, 40)).save(content, "PNG")
     (tmp_path / "a.png").write_bytes(content.getvalue())
-    command = [sys.executable, "-m", "condetr", "predict", "-", "--out", "-", "--weights", weights, "--batch", "1"]
+    command = [sys.executable, "-m", "condetr", "predict", "-", "-q", "--out", "-", "--weights", weights]
+    command += ["--batch", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:

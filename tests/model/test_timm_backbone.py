@@ -221,6 +221,6 @@ def test_imagenet_weights_come_from_the_networks_own_repository(monkeypatch, tmp
         save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "model.safetensors")
         return tmp_path
 
-    monkeypatch.setattr("condetr.training.start.snapshot_download", snapshot)
+    monkeypatch.setattr("condetr.interchange.hub.snapshot_download", snapshot)
     start(config.Config(model=model(settings("test_convnext"))), CATEGORIES)
     assert requested == ["timm/test_convnext.r160_in1k"]

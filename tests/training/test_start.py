@@ -220,7 +220,7 @@ def torchvision_layout(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tmp_path):
+def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tmp_path, caplog):
     requested = []
 
     def download(repository, **options):
@@ -229,9 +229,15 @@ def test_a_revision_of_the_imagenet_weights_is_passed_to_the_hub(monkeypatch, tm
         save_file(backbone(), tmp_path / "model.safetensors")
         return str(tmp_path)
 
-    monkeypatch.setattr("condetr.training.start.snapshot_download", download)
-    start(from_("imagenet@v1"), PETS)
+    monkeypatch.setattr("condetr.interchange.hub.snapshot_download", download)
+    monkeypatch.setattr("condetr.interchange.hub.try_to_load_from_cache", lambda _, file, revision: cached)
+    caplog.set_level("INFO", "condetr")
+    cached = None
+    begun = start(from_("imagenet@v1"), PETS)
+    assert begun.notes == ("backbone initialised from timm/resnet18.tv_in1k@v1",)
+    cached = str(tmp_path / "model.safetensors")
     start(from_("imagenet"), PETS)
+    assert caplog.messages == ["downloading timm/resnet18.tv_in1k@v1 from the hub"]
     assert requested == [("timm/resnet18.tv_in1k", "v1"), ("timm/resnet18.tv_in1k", None)]
 
 

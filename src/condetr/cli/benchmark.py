@@ -7,7 +7,7 @@ import typer
 
 from .options import Quiet, existing_data, existing_weights_argument
 from .progress import progress_bar
-from .streams import messages, results
+from .streams import announce, messages, results
 
 
 def benchmark(
@@ -28,6 +28,7 @@ def benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Compare the runtimes on this machine: time of one image, images per second, and AP."""
+    announce("loading", weights)
     from ..exporting.benchmark import benchmark as verb
     from ..exporting.terminal import benchmark_table
 

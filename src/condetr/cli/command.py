@@ -14,7 +14,7 @@ from ..errors import CondetrError, ConfigError
 from ..suggestions import did_you_mean, nearest
 from .flags import as_typed
 from .stopping import status_of
-from .streams import discard_output
+from .streams import announcing, discard_output
 from .usage import UsageError, usage_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # errors of a full or failing disk
@@ -123,7 +123,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
-            command(*arguments, **options)
+            with announcing(bool(options.get("quiet"))):
+                command(*arguments, **options)
         except CondetrError as error:
             if isinstance(error, ConfigError):
                 error = error.named_as_typed({"device": "--device"})

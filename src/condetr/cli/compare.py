@@ -10,7 +10,7 @@ from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Device, FollowOutside, Quiet, existing_data, settings, whole_numbers, words
 from .progress import progress_bar
-from .streams import messages, results
+from .streams import announce, messages, results
 
 
 def compare(
@@ -62,6 +62,7 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Measure how many epochs models need: trains them side by side, and writes a report."""
+    announce("reading", data)
     from ..comparing import compare as verb
     from ..comparing import variants
     from ..comparing.plan import Event, Plan

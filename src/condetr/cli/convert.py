@@ -8,6 +8,7 @@ import typer
 from ..plural import counted
 from ..reports.terminal import printable
 from .options import existing_weights_argument, one_of
+from .streams import announce
 
 
 def convert(
@@ -27,9 +28,10 @@ def convert(
     ] = None,
 ) -> None:
     """Convert weights: from official .pth files and transformers' folders, to ours or transformers'."""
+    format: Any = one_of("--to", to, "condetr", "transformers")
+    announce("loading", source)
     from ..converting import convert as run
 
-    format: Any = one_of("--to", to, "condetr", "transformers")
     weights = run(source, out, to=format, recipe=recipe)
     classes = counted(len(weights.categories.real), "class")
     print(f"{printable(str(out))}: {printable(weights.config.recipe)}, {classes}")

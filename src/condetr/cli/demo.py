@@ -10,7 +10,7 @@ from ..plural import counted
 from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Quiet
-from .streams import results
+from .streams import announce, results
 
 DEMO_IMAGES = 3500
 
@@ -45,6 +45,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Try everything in minutes: make images, train from scratch, evaluate, predict, and write a report."""
+    announce("starting", "the demo")
     from ..demo import demo as run
     from ..training.live import live_progress
     from ..training.plan import duration

@@ -11,7 +11,7 @@ from ..files import check_writable
 from ..reports.terminal import printable
 from .options import Data, FollowOutside, Quiet
 from .progress import progress_bar
-from .streams import messages, results
+from .streams import announce, messages, results
 
 
 def doctor(
@@ -29,6 +29,7 @@ def doctor(
 
     The exit status is 0 if a detector can be trained on it, else 1.
     """
+    announce("reading", data)
     from ..config import Model
     from ..examining.cache import cache_folder
     from ..examining.examine import examine

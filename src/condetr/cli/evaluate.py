@@ -12,7 +12,7 @@ from ..files import check_writable, quoted
 from ..reports.terminal import printable
 from .options import Device, FollowOutside, Quiet, Runtime, existing_data, existing_weights, one_of
 from .progress import progress_bar
-from .streams import messages, results
+from .streams import announce, messages, results
 
 
 def one_data_set(ctx: Any, given: list[Path]) -> list[Path]:
@@ -74,6 +74,7 @@ def evaluate(
     if runtime is not None:
         one_of("--runtime", runtime, "torch", "onnx", "openvino")
 
+    announce("reading", root)
     from ..engine.device import check_device, local_device
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb

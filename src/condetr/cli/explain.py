@@ -12,7 +12,7 @@ from ..reports.terminal import printable
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
 from .progress import progress_bar
 from .stopping import status_of
-from .streams import message, messages, standard_input
+from .streams import announce, message, messages, standard_input
 
 
 def explain(
@@ -40,13 +40,9 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Show the attention maps of every head for each detection, and why nothing was detected."""
-    from ..explaining.explain_images import Selection, check, explain_images
-    from ..predicting.exported import refuse_exported
-    from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, find
 
-    refuse_exported(weights)
-    selection = Selection(detection, None if at is None else parse_point(at), layer, confidence(threshold))
+    point = None if at is None else parse_point(at)
     found = list(find(sources, standard_input(), exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
@@ -55,8 +51,15 @@ def explain(
             message(f"{one.name}: {one.reason}")
     if not images:
         raise typer.Exit(1)
-    check(selection)
     check_writable(out)
+    announce("loading", weights)
+    from ..explaining.explain_images import Selection, check, explain_images
+    from ..predicting.exported import refuse_exported
+    from ..predicting.predictor import Predictor
+
+    refuse_exported(weights)
+    selection = Selection(detection, point, layer, confidence(threshold))
+    check(selection)
     predictor = Predictor.load(weights, device)
     with progress_bar("images", messages(), hidden=quiet) as progress:
         written = explain_images(predictor, images, selection, out, progress, figures)

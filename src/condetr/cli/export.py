@@ -8,7 +8,7 @@ import typer
 from ..errors import CondetrError
 from .options import FollowOutside, Quiet, existing_data, existing_weights_argument, one_of
 from .progress import progress_bar
-from .streams import messages, results
+from .streams import announce, messages, results
 
 
 def export(
@@ -41,6 +41,7 @@ def export(
     if max_drop is not None and data is None:
         raise CondetrError("--max-drop: AP is measured on labelled images only; give --data DATA")
 
+    announce("loading", weights)
     from ..exporting.export import export as verb
     from ..exporting.terminal import summary
 

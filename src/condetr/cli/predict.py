@@ -16,7 +16,7 @@ from .flags import as_typed
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
 from .progress import progress_bar
 from .stopping import status_of
-from .streams import message, messages, results, standard_input
+from .streams import announce, message, messages, results, standard_input
 
 if TYPE_CHECKING:
     from ..detections import Detection
@@ -61,8 +61,6 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Find objects in images: draws them, and writes them to files."""
-    from ..predicting.outputs import nothing, parse_formats, table
-    from ..predicting.predictor import Predictor
     from ..predicting.sources import Found, Opened, Skipped, find
 
     one_of("--precision", precision, "fp32", "bf16")
@@ -72,8 +70,6 @@ def predict(
         raise CondetrError(f"--format {format}: --out - prints only jsonl. Name a folder with --out, or leave it out")
     if out == STDOUT and sys.stdout is None:
         raise CondetrError("--out -: there is no standard output. Name a folder with --out")
-    formats = parse_formats(format or FORMATS)
-    wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
     found: Iterable[Found | Skipped] = find(sources, standard_input(), exclude=out)
     if "-" not in sources:
@@ -101,6 +97,12 @@ def predict(
     if total == 0:
         list(images())
         raise typer.Exit(1)
+    announce("loading", weights)
+    from ..predicting.outputs import nothing, parse_formats, table
+    from ..predicting.predictor import Predictor
+
+    formats = parse_formats(format or FORMATS)
+    wanted = confidence(threshold)
     predictor = Predictor.load(weights, device, precision, compile=compile, runtime=runtime)  # type: ignore[arg-type]
     min_score = predictor.min_score(wanted)
     status = 0

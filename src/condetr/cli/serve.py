@@ -8,7 +8,7 @@ import typer
 
 from ..errors import CondetrError
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, existing_weights, one_of
-from .streams import message, results
+from .streams import announce, message, results
 
 TOKEN = "CONDETR_TOKEN"
 MOST_WAIT = 10_000  # ms
@@ -67,6 +67,7 @@ def serve(
     for library in ("starlette", "uvicorn", "python_multipart"):
         imported(library, "serve")
 
+    announce("starting", "the server")
     from ..runtime.translate import package_version
     from ..serving.limits import MEBIBYTE, Limits
     from ..serving.models import load_model, named

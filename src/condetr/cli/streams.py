@@ -1,10 +1,13 @@
 """Standard output and standard error: results go to the one, everything else to the other, in any encoding."""
 
 import codecs
+import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -73,3 +76,44 @@ def messages() -> Console:
 def message(text: str) -> None:
     """One line for a person, on standard error; arguments in backticks are printed as flags."""
     print(f"condetr: {printable(as_typed(text))}", file=sys.stderr, flush=True)
+
+
+class _Announcements(logging.Handler):
+    """What is being done, one line each on standard error; none twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self.lines:
+            self.lines.add(line)
+            message(line)
+
+
+@contextmanager
+def announcing(quiet: bool) -> Iterator[None]:
+    """While the block runs, the package's log is shown: what takes long is named before it begins, unless `quiet`.
+
+    Of several processes of torchrun only the first one shows it.
+    """
+    log = logging.getLogger("condetr")
+    handler, level = _Announcements(), log.level
+    if quiet or os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def announce(doing: str, what: str | Path) -> None:
+    """Say before heavy imports what is being done, such as "loading" and the weights. A path that does not exist is not
+    announced: an error about it follows."""
+    if not isinstance(what, Path) or what.exists():
+        logging.getLogger("condetr.cli").info("%s %s", doing, what)

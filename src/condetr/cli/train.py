@@ -9,7 +9,7 @@ from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Data, Device, FollowOutside, Quiet, Set, existing_init, naming_flags, settings
 from .stopping import leave_at_once
-from .streams import results
+from .streams import announce, results
 
 
 def train(
@@ -59,6 +59,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train on your images. Under torchrun all processes train together."""
+    announce("reading", data)
     from ..training.live import live_progress
     from ..training.progress import Event, Stopping
     from ..training.settings import ARGUMENTS

@@ -1,5 +1,6 @@
 """Export weights to one file that other runtimes execute, and check that its detections are those of the weights."""
 
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from ..evaluating.evaluate import weights_name
 from ..files import check_writable, write_text
 from ..predicting.exported import FORMATS, write
 from .proof import MAX_DROP, Progress, Proof, prove
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,13 @@ def export(
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
         part = Path(folder) / file.name
+        logger.info("writing %s", file)
         try:
             write(loaded, part, format, precision)
         except OSError as error:
             raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None
         drop = MAX_DROP[precision] if max_drop is None else float(max_drop)
+        logger.info("comparing its detections with those of the weights")
         proof = prove(loaded, part, data, drop, follow_outside, progress)
         failure = proof.failure()
         if failure is not None:

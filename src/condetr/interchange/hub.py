@@ -1,10 +1,12 @@
 """Weights in a repository of the Hugging Face hub: `owner/name`, with `@revision` for a branch, tag or commit."""
 
+import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import tqdm
 
@@ -12,6 +14,8 @@ from ..errors import WeightsError
 
 FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors")
 REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*))?", re.ASCII)
+
+logger = logging.getLogger(__name__)
 
 
 class NoProgressBar(tqdm):  # type: ignore[misc, unused-ignore]
@@ -33,6 +37,17 @@ def reason(error: Exception) -> str:
     return first if len(first) <= 120 else first[:119] + "…"
 
 
+def download(repository: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder in huggingface_hub's cache that holds these files of a repository, as far as it has them.
+
+    Without a network this fails at once, unlike the download of a single file. Raises what the hub's client raises.
+    """
+    if try_to_load_from_cache(repository, "model.safetensors", revision=revision) is None:
+        logger.info("downloading %s%s from the hub", repository, f"@{revision}" if revision else "")
+    options: Any = {"allow_patterns": list(files), "tqdm_class": NoProgressBar}
+    return Path(snapshot_download(repository, revision=revision, **options))
+
+
 def fetch(name: str) -> Path:
     """The folder in huggingface_hub's cache that holds a repository's weights; HF_HUB_OFFLINE=1 uses only the cache.
 
@@ -43,9 +58,7 @@ def fetch(name: str) -> Path:
         raise WeightsError(f"{name}: a hub repository is written owner/name or owner/name@revision")
     repository, revision = match.groups()
     try:
-        return Path(
-            snapshot_download(repository, revision=revision, allow_patterns=list(FILES), tqdm_class=NoProgressBar)
-        )
+        return download(repository, revision, FILES)
     except GatedRepoError:
         raise WeightsError(
             f"{name}: access to this repository is restricted. Request it at https://huggingface.co/{repository}, then "

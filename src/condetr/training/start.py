@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 from torch import Tensor
 
 from .. import checkpoint
@@ -15,7 +14,7 @@ from ..config import Config
 from ..errors import ConfigError, WeightsError
 from ..files import quoted
 from ..interchange import read_pth, read_safetensors
-from ..interchange.hub import NoProgressBar, is_repository, reason
+from ..interchange.hub import download, is_repository, reason
 from ..model.detector import Detector
 from ..model.reference import Anchors
 from ..model.timm_backbone import TimmBackbone, hub_repository
@@ -65,7 +64,8 @@ def start(
     name, _, revision = init.partition("@")
     if name == "imagenet":
         repository = hub_repository(backbone.timm_name) if backbone.timm_name else _repository(backbone.name)
-        return Start(detector, (load_backbone(detector, _imagenet(repository, revision or None), config),))
+        load_backbone(detector, _imagenet(repository, revision or None), config)
+        return Start(detector, (f"backbone initialised from {repository}{'@' * bool(revision)}{revision}",))
     if Path(init).is_file():
         return Start(detector, (load_backbone(detector, Path(init), config),))
     if not Path(init).exists() and not is_repository(init) and missing_folder(init) is None:
@@ -99,11 +99,7 @@ def _repository(name: str) -> str:
 
 def _imagenet(repository: str, revision: str | None) -> Path:
     try:
-        # without a network this fails at once, unlike the download of a single file
-        folder = snapshot_download(
-            repository, revision=revision, allow_patterns=["model.safetensors"], tqdm_class=NoProgressBar
-        )
-        return Path(folder) / "model.safetensors"
+        return download(repository, revision, ["model.safetensors"]) / "model.safetensors"
     except Exception as error:  # the client raises many types, for servers, proxies and broken caches
         raise WeightsError(
             f"{repository}: the ImageNet weights could not be downloaded ({reason(error)}). On a machine with a "

@@ -1,5 +1,6 @@
 """One training from its plan to its last epoch: what is trained, evaluated and saved, and when."""
 
+import logging
 import time
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
@@ -29,6 +30,8 @@ from .run import Run, Stopped
 from .run_folder import RunFolder
 from .start import start
 from .validation import Validation
+
+logger = logging.getLogger(__name__)
 
 COLD_STEPS = 2  # at the beginning, slower than the others
 
@@ -216,6 +219,7 @@ class Trainer:
             memory += batches.reserved
         seconds = None
         if new:
+            logger.info("measuring the time and the memory of a step")
             valid = len(self.validation.samples)
             seconds = run_seconds(self.loop, batches.loader, batches.phase, valid, self.config, self.processes)
         plan = make_plan(
