@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from condetr.errors import CondetrError, ConfigError
-from condetr.training.default_folder import dataset_folder, default_folder, latest_folder, new_folder
+from condetr.training.default_folder import dataset_folder, default_folder, folder_note, latest_folder, new_folder
 from condetr.training.progress import Message
 from condetr.training.train import train
 from tests import generated
@@ -27,6 +27,14 @@ def test_a_new_folder_never_exists(tmp_path):
     for name in ("birds", "birds-2"):
         (tmp_path / name).mkdir()
     assert new_folder("birds", tmp_path) == tmp_path / "birds-3"
+
+
+def test_a_run_beside_an_older_one_says_where_it_is_written(tmp_path):
+    data = tmp_path / "birds"
+    assert folder_note(Path("runs/birds"), data, resume=False) == ""
+    assert folder_note(Path("runs/birds-3"), data, resume=True) == "resuming runs/birds-3"
+    line = "runs/birds exists already, so this run is written to runs/birds-2; `resume=True` continues"
+    assert folder_note(Path("runs/birds-2"), data, resume=False).startswith(line)
 
 
 def run_on(data: Path, folder: Path, age: int) -> None:

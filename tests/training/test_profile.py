@@ -91,7 +91,7 @@ def test_the_table_adds_up_to_the_whole():
         ["backbone", "100.0 ms", "200.0 ms", "3.0 s", "60 %"],
         ["other", "50.0 ms", "", "0.5 s", "10 %"],
         ["evaluation", "", "", "0.8 s", "15 %"],
-        ["files", "", "", "0.2 s", "5 %"],
+        ["writing files", "", "", "0.2 s", "5 %"],
     ]
     console = Console(file=io.StringIO(), width=80)
     LiveProgress(console)(event)

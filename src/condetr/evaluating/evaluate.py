@@ -16,6 +16,7 @@ from ..metrics import BoxTable, Evaluator, match_classes
 from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
+from ..metrics.operating_point import LEAST_AP
 from ..plural import counted
 from ..predicting.predictor import Predictor
 from ..types import Categories
@@ -171,9 +172,9 @@ def save_best_thresholds(
 ) -> tuple[float, ...]:
     """Save each class's best threshold with the weights, for `condetr predict --threshold best`; by their labels.
 
-    Raises CondetrError when `weights` is not a local folder of weights in condetr's own format; when AP is 0, so that
-    no threshold is better than another; and without `replace` when the weights have thresholds chosen on `valid` and
-    these were not: a detector whose thresholds are fitted to `test` is not measured by `test` any more.
+    Raises CondetrError when `weights` is not a local folder of weights in condetr's own format; when AP is below
+    0.005, so that no threshold is better than another; and without `replace` when the weights have thresholds chosen on
+    `valid` and these were not: a detector whose thresholds are fitted to `test` is not measured by `test` any more.
     """
     folder = weights_of_run(Path(weights))
     if not (folder / "config.json").is_file():
@@ -181,8 +182,11 @@ def save_best_thresholds(
             f"{os.fspath(weights)}: thresholds need a folder of weights on this machine. Make one: "
             f"condetr convert {quoted(os.fspath(weights))} DIR"
         )
-    if not evaluation.ap > 0:
-        raise CondetrError(f"{os.fspath(weights)}: no thresholds saved, as AP is 0 on {evaluation.split.name}")
+    if not evaluation.ap >= LEAST_AP:
+        raise CondetrError(
+            f"{os.fspath(weights)}: no thresholds saved, as AP is {evaluation.ap:.3f} on {evaluation.split.name}: "
+            "nothing has been learned"
+        )
     before = thresholds_split(folder)
     if before == "valid" != evaluation.split.name and not replace:
         raise CondetrError(

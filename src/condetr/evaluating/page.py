@@ -18,7 +18,7 @@ from .drawings import LAYERS, drawings
 from .figures import calibration_figures, precision_recall_figures
 from .mistakes import confusion_section, error_section, threshold_table
 from .outcomes import OperatingCounts, operating_counts
-from .results import Results
+from .results import NOTHING_LEARNED, Results
 
 WORST, BEST = 9, 6  # images
 
@@ -41,6 +41,8 @@ def page(evaluation: Results) -> Page:
     files = resources.files("condetr.evaluating")
     page.raw(f"<style>{(files / 'page.css').read_text(encoding='utf-8')}</style>")
     _headline(page, evaluation)
+    if evaluation.nothing_learned:
+        page.text(NOTHING_LEARNED)
     if evaluation.warnings:
         items = "".join(f"<li>{html.escape(visible(warning))}</li>" for warning in evaluation.warnings)
         page.raw(f'<p><b>Warnings</b></p><ul style="margin-top:0">{items}</ul>')

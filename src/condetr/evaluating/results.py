@@ -9,6 +9,12 @@ import torch
 from ..datasets.dataset import DataSet, Split
 from ..metrics import BoxTable, ClassMetrics, Metrics
 from ..metrics.confusion import Confusion
+from ..metrics.operating_point import LEAST_AP
+
+NOTHING_LEARNED = (
+    "Almost nothing is found: the detector has not learned these classes, or the weights belong to other data. "
+    "The thresholds and detections below are arbitrary."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,11 @@ class Results:
     def ap(self) -> float:
         """The mean over IoU thresholds 0.50 … 0.95 and the classes."""
         return self.metrics.summary.ap
+
+    @property
+    def nothing_learned(self) -> bool:
+        """Whether AP is so low that thresholds and detections are arbitrary."""
+        return self.ap < LEAST_AP
 
     @property
     def ap50(self) -> float:

@@ -8,7 +8,7 @@ from rich.text import Text
 from ..metrics import ClassMetrics
 from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
-from .results import Results
+from .results import NOTHING_LEARNED, Results
 
 
 def tables(evaluation: Results) -> RenderableType:
@@ -19,9 +19,11 @@ def tables(evaluation: Results) -> RenderableType:
     title = f"{evaluation.name} on {evaluation.data.name} {evaluation.split.name}: {counted(metrics.images, 'image')}, "
     title += f"{counted(metrics.objects, 'object')}; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
     warnings = [Text(printable(f"warning: {warning}"), style="yellow") for warning in evaluation.warnings]
+    nothing = [Text(NOTHING_LEARNED, style="yellow")] if evaluation.nothing_learned else []
     return Group(
         *warnings,
         Text(printable(title), style="bold"),
+        *nothing,
         number_table(dict(numbers[:6])),
         number_table(dict(numbers[6:])),
         class_table(evaluation.classes),

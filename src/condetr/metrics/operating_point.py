@@ -6,6 +6,8 @@ import numpy as np
 
 from .matching import Matches
 
+LEAST_AP = 0.005  # of detections below this AP no threshold is better than another: nothing has been learned
+
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:

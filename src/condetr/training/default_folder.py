@@ -43,6 +43,16 @@ def new_folder(name: str, runs: Path) -> Path:
     return folder
 
 
+def folder_note(folder: Path, data: Path | str | DataSet, resume: bool) -> str:
+    """A line about a folder that was chosen by `default_folder`; empty for a first run."""
+    if resume:
+        return f"resuming {folder}"
+    first = folder.with_name(dataset_folder(data).name)
+    if folder == first:
+        return ""
+    return f"{first} exists already, so this run is written to {folder}; `resume=True` continues the latest run instead"
+
+
 def latest_folder(dataset: Path, runs: Path) -> Path:
     """The run to resume on the data set at `dataset`. Raises ConfigError where there is none.
 

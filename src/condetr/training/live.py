@@ -115,7 +115,9 @@ def profile_table(profile: Profiled) -> FittedTable:
             cells = ("" if each is None else f"{1000 * each:.1f} ms" for each in passes)
             table.add_row(part, *cells, f"{seconds:.1f} s", f"{100 * seconds / total:.0f} %")
     for part, seconds in in_epoch.items():
-        table.add_row(part, "", "", f"{seconds:.1f} s", f"{100 * seconds / total:.0f} %")
+        table.add_row(
+            "writing files" if part == "files" else part, "", "", f"{seconds:.1f} s", f"{100 * seconds / total:.0f} %"
+        )
     return table
 
 

@@ -17,7 +17,7 @@ from ..engine.trackers import check_names
 from ..errors import CondetrError
 from ..plural import counted
 from .data import fingerprint, training_data
-from .default_folder import dataset_folder, default_folder
+from .default_folder import dataset_folder, default_folder, folder_note
 from .defaults import default
 from .loop import LossError
 from .machine import choose_machine
@@ -115,8 +115,8 @@ def train(
         try:
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
-            if out is None and resume:
-                report(Message(f"resuming {folder.path}"))
+            if out is None and (note := folder_note(folder.path, data, resume)):
+                report(Message(note))
             with processes.first_process_first():
                 if processes.first:
                     stack.enter_context(folder.opened())

@@ -15,12 +15,14 @@ from ..engine.precision import precision
 from ..engine.schedule import schedule
 from ..engine.stopwatch import timed, timed_items
 from ..errors import CondetrError
+from ..metrics.operating_point import LEAST_AP
 from .batches import Batches
 from .card import card
 from .data import box_sizes, fingerprint
 from .estimates import run_memory, run_seconds
 from .loop import Loop, LossError, StepResult
 from .machine import Machine
+from .nothing_learned import nothing_learned
 from .plan import make_plan, warmup_note
 from .profile import Profile
 from .progress import Evaluating, Message, Planned, Progress, Step
@@ -86,6 +88,8 @@ class Trainer:
             self.profile.close(len(self.batches))
         self.record.write_progress(last=True)
         scored = position.best_epoch >= 0
+        if scored and position.best_ap < LEAST_AP:
+            self.report(Message(nothing_learned(position.best_ap, epochs, position.total, self.config.train)))
         return Run(
             self.folder.path, self.folder.path / ("best" if scored else "last"), tuple(self.record.epochs),
             position.best_ap if scored else None, position.best_epoch + 1 if scored else None, self.config,
@@ -166,7 +170,7 @@ class Trainer:
         if summary["ap"] > position.best_ap:
             position.best_ap, position.best_epoch = summary["ap"], position.epoch
             if self.processes.first:
-                thresholds = evaluator.metrics(resamples=1).thresholds if summary["ap"] > 0 else None
+                thresholds = evaluator.metrics(resamples=1).thresholds if summary["ap"] >= LEAST_AP else None
                 described = card(self.config, self.dataset, {"epoch": number, **summary})
                 self.folder.save_weights("best", replace(self.weights, thresholds=thresholds), described)
         return summary
