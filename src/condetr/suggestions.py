@@ -1,5 +1,6 @@
 """ "Did you mean": the nearest name to one that does not exist."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from .files import quoted
 
 CLOSE = 0.7
+PUBLISHED = re.compile(r"(?:microsoft/conditional-detr|facebook/detr)-resnet-\w+(?:-dc5)?")  # on the hub
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -37,11 +39,12 @@ def missing_folder(source: str) -> str | None:
     """What is wrong with weights that are named by a local path, which does not exist; None for any other name.
 
     Of the form `owner/name`, which may be a hub repository, a local path is what is similar to an existing one, or lies
-    in an existing folder or in `runs/`, where trainings are written. With `@revision` it is always a repository.
+    in an existing folder or in `runs/`, where trainings are written; published weights and names with `@revision` are
+    always repositories.
     """
     path = Path(source)
     try:
-        if not source or path.is_absolute() or path.exists():
+        if not source or path.is_absolute() or path.exists() or PUBLISHED.fullmatch(source):
             return None
         near = nearest_path(path)
         if near is not None:

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from condetr.checkpoint import load
 from condetr.cli import app, main
-from condetr.cli.command import explanation, guarded
+from condetr.cli.command import Interrupted, explanation, guarded
 from condetr.cli.progress import progress_bar
 from condetr.cli.stopping import Terminated
 from condetr.errors import CondetrError, WeightsError
+from condetr.suggestions import missing_folder
 
 COMMANDS = ("train", "predict", "evaluate", "explain", "compare", "doctor", "convert", "recipes", "demo", "digits")
 
@@ -151,6 +152,9 @@ def test_a_local_path_is_never_asked_for_at_the_hub(monkeypatch, capsys, tmp_pat
         with pytest.raises(WeightsError) as error:
             load(source)
         assert str(error.value) == f"{source}: {line}"
+    (tmp_path / "microsoft").mkdir()  # a folder with the name of an owner hides no published weights
+    assert missing_folder("microsoft/conditional-detr-resnet-50") is None
+    assert missing_folder("microsoft/other") is not None
 
 
 def test_a_name_cannot_control_the_terminal(monkeypatch, capsys) -> None:
@@ -180,6 +184,14 @@ def test_ctrl_c_during_imports_is_one_line(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "condetr: interrupted\n")
+
+
+def test_a_signal_that_python_wraps_in_an_error_is_an_interrupt() -> None:
+    def command() -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    with pytest.raises(Interrupted, match="interrupted"):
+        guarded(command)()
 
 
 def test_a_closed_pipe_ends_quietly() -> None:

@@ -121,6 +121,18 @@ def test_the_journal_is_truncated_to_the_length_in_the_state(tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == "epoch,ap\n1,0.5\n2,0.6\n"
 
 
+def test_a_full_disk_is_named_where_a_folder_is_locked(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CondetrError, match=r"\.lock-holder: cannot be written \(No space left"), locked(tmp_path):
+        pass
+    monkeypatch.undo()
+    with locked(tmp_path):  # it has been released
+        pass
+
+
 def test_a_folder_is_locked_by_one_live_process(tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom condetr.engine.lock import locked\n"

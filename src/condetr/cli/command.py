@@ -136,6 +136,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             discard_output()
             raise ClosedOutput from None
         except (OSError, MemoryError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
+            if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11, at a signal while a class is created
+                raise Interrupted(status_of(error.__cause__)) from None
             explained = explanation(error)
             if explained is None:
                 raise

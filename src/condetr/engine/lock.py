@@ -29,11 +29,19 @@ def locked(folder: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or error
         raise CondetrError(f"{folder}: cannot be written ({reason}). Choose another `out`") from None
     try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        _write(holder)
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _write(holder: Path) -> None:
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    except OSError as error:  # a full disk, whose error has no file name
+        remedy = "Free some space, or choose another `out`"
+        raise CondetrError(f"{holder}: cannot be written ({error.strerror or error}). {remedy}") from None
 
 
 def _read(holder: Path) -> str:
