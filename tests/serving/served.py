@@ -7,11 +7,12 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from condetr.checkpoint import Weights
@@ -32,6 +33,19 @@ CATEGORIES = Categories((1, 3, 4), ("cat", None, "dog"))
 
 def tiny_weights(seed: int = 0) -> Weights:
     return Weights(shaken(TINY, 3, seed), Config(model=TINY, data=Data(size=64)), CATEGORIES, (0.2, 0.5, 0.3))
+
+
+def spread_weights(names: tuple[str | None, ...] = CATEGORIES.names) -> Weights:
+    """As `tiny_weights`, with scores of the image `picture(3, (60, 90))` between 0.2 and 0.8 instead of near 0.01."""
+    weights = replace(tiny_weights(), categories=Categories(CATEGORIES.ids, names))
+    found, classes = Predictor(weights)(picture(3, (60, 90)), 0.0), weights.detector.heads.classes
+    with torch.no_grad():
+        for label in found.categories.real:
+            logits = np.log(found.scores / (1 - found.scores))[found.labels == label]
+            factor = 3.0 / float(logits.max() - logits.min())
+            classes.weight[label] *= factor
+            classes.bias[label] = factor * (classes.bias[label] - float(logits.mean()))
+    return weights
 
 
 def model(name: str = "tiny", seed: int = 0) -> Model:
@@ -134,14 +148,16 @@ def multipart(*files: tuple[str, bytes], boundary: str = "b0undary") -> tuple[by
 
 @contextmanager
 def serving(
-    *models: Model, limits: Limits | None = None, max_batch: int = 4, max_wait: float = 0.0, token: str | None = None
-) -> Iterator[Client]:
+    *models: Model, limits: Limits | None = None, max_batch: int = 4, max_wait: float = 0.0, token: str | None = None,
+    page: bool = True,
+) -> Iterator[Client]:  # fmt: skip
     ready = threading.Event()
     listener = bound("127.0.0.1", 0)
     port = listener.getsockname()[1]
     running = server(
-        models, limits or Limits(), version="0", max_batch=max_batch, max_wait=max_wait, token=token, started=ready.set
-    )
+        models, limits or Limits(), version="0", max_batch=max_batch, max_wait=max_wait, token=token, page=page,
+        started=ready.set,
+    )  # fmt: skip
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert ready.wait(30)

@@ -150,7 +150,7 @@ def test_metadata_health_and_description(client: Client):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404), ("GET", "/predict", 405), ("GET", "/explain", 405), ("POST", "/metrics", 405),
+        ("GET", "/index", 404), ("GET", "/predict", 405), ("GET", "/explain", 405), ("POST", "/metrics", 405),
         ("GET", "/../etc/passwd", 404),
         ("POST", "/predict?model=third", 404), ("GET", "/v2/models/third", 404), ("POST", "/v2/models/x/infer", 404),
         ("POST", "/predict?threshold=2", 400), ("POST", "/predict?threshold=nan", 400),

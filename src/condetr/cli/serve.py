@@ -59,9 +59,10 @@ def serve(
             metavar="FILE", help=f"a file with the token that requests need; the variable {TOKEN} can hold it, too"
         ),
     ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="the page for people at /")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Detect objects for other programs, over HTTP."""
+    """Detect objects over HTTP, for other programs and on a page in the browser."""
     from ..runtime.extras import imported
 
     for library in ("starlette", "uvicorn", "python_multipart"):
@@ -100,7 +101,7 @@ def serve(
 
         running = server(
             models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
-            max_wait=max_wait / 1000, token=token, started=started,
+            max_wait=max_wait / 1000, token=token, page=page, started=started,
         )  # fmt: skip
         try:
             running.run(sockets=[socket])

@@ -21,6 +21,28 @@ const heatmap = (image, { values, opacity, colormap }) => {
   return canvas;
 };
 
+// A bitmap in grey on a canvas, over which the colors of a map are visible.
+const greyOf = bitmap => {
+  const grey = make("canvas", { width: bitmap.naturalWidth ?? bitmap.width, height: bitmap.naturalHeight ?? bitmap.height });
+  const context = grey.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  const pixels = context.getImageData(0, 0, grey.width, grey.height), values = pixels.data;
+  for (let i = 0; i < values.length; i += 4)
+    values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
+  context.putImageData(pixels, 0, 0);
+  return grey;
+};
+
+// The colors of a map from uniform attention to its maximum, which is `ratio` times that.
+const scaleOf = (colormap, ratio) => {
+  const bar = make("span", { class: "scale", "aria-hidden": "true" });
+  bar.style.background = `linear-gradient(to right, ${[0, 1, 2, 3, 4].map(i => {
+    const level = Math.round(38 + i / 4 * 217);
+    return `rgb(${colormap.subarray(3 * level, 3 * level + 3).join(" ")} / ${Math.round(100 * (i / 4) ** 0.75)}%)`;
+  }).join(", ")}), #777`;
+  return make("p", {}, "attention: uniform ", bar, ` ${ratio.toFixed(1)} times that`);
+};
+
 // Draw an image `width` CSS pixels wide. `map` is { values, opacity, smooth, colormap } or null;
 // `marks` has boxes, dots (the extremities) and a reference point, all optional.
 const paint = (canvas, image, map, marks, width) => {
@@ -64,9 +86,9 @@ const paint = (canvas, image, map, marks, width) => {
 const paintOverlay = (svg, image, marks, width) => {
   const unit = image.width / width, layer = key => ({ "data-layer": key, hidden: hiddenLayers.has(key) ? "" : false });
   svg.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
-  const boxes = (marks.boxes ?? []).map(({ box: [x1, y1, x2, y2], key, color, dash, text = "", note }, rank) => {
+  const boxes = (marks.boxes ?? []).map(({ box: [x1, y1, x2, y2], key, color, dash, strong, text = "", note }, rank) => {
     const rect = makeSvg("rect", { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1),
-      stroke: color, class: dash ? "dashed" : false, "data-ink": "#000", "data-rank": rank, "data-caption": text,
+      stroke: color, class: dash ? "dashed" : strong ? "strong" : false, "data-ink": "#000", "data-rank": rank, "data-caption": text,
       ...layer(key) });
     rect.append(makeSvg("title", {}, note ?? text));
     return rect;

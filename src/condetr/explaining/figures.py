@@ -20,12 +20,12 @@ from ..shapes import Float, UInt8
 from .attention_maps import Part
 from .explanation import Explanation
 from .extremities import REGIONS
+from .page_image import COLORMAP
 
 PANEL = 240  # pixels of a panel's longer side
 NARROWEST = 40  # pixels of its shorter side, at least: a narrower image is stretched
 NEARLY_UNIFORM = 1.5  # times the uniform attention: below, the place of the highest cell means little
 MOST_HEADS = 16  # columns; more would be too small to see
-COLORMAP = "inferno"
 BACKGROUND, TEXT, MUTED = "#ffffff", "#111111", "#666666"
 BOX, REFERENCE = "#ffffff", "#38e1ff"  # colors of the box and its extremities, and of the reference point
 GIVEN_POINT = "#ff5ad0"  # color of the point given with `at`

@@ -210,14 +210,7 @@
     const focus = document.activeElement?.dataset?.switch;
     const parts = rows.map(([key, mark, text]) => make("label", {}, make("input", { type: "checkbox",
       "data-switch": key, checked: !hiddenLayers.has(key) }), mark, text));
-    if (values) {
-      const bar = make("span", { class: "scale", "aria-hidden": "true" }), { ratio } = contrast(values);
-      bar.style.background = `linear-gradient(to right, ${[0, 1, 2, 3, 4].map(i => {
-        const level = Math.round(38 + i / 4 * 217);
-        return `rgb(${colormap.subarray(3 * level, 3 * level + 3).join(" ")} / ${Math.round(100 * (i / 4) ** 0.75)}%)`;
-      }).join(", ")}), #777`;
-      parts.push(make("p", {}, "attention: uniform ", bar, ` ${ratio.toFixed(1)} times that`));
-    }
+    if (values) parts.push(scaleOf(colormap, contrast(values).ratio));
     legend.replaceChildren(make("fieldset", { class: "layers" }, make("legend", {}, "Legend"), ...parts));
     if (focus) legend.querySelector(`[data-switch="${CSS.escape(focus)}"]`)?.focus();
   };
@@ -301,13 +294,7 @@
     image.bitmap = new Image();
     image.bitmap.src = image.source;
     await image.bitmap.decode();
-    image.grey = make("canvas", { width: image.bitmap.naturalWidth, height: image.bitmap.naturalHeight });
-    const context = image.grey.getContext("2d");
-    context.drawImage(image.bitmap, 0, 0);
-    const pixels = context.getImageData(0, 0, image.grey.width, image.grey.height), values = pixels.data;
-    for (let i = 0; i < values.length; i += 4)
-      values.fill((0.299 * values[i] + 0.587 * values[i + 1] + 0.114 * values[i + 2]) * 0.75 + 24, i, i + 3);
-    context.putImageData(pixels, 0, 0);
+    image.grey = greyOf(image.bitmap);
   }));
   addEventListener("hashchange", () => {  // a link of the page's contents does not change the state
     if (location.hash && !location.hash.includes("=")) return;

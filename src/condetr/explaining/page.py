@@ -5,9 +5,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-
 from ..reports.elements import escape, visible
 from ..reports.page import Page
 from ..reports.tables import Cell
@@ -15,7 +12,7 @@ from ..types import Categories
 from .extremities import REGIONS
 from .head_roles import AttentionShares
 from .image_record import ImageRecord, Point
-from .page_image import Prediction, base64_text, detections_of, image_values
+from .page_image import Prediction, base64_text, colormap, detections_of, image_values
 
 BUDGET = 6_000_000  # bytes of maps in a page before compression: the page stays below about 5 MB
 MOST_DETECTIONS = 20  # of one image
@@ -68,12 +65,11 @@ class ExplanationPage:
         page.heading("How to read this")
         for paragraph in LEGEND:
             page.text(paragraph)
-        colors = matplotlib.colormaps["inferno"](np.arange(256))[:, :3] * 255
         start = {"p": 0, "d": 0, "l": layer, "m": "detection" if at is None else "why"}
         page.data(
             "explanation",
             {
-                "colors": base64_text(colors.round().astype(np.uint8).tobytes()),
+                "colors": base64_text(colormap()),
                 "regions": REGIONS,
                 "names": [visible(self.categories.name(label)) for label in range(len(self.categories))],
                 "thresholds": self._thresholds,

@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,14 +22,16 @@ from .limits import ClientGone, Refused
 from .metrics import CONTENT_TYPE
 from .models import Model
 from .openapi import description
+from .page import page_routes
 from .service import Service, service_of
 
 OPEN = ("/v2/health/live", "/v2/health/ready")  # no token: probes of an orchestrator have none
 GONE = 499  # in the metrics only: nobody receives it
 
 
-def application(start: Callable[[], Service], version: str, token: str | None) -> ASGIApp:
-    """`start` is called in the event loop when the server starts. With a token, requests need it as bearer token."""
+def application(start: Callable[[], Service], version: str, token: str | None, page: bool = True) -> ASGIApp:
+    """`start` is called in the event loop when the server starts. With a token, requests need it as bearer token, but
+    for probes and the files of the page. `page`: whether there is one, at `/`."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -45,8 +47,10 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
     async def server(request: Request) -> Response:
         return JSONResponse({"name": "condetr", "version": version, "extensions": ["binary_tensor_data"]})
 
+    files = page_routes() if page else []
     app = Starlette(
         routes=[
+            *files,
             Route("/predict", predict, methods=["POST"]),
             Route("/explain", explain, methods=["POST"]),
             Route("/models", models),
@@ -64,7 +68,7 @@ def application(start: Callable[[], Service], version: str, token: str | None) -
             Refused: _refused, ClientGone: _client_gone, HTTPException: _http_error, Exception: _unexpected,
         },
     )  # fmt: skip
-    return Access(app, app, token)
+    return Access(app, app, token, {*OPEN, *(route.path for route in files)})
 
 
 async def predict(request: Request) -> Response:
@@ -121,10 +125,10 @@ async def model_ready(request: Request) -> Response:
 
 
 class Access:
-    """Called before the routes: checks the token before a request is read, and counts requests."""
+    """Called before the routes: checks the token before a request is read, except for `open` paths; counts requests."""
 
-    def __init__(self, app: ASGIApp, routes: Starlette, token: str | None) -> None:
-        self._app, self._routes = app, routes
+    def __init__(self, app: ASGIApp, routes: Starlette, token: str | None, open: Collection[str]) -> None:
+        self._app, self._routes, self._open = app, routes, open
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +144,7 @@ class Access:
             await send(message)
 
         try:
-            if self._token is None or scope["path"] in OPEN or self._authorised(scope):
+            if self._token is None or scope["path"] in self._open or self._authorised(scope):
                 await self._app(scope, receive, observed)
             else:
                 refusal = _error(

@@ -59,15 +59,17 @@ def server(
     max_batch: int,
     max_wait: float,
     token: str | None = None,
+    page: bool = True,
     started: Callable[[], None] = lambda: None,
 ) -> Server:
     """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first.
 
-    `max_wait` is in seconds. The models should be warmed up, so that the first request does not wait.
+    `max_wait` is in seconds, `page` says whether `/` is a page for people. The models should be warmed up, so that the
+    first request does not wait.
     """
     most = min(MOST_CONNECTIONS, _most_files() - 64)
     config = uvicorn.Config(
-        application(lambda: Service(models, limits, max_batch, max_wait), version, token),
+        application(lambda: Service(models, limits, max_batch, max_wait), version, token, page),
         http=cast(type[asyncio.Protocol], partial(Connection, most)),
         loop="asyncio",
         ws="none",

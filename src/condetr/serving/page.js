@@ -1,0 +1,329 @@
+// The page of `condetr serve`. Its state is in one object, and every change of it draws what depends on it.
+import { Attention, chosenMap, marksOf, viewOf } from "./page_attention.js";
+import { Camera } from "./page_camera.js";
+import { Controls } from "./page_controls.js";
+import { hit, kept, lowestOf, MOST, visible } from "./page_filter.js";
+import { Picture } from "./page_images.js";
+import { Refused, Server } from "./page_server.js";
+
+const MOST_IMAGES = 50;  // that the page keeps; the oldest are dropped
+const STEP = 1 / 40;  // of the image's longer side: how far an arrow key moves the cross
+const NO_ATTENTION = "These weights are an exported file, which returns detections only. To see attention maps, serve the "
+  + "folder of weights that it was exported from.";
+const byId = id => document.getElementById(id);
+const state = {
+  models: [], model: null, pictures: [], current: null, filter: { threshold: 0.5, hidden: new Set() },
+  picked: null, pointed: null, cross: null, explained: null, notice: "",
+};
+
+// --- the server ----------------------------------------------------------------------------------------------------
+let asked = null;
+const askToken = wrong => asked ??= new Promise(done => {
+  const form = byId("token"), input = byId("token-text");
+  byId("token-error").textContent = wrong ? "The server did not accept this token." : "";
+  form.hidden = false;
+  input.focus();
+  form.onsubmit = event => {
+    event.preventDefault();
+    const token = input.value.trim();
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      byId("token-error").textContent = "A token is one word of ASCII characters.";
+      return;
+    }
+    input.value = "";
+    form.hidden = true;
+    asked = null;
+    done(token);
+  };
+});
+const notice = text => {
+  state.notice = text;
+  drawStatus();
+};
+const server = new Server(askToken, notice);
+const answerOf = picture => picture?.answers.get(state.model.name) ?? null;
+
+const predict = async picture => {
+  const model = state.model, answer = { detections: [], error: "", time: 0 };
+  try {
+    const reply = await server.predict(model.name, picture.file, lowestOf(model), Math.min(MOST, model.max_detections));
+    const [image] = reply.images;
+    Object.assign(answer, { detections: image.detections, time: reply.time });
+    [picture.width, picture.height] = [image.width, image.height];
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    answer.error = visible(error.message);
+  }
+  picture.answers.set(model.name, answer);
+};
+
+let predicting = false;
+const predictAll = async () => {  // one image after the other, first the one that is shown
+  if (predicting) return;
+  predicting = true;
+  try {
+    for (;;) {
+      const next = [state.current, ...state.pictures].find(one => one?.bitmap && !answerOf(one));
+      if (!next) break;
+      notice("Detecting …");
+      await predict(next);
+      notice("");
+      draw();
+    }
+  } finally {
+    predicting = false;
+  }
+};
+
+let explaining = null;
+const explain = async (title, what, at, message) => {
+  explaining?.abort();
+  const mine = explaining = new AbortController(), picture = state.current, model = state.model;
+  state.explained = { title, at, note: model.attention ? "Computing …" : NO_ATTENTION, view: null };
+  draw();
+  if (!model.attention) return notice(NO_ATTENTION);
+  try {
+    const { threshold } = state.filter;
+    const least = what.detection !== undefined ? lowestOf(model) : threshold ?? (model.thresholds ? "best" : 0.5);
+    const answer = await server.explain(model.name, picture.file, least, what, mine.signal);
+    const before = state.lastView ?? {}, view = { ...await viewOf(answer), common: before.common ?? true };
+    if (mine.signal.aborted) return;
+    if (before.part && view.answer.attention.parts.includes(before.part)) view.part = before.part;
+    if (before.layer < answer.attention.layers) view.layer = before.layer;
+    if (at && what.query !== undefined) view.answer.nearest = message.nearest;
+    state.explained = { title, at, note: "", view };
+    notice(at ? "Why nothing was found here is explained below the image." : `${title}: attention maps are below the image.`);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (!(error instanceof Refused)) throw error;
+    state.explained = { title, at, note: visible(error.message), view: null };
+  }
+  draw();
+};
+
+// --- what the user does --------------------------------------------------------------------------------------------
+const close = () => {
+  explaining?.abort();
+  Object.assign(state, { picked: null, explained: null, cross: null, notice: "" });
+  draw();
+};
+const show = picture => {
+  state.current = picture;
+  close();
+  predictAll();
+};
+const shownDetections = () => answerOf(state.current) && kept(answerOf(state.current).detections, state.model, state.filter);
+const pick = number => {
+  stopCamera();
+  const one = answerOf(state.current).detections[number];
+  Object.assign(state, { picked: number, cross: null });
+  stage.scrollIntoView({ block: "nearest" });  // on a phone the list is far below it
+  explain(`${visible(one.category)} ${one.score.toFixed(2)}`, { detection: number }, null);
+};
+const ask = (x, y) => {  // what is at a point of the image
+  if (!answerOf(state.current)) return;
+  const found = hit(shownDetections(), x, y);
+  if (found) return pick(found.number);
+  stopCamera();
+  Object.assign(state, { picked: null, cross: [x, y] });
+  explain("Why nothing here?", { at: `${x},${y}` }, [x, y]);
+};
+const add = async files => {
+  stopCamera();
+  let first = null;
+  for (const file of [...files].slice(0, MOST_IMAGES)) {
+    const picture = new Picture(file, file.name || "pasted image");
+    try {
+      await picture.open();
+    } catch {
+      notice(`${picture.name}: this browser cannot show the file as an image.`);
+      continue;
+    }
+    state.pictures.push(picture);
+    if (state.pictures.length > MOST_IMAGES) state.pictures.shift().close();
+    if (!first) show(first = picture);
+    drawImages();
+  }
+  predictAll();
+};
+
+const camera = new Camera();
+const stopCamera = () => {
+  if (!camera.on) return;
+  camera.stop();
+  byId("camera").setAttribute("aria-pressed", "false");
+  byId("camera").textContent = "Camera";
+  if (state.current) state.pictures.push(state.current);  // the last frame stays
+  drawImages();
+};
+const runCamera = async () => {
+  try {
+    await camera.start();
+  } catch (error) {
+    return notice(error.message);
+  }
+  byId("camera").setAttribute("aria-pressed", "true");
+  byId("camera").textContent = "Stop camera";
+  state.current = null;
+  close();
+  let last = performance.now();
+  for (;;) {
+    const frame = await camera.frame();
+    if (!frame) return stopCamera();
+    const picture = new Picture(frame, `camera ${new Date().toLocaleTimeString()}`);
+    await picture.open();
+    await predict(picture);
+    if (!camera.on) return picture.close();  // an image was chosen, or a detection of the last frame, in the meantime
+    state.current?.close();
+    state.current = picture;
+    const now = performance.now();
+    state.notice = answerOf(picture).error || `Camera: ${(1000 / (now - last)).toFixed(1)} images/s`;
+    last = now;
+    draw();
+    if (answerOf(picture).error) return stopCamera();
+  }
+};
+
+// --- drawing -------------------------------------------------------------------------------------------------------
+const view = byId("view"), stage = view.parentElement, viewer = document.querySelector(".viewer");
+let attention = null;
+const controls = new Controls({
+  filter: changes => {
+    state.filter = { ...state.filter, ...changes };
+    draw();
+  },
+  pick,
+  point: number => {
+    state.pointed = number;
+    drawStage();
+  },
+});
+
+const drawStatus = () => {
+  const answer = answerOf(state.current);
+  const text = state.notice || answer?.error || (answer ? `${Math.round(1000 * answer.time)} ms` : "");
+  byId("status").textContent = text;
+  byId("status").classList.toggle("error", Boolean(answer?.error) && text === answer.error);
+};
+const drawStage = () => {
+  const picture = state.current;
+  stage.hidden = !picture;
+  byId("empty").hidden = Boolean(picture);
+  if (!picture) return;
+  const shown = shownDetections() ?? [], explained = state.explained?.view;
+  const marks = explained ? marksOf(explained, `${visible(explained.answer.category)} ${explained.answer.score.toFixed(2)}`)
+    : { boxes: [] };
+  const others = shown.map(one => {
+    const text = `${visible(one.category)} ${one.score.toFixed(2)}`, marked = [state.pointed, state.picked].includes(one.number);
+    return { box: one.box, key: "detection", color: explained ? "#c8ccd4" : state.model.colors.get(one.category_id),
+      text: explained ? "" : text, note: text, strong: marked };
+  });
+  marks.boxes = explained ? [...others.filter((_, i) => shown[i].number !== state.picked), ...marks.boxes] : others;
+  if (state.cross) marks.point = state.cross;
+  const width = Math.max(1, Math.min(viewer.clientWidth, 0.72 * innerHeight * picture.width / picture.height));
+  stage.style.width = `${width}px`;
+  const image = picture.drawn(explained?.answer.attention);
+  paint(view, image, explained ? attention.shown(chosenMap(explained)) : null, {}, width);
+  paintOverlay(byId("overlay"), image, marks, width);
+  view.setAttribute("aria-label", `${picture.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what `
+    + "is there.");
+};
+const drawImages = () => {
+  const several = state.pictures.length > 1;
+  byId("images").hidden = !several;
+  byId("images").replaceChildren(...(several ? state.pictures : []).map(picture => {
+    const thumbnail = picture.small ??= picture.thumbnail();
+    return make("button", { type: "button", "aria-label": picture.name, title: picture.name,
+      "aria-pressed": String(picture === state.current), onclick: () => {
+        stopCamera();
+        show(picture);
+        byId("images").children[state.pictures.indexOf(picture)]?.focus();
+      } }, thumbnail);
+  }));
+};
+const draw = () => {
+  const answer = answerOf(state.current), shown = shownDetections();
+  drawStage();
+  controls.draw(state.model, state.filter, answer?.detections ?? null, shown, state.picked);
+  attention.draw(state.current, state.model, state.filter, state.explained);
+  drawImages();
+  drawStatus();
+};
+
+// --- events --------------------------------------------------------------------------------------------------------
+stage.addEventListener("click", event => {
+  const frame = view.getBoundingClientRect(), { width, height } = state.current;
+  const at = (position, low, size, side) => Math.round(Math.min(Math.max((position - low) / size, 0), 1) * side);
+  view.focus({ preventScroll: true });
+  ask(at(event.clientX, frame.left, frame.width, width), at(event.clientY, frame.top, frame.height, height));
+});
+view.addEventListener("keydown", event => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  const { width, height } = state.current, by = STEP * Math.max(width, height);
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  if (step) {
+    const [x, y] = state.cross ?? [width / 2, height / 2], within = (value, side) => Math.round(Math.min(Math.max(value, 0), side));
+    state.cross = [within(x + step[0] * by, width), within(y + step[1] * by, height)];
+    drawStage();
+  } else if (["Enter", " "].includes(event.key)) ask(...state.cross ?? [Math.round(width / 2), Math.round(height / 2)]);
+  else return;
+  event.preventDefault();
+});
+document.addEventListener("keydown", event => {
+  if (event.key !== "Escape" || !state.explained) return;
+  const number = state.picked, inside = byId("attention").contains(document.activeElement);
+  close();
+  if (inside) (byId("list").querySelector(`[data-number="${number}"]`) ?? view).focus();
+});
+byId("choose").addEventListener("click", () => byId("files").click());
+byId("files").addEventListener("change", event => {
+  add(event.target.files);
+  event.target.value = "";
+});
+byId("camera").addEventListener("click", () => camera.on ? stopCamera() : runCamera());
+byId("model").addEventListener("change", event => useModel(event.target.value));
+document.addEventListener("paste", event => {
+  if (event.clipboardData.files.length) add(event.clipboardData.files);
+});
+for (const name of ["dragover", "dragleave", "drop"])
+  document.addEventListener(name, event => {
+    event.preventDefault();
+    document.body.classList.toggle("dropping", name === "dragover");
+    if (name === "drop" && state.model && event.dataTransfer.files.length) add(event.dataTransfer.files);
+  });
+addEventListener("resize", () => state.model && drawStage());
+
+// --- start ---------------------------------------------------------------------------------------------------------
+const useModel = name => {
+  state.model = state.models.find(one => one.name === name);
+  state.model.colors ??= new Map(state.model.classes.map(one => [one.category_id, one.color]));
+  state.filter = { threshold: state.model.thresholds ? null : 0.5, hidden: new Set() };
+  const classes = state.model.classes.length;
+  byId("about").textContent = `${state.models.length > 1 ? "" : `${visible(name)} · `}${classes} class${classes === 1 ? "" : "es"}`;
+  close();
+  predictAll();
+};
+try {
+  state.models = (await server.models()).models;
+  const colormap = new Uint8Array(await (await fetch("page/colormap")).arrayBuffer());
+  attention = new Attention(byId("attention"), colormap, {
+    change: changes => {
+      Object.assign(state.explained.view, changes);
+      state.lastView = { ...state.explained.view, answer: null, maps: null };
+      draw();
+    },
+    query: number => {
+      const { title, at, view: { answer } } = state.explained;
+      explain(title, { query: number }, at, answer);
+    },
+    close,
+  });
+  byId("model").replaceChildren(...state.models.map(one => make("option", { value: one.name }, visible(one.name))));
+  document.querySelector(".models").hidden = state.models.length < 2;
+  byId("work").hidden = false;
+  useModel(state.models[0].name);
+  document.documentElement.dataset.ready = "1";
+} catch (error) {
+  byId("work").hidden = true;
+  document.querySelector("main").prepend(make("p", { class: "error", role: "alert" }, error.message));
+}

@@ -1,0 +1,141 @@
+// What one query attends to: the maps of its heads on one common scale, its way from layer to layer, and its neighbours.
+import { refill, withArrows } from "./page_controls.js";
+import { reason, relation, visible } from "./page_filter.js";
+
+const FLAT = 1.5;  // times the uniform attention: below, the place of the highest cell means little
+const MEANING = {
+  spatial: "where the query looks (softmax of p_q·p_k alone)",
+  content: "what it looks for (softmax of c_q·c_k alone)",
+  combined: "what the layer uses",
+};
+
+export const inflate = async text => {
+  const packed = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  return new Uint8Array(await new Response(
+    new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+};
+
+// The view of an answer of the server: layer, part, head ("all" or its number), and whether the scale is common.
+export const viewOf = async answer => ({
+  answer, maps: await inflate(answer.attention.maps), layer: answer.attention.layers - 1,
+  part: answer.attention.parts.at(-1), head: "all", common: true,
+});
+
+// The values of a head from 0 to 255, and how many times uniform attention 255 is.
+const headMap = ({ answer: { attention }, maps, layer, part, common }, head) => {
+  const { parts, heads, rows, columns, peaks } = attention, size = rows * columns, p = parts.indexOf(part);
+  const at = ((layer * parts.length + p) * heads + head) * size, of = peaks[layer][p];
+  const top = common ? Math.max(...of) : of[head], factor = of[head] / top;
+  return { values: Float32Array.from(maps.subarray(at, at + size), value => value * factor), ratio: top };
+};
+
+// That of the chosen head, or of the mean of all.
+export const chosenMap = view => {
+  const { heads, rows, columns } = view.answer.attention;
+  if (view.head !== "all") return headMap(view, view.head);
+  const sum = new Float32Array(rows * columns);
+  for (let h = 0; h < heads; h++) {
+    const { values, ratio } = headMap(view, h);
+    values.forEach((value, i) => { sum[i] += value * ratio / 255 / heads; });
+  }
+  const top = view.common ? headMap(view, 0).ratio : Math.max(...sum);
+  return { values: sum.map(value => value / top * 255), ratio: top };
+};
+
+// Box, extremities and reference point of a view's query.
+export const marksOf = ({ answer, layer }, text) => {
+  const [x1, y1, x2, y2] = answer.box, [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  return {
+    boxes: [{ box: answer.box, key: "prediction", color: "#ffffff", text }],
+    dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
+    reference: answer.attention.parts.includes("spatial") ? answer.predictions[layer].reference : null,
+  };
+};
+
+const group = (title, options, now, choose) => {
+  const made = make("div", { class: "group", role: "group", "aria-label": title }, make("span", {}, title),
+    ...options.map(([value, text]) => make("button", { type: "button", "aria-pressed": String(value === now),
+      "data-key": `${title}:${value}`, onclick: () => choose(value) }, text)));
+  withArrows(made);
+  return made;
+};
+
+export class Attention {
+  // `on`: change(changes of the view), query(number), close()
+  constructor(root, colormap, on) {
+    [this.root, this.colormap, this.on] = [root, colormap, on];
+  }
+
+  shown({ values }) {
+    return { values, opacity: 0.85, smooth: true, colormap: this.colormap };
+  }
+
+  // `explained`: { title, note, view, at }; a note is shown instead of maps.
+  draw(picture, model, filter, explained) {
+    this.root.hidden = !explained;
+    if (!explained) return this.root.replaceChildren();
+    const { title, note, view, at } = explained;
+    const close = make("button", { type: "button", "data-key": "close", onclick: this.on.close,
+      "aria-label": "close the explanation" }, "×");
+    const head = make("div", { class: "row head" }, make("h2", {}, title), close);
+    const near = at && view ? this.#near(model, filter, view, at) : [];
+    const rest = view ? this.#maps(picture, view) : [];
+    refill(this.root, head, ...(note ? [make("p", { class: "note" }, note)] : []), ...near, ...rest);
+  }
+
+  #near(model, filter, { answer }, at) {
+    const rows = answer.nearest.map(one => {
+      const { where, status } = relation(one, model, filter, at);
+      return make("button", { type: "button", "data-key": `query:${one.query}`, onclick: () => this.on.query(one.query),
+        "aria-pressed": String(one.query === answer.query) },
+      make("span", {}, `${visible(one.category)} `, make("b", {}, one.score.toFixed(2))),
+      make("small", {}, status), make("small", {}, where));
+    });
+    const list = make("div", { class: "near", role: "group", "aria-label": "Queries near the point" }, ...rows);
+    withArrows(list);
+    return [make("p", { class: "note", id: "reason" }, reason(answer.nearest, model, filter, at)),
+      make("p", { class: "hint" }, "The queries nearest to this point. Select one to see what it attends to."), list];
+  }
+
+  #maps(picture, view) {
+    const { attention, predictions } = view.answer, change = this.on.change, count = n =>
+      Array.from({ length: n }, (_, i) => [i, String(i)]);
+    const controls = make("div", { class: "choices" },
+      group("Layer", count(attention.layers), view.layer, layer => change({ layer })),
+      ...(attention.parts.length > 1
+        ? [group("Part", attention.parts.map(part => [part, part]), view.part, part => change({ part }))] : []),
+      group("Head", [["all", "all"], ...count(attention.heads)], view.head, h => change({ head: h })),
+      make("label", { class: "group" }, make("span", {}, "Scale"), make("input", { type: "checkbox", "data-key": "common",
+        checked: view.common, onchange: event => change({ common: event.target.checked }) }), "common to all heads"));
+    const first = view.part === "content" && view.layer === 0
+      ? "; in the first layer it includes the object query and the key's position" : "";
+    const legend = scaleOf(this.colormap, chosenMap(view).ratio);
+    const strip = make("div", { class: "heads" });
+    strip.style.setProperty("--heads", attention.heads);
+    strip.append(...Array.from({ length: attention.heads }, (_, h) => this.#head(picture, view, h)));
+    withArrows(strip);
+    const rows = predictions.map((one, layer) => make("tr", {}, ...[String(layer), visible(one.category),
+      one.score.toFixed(3), one.box.map(side => side.toFixed(0)).join(", ")].map(cell => make("td", {}, cell))));
+    const table = make("details", { class: "layers-table" }, make("summary", { "data-key": "layers" }, "From layer to layer"),
+      make("div", { class: "scroll" }, make("table", {},
+        make("thead", {}, make("tr", {}, ...["after layer", "best class", "score", "box"].map(text => make("th", {}, text)))),
+        make("tbody", {}, ...rows))));
+    table.open = this.open ?? false;
+    table.addEventListener("toggle", () => { this.open = table.open; });
+    const blue = attention.parts.includes("spatial") ? " The blue cross is the point from which the layer starts." : "";
+    return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${blue}`), strip,
+      make("div", { class: "legend" }, legend), table];
+  }
+
+  #head(picture, view, h) {
+    const { attention, box } = view.answer, p = attention.parts.indexOf(view.part);
+    const map = headMap(view, h), canvas = make("canvas"), wide = 160;
+    paint(canvas, picture.drawn(attention), this.shown(map), { boxes: [{ box, color: "#ffffff" }] }, wide);
+    const peak = attention.peaks[view.layer][p][h], inside = Math.round(100 * attention.inside[view.layer][p][h]);
+    const where = peak < FLAT ? "nearly uniform" : attention.regions[view.layer][p][h];
+    return make("button", { type: "button", "data-key": `map:${h}`, "data-peak": peak, "aria-pressed": String(view.head === h),
+      "aria-label": `head ${h}: ${where}, ${inside} percent in the box, at most ${peak.toFixed(1)} times uniform attention`,
+      onclick: () => this.on.change({ head: view.head === h ? "all" : h }) }, canvas,
+    make("small", {}, `head ${h} · ${where} · ${inside}% in box`));
+  }
+}

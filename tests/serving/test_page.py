@@ -1,0 +1,287 @@
+"""The page of a server in a real browser: images, threshold, classes, attention, keyboard, phone, hostile names."""
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condetr.explaining.explain import explain
+from condetr.predicting.exported import hash_of
+from condetr.predicting.predictor import Predictor
+from condetr.serving.limits import Limits
+from condetr.serving.models import Model
+from tests.serving.served import Client, exported_model, model, picture, serving, spread_weights
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="the tests of the page need chromium, which is not installed")
+
+HOSTILE = '<img src=x onerror="window.hacked=1">\u202e'
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # fmt: skip
+IMAGE = picture(3, (60, 90))
+WEIGHTS = spread_weights((HOSTILE, None, "dog"))
+HOSTILE_MODEL = Model("first", hash_of(WEIGHTS), Predictor(WEIGHTS))
+
+
+def black(width: int = 90, height: int = 60) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        sync_api.expect.set_options(timeout=20_000)
+        opened = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with serving(HOSTILE_MODEL, exported_model(), limits=Limits(pixels=1_000_000)) as client:
+        yield client
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser, client: Client) -> Iterator[sync_api.Page]:
+    """A page that is ready. No request may leave the server, and nothing may be reported in the console."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, permissions=["camera"])
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    requests, messages = [], []
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.on("console", lambda message: messages.append(message.text))
+    opened.on("pageerror", lambda error: messages.append(str(error)))
+    opened.goto(f"http://127.0.0.1:{client.port}/")
+    opened.wait_for_selector("html[data-ready]")
+    yield opened
+    assert requests
+    assert [url for url in requests if not url.startswith((f"http://127.0.0.1:{client.port}/", "blob:"))] == []
+    assert [text for text in messages if "413" not in text] == []
+    assert opened.evaluate("window.hacked") is None
+    context.close()
+
+
+def drop(page: sync_api.Page, *images: bytes) -> None:
+    texts = [base64.b64encode(image).decode() for image in images]
+    transfer = page.evaluate_handle(
+        """texts => {
+            const transfer = new DataTransfer();
+            texts.forEach((text, i) => transfer.items.add(
+                new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], `image ${i}.png`)));
+            return transfer;
+        }""",
+        texts,
+    )
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    sync_api.expect(page.locator("#status")).to_contain_text(" ms")
+
+
+def expected(threshold: float | None, of: Model = HOSTILE_MODEL, image: bytes = IMAGE, classes=None) -> int:
+    return len(of.predictor(image, threshold, classes=classes, max_detections=21))
+
+
+def has_count(page: sync_api.Page, count: int) -> None:
+    sync_api.expect(page.locator("#count")).to_have_text(f"{count} detection{'' if count == 1 else 's'}")
+    assert page.locator("#list button").count() == page.locator("#overlay > rect").count() == count
+
+
+def fits(page: sync_api.Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_dropped_images_show_their_detections_and_the_threshold_and_classes_filter_them(page: sync_api.Page):
+    drop(page, IMAGE, black())
+    has_count(page, expected(None))
+    assert page.locator("#images button").count() == 2
+    counts = set()
+    for threshold in (0.01, 0.3, 0.45, 0.6):
+        page.locator("#slider").fill(str(threshold))
+        has_count(page, expected(threshold))
+        counts.add(expected(threshold))
+    assert len(counts) > 2
+    page.locator("#slider").fill("0.01")
+    page.locator("#class-list input").nth(1).uncheck()
+    has_count(page, expected(0.01, classes=[HOSTILE]))
+    page.get_by_role("button", name="none").click()
+    has_count(page, 0)
+    page.get_by_role("button", name="all", exact=True).click()
+    page.locator("#own-box").check()
+    has_count(page, expected(None))
+    page.locator("#images button").nth(1).click()
+    has_count(page, expected(None, image=black()))
+
+
+def test_a_detection_shows_the_maps_of_its_heads(page: sync_api.Page):
+    image = black()
+    drop(page, image)
+    page.locator("#slider").fill("0.01")
+    page.locator("#list button").nth(1).click()
+    heads = page.locator(".heads button")
+    sync_api.expect(heads).to_have_count(4)
+    peaks = [float(head.get_attribute("data-peak")) for head in heads.all()]
+    one = explain(HOSTILE_MODEL.predictor, image, detection=1, threshold=0.01)
+    combined = one.maps[one.parts.index("combined")]
+    assert np.allclose(peaks, combined.max((1, 2)) * combined[0].size, atol=1e-3)
+    highest = int(np.argmax(peaks))
+    heads.nth(highest).click()
+    sync_api.expect(heads.nth(highest)).to_have_attribute("aria-pressed", "true")
+    x, y = page.evaluate(
+        """() => {  // the brightest pixel, as the image is black
+            const view = document.getElementById("view"), { width, height } = view;
+            const pixels = view.getContext("2d").getImageData(0, 0, width, height).data;
+            const light = i => pixels[i] + pixels[i + 1] + pixels[i + 2];
+            let best = 0;
+            for (let i = 0; i < pixels.length; i += 4) if (light(i) > light(best)) best = i;
+            return [best / 4 % width / width, Math.floor(best / 4 / width) / height];
+        }"""
+    )
+    rows, columns = combined.shape[1:]
+    row, column = divmod(int(combined[highest].argmax()), columns)
+    assert abs(x * columns - column - 0.5) <= 1
+    assert abs(y * rows - row - 0.5) <= 1
+    for name in ("spatial", "content"):
+        page.locator("#attention").get_by_role("button", name=name).click()
+    page.locator("[data-key='Layer:0']").click()
+    content = explain(HOSTILE_MODEL.predictor, image, detection=1, threshold=0.01, layer=0).maps[1]
+    assert np.allclose(
+        [float(head.get_attribute("data-peak")) for head in heads.all()],
+        content.max((1, 2)) * content[0].size, atol=1e-3,
+    )  # fmt: skip
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator("#attention")).to_be_hidden()
+
+
+def test_an_empty_spot_says_why_nothing_was_found_there(page: sync_api.Page):
+    drop(page, IMAGE)
+    page.locator("#slider").fill("1")
+    has_count(page, 0)
+    page.locator("#view").click(position={"x": 100, "y": 100}, force=True)
+    text = page.locator("#reason").text_content()
+    assert "below the threshold 1.00." in text
+    near = page.locator(".near button")
+    assert near.count() == 7
+    near.nth(2).click()
+    sync_api.expect(near.nth(2)).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".heads canvas").count() == 4
+    page.locator("#slider").fill("0.01")
+    assert "below the threshold" not in page.locator("#reason").text_content()
+
+
+def test_names_of_classes_stay_text_and_an_exported_file_has_no_maps(page: sync_api.Page):
+    drop(page, IMAGE)
+    shown = HOSTILE.replace("\u202e", "\ufffd")
+    assert page.locator("#class-list label span").first.text_content() == shown
+    page.locator("#slider").fill("0.01")
+    page.locator("#list button", has_text="onerror").first.click()
+    sync_api.expect(page.locator("#attention h2")).to_contain_text(shown)
+    assert page.locator("main img").count() == 0
+    page.locator("#model").select_option("fixed")
+    has_count(page, 2)
+    page.locator("#list button").first.click()
+    sync_api.expect(page.locator("#attention .note")).to_contain_text("exported file")
+    assert page.locator(".heads").count() == 0
+
+
+def test_everything_can_be_done_with_the_keyboard(page: sync_api.Page):
+    drop(page, IMAGE)
+    page.locator("#slider").focus()
+    page.keyboard.press("Home")
+    has_count(page, expected(0.01))
+    for _ in range(20):
+        if page.evaluate("document.activeElement.parentElement.id") == "list":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    focused = "document.activeElement.dataset.number"
+    assert page.evaluate(focused) == "2"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert page.locator("#overlay > rect.strong").count() == 1
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".heads canvas")
+    assert "attention maps" in page.locator("[role=status]").text_content()
+    assert page.evaluate(focused) == "2"
+    page.keyboard.press("Escape")
+    page.locator("#view").focus()
+    page.locator("#slider").fill("1")
+    page.locator("#view").focus()
+    for key in ("ArrowLeft", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#reason")
+    assert page.locator("#overlay > path[data-layer=point]").count() == 1
+    unnamed = """[...document.querySelectorAll("button, input, select, canvas[tabindex]")].filter(one => !one.hidden &&
+        !one.textContent.trim() && !one.labels?.length && !one.getAttribute("aria-label")).length"""
+    assert page.evaluate(unnamed) == 0
+
+
+def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync_api.Page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert fits(page)
+    drop(page, IMAGE, black())
+    assert fits(page)
+    page.locator("#list button").first.click()
+    page.wait_for_selector(".heads canvas")
+    page.locator(".layers-table summary").click()
+    assert fits(page)
+    page.keyboard.press("Escape")
+    page.locator("#slider").fill("1")
+    page.locator("#view").click(force=True)
+    page.wait_for_selector("#reason")
+    assert fits(page)
+    background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    assert min(page.evaluate(background)) > 200
+    page.emulate_media(color_scheme="dark")
+    assert max(page.evaluate(background)) < 60
+
+
+def test_the_camera_shows_frames_with_detections_and_what_fails_is_said(page: sync_api.Page):
+    page.locator("#camera").click()
+    sync_api.expect(page.locator("#status")).to_contain_text("images/s")
+    page.locator("#camera").click()
+    assert page.locator("#view").is_visible()
+    drop(page, IMAGE)
+    page.set_input_files("#files", [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"hello"}])
+    sync_api.expect(page.locator("#status")).to_contain_text("cannot show")
+    page.set_input_files("#files", [{"name": "a.png", "mimeType": "image/png", "buffer": black(1001, 1000)}])
+    sync_api.expect(page.locator("#status")).to_contain_text("1001 x 1000 pixels")
+
+
+def test_a_token_is_asked_for_and_kept_in_memory_only(browser: sync_api.Browser):
+    with serving(model(), token="s3cret") as client:
+        context = browser.new_context()
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(f"http://127.0.0.1:{client.port}/")
+        for token, words in (("wrong", "did not accept"), ("zwei worte", "one word")):
+            page.locator("#token-text").fill(token)
+            page.keyboard.press("Enter")
+            sync_api.expect(page.locator("#token-error")).to_contain_text(words)
+            assert page.locator("#work").is_hidden()
+        page.locator("#token-text").fill("s3cret")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("html[data-ready]")
+        drop(page, IMAGE)
+        assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        page.reload()
+        page.wait_for_selector("#token-text")
+        context.close()
+
+
+def test_the_files_of_the_page_have_a_strict_policy_and_can_be_left_out(client: Client):
+    for path in ("/", "/page/page.js", "/page/page.css", "/page/colormap"):
+        reply = client("GET", path)
+        assert reply.status == 200
+        policy = reply.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+    assert client("GET", "/page/page.py").status == client("GET", "/page/../page.py").status == 404
+    with serving(model(), page=False) as other:
+        assert other("GET", "/").status == other("GET", "/page/page.js").status == 404
