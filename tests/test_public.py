@@ -30,9 +30,9 @@ def test_help_does_not_import_torch():
 
 
 NAMES = {
-    "BulkRun", "Categories", "Comparison", "CondetrError", "Config", "Detection", "Detections", "Diagnosis",
-    "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares", "bulk",
-    "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain", "export", "load",
+    "BulkRun", "Categories", "Comparison", "CondetrError", "Config", "DetectedFrame", "Detection", "Detections",
+    "Diagnosis", "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares",
+    "bulk", "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain", "export", "load",
     "object_shares", "recipe", "save", "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
@@ -73,6 +73,10 @@ SIGNATURES = {
     "micro_batch=None, trackers=(), progress=None, cache_shares=1, follow_outside=False, "
     "profile=False",
     "save": "folder, weights, card=None",
+    "Predictor.video": "self, video, threshold=None, batch=4, *, every=1, start=None, end=None, retry=5, "
+    "classes=None, max_detections=100, one_class_per_box=False",
+    "DetectedFrame": "image, number, time, detections",
+    "DetectedFrame.draw": "self",
     "Frame": "image, number, time",
     "video_frames": "video, *, every=1, start=None, end=None, retry=5",
 }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .exporting.export import Export as Export
     from .exporting.export import export as export
     from .predicting.predictor import Predictor as Predictor
+    from .predicting.video import DetectedFrame as DetectedFrame
     from .recipes import recipe as recipe
     from .training.run import Run as Run
     from .training.train import train as train
@@ -45,6 +46,7 @@ _MODULES = {
     "Comparison": "comparing.comparison",
     "CondetrError": "errors",
     "Config": "config",
+    "DetectedFrame": "predicting.video",
     "Detection": "detections",
     "Detections": "detections",
     "Diagnosis": "examining.diagnosis",

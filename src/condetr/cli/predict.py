@@ -1,37 +1,39 @@
-"""`condetr predict`: find objects in images."""
+"""`condetr predict`: find objects in images and videos."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CondetrError, ImageError
-from ..plural import counted
-from ..reports.terminal import printable
-from ..suggestions import did_you_mean, nearest_path
-from .flags import as_typed
+from ..errors import CondetrError
 from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
-from .progress import progress_bar
+from .predict_run import MOST, Kept, Part, Run
 from .stopping import status_of
-from .streams import announce, message, messages, results, standard_input
+from .streams import announce, message, standard_input
 
 if TYPE_CHECKING:
-    from ..detections import Detection
     from ..predicting.outputs import Outputs
+    from ..predicting.sources import Found, Skipped
     from ..types import Categories
+    from ..videos.sources import VideoSource
+
+    Source = Skipped | tuple[Found, VideoSource | None]
 
 STDOUT = Path("-")
 FORMATS = "images,jsonl"
-MOST = 100  # objects of an image, as COCO's metrics count
 
 
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES", help="images, folders, globs, http(s) addresses, or - for standard input"),
+        typer.Argument(
+            metavar="IMAGES",
+            help="images, folders, globs, videos, http(s) and rtsp addresses, camera:0, or - for standard input",
+        ),
     ],
     weights: Weights = DEFAULT_WEIGHTS,
     threshold: Threshold = None,
@@ -51,6 +53,18 @@ def predict(
     one_class_per_box: Annotated[
         bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
     ] = False,
+    every: Annotated[int, typer.Option(metavar="N", min=1, help="predict every Nth frame of a video")] = 1,
+    start: Annotated[
+        str | None, typer.Option(metavar="T", help="begin a video at T, in seconds or as hh:mm:ss")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="T", help="stop a video, camera or stream at T")] = None,
+    retry: Annotated[
+        int, typer.Option(metavar="N", min=0, help="open a lost camera or stream again, up to N times in a row")
+    ] = 5,
+    show: Annotated[bool, typer.Option("--show", help="show the frames of videos in a window, too")] = False,
+    codec: Annotated[
+        str, typer.Option(metavar="NAME", help="of drawn videos: vp9, or mp4v: faster, but browsers do not play it")
+    ] = "vp9",
     batch: Annotated[int, typer.Option(metavar="N", help="images that go through the detector together", min=1)] = 4,
     device: Device = None,
     precision: Annotated[
@@ -60,10 +74,14 @@ def predict(
     compile: Annotated[bool, typer.Option("--compile", help="compile the detector first, which takes minutes")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in images: draws them, and writes them to files."""
-    from ..predicting.sources import Found, Opened, Skipped, find
+    """Find objects in images and videos: draws them, and writes them to files."""
+    from ..predicting.sources import Skipped, find
+    from ..videos.opencv import opencv
+    from ..videos.times import seconds_of
+    from ..videos.writing import CODECS
 
     one_of("--precision", precision, "fp32", "bf16")
+    one_of("--codec", codec, *CODECS)
     if runtime is not None:
         one_of("--runtime", runtime, "torch", "onnx", "openvino")
     if out == STDOUT and format not in (None, "jsonl"):
@@ -71,85 +89,77 @@ def predict(
     if out == STDOUT and sys.stdout is None:
         raise CondetrError("--out -: there is no standard output. Name a folder with --out")
     names = None if classes is None else words("--classes", classes)
-    found: Iterable[Found | Skipped] = find(sources, standard_input(), exclude=out)
+    part = Part(every, seconds_of(start, "--start"), seconds_of(end, "--end"), retry)
+    if part.end is not None and part.end <= (part.start or 0):
+        raise CondetrError(f"--end {end}: must be later than --start {start or 0}")
+    run = Run(quiet, Kept(names, max_detections, one_class_per_box), part, batch)
+
+    every_source = find(sources, standard_input(), exclude=out)
+    found: Iterable[Source] = (one if isinstance(one, Skipped) else (one, one.video()) for one in every_source)
+    total = None
     if "-" not in sources:
         found = list(found)
-    total = len([one for one in found if isinstance(one, Found)]) if isinstance(found, list) else None
-    done, objects, full, failures, outputs = 0, 0, 0, 0, None
-    best: tuple[Detection, str] | None = None  # of all images, in the image of this name
-
-    def report(name: str, reason: str, failed: bool = True) -> None:
-        nonlocal failures
-        failures += failed
-        if failed or not quiet:
-            suggestion = did_you_mean(nearest_path(Path(name))) if reason.startswith("no such file") else ""
-            message(f"{name}: {reason}{suggestion}")
-        if failed and outputs is not None:
-            outputs.skip(name, reason)
-
-    def images() -> Iterator[Found]:
-        for one in found:
-            if isinstance(one, Found):
-                yield one
-            else:
-                report(one.name, one.reason, one.failed)
-
-    if total == 0:
-        list(images())
-        raise typer.Exit(1)
+        videos = [one[1] for one in found if not isinstance(one, Skipped)]
+        total = videos.count(None)
+        if not videos:
+            list(_readable(found, run))
+            raise typer.Exit(1)
+        run.table = len(videos) == total == 1 and out != STDOUT
+        if total < len(videos):
+            opencv()  # before the weights are loaded: it may not be installed
+        elif given := [flag for flag, value in _only_videos(every, start, end, show).items() if value]:
+            raise CondetrError(f"{given[0]}: only for videos, and there is none among the sources")
     announce("loading", weights)
-    from ..predicting.outputs import nothing, parse_formats, table
+    from ..predicting.outputs import parse_formats
     from ..predicting.predictor import Predictor
+    from ..predicting.window import Window
 
     formats = parse_formats(format or FORMATS)
     wanted = confidence(threshold)
+    run.window = Window() if show else None
     predictor = Predictor.load(weights, device, precision, compile=compile, runtime=runtime)  # type: ignore[arg-type]
-    min_score = predictor.min_score(wanted)
+    run.min_score = predictor.min_score(wanted)
     status = 0
     try:
-        with (
-            _outputs(out, formats, predictor.categories) as outputs,
-            progress_bar("images", messages(), hidden=quiet or total == 1) as count,
-        ):
-            opened = map(outputs.opened, images())
-            predictions = predictor.stream(
-                opened, 0.0, batch, Opened.read, classes=names, max_detections=max(max_detections, MOST),
-                one_class_per_box=one_class_per_box, ahead=outputs.ahead(batch),
-            )  # fmt: skip
-            for number, (one, detections) in enumerate(predictions, 1):
-                try:
-                    if isinstance(detections, ImageError):
-                        raise detections
-                    kept = detections.filter(min_score=min_score)[:max_detections]
-                    outputs.write(one, kept)
-                    done, objects, full = done + 1, objects + len(kept), full + (len(kept) == max_detections)
-                    if len(detections) and (best is None or detections[0].score > best[0].score):
-                        best = detections[0], one.found.name
-                    if total == 1 and out != STDOUT and len(kept):
-                        results(quiet).print(table(kept), markup=False)
-                except ImageError as error:
-                    report(one.found.name, str(error))
-                count(number, total)
+        with _outputs(out, formats, predictor.categories, codec) as run.outputs:
+            for is_image, group in groupby(_readable(found, run), key=lambda one: one[1] is None):
+                if is_image:
+                    run.predict_images(predictor, (one for one, _ in group), total)
+                else:
+                    run.predict_videos(predictor, group)
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)
     if not quiet and out != STDOUT:
-        if done and not objects and not status:
-            name = best[1] if best and done > 1 else ""
-            print(printable(as_typed(nothing(best[0] if best else None, min_score, name))))
-        summary = f"{counted(done, 'image')}, {counted(objects, 'object')}: see {printable(str(out))}"
-        print(f"interrupted; kept: {summary}" if status else summary)
-        if full:
-            most = f"{counted(max_detections, 'object')}, the most that are kept: --max-detections N keeps more"
-            print(f"{counted(full, 'image')} with {most}" if done > 1 else f"it has {most}")
+        for line in run.summary(out, interrupted=bool(status)):
+            print(line)
     elif status:
         message("interrupted")
-    raise typer.Exit(status or int(failures > 0))
+    raise typer.Exit(status or int(run.failures > 0))
 
 
-def _outputs(out: Path, formats: tuple[str, ...], categories: "Categories") -> "AbstractContextManager[Outputs]":
-    """The files of a folder, or standard output for `-`: one line of JSON for each image, written at once."""
+def _readable(found: "Iterable[Source]", run: Run) -> "Iterator[tuple[Found, VideoSource | None]]":
+    """The sources that lead to something; the others are reported where they stand."""
+    from ..predicting.sources import Skipped
+
+    for one in found:
+        if isinstance(one, Skipped):
+            run.report(one.name, one.reason, one.failed)
+        else:
+            yield one
+
+
+def _only_videos(every: int, start: str | None, end: str | None, show: bool) -> dict[str, bool]:
+    return {"--every": every != 1, "--start": start is not None, "--end": end is not None, "--show": show}
+
+
+def _outputs(
+    out: Path, formats: tuple[str, ...], categories: "Categories", codec: str
+) -> "AbstractContextManager[Outputs]":
+    """The files of a folder, or standard output for `-`: one line of JSON for each image or frame, written at once."""
     from ..predicting.outputs import Outputs
     from ..predicting.writers import JsonLines
 
     stdout: Any = sys.stdout
-    return nullcontext(Outputs(out, [JsonLines(stdout)])) if out == STDOUT else Outputs.open(out, formats, categories)
+    if out == STDOUT:
+        return nullcontext(Outputs(out, [JsonLines(stdout)]))
+    return Outputs.open(out, formats, categories, codec)

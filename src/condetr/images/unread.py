@@ -50,4 +50,6 @@ def reason(file: io.BufferedIOBase) -> str:
     kind = kind or next((name for start, name in _NOT_READ if head.startswith(start)), None)
     if kind is None:
         return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)"
+    if kind.startswith("a video"):
+        return f"{kind}, not an image"
     return kind if "Git LFS" in kind or "web page" in kind else f"{kind}, which is not read. Convert it to JPEG or PNG"

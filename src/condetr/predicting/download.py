@@ -2,17 +2,22 @@
 
 import io
 import time
+from base64 import b64encode
 from http.client import HTTPException, HTTPMessage
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import ImageError
+from ..videos.address import shown
 
 MAX_BYTES = 256 * 2**20  # of one image from the web or standard input
 TIME_LIMIT = 60.0  # seconds for a whole download
 PAUSE_LIMIT = 20.0  # seconds without a byte
+STREAM_TYPES = (
+    "multipart/x-mixed-replace", "application/vnd.apple.mpegurl", "application/x-mpegurl", "application/dash+xml",
+)  # fmt: skip
 
 
 class _HttpOnly(HTTPRedirectHandler):
@@ -31,8 +36,7 @@ def download(address: str) -> bytes:
     """The content of an http(s) address, at most MAX_BYTES within TIME_LIMIT. Raises ImageError with the reason."""
     until = time.monotonic() + TIME_LIMIT
     try:
-        request = Request(quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "condetr"})
-        with build_opener(_HttpOnly).open(request, timeout=PAUSE_LIMIT) as response:
+        with build_opener(_HttpOnly).open(_request(address), timeout=PAUSE_LIMIT) as response:
             content = io.BytesIO()
             while block := response.read1(2**16):
                 content.write(block)
@@ -47,6 +51,29 @@ def download(address: str) -> bytes:
     except HTTPError as error:
         raise ImageError(" ".join(f"HTTP error {error.code} {error.reason}".split())) from None
     except URLError as error:
-        raise ImageError(f"cannot be fetched ({error.reason})") from None
+        raise ImageError(f"cannot be fetched ({shown(str(error.reason))})") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise ImageError(f"cannot be fetched ({str(error) or type(error).__name__})") from None
+        raise ImageError(f"cannot be fetched ({shown(str(error)) or type(error).__name__})") from None
+
+
+def is_video(address: str) -> bool:
+    """Whether an http(s) address answers with a video or a stream of images, by the content type; False on any error,
+    which fetching the image then reports. One that wants a password and is given one is left to the video library."""
+    try:
+        with build_opener(_HttpOnly).open(_request(address), timeout=PAUSE_LIMIT) as response:
+            kind = response.headers.get_content_type()
+    except HTTPError as error:
+        return error.code == 401 and "@" in urlsplit(address).netloc
+    except (ImageError, OSError, HTTPException, ValueError):
+        return False
+    return kind.startswith("video/") or kind in STREAM_TYPES
+
+
+def _request(address: str) -> Request:
+    """User name and password go into a header, which is not sent on to where a redirect leads."""
+    parts = urlsplit(quote(address, safe="%/:=&?~#+!$,;'@()*[]"))
+    user, at, host = parts.netloc.rpartition("@")
+    request = Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "condetr"})
+    if at:
+        request.add_unredirected_header("Authorization", "Basic " + b64encode(unquote(user).encode()).decode())
+    return request

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..arguments import with_article
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels, Source, open_image
-from .sources import Found, find_one, leads_to_many
+from .sources import Found, find_one, is_web, leads_to_many
 
 TAKEN = (
     "an image is a path or http(s) address, the bytes of an image file, an open binary file, a PIL image, a uint8 "
@@ -67,7 +67,9 @@ def inputs(images: Any) -> Iterator[Input]:
             many = leads_to_many(name)
             for one in find_one(name):
                 if isinstance(one, Found):
-                    yield Input(one.name if many else image, one.name, one.read)
+                    is_video = not many and not is_web(name) and one.video() is not None
+                    read = partial(_fail, "a video: Predictor.video predicts its frames") if is_video else one.read
+                    yield Input(one.name if many else image, one.name, read)
                 elif one.failed:
                     yield Input(image, one.name, partial(_fail, one.reason))
         elif isinstance(image, InMemory):

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from ..detections import Detection, Detections
 from ..errors import CondetrError
-from ..files import check_writable, replacing
+from ..files import check_writable
 from ..reports.terminal import Column, FittedTable
 from ..types import Categories
+from ..videos.sources import VideoSource
+from .drawn_videos import DrawnVideos
+from .kept import kept
 from .sources import Found, Opened
 from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
 
@@ -25,18 +28,20 @@ class Outputs:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, formats: Sequence[str], categories: Categories) -> Iterator["Outputs"]:
-        """Raises CondetrError where the folder cannot be written."""
+    def open(
+        cls, folder: Path, formats: Sequence[str], categories: Categories, codec: str = "vp9"
+    ) -> Iterator["Outputs"]:
+        """`codec` is that of drawn videos. Raises CondetrError where the folder cannot be written."""
         with ExitStack() as stack:
 
             def text(name: str) -> io.TextIOBase:
-                part = stack.enter_context(_kept(folder / name))
+                part = stack.enter_context(kept(folder / name))
                 return stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
 
             writers: list[Writer] = []
             if "images" in formats:
                 check_writable(folder)
-                writers.append(DrawnImages(folder / "images"))
+                writers += [DrawnImages(folder / "images"), DrawnVideos(folder / "videos", codec)]
             if "coco" in formats:
                 writers.append(stack.enter_context(Coco.open(text("coco.json"), text("coco_images.json"), categories)))
             if "jsonl" in formats:
@@ -64,6 +69,19 @@ class Outputs:
         for writer in self.writers:
             writer.write(image, detections)
 
+    @contextmanager
+    def video(self, source: VideoSource, rate: float) -> Iterator[list[int]]:
+        """Frames that are written inside the block belong to one video. Of a drawn video, the number of frames that
+        others of the same moment replaced is in the list at the end."""
+        drawn = [writer for writer in self.writers if isinstance(writer, DrawnVideos)]
+        dropped: list[int] = []
+        for writer in drawn:
+            writer.begin(source, rate)
+        try:
+            yield dropped
+        finally:
+            dropped += [writer.finish() for writer in drawn]
+
     def skip(self, name: str, reason: str) -> None:
         """Record an image that could not be read."""
         for writer in self.writers:
@@ -77,21 +95,6 @@ def parse_formats(text: str) -> tuple[str, ...]:
         if format not in FORMATS:
             raise CondetrError(f"`format={format!r}`: no such format. There are {', '.join(FORMATS)}")
     return formats
-
-
-@contextmanager
-def _kept(path: Path) -> Iterator[Path]:
-    """As `replacing`, but Ctrl-C or an error inside the block still leaves what was written in place."""
-    failure: BaseException | None = None
-    with replacing(path) as part:
-        try:
-            yield part
-        except BaseException as error:
-            failure = error
-    if isinstance(failure, OSError):
-        raise CondetrError(f"{path}: cannot be written ({failure.strerror or failure}); kept up to there") from None
-    if failure is not None:
-        raise failure
 
 
 def table(detections: Detections) -> FittedTable:

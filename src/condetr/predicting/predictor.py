@@ -23,10 +23,15 @@ from ..model.detector import Detector
 from ..runtime.folded import fold_norms
 from ..runtime.runtime import Runtime
 from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
+from ..videos.frames import Video, at_least
+from ..videos.live import RETRIES
+from ..videos.sources import source_of
+from ..videos.times import Position
 from .batching import Scaled, predict_in_order, within_memory
 from .exported import NO_ATTENTION, RUNTIMES, Exported, cached, is_exported
 from .inputs import InMemory, Input, Name, inputs, is_one_image
 from .selection import Selection, Threshold, min_score
+from .video import DetectedFrame, detected_frames
 
 T = TypeVar("T")
 Precision = Literal["fp32", "bf16"]
@@ -173,6 +178,25 @@ class Predictor:
         is_one_image(sources)  # raises at once, not at the first image, for what is neither an image nor several
         pairs = self._stream_inputs(sources, selection, batch, ahead)
         return ((given.source, result) for given, result in pairs)
+
+    def video(
+        self, video: str | os.PathLike[str] | int, threshold: Threshold = None, batch: int = 4, *, every: int = 1,
+        start: Position = None, end: Position = None, retry: int = RETRIES, classes: Classes = None,
+        max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+    ) -> Iterator[DetectedFrame]:  # fmt: skip
+        """The frames of a video file, camera or stream with their detections, one at a time, in constant memory.
+
+        `video`, `every`, `start`, `end` and `retry` are those of `condetr.video_frames`, the other parameters those of
+        `__call__`. Up to `batch` frames of a file are predicted together, which does not change their detections; of a
+        camera or stream each frame alone. Raises CondetrError at once for a video that cannot be opened.
+        """
+        stream = partial(
+            self.stream, threshold=threshold, classes=classes, max_detections=max_detections,
+            one_class_per_box=one_class_per_box,
+        )  # fmt: skip
+        self.selection(threshold, classes, max_detections, one_class_per_box)
+        opened = Video(source_of(video), every, start, end, retry)
+        return detected_frames(opened, stream, at_least(batch, "batch", 1))
 
     def min_score(self, threshold: Threshold = None) -> float | tuple[float, ...]:
         """The score from which a detection is kept, or that of each label, for a confidence threshold."""

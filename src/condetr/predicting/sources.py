@@ -1,4 +1,4 @@
-"""What a user may name (files, folders, globs, http(s) addresses, standard input) as a stream of single images."""
+"""What a user may name (files, folders, globs, addresses, cameras, standard input) as a stream of single sources."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -6,33 +6,69 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from ..errors import ImageError
+from ..files import quoted
+from ..images.decode import SUFFIXES as IMAGES
 from ..images.decode import Pixels, open_image
+from ..videos import sources as videos
+from ..videos.address import file_stem, shown
+from ..videos.capture import Frame
 from . import download, local_files
 from .standard_input import ByteStream, NotAnImage, read_standard_input
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An image that has been found, not read. `name` is how the user knows it, `relative` its path in an output folder,
-    `location` where it is: a file, an address, or the bytes of the file themselves."""
+    """An image or video that has been found, not read. `name` is how the user knows it, without passwords; `relative`
+    its path in an output folder; `location` where it is: a file, an address, a camera, or the bytes of the file."""
 
     name: str
-    location: Path | bytes | str
+    location: Path | bytes | str = field(repr=False)
     relative: PurePosixPath
 
+    def video(self) -> videos.VideoSource | None:
+        """The video that it is, None for an image. A web address without a known suffix is asked for its type."""
+        location = self.location
+        if isinstance(location, Path):
+            is_video = location.suffix.lower() not in IMAGES and videos.is_video_file(location)
+            return videos.VideoSource.file(location) if is_video else None
+        if isinstance(location, bytes):
+            return None
+        if (number := videos.camera_number(location)) is not None:
+            return videos.VideoSource.camera(number)
+        suffix = videos.address_suffix(location)
+        known = not is_web(location) or suffix in videos.SUFFIXES | videos.PLAYLISTS
+        is_video = known or (suffix not in IMAGES and download.is_video(location))
+        return videos.VideoSource.stream(location) if is_video else None
+
     def read(self) -> Pixels:
-        """Raises ImageError with the reason."""
+        """The image. Raises ImageError with the reason, also for a video."""
+        if isinstance(self.location, str) and not is_web(self.location):
+            raise ImageError("a camera or stream, not an image")
         return open_image(download.download(self.location) if isinstance(self.location, str) else self.location)
 
 
 @dataclass(slots=True, weakref_slot=True)
 class Opened:
-    """A found image on its way through the detector. With `keep` its pixels stay, so that whatever draws on them need
-    not fetch and decode the image again; they go with this object."""
+    """A found image, or a frame of a found video, on its way through the detector.
+
+    With `keep` the pixels of an image stay, so that whatever draws on them need not fetch and decode the image again;
+    they go with this object. `frame` is the number of a frame, `time` its position in seconds.
+    """
 
     found: Found
     keep: bool
-    pixels: Pixels | None = field(default=None, init=False, repr=False)
+    pixels: Pixels | None = field(default=None, repr=False)
+    frame: int | None = None
+    time: float | None = None
+
+    @classmethod
+    def of_frame(cls, found: Found, frame: Frame) -> "Opened":
+        return cls(found, True, frame.image, frame.number, frame.time)
+
+    def place(self) -> dict[str, int | float]:
+        """`frame` and `time` of a frame, nothing of an image: what is written with the name."""
+        return {} if self.frame is None or self.time is None else {"frame": self.frame, "time": round(self.time, 3)}
 
     def read(self) -> Pixels:
         """Raises ImageError with the reason."""
@@ -68,7 +104,7 @@ def find(names: Iterable[str], standard_input: ByteStream, exclude: Path) -> Ite
 
 def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped]:
     """Every image that one path, folder, glob or http(s) address leads to."""
-    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    scheme = videos.scheme_of(name)
     path = Path(name)
     if not name:
         yield Skipped("''", "an empty name", failed=True)
@@ -76,11 +112,14 @@ def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped
         try:
             file = unquote(PurePosixPath(urlsplit(name).path).name)
         except ValueError as error:
-            yield Skipped(name, f"not an address ({error})", failed=True)
+            yield Skipped(shown(name), f"not an address ({shown(str(error))})", failed=True)
         else:
-            yield Found(name, name, PurePosixPath(file or "image"))
+            yield Found(shown(name), name, PurePosixPath(file or "image"))
+    elif not local_files.exists(path) and (scheme in videos.STREAMS or videos.camera_number(name) is not None):
+        yield Found(shown(name), name, PurePosixPath(file_stem(name) if scheme else name.replace(":", "-")))
     elif scheme and not local_files.exists(path):
-        yield Skipped(name, f"only http and https addresses are fetched, not {scheme}", failed=True)
+        reason = f"only http and https addresses and streams (rtsp, rtmp, udp) are opened, not {scheme}"
+        yield Skipped(shown(name), reason, failed=True)
     elif local_files.is_folder(path):
         yield from _folder(path, exclude)
     elif leads_to_many(name):
@@ -98,14 +137,20 @@ def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped
 
 def leads_to_many(name: str) -> bool:
     """Whether a name is a folder or a glob, and so may lead to any number of images."""
-    if name.lower().startswith(("http://", "https://")):
+    if is_web(name):
         return False
     path = Path(name)
     return local_files.is_folder(path) or (has_magic(name) and not local_files.exists(path))
 
 
+def is_web(name: str) -> bool:
+    return videos.scheme_of(name) in videos.WEB
+
+
 def _folder(folder: Path, exclude: Path | None) -> Iterator[Found | Skipped]:
-    something, others = False, []
+    something = False
+    others: list[str] = []
+    videos_found: list[str] = []
     for path in local_files.walk(folder, exclude):
         if isinstance(path, OSError):
             something = True
@@ -114,12 +159,18 @@ def _folder(folder: Path, exclude: Path | None) -> Iterator[Found | Skipped]:
             something = True
             yield Found(str(path), path, PurePosixPath(folder.resolve().name, *path.relative_to(folder).parts))
         else:
-            others.append(str(path.relative_to(folder)))
+            (videos_found if videos.is_video_file(path) else others).append(str(path.relative_to(folder)))
+    if videos_found:
+        how = f"Name them, for example {quoted(folder / videos_found[0])}"
+        yield Skipped(str(folder), f"skipped, videos: {_first(videos_found)}. {how}", failed=False)
     if others:
-        named = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        yield Skipped(str(folder), f"skipped, not images: {named}", failed=False)
+        yield Skipped(str(folder), f"skipped, not images: {_first(others)}", failed=False)
     if not something:
         yield Skipped(str(folder), "a folder without images", failed=True)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _standard_input(stream: ByteStream, exclude: Path) -> Iterator[Found | Skipped]:

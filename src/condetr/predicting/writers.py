@@ -1,4 +1,4 @@
-"""One class for each output format: annotated images, COCO results, JSON lines, CSV."""
+"""One class for each output format: annotated images, COCO results, JSON lines, CSV; of videos, every frame."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ from ..types import Categories
 from .sources import Found, Opened
 
 FIRST_NUMBER = 1_000_000_001  # image ids from here on are running numbers, beyond those that file names carry
-COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", "y1", "x2", "y2")
+COLUMNS = ("file", "width", "height", "category_id", "category", "score", "x1", "y1", "x2", "y2", "frame", "time")
 
 
 class Writer(ABC):
@@ -37,6 +37,8 @@ class DrawnImages(Writer):
         self.taken: set[str] = set()
 
     def write(self, image: Opened, detections: Detections) -> None:
+        if image.frame is not None:
+            return
         path = self._path(image.found)
         content = io.BytesIO()
         drawn = Image.fromarray(draw(image.read(), detections))
@@ -49,7 +51,7 @@ class DrawnImages(Writer):
 
     def _path(self, found: Found) -> Path:
         """A name no other image of this run has, inside the folder, and never that of the image itself."""
-        *folders, name = [_safe(part) for part in found.relative.parts] or ["image"]
+        *folders, name = [safe_name(part) for part in found.relative.parts] or ["image"]
         suffix = "" if name.lower().endswith((".jpg", ".jpeg", ".png")) else ".jpg"
         stem, _, ending = name.rpartition(".") if not suffix else (name, "", "")
         number, candidate = 1, name + suffix
@@ -66,7 +68,7 @@ class DrawnImages(Writer):
         return isinstance(found.location, Path) and path.exists() and path.samefile(found.location)
 
 
-def _safe(part: str) -> str:
+def safe_name(part: str) -> str:
     """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
     part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())
     part = "_" + part[1:] if part.startswith(".") else part
@@ -102,18 +104,19 @@ class Coco(Writer):
             images.write(f'\n],\n"categories": {json.dumps(named)}}}\n')
 
     def write(self, image: Opened, detections: Detections) -> None:
-        id = self._id(image.found)
+        id = self._id(image)
         width, height = detections.size
-        self._item(self.images, {"id": id, "file_name": image.found.name, "width": width, "height": height})
+        name = {"file_name": image.found.name, **image.place()}
+        self._item(self.images, {"id": id, **name, "width": width, "height": height})
         for result in detections.to_coco(id):
-            self._item(self.results, {**result, "file_name": image.found.name})
+            self._item(self.results, {**result, **name})
 
     def _item(self, file: io.TextIOBase, values: dict) -> None:
         file.write(f"{self.comma[file]}\n{json.dumps(values)}")
         self.comma[file] = ","
 
-    def _id(self, found: Found) -> int:
-        stem = PurePosixPath(found.relative.name).stem
+    def _id(self, image: Opened) -> int:
+        stem = PurePosixPath(image.found.relative.name).stem if image.frame is None else ""
         id = int(stem) if re.fullmatch(r"[0-9]{1,15}", stem) else self.next
         if id in self.taken or id >= FIRST_NUMBER:
             id = self.next
@@ -123,7 +126,8 @@ class Coco(Writer):
 
 
 class JsonLines(Writer):
-    """`predictions.jsonl`: an object for each image, with its detections or with the reason why it was skipped."""
+    """`predictions.jsonl`: an object for each image or frame, with its detections or with the reason why it was
+    skipped."""
 
     def __init__(self, file: io.TextIOBase) -> None:
         self.file = file
@@ -134,7 +138,7 @@ class JsonLines(Writer):
             {"category_id": id, "category": name, "score": round(score, 6), "box": [round(x, 3) for x in box]}
             for id, name, score, box in rows(detections)
         ]
-        self._line({"file": image.found.name, "width": width, "height": height, "detections": objects})
+        self._line({"file": image.found.name, **image.place(), "width": width, "height": height, "detections": objects})
 
     def skip(self, name: str, reason: str) -> None:
         self._line({"file": name, "error": reason})
@@ -152,10 +156,11 @@ class Csv(Writer):
         self.rows.writerow(COLUMNS)
 
     def write(self, image: Opened, detections: Detections) -> None:
-        size = detections.size
+        size, place = detections.size, image.place()
         for id, name, score, box in rows(detections):
             corners = (f"{x:.3f}" for x in box)
-            self.rows.writerow((_no_formula(image.found.name), *size, id, _no_formula(name), f"{score:.6f}", *corners))
+            row = (_no_formula(image.found.name), *size, id, _no_formula(name), f"{score:.6f}", *corners)
+            self.rows.writerow((*row, place.get("frame", ""), place.get("time", "")))
         self.file.flush()
 
 
