@@ -22,7 +22,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"build", "recipes", "videos"},
     {"interchange"},
     {"checkpoint"},
-    {"converting", "examining", "predicting"},
+    {"converting", "examining", "predicting", "sampling"},
     {"bulk_predicting"},
     {"evaluating", "explaining"},
     {"exporting", "serving", "training"},

@@ -33,7 +33,7 @@ NAMES = {
     "BulkRun", "Categories", "Comparison", "CondetrError", "Config", "DetectedFrame", "Detection", "Detections",
     "Diagnosis", "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares",
     "bulk", "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain", "export", "load",
-    "object_shares", "recipe", "save", "train", "video_frames",
+    "object_shares", "recipe", "sample", "save", "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
     "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
@@ -78,6 +78,7 @@ SIGNATURES = {
     "DetectedFrame": "image, number, time, detections",
     "DetectedFrame.draw": "self",
     "Frame": "image, number, time",
+    "sample": "video, count=50, out='frames', *, start=None, end=None, overwrite=False, progress=None",
     "video_frames": "video, *, every=1, start=None, end=None, retry=5",
 }
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .predicting.predictor import Predictor as Predictor
     from .predicting.video import DetectedFrame as DetectedFrame
     from .recipes import recipe as recipe
+    from .sampling.sample import sample as sample
     from .training.run import Run as Run
     from .training.train import train as train
     from .types import Categories as Categories
@@ -70,6 +71,7 @@ _MODULES = {
     "load": "checkpoint",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",
+    "sample": "sampling.sample",
     "save": "checkpoint",
     "train": "training.train",
     "video_frames": "videos.frames",

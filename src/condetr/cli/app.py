@@ -24,6 +24,7 @@ from .explain import explain
 from .export import export
 from .predict import predict
 from .recipes import recipes
+from .sample import sample
 from .serve import serve
 from .stopping import listen, status_of
 from .streams import discard_output, flush_output, message, survive_any_encoding
@@ -31,7 +32,7 @@ from .train import train
 
 GROUPS = {
     "First steps": (demo, digits),
-    "Data and training": (doctor, train, evaluate, compare, recipes),
+    "Data and training": (sample, doctor, train, evaluate, compare, recipes),
     "Using a detector": (predict, bulk, explain, serve, export, benchmark, convert),
 }
 

@@ -47,31 +47,45 @@ class Video:
         last = self._capture.count if self.end is None else min(self._capture.count, round(self.end * self.rate))
         return max(0, -(-(last - round(self.start * self.rate)) // self.every))
 
-    def frames(self) -> Iterator[Frame]:
-        """Every `every`-th frame from the first one at or after `start` on, up to but without `end`.
+    def length(self) -> float:
+        """The seconds of a file, from its index, or by decoding it where that says nothing."""
+        if self._capture.count is not None:
+            return self._capture.count / self.rate
+        counted, time = Capture(self.source), 0.0
+        while (later := counted.grab()) is not None:
+            time = later
+        counted.close()
+        return time + 1 / self.rate
+
+    def frames(self, due: Callable[[float], bool] | None = None) -> Iterator[Frame]:
+        """Every `every`-th frame from the first one at or after `start` on, up to but without `end`; of these, with
+        `due`, those at times for which it is true.
 
         Frames in between are decoded, as later ones depend on them, but not converted. Raises VideoError for a file
         without frames, and for a stream that could not be connected to again.
         """
-        return self._chosen(live_frames(self._capture, self.retry, self._notify)) if self.live else self._of_file()
+        due = due or _always
+        if self.live:
+            return self._chosen(live_frames(self._capture, self.retry, self._notify), due)
+        return self._of_file(due)
 
-    def _chosen(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+    def _chosen(self, frames: Iterator[Frame], wanted: Callable[[float], bool]) -> Iterator[Frame]:
         due = 0
         for frame in frames:
             if self.end is not None and frame.time >= self.end - EARLY:
                 break
-            if frame.time >= self.start - EARLY and frame.number >= due:
+            if frame.time >= self.start - EARLY and frame.number >= due and wanted(frame.time):
                 due = frame.number + self.every
                 yield frame
 
-    def _of_file(self) -> Iterator[Frame]:
+    def _of_file(self, wanted: Callable[[float], bool]) -> Iterator[Frame]:
         number, due, time, found = 0, 0, 0.0, False
         try:
             while (next_time := self._capture.grab()) is not None:
                 time = next_time
                 if self.end is not None and time >= self.end - EARLY:
                     return
-                if time >= self.start - EARLY and number >= due:
+                if time >= self.start - EARLY and number >= due and wanted(time):
                     pixels = self._capture.pixels()
                     if pixels is not None:
                         due, found = number + self.every, True
@@ -113,6 +127,10 @@ def video_frames(
     Raises CondetrError at once for a video that cannot be opened; warns where a file is cut short.
     """
     return Video(source_of(video), every, start, end, retry).frames()
+
+
+def _always(time: float) -> bool:
+    return True
 
 
 def at_least(value: Any, name: str, least: int) -> int:

@@ -1,0 +1,1 @@
+"""Choosing frames of a video to label."""
