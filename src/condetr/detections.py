@@ -161,8 +161,9 @@ class Detections:
         }
 
     def to_dataframe(self) -> Any:
-        """A pandas DataFrame, one row for each detection, with the columns of `predictions.csv`: file, width, height,
-        category_id, category, score, x1, y1, x2, y2. Raises CondetrError where pandas is not installed."""
+        """A pandas DataFrame, one row for each detection, with the columns of `predictions.csv` up to the box:
+        file, width, height, category_id, category, score, x1, y1, x2, y2. Raises CondetrError where pandas is not
+        installed."""
         try:
             import pandas
         except ImportError:

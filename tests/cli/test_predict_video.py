@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -225,6 +227,48 @@ def test_a_window_needs_a_display(here: Path, weights: str, monkeypatch: pytest.
     if sys.platform == "linux":
         with pytest.raises(CondetrError, match=r"`show`: (there is no display|needs tkinter)"):
             predict("clip.mp4", "--weights", weights, "--show")
+
+
+def test_closing_the_window_ends_the_video(here: Path, weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for Tk: no display is needed."""
+    shown: list[bytes] = []
+
+    class Tk:
+        keys: ClassVar[dict] = {}
+
+        def title(self, text: str) -> None: ...
+        def protocol(self, name: str, close: object) -> None: ...
+        def destroy(self) -> None: ...
+        def winfo_screenwidth(self) -> int:
+            return 200
+
+        winfo_screenheight = winfo_screenwidth
+
+        def bind(self, key: str, close: object) -> None:
+            self.keys[key] = close
+
+        def update(self) -> None:
+            if len(shown) == 3:
+                self.keys["<Escape>"]()
+
+    class Label:
+        def __init__(self, *_: object, **__: object) -> None: ...
+        def pack(self) -> None: ...
+        def configure(self, image: bytes) -> None:
+            shown.append(image)
+
+    tkinter = types.ModuleType("tkinter")
+    vars(tkinter).update(Tk=Tk, Label=Label, TclError=RuntimeError, PhotoImage=lambda data, format, master: data)
+    monkeypatch.setitem(sys.modules, "tkinter", tkinter)
+    clips.write(Path("clip.mp4"), 20)
+    status, stdout, _ = predict("clip.mp4", "--weights", weights, "--show", "--batch", "2")
+    assert status == 0
+    assert len(shown) == 3
+    assert "1 video with 3 frames, " in stdout
+    head, pixels = shown[0][:15], shown[0][15:]
+    assert head == b"P6 180 135 255\n"
+    assert len(pixels) == 180 * 135 * 3
+    assert facts("predictions/videos/clip.mp4")[0] == 3
 
 
 def test_ctrl_c_finishes_the_file(tmp_path: Path, weights: str) -> None:

@@ -125,7 +125,7 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert reason(tmp_path) == f"{tmp_path}: a folder, not a video"
     assert reason(tmp_path / "nowhere.mp4").endswith(": no such file")
     assert reason("ftp://me:secret@host/a.mp4").startswith("ftp://***@host/a.mp4: ftp is not read")
-    assert reason("camera:987").startswith("camera:987: no such camera, or another program uses it; ")
+    assert reason("camera:987").startswith("camera:987: no such camera, or another program uses it")
     assert reason(987) == reason("camera:987")
     assert reason("rtsp://me:secret@127.0.0.1:9/live").startswith("rtsp://***@127.0.0.1:9/live: cannot be opened")
     assert capfd.readouterr() == ("", "")

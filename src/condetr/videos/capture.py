@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def _readable(source: VideoSource) -> str | int:
 
 def _not_opened(source: VideoSource) -> str:
     if source.kind == "camera":
+        if sys.platform != "linux":
+            return "no such camera, or another program uses it, or programs are not allowed to"
         found = sorted(int(path.name[5:]) for path in Path("/dev").glob("video*") if path.name[5:].isdigit())
         others = f"there is camera:{', camera:'.join(map(str, found))}" if found else "no camera was found"
         return f"no such camera, or another program uses it; {others}"
