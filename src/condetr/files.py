@@ -1,6 +1,7 @@
 """Atomic writes: a file is written under a temporary name, flushed to the disk, then renamed."""
 
 import errno
+import hashlib
 import os
 import re
 import shlex
@@ -8,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError
 
@@ -64,6 +65,16 @@ def quoted(path: object) -> str:
     text = os.fsdecode(path) if isinstance(path, bytes | os.PathLike) else str(path)
     text = f"./{text}" if text.startswith("-") else text
     return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
+
+
+def safe_name(part: str) -> str:
+    """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
+    part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())
+    part = "_" + part[1:] if part.startswith(".") else part
+    if len(part.encode()) > 200:
+        digest = hashlib.sha256(part.encode()).hexdigest()[:8]
+        part = part.encode()[:150].decode(errors="ignore") + "-" + digest + PurePosixPath(part).suffix[:8]
+    return part or "_"
 
 
 def check_writable(folder: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.Monk
         run("clip.mp4", "--count", "4")
     status, stdout, stderr = run("cut.mp4", "nowhere.mp4", "--count", "3", "--out", "more")
     assert status == 1
-    assert re.fullmatch(r"[23] frames: see more\n", stdout)
+    assert re.fullmatch(r"[123] frames?: see more\n", stdout)
     assert stderr.splitlines()[0].startswith("condetr: cut.mp4: cut short: bytes are missing at its end; frame ")
     assert stderr.splitlines()[-1] == "condetr: nowhere.mp4: no such file"
     endless = r"\*\*\*@.*: a camera or stream has no end. Give `end` in seconds"

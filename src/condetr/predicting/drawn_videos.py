@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ..detections import Detections, draw
 from ..errors import CondetrError
+from ..files import safe_name
 from ..videos.sources import VideoSource
 from ..videos.writing import VideoWriter
 from .kept import kept
 from .sources import Opened
-from .writers import Writer, safe_name
+from .writers import Writer
 
 
 class DrawnVideos(Writer):

@@ -1,7 +1,6 @@
 """One class for each output format: annotated images, COCO results, JSON lines, CSV; of videos, every frame."""
 
 import csv
-import hashlib
 import io
 import json
 import re
@@ -13,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from ..detections import Detections, draw
-from ..files import replacing
+from ..files import replacing, safe_name
 from ..types import Categories
 from .sources import Found, Opened
 
@@ -66,16 +65,6 @@ class DrawnImages(Writer):
     @staticmethod
     def _is_source(path: Path, found: Found) -> bool:
         return isinstance(found.location, Path) and path.exists() and path.samefile(found.location)
-
-
-def safe_name(part: str) -> str:
-    """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
-    part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())
-    part = "_" + part[1:] if part.startswith(".") else part
-    if len(part.encode()) > 200:
-        digest = hashlib.sha256(part.encode()).hexdigest()[:8]
-        part = part.encode()[:150].decode(errors="ignore") + "-" + digest + PurePosixPath(part).suffix[:8]
-    return part or "_"
 
 
 class Coco(Writer):

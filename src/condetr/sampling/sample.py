@@ -11,9 +11,8 @@ from PIL import Image
 
 from ..arguments import check_progress, path_of
 from ..errors import CondetrError
-from ..files import check_writable, write_bytes
+from ..files import check_writable, safe_name, write_bytes
 from ..images.decode import Pixels
-from ..predicting.writers import safe_name
 from ..shapes import Int
 from ..videos.frames import Video, at_least
 from ..videos.sources import source_of
