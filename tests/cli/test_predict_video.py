@@ -225,7 +225,7 @@ def test_a_window_needs_a_display(here: Path, weights: str, monkeypatch: pytest.
     clips.write(Path("clip.mp4"), 3)
     monkeypatch.delenv("DISPLAY", raising=False)
     if sys.platform == "linux":
-        with pytest.raises(CondetrError, match=r"`show`: (there is no display|needs tkinter)"):
+        with pytest.raises(CondetrError, match=r"--show: (there is no display|needs tkinter)"):
             predict("clip.mp4", "--weights", weights, "--show")
 
 

@@ -71,7 +71,7 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.Monk
     assert re.fullmatch(r"[123] frames?: see more\n", stdout)
     assert stderr.splitlines()[0].startswith("condetr: cut.mp4: cut short: bytes are missing at its end; frame ")
     assert stderr.splitlines()[-1] == "condetr: nowhere.mp4: no such file"
-    endless = r"\*\*\*@.*: a camera or stream has no end. Give `end` in seconds"
+    endless = r"\*\*\*@.*: a camera or stream has no end. Give --end in seconds"
     with camera(500) as host, pytest.raises(CondetrError, match=endless):
         run(f"http://me:secret@{host}/live", "--out", "live")
     with camera(500) as host:
