@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,9 +48,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def predict(*words: str) -> tuple[int, str, str]:
-    """(exit status, standard output, standard error)"""
+    """(exit status, standard output, standard error without the line that names the weights)"""
     result = CliRunner().invoke(cli.app, ["predict", "--threshold", "0", *words], catch_exceptions=False)
-    return result.exit_code, result.stdout, result.stderr
+    return result.exit_code, result.stdout, re.sub(r"(?m)^condetr: loading .*\n", "", result.stderr)
 
 
 def lines(path: str = "predictions/predictions.jsonl") -> list[dict]:
@@ -288,7 +289,7 @@ def test_ctrl_c_finishes_the_file(tmp_path: Path, weights: str) -> None:
         finally:
             process.kill()
     assert process.returncode == 130
-    assert stderr == ""
+    assert stderr == f"condetr: loading {weights}\n"
     assert stdout.startswith("interrupted; kept: 1 video with ")
     frames = len(list(video_frames(parts / "clip.mp4")))
     told = int(stdout.split(" with ")[1].split()[0])
