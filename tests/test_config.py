@@ -99,11 +99,18 @@ def test_a_timm_network_is_named_with_its_prefix():
 def test_a_variant_and_its_setting_come_in_any_order():
     setting = {"model.scoring.background_weight": 0.3, "model.scoring.kind": "softmax"}
     for items in (setting.items(), reversed(setting.items())):
-        assert config.override(recipe("nano"), dict(items)).model.scoring == config.Softmax(background_weight=0.3)
+        assert config.override(recipe("detr_r50"), dict(items)).model.scoring == config.Softmax(background_weight=0.3)
 
 
 def test_naming_the_kind_that_a_variant_has_resets_nothing():
-    assert config.override(recipe("small"), {"model.decoder.kind": "conditional"}) == recipe("small")
+    assert config.override(recipe("small"), {"model.decoder.kind": "refining"}) == recipe("small")
+
+
+def test_another_decoder_than_the_refining_one_has_no_denoising():
+    conditional = config.override(recipe("small"), {"model.decoder.kind": "conditional"})
+    assert (conditional.train.denoising, conditional.model.reference) == (0, "predicted")
+    with pytest.raises(ConfigError, match=r"train\.denoising needs model\.decoder\.kind=refining"):
+        config.override(recipe("small"), {"model.decoder.kind": "conditional", "train.denoising": 50})
 
 
 def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
@@ -117,8 +124,9 @@ def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
     monkeypatch.setattr(
         "condetr.config.experiment.parse", lambda values, source: validated.append(values) or config.Config()
     )
-    config.override(recipe("small"), {"model.scoring.kind": "smooth"})
-    config.override(recipe("small"), {"model.scoring.gamma": 1.5, "model.scoring.kind": "smooth"})
+    base = recipe("conditional_detr_r50")
+    config.override(base, {"model.scoring.kind": "smooth"})
+    config.override(base, {"model.scoring.gamma": 1.5, "model.scoring.kind": "smooth"})
     assert [values["model"]["scoring"] for values in validated] == [
         {"kind": "smooth", "gamma": 2.0},
         {"kind": "smooth", "gamma": 1.5},
@@ -126,9 +134,10 @@ def test_another_kind_keeps_the_settings_that_both_variants_have(monkeypatch):
 
 
 def test_the_length_of_the_warm_up_that_is_set_replaces_the_other_one():
-    steps = config.override(recipe("small"), {"train.warmup_steps": 7}).train
+    fixed = config.override(recipe("small"), {"train.warmup_steps": 7})
+    steps = fixed.train
     assert (recipe("small").train.warmup, steps.warmup, steps.warmup_steps) == (0.05, 0, 7)
-    share = config.override(config.Config(train=steps), {"train.warmup": 0.2}).train
+    share = config.override(fixed, {"train.warmup": 0.2}).train
     assert (share.warmup, share.warmup_steps) == (0.2, 0)
     with pytest.raises(ConfigError, match="train: warmup and warmup_steps: set one of them to 0"):
         config.override(config.Config(), {"train.warmup_steps": 7, "train.warmup": 0.2})

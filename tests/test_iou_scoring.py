@@ -73,7 +73,7 @@ def test_without_objects_all_logits_are_background(kind):
 
 @pytest.mark.parametrize("kind", SCORINGS)
 def test_the_kind_alone_gives_the_published_weights(kind):
-    c = config.override(recipe("small"), {"model.scoring.kind": kind})
+    c = config.override(recipe("conditional_detr_r50"), {"model.scoring.kind": kind})
     assert (c.model.scoring.ramp, c.model.scoring.class_weight) == (0.15, 1.0)
     loss, weights = build_loss(c)
     assert isinstance(loss.scoring, SCORINGS[kind])

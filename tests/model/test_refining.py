@@ -269,7 +269,7 @@ def test_a_bias_of_zero_changes_no_score():
 
 
 def test_the_kind_of_decoder_sets_the_reference_that_it_needs():
-    small = recipe("small")
+    small = config.override(recipe("conditional_detr_r18"), {"model.decoder.start": "local"})
     changed = config.override(small, {"model.decoder.kind": "refining"})
     assert (changed.model.reference, changed.model.decoder.start) == ("anchors", "local")
     back = config.override(changed, {"model.decoder.kind": "conditional"})

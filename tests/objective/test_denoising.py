@@ -193,5 +193,5 @@ def test_a_step_without_objects_has_finite_gradients():
 )  # fmt: skip
 def test_models_that_denoising_does_not_fit_are_refused_in_one_line(settings, message):
     with pytest.raises(ConfigError) as caught:
-        override(recipe("small"), {"train.denoising": 50, **settings})
+        override(recipe("conditional_detr_r18"), {"train.denoising": 50, **settings})
     assert str(caught.value) == message

@@ -130,8 +130,9 @@ def test_the_second_head_is_trained_and_not_part_of_the_detector():
 
 def test_the_class_weights_are_the_published_ones():
     one_to_many = {"train.supervision": "one_to_many"}
-    assert build_loss(override(recipe("small"), one_to_many))[1].classes == 1.0
-    loss, weights = build_loss(override(recipe("small"), {**one_to_many, "model.scoring.kind": "iou_aware"}))
+    assert build_loss(override(recipe("conditional_detr_r18"), one_to_many))[1].classes == 1.0
+    iou_aware = {**one_to_many, "model.scoring.kind": "iou_aware"}
+    loss, weights = build_loss(override(recipe("conditional_detr_r18"), iou_aware))
     assert (weights.classes, loss.matcher.class_cost) == (1.0, 2.0)
     with pytest.raises(ConfigError, match=r"^train.supervision=one_to_many needs model.scoring.kind=focal") as caught:
         override(recipe("detr_r50"), one_to_many)

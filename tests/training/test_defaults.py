@@ -9,18 +9,18 @@ from condetr.recipes import recipe
 from condetr.training import defaults
 from condetr.training.defaults import PUBLISHED, default, fine_tuning
 from condetr.types import Categories
-from tests.tiny import TINY, shaken
+from tests.tiny import TINY, TINY_REFINING, shaken
 
 
 @pytest.fixture
 def hub(monkeypatch):
     """Weights by name, without a network; whatever else is asked for cannot be loaded."""
-    configs = {PUBLISHED: Config(model=TINY), "runs/birds": Config(recipe="small", model=TINY)}
+    configs = {PUBLISHED: Config(model=TINY), "runs/birds": Config(recipe="small", model=TINY_REFINING)}
 
     def load(name):
         if name not in configs:
             raise WeightsError(f"{name}: not in the hub's cache")
-        return Weights(shaken(TINY, 1), configs[name], Categories((0,), ("cow",)), None)
+        return Weights(shaken(configs[name].model, 1), configs[name], Categories((0,), ("cow",)), None)
 
     monkeypatch.setattr(defaults, "load", load)
     return configs
@@ -61,6 +61,12 @@ def test_weights_of_a_recipe_are_fine_tuned_with_its_settings(hub):
     assert (train.batch, train.groups, train.ema, train.lr) == (small.batch, small.groups, small.ema, small.lr / 2)
     assert "training settings those of small for fine-tuning: half of its lr" in chosen.note(chosen.config(300))
     assert train.init == "runs/birds"
+
+
+def test_weights_of_an_earlier_recipe_without_anchors_are_fine_tuned_without_denoising(hub):
+    hub["runs/birds"] = Config(recipe="small", model=TINY)
+    train = default("cpu", "runs/birds", "birds").config(300).train
+    assert (train.denoising, train.batch) == (0, recipe("small").train.batch)
 
 
 def test_without_the_published_weights_one_line_names_the_way_out(hub):

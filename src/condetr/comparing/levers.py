@@ -24,6 +24,7 @@ class Lever:
 BASELINE: dict[str, Any] = {
     **CONDITIONAL,
     "train.groups": 1,
+    "train.denoising_noise": "contrastive",
     "train.schedule": "step",
     "train.clip": 0.1,
     "train.ema": 0.0,
@@ -48,7 +49,7 @@ LEVERS: dict[str, Lever] = {
     ),
     "denoising": Lever(
         "20 contrastive denoising queries",
-        {"train.denoising": 20, "train.denoising_noise": "contrastive"},
+        {"train.denoising": 20},
         needs="anchors",
     ),
     "iou_aware": Lever(

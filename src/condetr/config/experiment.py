@@ -12,6 +12,7 @@ from .strict import Strict
 from .training import Loss, Train
 
 REPLACES = {"data.size": "data.enlarge", "train.warmup": "train.warmup_steps", "train.warmup_steps": "train.warmup"}
+WITHOUT_ANCHORS = {"model.reference": "predicted", "train.denoising": 0}
 
 
 class Config(Strict):
@@ -47,15 +48,16 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
 
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
     are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
-    replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points, unless
-    `model.reference` is set too. Raises ConfigError.
+    replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points and no
+    denoising, unless these are set too. Raises ConfigError.
     """
     values = config.model_dump()
     for given, replaced in REPLACES.items():
         if given in settings:
             settings = {replaced: 0, **settings}
     if (kind := settings.get("model.decoder.kind")) and "refining" in (kind, config.model.decoder.kind):
-        settings = {"model.reference": "anchors" if kind == "refining" else "predicted", **settings}
+        own = {"model.reference": "anchors"} if kind == "refining" else WITHOUT_ANCHORS
+        settings = {**own, **settings}
     for path, value in sorted(settings.items(), key=lambda item: not item[0].endswith(".kind")):  # variants first
         *parents, leaf = path.split(".")
         group: Any = values

@@ -96,7 +96,9 @@ def _base(init: str) -> Config:
     """The config of weights, with the training settings of their recipe."""
     source = load(init).config
     train = recipe(source.recipe).train if source.recipe in RECIPES else Train()
+    # weights of an earlier version of the recipe may have no anchors
+    fitting = {} if source.model.decoder.kind == "refining" else {"denoising": 0}
     return Config(
         recipe=source.recipe, model=source.model, data=source.data, loss=source.loss,
-        train=train.model_copy(update={"init": init}),
+        train=train.model_copy(update={"init": init, **fitting}),
     )  # fmt: skip
