@@ -10,11 +10,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import jaxtyping
+import torch
 
 from condetr import config
 from condetr.checkpoint import Weights
 from condetr.config import Config, Data
+from condetr.model.detector import Detector
 from condetr.predicting.exported import write
+from condetr.recipes import RECIPES
 from condetr.types import Categories
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -31,11 +34,29 @@ def backbone(**changes) -> dict:
     return {"backbone": TINY.backbone.model_dump() | changes}
 
 
+def refining(**changes) -> dict:
+    return {"decoder": {"kind": "refining"} | changes, "reference": "anchors"}
+
+
+def narrow(model: config.Model) -> config.Model:
+    """The model of a recipe, with fewer layers, channels and queries."""
+    few = {"dim": 32, "hidden": 48, "queries": 7, "encoder_layers": 1, "decoder_layers": 2}
+    return config.Model(**(model.model_dump() | few))
+
+
+REFINING = {  # every setting of a refining decoder, with every scoring
+    "log bias": refining(box_bias="log", start="local") | {"scoring": {"kind": "iou_aware"}, "keys": "fused"},
+    "linear bias": refining(box_bias="linear", boxes="relative", size_modulation=True) | {"scoring": {"kind": "mal"}},
+    "size modulation": refining(size_modulation=True, start="local", spatial_query="block")
+    | {"scoring": {"kind": "softmax"}, "keys": "fused"},
+}
 MODELS = {
     "tiny": TINY,
     "nano": variant(**backbone(name="nano", last_stage=2, stride=8, norm="channel")),
     "detr": TINY_DETR,
     "refining": variant(decoder={"kind": "refining"}, reference="anchors"),
+    **{name: variant(**changes) for name, changes in REFINING.items()},
+    **{name: narrow(RECIPES[name]().model) for name in ("condetr_r50", "small")},
     "fused keys": variant(keys="fused"),
     "timm": variant(**backbone(name="timm:mobilenetv2_100", last_stage=4, stride=32)),
     "softmax": variant(scoring={"kind": "softmax"}),
@@ -49,7 +70,17 @@ MODELS = {
 @cache
 def weights(name: str) -> Weights:
     model = MODELS.get(name) or variant(decoder={"kind": "conditional", "spatial_query": name})
-    return Weights(shaken(model, len(CATEGORIES)), Config(model=model, data=Data(size=64)), CATEGORIES, THRESHOLDS)
+    return Weights(
+        started(shaken(model, len(CATEGORIES))), Config(model=model, data=Data(size=64)), CATEGORIES, THRESHOLDS
+    )
+
+
+def started(detector: Detector) -> Detector:
+    """The detector with small random weights where a whole parameter is zero, as if it had been trained."""
+    for parameter in detector.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, 0, 0.05)
+    return detector
 
 
 @contextmanager

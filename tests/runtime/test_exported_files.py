@@ -5,15 +5,15 @@ import pytest
 
 from condetr.detections import Detections
 from condetr.predicting.exported import original_of
-from condetr.runtime.agreement import EXACT, difference
+from condetr.runtime.agreement import EXACT, ROUNDED, difference
 from condetr.runtime.file_runtime import FileRuntime
 from condetr.runtime.onnx_runtime import OnnxRuntime
 from condetr.runtime.openvino_runtime import OpenVinoRuntime
-from tests.runtime.exported import CATEGORIES, MODELS, exported, weights
+from tests.runtime.exported import CATEGORIES, MODELS, REFINING, exported, weights
 from tests.tiny import FORMS
 
 ODD = [(64, 64), (33, 97), (97, 33), (16, 16), (5, 40), (40, 7), (1, 1), (65, 64), (101, 71), (17, 128)]
-SWEEP = [*(name for name in MODELS if name not in ("tiny", "timm")), *FORMS]
+SWEEP = [*(name for name in MODELS if name not in ("tiny", "timm", *REFINING)), *FORMS]
 
 
 def some_images(*shapes: tuple[int, int]) -> list[np.ndarray]:
@@ -58,6 +58,25 @@ def test_batches_of_random_shapes_and_odd_sizes(library: str) -> None:
     if library == "openvino":  # which prepares anew for each new size
         batches = batches[:5]
     check(runtime, "tiny", [*batches, some_images(*ODD)])
+
+
+@pytest.mark.parametrize("name", REFINING)
+def test_refining_decoders(name: str) -> None:
+    file = exported(name)
+    check(OnnxRuntime(file), name, [*random_batches(3), some_images(*ODD)])
+    check(OpenVinoRuntime(file, "fp32"), name, random_batches(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("name", REFINING)
+def test_weights_in_half_precision(name: str, format: str) -> None:
+    file = exported(name, format, "fp16")
+    runtime = OnnxRuntime(file) if format == "onnx" else OpenVinoRuntime(file, "fp32")
+    images = some_images(*ODD)
+    sizes = [(200, 100)] * len(images)
+    for a, b in zip(runtime.detect_padded(images, sizes, CATEGORIES), detect(name, images), strict=True):
+        assert difference("image", a, b, ROUNDED).within(ROUNDED)
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ class ConditionalCrossAttention(nn.Module):
         y, x = memory.axes()
         w_y, w_x = self.key_spatial.weight.chunk(2, dim=1)
         rows, columns = F.linear(y, w_y, self.key_spatial.bias), F.linear(x, w_x)
-        scores = AxialScores(*(p_q @ split_heads(k, self.heads).mT for k in (rows, columns)))
+        scores = AxialScores(*(p_q @ split_heads(k, self.heads).transpose(-2, -1) for k in (rows, columns)))
         return scores * (2 * p_q.shape[-1]) ** -0.5 + bias
 
     def halves(

@@ -105,7 +105,7 @@ class AxialBoxBias(BoxBias):
         ends = self.distance(torch.stack([offset - half, offset + half], dim=-1)).to(self.decay.dtype)
         learned = torch.cat([self.x(ends[:, :, :columns]), self.y(ends[:, :, columns:])], dim=2)
         outside = (offset.abs() / side.clamp(min=stride) - 0.5).relu().to(self.decay.dtype)
-        scores = (learned - outside[..., None] * self.decay).movedim(-1, 1)  # B H N columns+rows
+        scores = (learned - outside[..., None] * self.decay).permute(0, 3, 1, 2)  # B H N columns+rows
         return AxialScores(columns=scores[..., :columns], rows=scores[..., columns:])
 
     def start(self, decay: float) -> None:
