@@ -149,6 +149,7 @@ def test_a_detection_shows_the_maps_of_its_heads(page: sync_api.Page):
     assert abs(y * rows - row - 0.5) <= 1
     for name in ("spatial", "content"):
         page.locator("#attention").get_by_role("button", name=name).click()
+    page.locator("[data-key=enlarged]").uncheck()
     page.locator("[data-key='Layer:0']").click()
     content = explain(HOSTILE_MODEL.predictor, image, detection=1, threshold=0.01, layer=0).maps[1]
     assert np.allclose(

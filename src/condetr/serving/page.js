@@ -41,6 +41,7 @@ const notice = text => {
   drawStatus();
 };
 const server = new Server(askToken, notice);
+const captionOf = one => `${visible(one.category)} ${one.score.toFixed(2)}`;
 const answerOf = picture => picture?.answers.get(state.model.name) ?? null;
 
 const predict = async picture => {
@@ -86,13 +87,15 @@ const explain = async (title, what, at, message) => {
     const { threshold } = state.filter;
     const least = what.detection !== undefined ? lowestOf(model) : threshold ?? (model.thresholds ? "best" : 0.5);
     const answer = await server.explain(model.name, picture.file, least, what, mine.signal);
-    const before = state.lastView ?? {}, view = { ...await viewOf(answer), common: before.common ?? true };
+    const before = state.lastView ?? {}, view = await viewOf(answer);
+    Object.assign(view, { common: before.common ?? true, enlarged: before.enlarged ?? true });
     if (mine.signal.aborted) return;
     if (before.part && view.answer.attention.parts.includes(before.part)) view.part = before.part;
     if (before.layer < answer.attention.layers) view.layer = before.layer;
     if (at && what.query !== undefined) view.answer.nearest = message.nearest;
     state.explained = { title, at, note: "", view };
-    notice(at ? "Why nothing was found here is explained below the image." : `${title}: attention maps are below the image.`);
+    notice(at ? "Why nothing was found here is explained below the image."
+      : `${title}: attention maps are below the image.`);
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof Refused)) throw error;
@@ -112,13 +115,16 @@ const show = picture => {
   close();
   predictAll();
 };
-const shownDetections = () => answerOf(state.current) && kept(answerOf(state.current).detections, state.model, state.filter);
+const shownDetections = () => {
+  const answer = answerOf(state.current);
+  return answer && kept(answer.detections, state.model, state.filter);
+};
 const pick = number => {
   stopCamera();
   const one = answerOf(state.current).detections[number];
   Object.assign(state, { picked: number, cross: null });
   stage.scrollIntoView({ block: "nearest" });  // on a phone the list is far below it
-  explain(`${visible(one.category)} ${one.score.toFixed(2)}`, { detection: number }, null);
+  explain(captionOf(one), { detection: number }, null);
 };
 const ask = (x, y) => {  // what is at a point of the image
   if (!answerOf(state.current)) return;
@@ -157,10 +163,13 @@ const stopCamera = () => {
   drawImages();
 };
 const runCamera = async () => {
+  byId("camera").disabled = true;
   try {
     await camera.start();
   } catch (error) {
     return notice(error.message);
+  } finally {
+    byId("camera").disabled = false;
   }
   byId("camera").setAttribute("aria-pressed", "true");
   byId("camera").textContent = "Stop camera";
@@ -211,10 +220,9 @@ const drawStage = () => {
   byId("empty").hidden = Boolean(picture);
   if (!picture) return;
   const shown = shownDetections() ?? [], explained = state.explained?.view;
-  const marks = explained ? marksOf(explained, `${visible(explained.answer.category)} ${explained.answer.score.toFixed(2)}`)
-    : { boxes: [] };
+  const marks = explained ? marksOf(explained, captionOf(explained.answer)) : { boxes: [] };
   const others = shown.map(one => {
-    const text = `${visible(one.category)} ${one.score.toFixed(2)}`, marked = [state.pointed, state.picked].includes(one.number);
+    const text = captionOf(one), marked = [state.pointed, state.picked].includes(one.number);
     return { box: one.box, key: "detection", color: explained ? "#c8ccd4" : state.model.colors.get(one.category_id),
       text: explained ? "" : text, note: text, strong: marked };
   });
@@ -225,8 +233,8 @@ const drawStage = () => {
   const image = picture.drawn(explained?.answer.attention);
   paint(view, image, explained ? attention.shown(chosenMap(explained)) : null, {}, width);
   paintOverlay(byId("overlay"), image, marks, width);
-  view.setAttribute("aria-label", `${picture.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what `
-    + "is there.");
+  view.setAttribute("aria-label",
+    `${picture.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what is there.`);
 };
 const drawImages = () => {
   const several = state.pictures.length > 1;
@@ -262,7 +270,8 @@ view.addEventListener("keydown", event => {
   const { width, height } = state.current, by = STEP * Math.max(width, height);
   if (event.altKey || event.ctrlKey || event.metaKey) return;
   if (step) {
-    const [x, y] = state.cross ?? [width / 2, height / 2], within = (value, side) => Math.round(Math.min(Math.max(value, 0), side));
+    const [x, y] = state.cross ?? [width / 2, height / 2];
+    const within = (value, side) => Math.round(Math.min(Math.max(value, 0), side));
     state.cross = [within(x + step[0] * by, width), within(y + step[1] * by, height)];
     drawStage();
   } else if (["Enter", " "].includes(event.key)) ask(...state.cross ?? [Math.round(width / 2), Math.round(height / 2)]);
@@ -299,7 +308,8 @@ const useModel = name => {
   state.model.colors ??= new Map(state.model.classes.map(one => [one.category_id, one.color]));
   state.filter = { threshold: state.model.thresholds ? null : 0.5, hidden: new Set() };
   const classes = state.model.classes.length;
-  byId("about").textContent = `${state.models.length > 1 ? "" : `${visible(name)} · `}${classes} class${classes === 1 ? "" : "es"}`;
+  const alone = state.models.length > 1 ? "" : `${visible(name)} · `;
+  byId("about").textContent = `${alone}${classes} class${classes === 1 ? "" : "es"}`;
   close();
   predictAll();
 };

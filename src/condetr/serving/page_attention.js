@@ -2,6 +2,9 @@
 import { refill, withArrows } from "./page_controls.js";
 import { reason, relation, visible } from "./page_filter.js";
 
+const WIDE = 160;  // CSS pixels of the map of a head
+const AROUND = 1.7;  // sides of the box that an enlarged map shows
+const LEAST_SHARE = 0.2;  // of the image's sides that an enlarged map shows
 const FLAT = 1.5;  // times the uniform attention: below, the place of the highest cell means little
 const MEANING = {
   spatial: "where the query looks (softmax of p_q·p_k alone)",
@@ -15,10 +18,11 @@ export const inflate = async text => {
     new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
 };
 
-// The view of an answer of the server: layer, part, head ("all" or its number), and whether the scale is common.
+// The view of an answer of the server: layer, part, head ("all" or its number), whether the scale is common to all heads,
+// and whether their maps are enlarged around the box.
 export const viewOf = async answer => ({
   answer, maps: await inflate(answer.attention.maps), layer: answer.attention.layers - 1,
-  part: answer.attention.parts.at(-1), head: "all", common: true,
+  part: answer.attention.parts.at(-1), head: "all", common: true, enlarged: true,
 });
 
 // The values of a head from 0 to 255, and how many times uniform attention 255 is.
@@ -40,6 +44,20 @@ export const chosenMap = view => {
   }
   const top = view.common ? headMap(view, 0).ratio : Math.max(...sum);
   return { values: sum.map(value => value / top * 255), ratio: top };
+};
+
+// The part of the image, [left, top, share of its sides], that holds the box and the highest cells of all heads.
+const closeUp = (view, picture) => {
+  const { box, attention: { heads, rows, columns } } = view.answer, whole = [0, 0, 1];
+  const [x1, y1, x2, y2] = box.map((side, i) => side / (i % 2 ? picture.height : picture.width));
+  const share = Math.min(1, Math.max(LEAST_SHARE, AROUND * (x2 - x1), AROUND * (y2 - y1)));
+  const [left, top] = [(x1 + x2 - share) / 2, (y1 + y2 - share) / 2].map(low => Math.min(Math.max(low, 0), 1 - share));
+  for (let h = 0; h < heads; h++) {
+    const { values } = headMap(view, h), cell = values.indexOf(Math.max(...values));
+    const [x, y] = [(cell % columns + 0.5) / columns, (Math.floor(cell / columns) + 0.5) / rows];
+    if (x < left || x > left + share || y < top || y > top + share) return whole;
+  }
+  return [left, top, share];
 };
 
 // Box, extremities and reference point of a view's query.
@@ -105,20 +123,24 @@ export class Attention {
       ...(attention.parts.length > 1
         ? [group("Part", attention.parts.map(part => [part, part]), view.part, part => change({ part }))] : []),
       group("Head", [["all", "all"], ...count(attention.heads)], view.head, h => change({ head: h })),
-      make("label", { class: "group" }, make("span", {}, "Scale"), make("input", { type: "checkbox", "data-key": "common",
-        checked: view.common, onchange: event => change({ common: event.target.checked }) }), "common to all heads"));
+      ...[["common", "one scale for all heads"], ["enlarged", "enlarge around the box"]].map(([key, text]) =>
+        make("label", { class: "group" }, make("input", { type: "checkbox", "data-key": key, checked: view[key],
+          onchange: event => change({ [key]: event.target.checked }) }), text)));
     const first = view.part === "content" && view.layer === 0
       ? "; in the first layer it includes the object query and the key's position" : "";
     const legend = scaleOf(this.colormap, chosenMap(view).ratio);
     const strip = make("div", { class: "heads" });
     strip.style.setProperty("--heads", attention.heads);
-    strip.append(...Array.from({ length: attention.heads }, (_, h) => this.#head(picture, view, h)));
+    const part = view.enlarged ? closeUp(view, picture) : [0, 0, 1];
+    strip.append(...Array.from({ length: attention.heads }, (_, h) => this.#head(picture, view, h, part)));
     withArrows(strip);
     const rows = predictions.map((one, layer) => make("tr", {}, ...[String(layer), visible(one.category),
       one.score.toFixed(3), one.box.map(side => side.toFixed(0)).join(", ")].map(cell => make("td", {}, cell))));
-    const table = make("details", { class: "layers-table" }, make("summary", { "data-key": "layers" }, "From layer to layer"),
+    const headers = ["after layer", "best class", "score", "box"];
+    const table = make("details", { class: "layers-table" },
+      make("summary", { "data-key": "layers" }, "From layer to layer"),
       make("div", { class: "scroll" }, make("table", {},
-        make("thead", {}, make("tr", {}, ...["after layer", "best class", "score", "box"].map(text => make("th", {}, text)))),
+        make("thead", {}, make("tr", {}, ...headers.map(text => make("th", {}, text)))),
         make("tbody", {}, ...rows))));
     table.open = this.open ?? false;
     table.addEventListener("toggle", () => { this.open = table.open; });
@@ -127,13 +149,17 @@ export class Attention {
       make("div", { class: "legend" }, legend), table];
   }
 
-  #head(picture, view, h) {
+  #head(picture, view, h, [left, top, share]) {
     const { attention, box } = view.answer, p = attention.parts.indexOf(view.part);
-    const map = headMap(view, h), canvas = make("canvas"), wide = 160;
-    paint(canvas, picture.drawn(attention), this.shown(map), { boxes: [{ box, color: "#ffffff" }] }, wide);
+    const map = headMap(view, h), whole = make("canvas"), canvas = make("canvas");
+    paint(whole, picture.drawn(attention), this.shown(map), { boxes: [{ box, color: "#ffffff" }] }, WIDE / share);
+    const [width, height] = [whole.width, whole.height].map(side => Math.max(1, Math.round(side * share)));
+    Object.assign(canvas, { width, height });
+    canvas.getContext("2d").drawImage(whole, -Math.round(left * whole.width), -Math.round(top * whole.height));
     const peak = attention.peaks[view.layer][p][h], inside = Math.round(100 * attention.inside[view.layer][p][h]);
     const where = peak < FLAT ? "nearly uniform" : attention.regions[view.layer][p][h];
-    return make("button", { type: "button", "data-key": `map:${h}`, "data-peak": peak, "aria-pressed": String(view.head === h),
+    return make("button", { type: "button", "data-key": `map:${h}`, "data-peak": peak,
+      "aria-pressed": String(view.head === h),
       "aria-label": `head ${h}: ${where}, ${inside} percent in the box, at most ${peak.toFixed(1)} times uniform attention`,
       onclick: () => this.on.change({ head: view.head === h ? "all" : h }) }, canvas,
     make("small", {}, `head ${h} · ${where} · ${inside}% in box`));

@@ -40,7 +40,8 @@ export class Server {
       const bearer = this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` };
       let reply;
       try {
-        reply = await fetch(path, { credentials: "omit", cache: "no-store", ...options, headers: { ...headers, ...bearer } });
+        reply = await fetch(path,
+          { credentials: "omit", cache: "no-store", ...options, headers: { ...headers, ...bearer } });
       } catch (error) {
         if (error.name === "AbortError") throw error;
         throw new Refused("The server does not respond.");
