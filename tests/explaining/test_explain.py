@@ -30,8 +30,8 @@ from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_im
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS
 from condetr.explaining.figures import figure, heatmap, png
-from condetr.explaining.image_record import record_image
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
+from condetr.explaining.recording import record_image
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found
 from condetr.types import Categories

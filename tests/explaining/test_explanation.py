@@ -17,8 +17,8 @@ from condetr.explaining.explain import explain
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS, coverage
 from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
-from condetr.explaining.image_record import record_image
 from condetr.explaining.page_image import image_values
+from condetr.explaining.recording import record_image
 from condetr.explaining.thresholds import no_detection
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth

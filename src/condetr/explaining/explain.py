@@ -11,7 +11,8 @@ from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
 from .explanation import Explanation
-from .image_record import Point, record_image
+from .image_record import Point
+from .recording import record_image
 
 
 def explain(

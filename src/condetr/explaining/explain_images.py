@@ -15,8 +15,9 @@ from ..predicting.sources import Found
 from .explanation import Explanation
 from .figures import png
 from .head_roles import Measurement, average
-from .image_record import ImageRecord, Point, layer_index, record_image
+from .image_record import ImageRecord, Point, layer_index
 from .page import MOST_DETECTIONS, ExplanationPage
+from .recording import record_image
 from .thresholds import ADVICE, resolve, threshold_words
 
 MOST_IMAGES = 24  # in one page

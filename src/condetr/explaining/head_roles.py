@@ -17,7 +17,7 @@ from ..types import Sample
 from .attention_maps import Part
 from .explanation import Explanation
 from .extremities import REGIONS, distances
-from .image_record import record_image
+from .recording import record_image
 from .thresholds import none_reaches, resolve
 
 

@@ -1,24 +1,17 @@
 """One image's forward pass: the predictions of every query at every layer, and the attention that led to them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..boxes import cxcywh_to_xyxy
-from ..decoding import MAX_DETECTIONS, decode
 from ..detections import Detections
 from ..errors import CondetrError
-from ..images.decode import Source
-from ..images.prepare import open_image, pad
-from ..predicting.batching import Scaled
-from ..predicting.predictor import Predictor
-from ..predicting.selection import Threshold
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
-from .attention_maps import AttentionRecord, Part, record_attention
-from .thresholds import ADVICE, ResolvedThreshold, by_label, no_detection, resolve
+from .attention_maps import AttentionRecord, Part
+from .thresholds import ADVICE, ResolvedThreshold, no_detection
 
 Point = tuple[float | int, float | int]
 
@@ -170,42 +163,6 @@ class ImageRecord:
         """The score of a query for a label, or for its best class if that label has none."""
         found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
-
-
-def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> ImageRecord:
-    """Run a detector on an image and record its attention. Raises ImageError for an image that cannot be read.
-
-    `threshold` is that of `Predictor`: None means the thresholds stored in the weights, otherwise 0.5.
-    """
-    pixels = open_image(image)
-    scaled = Scaled(predictor.prepare.scale(pixels), (pixels.shape[1], pixels.shape[0]))
-    return replace(record_scaled(predictor, scaled, threshold), image=pixels)
-
-
-def record_scaled(
-    predictor: Predictor, scaled: Scaled, threshold: Threshold, limit: int | None = MAX_DETECTIONS
-) -> ImageRecord:
-    """As `record_image`, of an image that is scaled already, which the record then has. At most `limit` detections."""
-    attention = record_attention(predictor.detector, pad([scaled.image]).to(predictor.device))
-    predictions = attention.predictions
-    (detections,) = decode(predictions, predictor.scoring, [scaled.size], predictor.categories, limit)
-    real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
-    scores, indices = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
-    scale = np.array([*scaled.size, *scaled.size], dtype=np.float32)
-    return ImageRecord(
-        image=scaled.image,
-        size=scaled.size,
-        categories=predictor.categories,
-        threshold=resolve(threshold, predictor),
-        thresholds=by_label(threshold, predictor),
-        detections=detections.filter(min_score=predictor.min_score(threshold)),
-        all_detections=detections,
-        boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
-        scores=scores.cpu().numpy(),
-        labels=real[indices].cpu().numpy(),
-        references=attention.references[:, 0].cpu().numpy() * scale[:2],
-        attention=attention,
-    )
 
 
 def _enlarged(maps: Float[np.ndarray, "M H _h _w"], grid: tuple[int, int]) -> Float[np.ndarray, "M H _r _c"]:

@@ -10,8 +10,9 @@ from ..predicting.batching import Scaled
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
 from .extremities import REGIONS
-from .image_record import Candidate, ImageRecord, Point, record_scaled
+from .image_record import Candidate, ImageRecord, Point
 from .page_image import maps_of, packed
+from .recording import record_scaled
 from .thresholds import by_label
 
 
