@@ -15,7 +15,8 @@ from condetr.build import build_backbone, build_detector
 from condetr.errors import ConfigError, WeightsError
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.torch_runtime import TorchRuntime
-from condetr.training.start import load_backbone, start
+from condetr.training.pretrained_backbone import load_backbone
+from condetr.training.start import start
 from condetr.types import Categories, Images
 from tests.tiny import TINY
 
