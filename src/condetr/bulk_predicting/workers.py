@@ -76,10 +76,11 @@ class LocalWorker(Worker):
         return self.process is not None
 
     def start(self) -> None:
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # it imports what this process would
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "condetr.bulk_predicting.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": paths}, start_new_session=True,
+            [sys.executable, "-P", "-m", "condetr.bulk_predicting.process"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": paths}, start_new_session=True,
         )  # fmt: skip
         self._ask(asdict(self.task))
 
