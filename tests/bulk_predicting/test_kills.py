@@ -48,6 +48,18 @@ def ended(process: int) -> bool:
         return True
 
 
+def shards(folder: Path) -> list[Path]:
+    return sorted((folder / "out").glob("shard-*.parquet"))
+
+
+def wait(process: subprocess.Popen, folder: Path, chance: random.Random) -> None:
+    """Until some more shards are finished, or for a moment, in which the process starts."""
+    until = time.monotonic() + (120 if chance.random() < 0.7 else chance.uniform(0, 4))
+    goal = min(60, len(shards(folder)) + chance.randint(1, 5))
+    while len(shards(folder)) < goal and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def test_twenty_random_kills_leave_one_row_for_each_image(tmp_path: Path):
     write_images(tmp_path / "images", 600)
     write_weights(tmp_path / "weights")
@@ -60,15 +72,12 @@ def test_twenty_random_kills_leave_one_row_for_each_image(tmp_path: Path):
     while sum(kills.values()) < KILLS:
         if process is None or process.poll() is not None:
             if process is not None and process.returncode == 0:  # finished before the last kill: a part is done again
-                for file in chance.sample(sorted((tmp_path / "out").glob("shard-*")), 40):
+                for file in chance.sample(shards(tmp_path), 40):
                     file.unlink()
             process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-            waited = time.monotonic() + chance.uniform(0, 12)  # also while it lists images and starts workers
-            while time.monotonic() < waited and process.poll() is None:
-                time.sleep(0.05)
-        time.sleep(chance.uniform(0, 1.5))
+        wait(process, tmp_path, chance)
         workers += children(process.pid)
-        if chance.random() < 0.5:
+        if process.poll() is None and chance.random() < 0.5:
             process.kill()
             process.communicate()
             kills["command"] += 1
@@ -96,7 +105,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_in_one_line(tmp_path: Path):
     write_weights(tmp_path / "weights")
     process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("shard-*")) and time.monotonic() < until:
+    while not shards(tmp_path) and time.monotonic() < until:
         time.sleep(0.05)
     workers = children(process.pid)
     process.send_signal(signal.SIGINT)

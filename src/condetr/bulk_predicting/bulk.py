@@ -126,9 +126,8 @@ def requested(
     runtime: str | None, address: str | None,
 ) -> Request:  # fmt: skip
     """Check all arguments, and load the weights to do so. Raises CondetrError."""
-    imported("pyarrow", "bulk")
-    if address is not None:
-        cluster.library(address)
+    for library in ("pyarrow", *(("ray",) if address is not None else ())):
+        imported(library, "bulk")
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     names = names_of([os.fspath(one) if isinstance(one, os.PathLike) else one for one in given], "sources")
     if not names:

@@ -1,9 +1,7 @@
 """Workers on a Ray cluster. Ray is started or joined for the time of a run, and reports nothing to anybody."""
 
 import os
-import secrets
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -71,22 +69,14 @@ class RayWorker(Worker):
             raise WorkerDied from None
 
 
-def library(address: str) -> ModuleType:
-    """Ray, which reads its settings when it is imported. Raises CondetrError where it is not installed."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if address == LOCAL and "ray" not in sys.modules:  # its ports are open: who may submit tasks may run anything
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    return imported("ray", "bulk")
-
-
 @contextmanager
 def connected(address: str) -> Iterator[ModuleType]:
     """Ray, connected to a cluster: `auto`, `host:6379`, `ray://host:10001`, or `local`, one of its own on this machine.
 
     A connection that the calling program has made is used as it is. Raises CondetrError where there is no cluster.
     """
-    ray = library(address)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = imported("ray", "bulk")
     if ray.is_initialized():
         yield ray
         return
