@@ -2,6 +2,7 @@
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from condetr.bulk_predicting.workers import WorkerDied
 from condetr.errors import CondetrError
 from tests.bulk_predicting.small import Here, contents, write_images, write_weights
 
-pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+# not imported while tests are collected: it adds the packages that it brings to the path of the process
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")]
 
 
 class Worker(Here):
