@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import weakref
 from collections import Counter
 
@@ -437,6 +438,9 @@ def test_places_can_be_opened_and_name_lines(tmp_path):
     }  # fmt: skip
     html = page(diagnosis).html()
     assert "labels/a.txt:3" in html
+    narrow = re.findall(r'<th scope="col"(?: class="([^"]*)")?><button type="button">([^<]*)', html)[:10]
+    assert [title for kind, title in narrow if "wide" not in kind] == ["split", "images used", "objects used"]
+    assert "--most:594px" in html  # the chart of the classes, whose text is readable at 390 pixels
     assert "a.txt #" not in html
     assert html.count('data-layer="defective"') == 4
     assert '<em class="tag error">error</em>' in html

@@ -1,6 +1,7 @@
 """Explanations as files: figures and a page contain what was selected; mistakes are reported in one line."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -115,6 +116,15 @@ def test_the_page_says_where_an_image_has_no_detection(predictor, images, tmp_pa
     assert data["images"][0]["no_detection"] == record_image(predictor, images[0].read(), 1.0).no_detection
     data = content(explain_images(predictor, images[:1], EVERYTHING, tmp_path / "some").pages[0])
     assert data["images"][0]["no_detection"] == ""
+
+
+def test_detections_are_listed_before_the_script_has_run(predictor, images, tmp_path, quick):
+    some = explain_images(predictor, images[:1], EVERYTHING, tmp_path / "some").pages[0].read_text()
+    found = record_image(predictor, images[0].read(), 0.0).detections
+    first = f"{images[0].relative}: {found.names[0]} {found.scores[0]:.2f}, {found.names[1]}"
+    assert html.escape(first) in re.search(r'<div id="explain">.*?</div>', some).group(0)
+    none = explain_images(predictor, images[:1], Selection(threshold=1.0), tmp_path / "none").pages[0].read_text()
+    assert f"<li>{html.escape(str(images[0].relative))}: no detection reaches" in none
 
 
 def test_the_page_names_the_confidence_threshold(predictor, images, tmp_path, quick):

@@ -20,6 +20,7 @@ MOST_DEFECTIVE = 24  # images
 MOST_SAMPLES = 12  # images
 MOST_CLASSES = 30  # in the chart
 MOST_BARS = 60
+LONGEST_NAME = 24  # of a class in the chart
 
 
 def page(diagnosis: Results) -> Page:
@@ -38,10 +39,12 @@ def page(diagnosis: Results) -> Page:
     page.heading("Splits")
     sizes = diagnosis.size_histogram()
     page.table(
-        ["split", "images", "used", Column("without objects", optional=True), "objects", "used",
+        ["split", Column("images", optional=True), "images used", Column("without objects", optional=True),
+         Column("objects", optional=True), "objects used",
          *(Column(title, optional=True) for title in ("crowds", "small", "medium", "large"))],
         [_row(c, sizes.get(c.split, (0, 0, 0))) for c in counts],
-        "Small, medium and large as COCO defines them: an area under 32² pixels, under 96² pixels, and above.",
+        "Objects by size (on a wide screen) as COCO defines it: small is an area under 32² pixels, medium under 96² "
+        "pixels, large is above.",
     )  # fmt: skip
     if data.splits:
         page.heading("Objects")
@@ -93,17 +96,17 @@ def _charts(page: Page, diagnosis: Results) -> None:
     categories, histogram = diagnosis.dataset.categories, diagnosis.class_histogram()
     total = sum(histogram.values(), start=np.zeros(len(categories), np.int64))
     order = sorted(categories.real, key=lambda label: -total[label])[:MOST_CLASSES]
-    figure, (plot,) = chart(size=(6.3, 1.2 + 0.24 * len(order)))
+    figure, (plot,) = chart(size=(4.4, 1.4 + 0.24 * len(order)))  # narrow: its text stays readable on a phone
     left = np.zeros(len(order))
     for (name, counts), color in zip(histogram.items(), (BLUE, ORANGE, GREY)):
         plot.barh(range(len(order)), counts[order], left=left, label=name, color=color)
         left += counts[order]
-    plot.set_yticks(range(len(order)), [categories.name(label)[:40] for label in order])
+    plot.set_yticks(range(len(order)), [_short(categories.name(label)) for label in order])
     plot.invert_yaxis()
     plot.set_xlabel("objects")
     plot.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(histogram) > 1:
-        plot.legend()
+        plot.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(histogram))
     page.figure(
         figure, f"Objects of each class (the {len(order)} most frequent)." if len(order) < len(categories) else ""
     )
@@ -137,6 +140,10 @@ def _object_counts(diagnosis: Results) -> Figure:
     for axis in (plot.xaxis, plot.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _severity(name: str) -> Name:

@@ -152,7 +152,7 @@
   const viewer = make("div", { class: "viewer" }, stage), panel = make("div", { class: "panel" });
   const legend = make("div", { class: "legend" });
   const strip = make("div", { class: "strip" }), notes = make("div", { class: "notes" });
-  root.append(make("div", { class: "columns" }, viewer, make("div", {}, panel, legend)), strip, notes);
+  root.replaceChildren(make("div", { class: "columns" }, viewer, make("div", {}, panel, legend)), strip, notes);
   const group = (title, options, now, choose) => make("div", { class: "group", role: "group", "aria-label": title },
     make("span", {}, title), ...options.map(([value, text, hover]) => make("button", { type: "button",
       "aria-pressed": String(value === now), title: hover ?? "", "data-key": `${title}:${value}`,
@@ -235,8 +235,11 @@
       strip.append(make("h3", {}, part + note), row);
     }
   };
-  const table = (headers, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(text =>
-    make("th", {}, text)))), make("tbody", {}, ...rows));
+  const table = (headers, rows) => {
+    for (const row of rows) [...row.children].forEach((cell, i) => { cell.dataset.label = headers[i]; });
+    return make("table", {}, make("thead", {}, make("tr", {}, ...headers.map(text =>
+      make("th", {}, text)))), make("tbody", {}, ...rows));
+  };
   const drawLayerTable = (image, pick) => {
     notes.replaceChildren();
     if (!pick) return;

@@ -19,12 +19,26 @@ MOST_DETECTIONS = 20  # of one image
 TURNS = {"previous": "← previous images", "next": "next images →"}
 
 
+BEFORE = "The attention maps appear when this page's script has run. Detections:"
+NAMED = 5  # detections of an image in a line
+
+
+def detected(record: ImageRecord) -> str:
+    """The best detections with their scores, or why there is none."""
+    found = record.detections
+    if not len(found):
+        return record.no_detection
+    named = [f"{name} {score:.2f}" for name, score in zip(found.names[:NAMED], found.scores)]
+    return ", ".join(named) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
+
+
 class ExplanationPage:
     """Add image records, then save. A record is reduced at once to what the page shows, because it is large."""
 
     def __init__(self, images: int, categories: Categories, subtitle: str) -> None:
         self.budget, self.categories, self.subtitle = BUDGET // max(1, images), categories, subtitle
         self._images: list[dict[str, Any]] = []
+        self._lines: list[str] = []  # what the page says of each image until its script has run
         self._thresholds: tuple[float, ...] = ()  # by label; the same for all images
 
     def __len__(self) -> int:
@@ -41,6 +55,7 @@ class ExplanationPage:
         while len({query for query, _ in found[:most]}) > queries:  # two predictions of one query share its maps
             most -= 1
         self._thresholds = record.thresholds
+        self._lines.append(f"{name}: {detected(record)}")
         self._images.append(image_values(name, record, found[:most], len(found[most:])))
 
     def save(
@@ -53,7 +68,8 @@ class ExplanationPage:
         page.raw(f"<style>{(files / 'page.css').read_text(encoding='utf-8')}</style>")
         turns = [f'<a href="{escape(to)}">{TURNS[which]}</a>' for which, to in links.items() if to]
         page.raw(f'<p class="turns">{" ".join(turns)}</p>' if turns else "")
-        page.raw('<div id="explain"></div><noscript>This page needs JavaScript.</noscript>')
+        lines = "".join(f"<li>{escape(visible(line))}</li>" for line in self._lines)
+        page.raw(f'<div id="explain"><p class="hint">{BEFORE}</p><ul>{lines}</ul></div>')
         if shares is not None:
             page.heading("What each head attends to")
             over = f"Means over {shares.detections} detections" if shares.detections > 1 else "One detection"

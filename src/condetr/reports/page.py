@@ -18,6 +18,7 @@ from .tables import Cell, Column, shown, table
 
 POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 LEAST = 54  # CSS pixels per inch of a figure, at least, so that its text stays readable: below, the figure scrolls
+MOST = 135  # at most, so that the text of a small figure does not become larger than the page's
 
 
 class Page:
@@ -55,7 +56,8 @@ class Page:
         or PNG when it is very large, and is modified: see `charts`."""
         several = [figure] if isinstance(figure, Figure) else figure
         parts = "".join(
-            f'<div style="--least:{one.get_figwidth() * LEAST:.0f}px">{visible(markup(one))}</div>' for one in several
+            f'<div style="--least:{LEAST * width:.0f}px; --most:{MOST * width:.0f}px">{visible(markup(one))}</div>'
+            for one, width in ((one, one.get_figwidth()) for one in several)
         )
         self._body.append(f'<figure class="chart"><div class="plots">{parts}</div>{figcaption(caption)}</figure>')
 
