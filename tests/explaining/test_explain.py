@@ -145,7 +145,7 @@ def test_the_page_contains_the_predictions_of_every_query(predictor, images, tmp
     np.testing.assert_allclose(data["images"][1]["boxes"], record.boxes, atol=0.051)
     np.testing.assert_allclose(data["images"][1]["scores"], record.scores, atol=6e-5)
     assert len(written.notes) == 2
-    assert all("--at X,Y" in note and "the highest score is" in note for note in written.notes)
+    assert all("at=(X, Y)" in note and "the highest score is" in note for note in written.notes)
 
 
 def test_the_page_loads_nothing_from_the_network_and_escapes_names(predictor, images, tmp_path, quick):
@@ -454,7 +454,7 @@ def test_the_command_line_explains(images, tmp_path):
     options = ["--weights", str(tmp_path / "w"), "--out", str(tmp_path / "out"), "--at", "10,10", "--figures"]
     run = subprocess.run([*command, *options], capture_output=True, text=True)
     assert run.returncode == 1, run.stderr
-    assert run.stderr.strip().splitlines()[-1] == f"condetr: {tmp_path / 'no.png'}: no such file or folder"
+    assert f"condetr: {tmp_path / 'no.png'}: no such file or folder" in run.stderr.splitlines()
     assert "Traceback" not in run.stderr
     assert run.stdout.strip() == f"1 figure; open {tmp_path / 'out' / 'explain.html'}"
     assert len(list((tmp_path / "out").iterdir())) == 2

@@ -5,13 +5,16 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from condetr.explaining.explain import explain
+from condetr.predicting.predictor import Predictor
 from condetr.serving.limits import Limits
-from tests.serving.served import Client, Held, exported_model, model, multipart, picture, serving
+from condetr.serving.models import Model
+from tests.serving.served import Client, Held, exported_model, model, multipart, picture, serving, tiny_weights
 
 TINY = model()
 IMAGE = picture(3, (60, 90))
@@ -87,6 +90,20 @@ def test_what_cannot_be_explained_is_refused_in_one_line(client: Client):
         assert "\n" not in reply.json["error"]
     assert client.metric("condetr_held_bytes") == client.metric("condetr_queue_images") == 0
     assert client.metric('condetr_explanations_total{model="tiny"}') >= 1
+
+
+class InTiles(Predictor):
+    """Stands for a predictor with a tiling, all of whose detections are those of a tile."""
+
+    def detect(self, *arguments, **options):
+        return [replace(found, queries=found.queries + 7) for found in super().detect(*arguments, **options)]
+
+
+def test_a_detection_of_a_tile_has_no_maps_of_the_whole_image():
+    with serving(Model("tiles", "0" * 64, InTiles(tiny_weights()))) as client:
+        reply = client("POST", "/explain?threshold=0&detection=2", IMAGE)
+        assert (reply.status, reply.json["error"].split(",")[0]) == (400, "detection 2: found in a tile")
+        assert client("POST", "/explain?at=4,5", IMAGE).status == 200
 
 
 def test_explanations_wait_in_the_queue_of_predictions():

@@ -228,6 +228,7 @@ def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync
     assert fits(page)
     drop(page, IMAGE, black())
     assert fits(page)
+    assert page.locator("#view").bounding_box()["width"] > 340
     page.locator("#list button").first.click()
     page.wait_for_selector(".heads canvas")
     page.locator(".layers-table summary").click()

@@ -39,6 +39,10 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
         least = by_label(threshold, predictor)[one.label]
         own = _values(one.category_id, one.name, one.score, one.box) | {"threshold": least, "detected": True}
         record, near = record_scaled(predictor, scaled, threshold, None), []
+        if query >= record.boxes.shape[1]:
+            raise CondetrError(
+                f"detection {which.detection}: found in a tile, and attention maps are those of the whole image"
+            )
     else:
         record = record_scaled(predictor, scaled, threshold, None)
         near = [] if which.at is None else [_candidate(record, one) for one in record.nearest(which.at)]
