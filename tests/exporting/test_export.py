@@ -2,11 +2,14 @@
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 import condetr
@@ -16,12 +19,15 @@ from condetr.errors import CondetrError
 from condetr.exporting import export as verb
 from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
+from condetr.model.keys import Keys
+from condetr.model.tokens import Tokens
 from condetr.predicting.exported import cache_folder, cached, write
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.agreement import EXACT, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content
 from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
+from tests.tiny import TINY, shaken
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 
@@ -165,6 +171,30 @@ def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Pa
         export(folder, out=tmp_path / "a.xml")
     with pytest.raises(CondetrError, match="runtime: expected torch or onnx or openvino"):
         Predictor.load(folder, runtime="tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        (torch.special.bessel_j0, "Exporting the operator 'aten::special_bessel_j0' to ONNX opset version 17 is not"),
+        (lambda x: x.movedim(-1, 1).movedim(1, -1), "Transpose"),
+    ],
+)
+def test_a_model_that_the_format_cannot_express_is_one_line(
+    operation: Callable[[torch.Tensor], torch.Tensor], reason: str, tmp_path: Path
+) -> None:
+    class OtherKeys(Keys):
+        def forward(self, memory: Tokens, *finer: torch.Tensor) -> Tokens:
+            return memory.with_content(operation(memory.content))
+
+    detector = shaken(TINY, len(CATEGORIES))
+    detector.keys = OtherKeys()
+    other = replace(weights("tiny"), detector=detector)
+    with pytest.raises(CondetrError, match=reason) as e:
+        export(other, out=tmp_path / "a.onnx")
+    assert str(e.value).endswith("Use the weights without exporting them: --runtime torch")
+    assert "\n" not in str(e.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels, open_image
 from ..images.prepare import Prepare
-from ..predicting.exported import Exported, original_of
+from ..predicting.exported import Exported, just_written, original_of
 from ..predicting.predictor import Predictor
 from ..runtime.agreement import EXACT, ROUNDED, Difference, Tolerance, difference, example_images, worst
 from ..types import Categories
@@ -87,7 +87,7 @@ def prove(
     On images of `valid` (`test` where there is none) of the data, else on the package's photographs. Raises DataError
     for data that cannot be evaluated.
     """
-    exported = Exported.load(file)
+    exported = just_written(file)
     tolerance = EXACT if exported.runtime.facts.precision == "fp32" else ROUNDED
     accuracy, images = None, example_images()
     if data is not None:

@@ -26,7 +26,7 @@ from ..runtime.onnx_runtime import OnnxRuntime
 from ..runtime.openvino_runtime import OpenVinoRuntime
 from ..runtime.runtime import Runtime
 from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
-from ..runtime.translate import package_version, write_onnx, write_openvino
+from ..runtime.translate import INSTEAD, package_version, write_onnx, write_openvino
 from ..types import Categories
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
@@ -60,6 +60,17 @@ class Exported:
         opened = OnnxRuntime(file) if runtime == "onnx" else OpenVinoRuntime(file, precision)
         facts = opened.facts
         return cls(opened, facts.config, facts.categories, facts.thresholds)
+
+
+def just_written(file: Path) -> Exported:
+    """A file that `write` has made. Raises CondetrError where its runtime refuses it, as it does a file with an
+    operation that torch translates wrongly."""
+    try:
+        return Exported.load(file)
+    except WeightsError as error:
+        text = str(error).removeprefix(f"{file}: ")
+        reason = text[text.find("(") + 1 : text.rfind(")")]
+        raise CondetrError(f"export: no runtime executes the exported model ({reason}). {INSTEAD}") from None
 
 
 def is_exported(weights: object) -> bool:
@@ -174,7 +185,7 @@ def _check(weights: Weights, file: Path) -> None:
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     expected, found = (
         runtime.detect(list(images.values()), sizes, weights.categories, MAX_DETECTIONS)
-        for runtime in (original_of(weights), OnnxRuntime(file))
+        for runtime in (original_of(weights), just_written(file).runtime)
     )
     differences = [difference(name, a, b, EXACT) for name, a, b in zip(images, expected, found, strict=True)]
     if not all(one.within(EXACT) for one in differences):

@@ -14,21 +14,24 @@ import numpy as np
 import torch
 
 from ..cpu.available import without_private_operators
+from ..errors import CondetrError
 from .exported_graph import INPUTS, OUTPUTS, ExportedGraph
-from .extras import imported
+from .extras import first_line, imported
 from .file_facts import FileFacts
 from .openvino_runtime import KEY, openvino
 
 OPSET = 17  # the first with layer norm; runtimes since 2022 have it
 SMALL = 1024  # numbers of a tensor, below which it stays in float32
 LARGEST_HALF = 65504.0
+INSTEAD = "Use the weights without exporting them: --runtime torch"
 
 
 def write_onnx(graph: ExportedGraph, facts: FileFacts, file: Path) -> None:
     """Write one ONNX file for batches and images of any size. With `facts.precision` fp16 its weights are stored in
     half precision, in half the space; runtimes still compute in float32.
 
-    Raises CondetrError where the extra `onnx` is not installed.
+    Raises CondetrError where the extra `onnx` is not installed, and for a model with an operation that the format does
+    not have.
     """
     onnx = imported("onnx", "onnx")
     example = torch.zeros(2, 96, 160, 3, dtype=torch.uint8), torch.tensor([[160, 96]] * 2)
@@ -36,10 +39,14 @@ def write_onnx(graph: ExportedGraph, facts: FileFacts, file: Path) -> None:
         example[1][1] = torch.tensor([100, 64])
     with warnings.catch_warnings(), without_private_operators(), torch.no_grad():
         warnings.simplefilter("ignore")  # that this exporter is old, and that Python numbers are recorded as constants
-        torch.onnx.export(
-            graph, example, str(file), input_names=list(INPUTS), output_names=list(OUTPUTS), dynamo=False,
-            opset_version=OPSET, dynamic_axes=_axes(),
-        )  # fmt: skip
+        try:
+            torch.onnx.export(
+                graph, example, str(file), input_names=list(INPUTS), output_names=list(OUTPUTS), dynamo=False,
+                opset_version=OPSET, dynamic_axes=_axes(),
+            )  # fmt: skip
+        except RuntimeError as error:
+            reason = first_line(error).partition(". ")[0]
+            raise CondetrError(f"export: the model cannot be written as ONNX ({reason}). {INSTEAD}") from None
     model = onnx.load(str(file))
     if facts.precision == "fp16":
         _store_in_half(onnx, model.graph)
@@ -51,10 +58,13 @@ def write_onnx(graph: ExportedGraph, facts: FileFacts, file: Path) -> None:
 def write_openvino(onnx_file: Path, facts: FileFacts, file: Path) -> None:
     """Convert an ONNX file to OpenVINO's format: `file`, which ends in .xml, and a .bin beside it.
 
-    Raises CondetrError where the extra `openvino` is not installed.
+    Raises CondetrError where the extra `openvino` is not installed, and for a model that OpenVINO cannot read.
     """
     library = openvino()
-    model = library.Core().read_model(str(onnx_file))
+    try:
+        model = library.Core().read_model(str(onnx_file))
+    except Exception as error:  # its errors have no public base class
+        raise CondetrError(f"export: OpenVINO cannot read the model ({first_line(error)}). {INSTEAD}") from None
     model.set_rt_info(facts.metadata(), [KEY])
     library.save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
 
