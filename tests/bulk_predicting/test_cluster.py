@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_workers_take_a_gpu_each_where_there_are_some(tmp_path: Path):
     machines = [("a", 8, 2), ("b", 4, 0)]
     assert cluster_workers(request(tmp_path), machines) == (2, True)
     assert cluster_workers(request(tmp_path, device="cpu"), machines) == (12, False)
-    assert cluster_workers(request(tmp_path, runtime="onnx", workers=3), machines) == (3, False)
+    asked = request(tmp_path, workers=3)
+    assert cluster_workers(replace(asked, task=replace(asked.task, runtime="onnx")), machines) == (3, False)
     with pytest.raises(CondetrError, match="workers 3: the cluster has 2 GPUs, one for each worker"):
         cluster_workers(request(tmp_path, workers=3), machines)
 
