@@ -22,7 +22,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"build", "recipes", "videos"},
     {"interchange"},
     {"checkpoint"},
-    {"converting", "examining", "predicting", "sampling"},
+    {"converting", "examining", "growing", "predicting", "sampling"},
     {"bulk_predicting"},
     {"evaluating", "explaining"},
     {"exporting", "serving", "training"},

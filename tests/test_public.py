@@ -31,16 +31,16 @@ def test_help_does_not_import_torch():
 
 NAMES = {
     "BulkRun", "Categories", "Comparison", "CondetrError", "Config", "DetectedFrame", "Detection", "Detections",
-    "Diagnosis", "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Weights", "attention_shares",
-    "bulk", "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain", "export", "load",
-    "object_shares", "recipe", "sample", "save", "train", "video_frames",
+    "Diagnosis", "Evaluation", "Explanation", "Export", "Frame", "Predictor", "Run", "Tiling", "Weights",
+    "attention_shares", "bulk", "compare", "convert", "draw", "evaluate", "evaluate_detections", "examine", "explain",
+    "export", "grow", "load", "object_shares", "recipe", "sample", "save", "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
-    "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False",
-    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False, runtime=None",
-    "Predictor.__call__": "self, images, threshold=None, batch=8, *, classes=None, max_detections=100, "
+    "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False, tiling=None",
+    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False, runtime=None, tiling=None",
+    "Predictor.__call__": "self, images, threshold=None, batch=8, *, classes=None, max_detections=None, "
     "one_class_per_box=False",
-    "Predictor.stream": "self, sources, threshold=None, batch=8, read=None, *, classes=None, max_detections=100, "
+    "Predictor.stream": "self, sources, threshold=None, batch=8, read=None, *, classes=None, max_detections=None, "
     "one_class_per_box=False, ahead=None",
     "Detections": "boxes, scores, labels, queries, categories, size, file=None",
     "Detections.filter": "self, classes=None, min_score=None",
@@ -53,6 +53,7 @@ SIGNATURES = {
     "Detections.crop": "self, image",
     "Detection": "box, score, label, name, category_id",
     "Categories": "ids, names",
+    "Tiling": "tile, overlap=0.2",
     "Weights": "detector, config, categories, thresholds",
     "bulk": "sources, weights, out, *, threshold=None, classes=None, max_detections=100, one_class_per_box=False, "
     "batch=4, workers=None, device=None, precision='fp32', runtime=None, address=None, progress=None",
@@ -66,6 +67,7 @@ SIGNATURES = {
     "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None, figure=None",
     "export": "weights, *, format='onnx', precision='fp32', data=None, out=None, max_drop=None, "
     "follow_outside=False, progress=None",
+    "grow": "weights, *, queries, out=None",
     "load": "weights, device='cpu'",
     "recipe": "name",
     "train": "data, recipe=None, *, out=None, init=None, epochs=None, batch=None, lr=None, size=None, "
@@ -74,7 +76,7 @@ SIGNATURES = {
     "profile=False",
     "save": "folder, weights, card=None",
     "Predictor.video": "self, video, threshold=None, batch=4, *, every=1, start=None, end=None, retry=5, "
-    "classes=None, max_detections=100, one_class_per_box=False",
+    "classes=None, max_detections=None, one_class_per_box=False",
     "DetectedFrame": "image, number, time, detections",
     "DetectedFrame.draw": "self",
     "Frame": "image, number, time",

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from .explaining.head_roles import object_shares as object_shares
     from .exporting.export import Export as Export
     from .exporting.export import export as export
+    from .growing import grow as grow
     from .predicting.predictor import Predictor as Predictor
+    from .predicting.tiling import Tiling as Tiling
     from .predicting.video import DetectedFrame as DetectedFrame
     from .recipes import recipe as recipe
     from .sampling.sample import sample as sample
@@ -57,6 +59,7 @@ _MODULES = {
     "Frame": "videos.capture",
     "Predictor": "predicting.predictor",
     "Run": "training.run",
+    "Tiling": "predicting.tiling",
     "Weights": "checkpoint",
     "attention_shares": "explaining.head_roles",
     "bulk": "bulk_predicting.bulk",
@@ -68,6 +71,7 @@ _MODULES = {
     "examine": "examining.examine",
     "explain": "explaining.explain",
     "export": "exporting.export",
+    "grow": "growing",
     "load": "checkpoint",
     "object_shares": "explaining.head_roles",
     "recipe": "recipes",

@@ -19,6 +19,7 @@ from .model.initialise import (
 )
 from .model.keys import EncoderKeys, FusedKeys
 from .model.norms import ChannelNorm, FrozenBatchNorm
+from .model.query_bias import LearnedQueryBias, NoQueryBias
 from .model.reference import Anchors, Centre, Learned, Predicted, Reference
 from .model.refining import Modulation, NoModulation, RefiningDecoder, SizeModulation
 from .model.resnet import BasicBlock, Bottleneck, ResNet
@@ -54,6 +55,7 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         reference=build_reference(c),
         decoder=build_decoder(c),
         heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes), build_box_offsets(c.decoder)),
+        query_bias=LearnedQueryBias(c.queries, classes) if c.query_bias == "learned" else NoQueryBias(),
         keys=FusedKeys(backbone.finer_channels, c.dim) if c.keys == "fused" else EncoderKeys(),
     )
     initialise_transformer(detector)

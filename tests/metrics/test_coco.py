@@ -8,7 +8,7 @@ import pytest
 
 from condetr.detections import Detections
 from condetr.errors import DataError
-from condetr.metrics import NAMES, Evaluator
+from condetr.metrics import NAMES, Evaluator, measure
 from condetr.types import Categories, Truth
 
 from .scenes import pycocotools_eval, scene
@@ -31,8 +31,24 @@ def test_equal_to_pycocotools_with_ties_crowds_and_empty_images(seed: int, tied:
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_to_pycocotools_with_more_than_a_hundred_detections_of_a_class(seed: int) -> None:
     images = scene(seed, images=4, classes=1, objects=60, predicted=400)
-    assert max(len(found) for found in images[1]) > 150
-    np.testing.assert_allclose(ours(*images), pycocotools_eval(*images).stats, rtol=0, atol=1e-12)
+    most = max(len(found) for found in images[1])
+    assert most > 150
+    theirs = pycocotools_eval(*images)
+    np.testing.assert_allclose(ours(*images), theirs.stats, rtol=0, atol=1e-12)
+    all_detections = measure(*images, resamples=10).unlimited
+    assert all_detections is not None
+    assert all_detections.detections == most
+    theirs.params.maxDets = [1, 10, most]
+    theirs.evaluate()
+    theirs.accumulate()
+    precision, recall = theirs.eval["precision"][..., 2], theirs.eval["recall"][..., 2]
+    expected = [precision[..., 0], *(precision[i, ..., 0] for i in (0, 5)), *(recall[..., area] for area in range(4))]
+    means = [part[part > -1].mean() if (part > -1).any() else -1.0 for part in expected]
+    np.testing.assert_allclose(list(all_detections.named().values()), means, rtol=0, atol=1e-12)
+
+
+def test_numbers_for_all_detections_only_where_the_limit_leaves_some_out() -> None:
+    assert measure(*scene(0), resamples=10).unlimited is None
 
 
 def test_equal_to_pycocotools_where_nothing_was_detected_and_where_classes_have_no_object() -> None:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from condetr.predicting.predictor import Predictor
+from condetr.predicting.tiling import Tiling
 from condetr.serving.limits import Limits
-from tests.serving.served import Client, model, multipart, picture, serving
+from condetr.serving.models import Model
+from tests.serving.served import Client, model, multipart, picture, serving, tiny_weights
 
 FIRST, SECOND = model("first"), model("second", seed=1)
 IMAGES = [picture(i, shape) for i, shape in enumerate([(40, 60), (60, 40), (30, 90)])]
@@ -58,6 +61,15 @@ def test_several_images_and_models(client: Client):
 )
 def test_options_are_those_of_the_predictor(client: Client, query: str, options: dict):
     assert client.predict(IMAGES[1], query).json["images"][0]["detections"] == expected(IMAGES[1], **options)
+
+
+def test_tiles_are_those_of_the_predictor_and_their_number_is_not_limited():
+    tiled = Model("tiled", FIRST.hash, Predictor(tiny_weights(), tiling=Tiling(32)))
+    with serving(tiled) as client:
+        for query, options in (("?threshold=0", {}), ("?threshold=0&max_detections=5", {"max_detections": 5})):
+            found = client.predict(IMAGES[2], query).json["images"][0]["detections"]
+            assert found == expected(IMAGES[2], tiled, **options)
+        assert expected(IMAGES[2], tiled) != expected(IMAGES[2])
 
 
 def tensors(reply) -> dict:
@@ -135,7 +147,7 @@ def test_metadata_health_and_description(client: Client):
     assert [one["category"] for one in listed[0]["classes"]] == ["cat", "dog"]
     assert listed[0]["classes"][1] == {"category_id": 4, "category": "dog", "threshold": 0.3, "color": "#217bf4"}
     assert {name: listed[0][name] for name in ("thresholds", "attention", "max_detections")} == {
-        "thresholds": True, "attention": True, "max_detections": 1000,
+        "thresholds": True, "attention": True, "max_detections": 10_000,
     }  # fmt: skip
     described = client("GET", "/openapi.json").json
     assert described["openapi"] == "3.1.0"

@@ -22,6 +22,7 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .explain import explain
 from .export import export
+from .grow import grow
 from .predict import predict
 from .recipes import recipes
 from .sample import sample
@@ -33,7 +34,7 @@ from .train import train
 GROUPS = {
     "First steps": (demo, digits),
     "Data and training": (sample, doctor, train, evaluate, compare, recipes),
-    "Using a detector": (predict, bulk, explain, serve, export, benchmark, convert),
+    "Using a detector": (predict, bulk, explain, serve, export, benchmark, convert, grow),
 }
 
 app = typer.Typer(

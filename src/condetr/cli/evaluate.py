@@ -10,7 +10,19 @@ import typer
 from ..errors import CondetrError
 from ..files import check_writable, quoted
 from ..reports.terminal import printable
-from .options import Device, FollowOutside, Quiet, Runtime, existing_data, existing_weights, one_of
+from .options import (
+    Device,
+    FollowOutside,
+    MaxDetections,
+    Overlap,
+    Quiet,
+    Runtime,
+    Tile,
+    existing_data,
+    existing_weights,
+    one_of,
+    tiling,
+)
 from .progress import progress_bar
 from .streams import announce, messages, results
 
@@ -59,7 +71,10 @@ def evaluate(
     ] = False,
     device: Device = None,
     runtime: Runtime = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="images at a time")] = 8,
+    max_detections: MaxDetections = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, at a time")] = 8,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,10 +86,14 @@ def evaluate(
         raise CondetrError("evaluate: give --weights or --detections, not both")
     if save_thresholds and weights is None:
         raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
+    if detections is not None and (tile is not None or max_detections is not None):
+        flag = "--tile" if tile is not None else "--max-detections"
+        raise CondetrError(f"{flag}: for weights; the detections of a file are evaluated as they are. Leave it out")
     if runtime is not None:
         one_of("--runtime", runtime, "torch", "onnx", "openvino")
 
     announce("reading", root)
+    tiles = tiling(tile, overlap)
     from ..engine.device import check_device, local_device
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
@@ -93,7 +112,8 @@ def evaluate(
                 assert weights is not None
                 evaluation = verb.evaluate(
                     weights, root, split=split, device=str(local_device(device, processes)), batch=batch,
-                    runtime=runtime, progress=progress, processes=processes, follow_outside=follow_outside,
+                    runtime=runtime, tiling=tiles, max_detections=max_detections, progress=progress,
+                    processes=processes, follow_outside=follow_outside,
                 )  # fmt: skip
         if not processes.first:
             return

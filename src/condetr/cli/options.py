@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..errors import CondetrError, ConfigError, DataError, WeightsError
 from ..suggestions import did_you_mean, missing_folder, nearest, nearest_path
+
+if TYPE_CHECKING:
+    from ..predicting.tiling import Tiling
 
 DEFAULT_WEIGHTS = "microsoft/conditional-detr-resnet-50"
 
@@ -79,6 +82,26 @@ Runtime = Annotated[
         help="torch, onnx or openvino: what executes the detector; default: torch, or what the suffix of a file names",
     ),
 ]
+Tile = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="also detect in overlapping tiles of N pixels, for large images with small objects; about as large as the "
+        "images that the weights were trained on",
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="with --tile: the least share of a tile that its neighbour has, too; default: 0.2"),
+]
+MaxDetections = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="the most detections of an image, those with the highest scores; default: 100, with --tile no limit",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
     list[str] | None,
@@ -125,6 +148,20 @@ def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise error.named_as_typed(flags) from None
+
+
+def tiling(tile: int | None, overlap: float | None) -> "Tiling | None":
+    """What `--tile` and `--overlap` stand for. Raises CondetrError that names the flag."""
+    if tile is None:
+        if overlap is not None:
+            raise CondetrError(f"--overlap {overlap:g}: only with tiles. Add --tile N")
+        return None
+    from ..predicting.tiling import Tiling
+
+    try:
+        return Tiling(tile) if overlap is None else Tiling(tile, overlap)
+    except CondetrError as error:
+        raise CondetrError(f"--{error}") from None
 
 
 def whole_numbers(flag: str, text: str | None) -> list[int] | None:

@@ -10,8 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import CondetrError
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
-from .predict_run import MOST, Kept, Part, Run
+from .options import (
+    DEFAULT_WEIGHTS,
+    Device,
+    MaxDetections,
+    Overlap,
+    Quiet,
+    Runtime,
+    Threshold,
+    Tile,
+    Weights,
+    confidence,
+    one_of,
+    tiling,
+    words,
+)
+from .predict_run import Kept, Part, Run
 from .stopping import status_of
 from .streams import announce, message, standard_input
 
@@ -47,9 +61,7 @@ def predict(
     classes: Annotated[
         str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")
     ] = None,
-    max_detections: Annotated[
-        int, typer.Option(metavar="N", min=1, help="the most objects of an image, those with the highest scores")
-    ] = MOST,
+    max_detections: MaxDetections = None,
     one_class_per_box: Annotated[
         bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
     ] = False,
@@ -65,7 +77,11 @@ def predict(
     codec: Annotated[
         str, typer.Option(metavar="NAME", help="of drawn videos: vp9, or mp4v: faster, but browsers do not play it")
     ] = "vp9",
-    batch: Annotated[int, typer.Option(metavar="N", help="images that go through the detector together", min=1)] = 4,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    batch: Annotated[
+        int, typer.Option(metavar="N", help="images, or tiles, that go through the detector together", min=1)
+    ] = 4,
     device: Device = None,
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
@@ -115,10 +131,13 @@ def predict(
     from ..predicting.window import Window
 
     formats = parse_formats(format or FORMATS)
-    wanted = confidence(threshold)
+    wanted, tiles = confidence(threshold), tiling(tile, overlap)
     run.window = Window() if show else None
-    predictor = Predictor.load(weights, device, precision, compile=compile, runtime=runtime)  # type: ignore[arg-type]
+    predictor = Predictor.load(
+        weights, device, precision, compile=compile, runtime=runtime, tiling=tiles,  # type: ignore[arg-type]
+    )  # fmt: skip
     run.min_score = predictor.min_score(wanted)
+    run.most = predictor.selection(wanted, names, max_detections, one_class_per_box).most
     status = 0
     try:
         with _outputs(out, formats, predictor.categories, codec) as run.outputs:

@@ -1,6 +1,6 @@
 """One run of `condetr predict`: images in batches, videos frame by frame, and the lines that report on them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..predicting.window import Window
     from ..videos.sources import VideoSource
 
-MOST = 100  # objects of an image, as COCO's metrics count
+MOST = 100  # objects of an image by default, as COCO's metrics count
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Kept:
     """Which detections are kept."""
 
     classes: list[str] | None
-    max_detections: int
+    max_detections: int | None
     one_class_per_box: bool
 
 
@@ -61,6 +61,7 @@ class Run:
     full: int = 0  # images and frames with as many objects as are kept
     failures: int = 0
     min_score: Any = 0.0
+    most: "Callable[[tuple[int, int]], int | None]" = lambda size: MOST  # detections of an image of (width, height)
     best: "tuple[Detection, str] | None" = field(default=None)  # of all images, in the image of this name
 
     def report(self, name: str, reason: str, failed: bool = True) -> None:
@@ -141,7 +142,8 @@ class Run:
 
         kept = self.kept
         return predictor.stream(
-            opened, 0.0, batch, Opened.read, classes=kept.classes, max_detections=max(kept.max_detections, MOST),
+            opened, 0.0, batch, Opened.read, classes=kept.classes,
+            max_detections=None if kept.max_detections is None else max(kept.max_detections, MOST),
             one_class_per_box=kept.one_class_per_box, ahead=ahead,
         )  # fmt: skip
 
@@ -150,7 +152,7 @@ class Run:
         kept = detections.filter(min_score=self.min_score)[: self.kept.max_detections]
         self.outputs.write(one, kept)
         self.objects += len(kept)
-        self.full += len(kept) == self.kept.max_detections
+        self.full += len(kept) == self.most(kept.size)
         if len(detections) and (self.best is None or detections[0].score > self.best[0].score):
             frame = "" if one.frame is None else f", frame {one.frame}"
             self.best = detections[0], one.found.name + frame
@@ -169,8 +171,7 @@ class Run:
         line = f"{', '.join(counts)}, {counted(self.objects, 'object')}: see {printable(str(out))}"
         yield f"interrupted; kept: {line}" if interrupted else line
         if self.full:
-            most = (
-                f"{counted(self.kept.max_detections, 'object')}, the most that are kept: --max-detections N keeps more"
-            )
+            limit = self.kept.max_detections or MOST
+            most = f"{counted(limit, 'object')}, the most that are kept: --max-detections N keeps more"
             what = "frame" if self.frames and not self.images else "image"
             yield f"{counted(self.full, what)} with {most}" if done > 1 else f"it has {most}"

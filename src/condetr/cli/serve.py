@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, existing_weights, one_of
+from .options import DEFAULT_WEIGHTS, Device, Overlap, Quiet, Runtime, Tile, existing_weights, one_of, tiling
 from .streams import announce, message, results
 
 TOKEN = "CONDETR_TOKEN"
@@ -29,6 +29,8 @@ def serve(
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
     ] = "fp32",
+    tile: Tile = None,
+    overlap: Overlap = None,
     max_batch: Annotated[
         int | None,
         typer.Option(
@@ -77,6 +79,7 @@ def serve(
     one_of("--precision", precision, "fp32", "bf16")
     if runtime is not None:
         one_of("--runtime", runtime, "torch", "onnx", "openvino")
+    tiles = tiling(tile, overlap)
     sources = named(weights or [DEFAULT_WEIGHTS])
     for source in sources.values():
         existing_weights(source)
@@ -85,7 +88,10 @@ def serve(
         max_megabytes * MEBIBYTE, round(max_megapixels * 1e6), min(max_images, max_queue), max_queue, timeout
     )
     with bound(host, port) as socket:
-        models = [load_model(name, source, device, runtime, precision) for name, source in sources.items()]  # type: ignore[arg-type]
+        models = [
+            load_model(name, source, device, runtime, precision, tiles)  # type: ignore[arg-type]
+            for name, source in sources.items()
+        ]
         for model in models:
             model.warm_up()
         on_gpu = any(model.predictor.device.type != "cpu" for model in models)

@@ -105,6 +105,9 @@ class Model(Strict):
     encoder_layers: int = Field(6, ge=0, le=64)
     decoder_layers: int = Field(6, ge=1, le=64)
     queries: int = Field(300, ge=1, le=10000)
+    query_bias: Literal["none", "learned"] = Field(
+        "none", description="a bias of each query's class logits, which condetr grow gives to the queries that it adds"
+    )
     dropout: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")

@@ -13,18 +13,18 @@ from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
 from ..files import quoted
 from ..metrics import BoxTable, Evaluator, match_classes
-from ..metrics.coco import MAX_DETECTIONS
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
-from ..plural import counted
 from ..predicting.predictor import Predictor
+from ..predicting.tiling import Tiling
 from ..types import Categories
 from .bulk_rows import evaluate_rows
 from .evaluation import Evaluation
 from .ground_truth import GroundTruth, open_ground_truth, unknown_classes
 from .results import Provenance
 from .samples import Progress, evaluate_samples
+from .selected import Selected
 
 MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}
 UNNAMED = frozenset({"best", "last", "run", "weights"})  # folders that are named after the folder above them
@@ -37,6 +37,8 @@ def evaluate(
     split: str | None = None,
     device: str | None = None,
     runtime: str | None = None,
+    tiling: Tiling | None = None,
+    max_detections: int | None = None,
     batch: int = 8,
     follow_outside: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -46,9 +48,11 @@ def evaluate(
     """Evaluate weights (a folder, a hub id, an exported file, or a `Predictor`) on a split of a data set.
 
     Without a `split` it is `test`, or `valid` where there is no `test`. `batch` images go through the detector
-    together. `runtime` is what executes the weights, see `Predictor.load`. `follow_outside` permits images outside the
-    data set's folder. With `out`, the report, the numbers and the detections are written to that folder (see
-    `Evaluation.write`). `progress` is called with the number of images done and the number of all.
+    together. `runtime` is what executes the weights, see `Predictor.load`. With a `tiling`, large images are detected
+    in tiles. At most `max_detections` of an image are evaluated, by default 100, and all of an image with tiles; COCO's
+    metrics count 100 of each class, and `metrics.unlimited` has the numbers without that limit. `follow_outside`
+    permits images outside the data set's folder. With `out`, the report, the numbers and the detections are written to
+    that folder (see `Evaluation.write`). `progress` is called with the number of images done and the number of all.
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
@@ -59,22 +63,20 @@ def evaluate(
         raise DataError(f"{data}: a run's folder, not a data set. Did you swap weights and data?")
     truth = open_ground_truth(data, split, follow_outside)
     if isinstance(weights, Predictor):
+        if tiling is not None and tiling != weights.tiling:
+            raise CondetrError("tiling: a Predictor has its own. Give it to Predictor.load")
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
-        predictor = Predictor.load(weights, device, runtime=runtime)
+        predictor = Predictor.load(weights, device, runtime=runtime, tiling=tiling)
         source = os.fspath(weights)
         name = weights_name(source)
     categories = truth.data.categories
     warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
-    dense = sum(len(sample.truth) > MAX_DETECTIONS for sample in truth.split)
-    if dense:
-        warnings.append(
-            f"{counted(dense, 'image')} with more than {MAX_DETECTIONS} objects, but only the {MAX_DETECTIONS} best "
-            "detections of an image are scored, as in COCO's evaluation"
-        )
+    selected = Selected(predictor, max_detections)
+    warnings += selected.warnings([sample.truth for sample in truth.split])
     unread: list[str] = []
     evaluator = evaluate_samples(
-        predictor, truth.split, categories, batch, processes, predictor.device, progress, unread
+        selected, truth.split, categories, batch, processes, predictor.device, progress, unread
     )  # fmt: skip
     warnings += [f"left out, cannot be read: {one}" for one in unread]
     model = f"{MODELS[predictor.config.model.decoder.kind]}, recipe {predictor.config.recipe}"
@@ -146,6 +148,7 @@ def _settings(predictor: Predictor) -> dict[str, str]:
         "queries": str(model.queries),
         "short side": f"{data.size} pixels, the long side at most {data.longest * data.size:.0f}",
         "device": str(predictor.device),
+        **({"tiles": str(predictor.tiling)} if predictor.tiling is not None else {}),
     }
 
 

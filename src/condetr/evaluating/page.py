@@ -60,6 +60,7 @@ def page(evaluation: Results) -> Page:
             f"error: {metrics.calibration.error:.3f}.",
         )
     _twelve(page, evaluation)
+    _unlimited(page, evaluation)
     _method(page, evaluation)
     page.script((files / "page.js").read_text(encoding="utf-8"))
     return page
@@ -138,6 +139,18 @@ def _twelve(page: Page, evaluation: Results) -> None:
         ],
         "AP: average precision, AR: average recall, both from 0 to 1. A dash: no object of that size.",
     )
+
+
+def _unlimited(page: Page, evaluation: Results) -> None:
+    numbers = evaluation.metrics.unlimited
+    if numbers is None:
+        return
+    page.heading("Without COCO's limit of 100 detections")
+    page.text(
+        f"COCO's numbers count the 100 best detections of an image and class. Here an image has up to "
+        f"{numbers.detections:,} of a class, and these numbers count all of them."
+    )
+    page.table(["number", "value"], [[name, None if value < 0 else value] for name, value in numbers.named().items()])
 
 
 def _method(page: Page, evaluation: Results) -> None:

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..metrics import ClassMetrics
+from ..metrics.coco import Unlimited
 from ..plural import counted
 from ..reports.terminal import Column, FittedTable, printable
 from .results import NOTHING_LEARNED, Results
@@ -26,8 +27,16 @@ def tables(evaluation: Results) -> RenderableType:
         *nothing,
         number_table(dict(numbers[:6])),
         number_table(dict(numbers[6:])),
+        *_unlimited(metrics.unlimited),
         class_table(evaluation.classes),
     )
+
+
+def _unlimited(numbers: Unlimited | None) -> list[RenderableType]:
+    if numbers is None:
+        return []
+    title = f"without COCO's limit of 100 detections of an image and class (there are up to {numbers.detections:,}):"
+    return [Text(title), number_table(numbers.named())]
 
 
 def number_table(numbers: dict[str, float]) -> FittedTable:

@@ -9,6 +9,7 @@ from ..errors import CondetrError
 from ..predicting.batching import Scaled
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
+from ..predicting.tiling import Tiled
 from .extremities import REGIONS
 from .image_record import Candidate, ImageRecord, Point
 from .page_image import maps_of, packed
@@ -32,6 +33,8 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     where the predictor has another precision. Raises CondetrError for a detection, query or point that does not exist.
     """
     if which.query is None and which.at is None:
+        if isinstance(scaled, Tiled):
+            raise CondetrError("the image was detected in tiles, but maps are of the whole image: name a point of it")
         found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
         if which.detection not in range(len(found)):
             raise CondetrError(f"detection {which.detection}: there are {len(found)}, counted from 0")

@@ -50,14 +50,56 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 @dataclass(frozen=True, slots=True)
 class Grid:
     """COCO's accumulated tables: T IoU thresholds, R recalls, K classes, A areas (all, small, medium, large) and
-    L limits (1, 10, 100 detections); -1 where a class has no object."""
+    L limits (1, 10 and, unless stated, 100 detections); -1 where a class has no object."""
 
     precision: Float64[np.ndarray, "T R K A L"]
     recall: Float64[np.ndarray, "T K A L"]
 
 
-def accumulate(table: BoxTable, classes: int) -> Grid:
-    """Match and accumulate as COCO's evaluation does, for K = `classes` labels."""
+@dataclass(frozen=True, slots=True)
+class Unlimited:
+    """COCO's numbers without its limit of 100 detections per image and class, of which an image has at most
+    `detections`; -1 where no object counts."""
+
+    detections: int
+    ap: float
+    ap50: float
+    ap75: float
+    ar: float
+    ar_small: float
+    ar_medium: float
+    ar_large: float
+
+    def named(self) -> dict[str, float]:
+        """The numbers by the names of COCO's leaderboard."""
+        names = ("AP", "AP50", "AP75", "AR", "ARs", "ARm", "ARl")
+        return dict(zip(names, list(asdict(self).values())[1:], strict=True))
+
+
+def most_of_a_class(table: BoxTable) -> int:
+    """The most detections of a class that an image has."""
+    pairs = np.stack([table.detected_image, table.detected_label])
+    return int(np.unique(pairs, axis=1, return_counts=True)[1].max(initial=0))
+
+
+def unlimited(table: BoxTable, classes: int) -> Unlimited | None:
+    """The numbers for all detections; None where COCO's limit leaves none out."""
+    most = most_of_a_class(table)
+    if most <= MAX_DETECTIONS:
+        return None
+    grid = accumulate(table, classes, most)
+    precision, recall = grid.precision, grid.recall
+    return Unlimited(
+        most,
+        _mean(precision[..., 0, 2]),
+        _mean(precision[0, ..., 0, 2]),
+        _mean(precision[5, ..., 0, 2]),
+        *(_mean(recall[..., area, 2]) for area in range(4)),
+    )
+
+
+def accumulate(table: BoxTable, classes: int, most: int = MAX_DETECTIONS) -> Grid:
+    """Match and accumulate as COCO's evaluation does, for K = `classes` labels; the last limit is `most` detections."""
     truth = hotcoco.COCO.from_arrays(
         [{"id": i, "width": 0, "height": 0} for i in range(1, len(table.image_ids) + 1)],
         [{"id": label + 1, "name": str(label)} for label in range(classes)],
@@ -72,6 +114,8 @@ def accumulate(table: BoxTable, classes: int) -> Grid:
         np.column_stack((table.detected_image + 1, table.detected_box, table.detected_score, table.detected_label + 1))
     )
     evaluator = hotcoco.COCOeval(truth, detections, "bbox")
+    if most != MAX_DETECTIONS:
+        evaluator.params.max_dets = [1, 10, most]
     evaluator.evaluate()
     evaluator.accumulate()
     tables = evaluator.eval

@@ -11,7 +11,7 @@ from ..types import Categories
 from .bootstrap import Bootstrap, bootstrap
 from .box_table import BoxTable
 from .calibration import Calibration, calibrate
-from .coco import IOU_THRESHOLDS, Grid, Summary, accumulate, summarise
+from .coco import IOU_THRESHOLDS, Grid, Summary, Unlimited, accumulate, summarise, unlimited
 from .confusion import Confusion, confusion
 from .error_types import ERROR_TYPES, ErrorAnalysis, analyse_errors
 from .matching import Matches, match
@@ -66,6 +66,8 @@ class ImageCounts:
 class Metrics:
     """The metrics of a detector on a set of images.
 
+    `unlimited` are COCO's numbers without its limit of 100 detections per image and class, None where no image has
+    more.
     `classes` are the data set's in the order of their labels, without gaps; the confusion matrix and `thresholds` (each
     class's best, 0.5 without one) are indexed by label, gaps included.
     """
@@ -82,6 +84,7 @@ class Metrics:
     calibration: Calibration
     bootstrap: Bootstrap
     by_image: tuple[ImageCounts, ...]
+    unlimited: Unlimited | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values. Undefined numbers are None; the twelve keep COCO's -1."""
@@ -118,6 +121,7 @@ def compute_metrics(table: BoxTable, categories: Categories, resamples: int) -> 
         calibration=calibrate(matches),
         bootstrap=bootstrap(table, matches, resamples),
         by_image=_images(table, matches, thresholds),
+        unlimited=unlimited(table, len(categories)),
     )
 
 

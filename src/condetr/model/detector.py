@@ -12,6 +12,7 @@ from .decoders import Decoded, Decoder
 from .encoder import Encoder
 from .keys import Keys
 from .layers import MLP, embed_grid
+from .query_bias import QueryBias
 from .reference import Reference
 from .tokens import Cells, Tokens
 
@@ -47,10 +48,12 @@ class Detector(nn.Module):
         decoder: Decoder,
         heads: Heads,
         keys: Keys,
+        query_bias: QueryBias,
     ) -> None:
         super().__init__()
         self.backbone, self.project, self.encoder, self.keys = backbone, project, encoder, keys
         self.queries, self.reference, self.decoder, self.heads = queries, reference, decoder, heads
+        self.query_bias = query_bias
 
     def forward(self, images: Images) -> Predictions:
         """The predictions of all S decoder layers, the last layer last."""
@@ -80,8 +83,9 @@ class Detector(nn.Module):
         return self.decoder(queries, reference, memory, valid, self.heads.refine)
 
     def apply_heads(self, decoded: Decoded) -> Predictions:
-        """The predictions of the heads from embeddings and references."""
-        return self.heads(decoded.embeddings, decoded.references)
+        """The predictions of the detector's own queries, from embeddings and references."""
+        predictions = self.heads(decoded.embeddings, decoded.references)
+        return Predictions(self.query_bias(predictions.logits), predictions.boxes)
 
     def object_queries(self, images: Images) -> Float[Tensor, "B N D"]:
         """The detector's own queries, the same for each image."""

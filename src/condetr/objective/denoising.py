@@ -52,7 +52,7 @@ class DenoisingQueries(TrainingQueries):
         noised = add_noise(padded, groups, self.kinds, self.labels.num_embeddings)
         reference, valid = noised.boxes.logit(eps=SMALLEST), valid_queries(padded, groups, len(self.kinds))
         decoded = detector.decode(self.labels(noised.labels), memory, reference, valid)
-        predictions = by_image(detector.apply_heads(decoded), len(targets))
+        predictions = by_image(detector.heads(decoded.embeddings, decoded.references), len(targets))
         if valid is not None:
             fills = ~valid.view(len(targets), -1, 1)
             predictions = Predictions(predictions.logits.masked_fill(fills, BACKGROUND), predictions.boxes)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import torch
 
-from ..arguments import one_of, whole_number, with_article
+from ..arguments import instance_of, one_of, whole_number, with_article
 from ..build import build_scoring
 from ..checkpoint import Weights, load
 from ..decoding import MAX_DETECTIONS
@@ -31,6 +31,7 @@ from .batching import Scaled, predict_in_order, within_memory
 from .exported import NO_ATTENTION, RUNTIMES, Exported, cached, is_exported
 from .inputs import InMemory, Input, Name, inputs, is_one_image
 from .selection import Selection, Threshold, min_score
+from .tiling import Tiled, Tiling
 from .video import DetectedFrame, detected_frames
 
 T = TypeVar("T")
@@ -38,17 +39,22 @@ Precision = Literal["fp32", "bf16"]
 PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Classes = str | Iterable[str] | None
 
+READ_AHEAD = 3  # images with tiles, which may take half a gigabyte each
+
 
 class Predictor:
     """A detector for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`,
-    `runtime`.
+    `runtime`, `tiling`.
     Predictions come from a folded copy of the detector, made from its present weights: the same in less time.
     `fast=False` runs the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
     `precision="bf16"` is faster where the processor computes in it, and moves scores by about a hundredth.
 
-    A predictor of an exported file has no `detector`, and returns at most as many detections as the file holds (100).
+    With a `tiling`, such as `Tiling(640)`, images that are larger than a tile are detected in tiles, too.
+
+    A predictor of an exported file has no `detector`, and returns at most as many detections as the file holds (100),
+    with a tiling for each tile.
     """
 
     def __init__(
@@ -59,10 +65,14 @@ class Predictor:
         *,
         fast: bool = True,
         compile: bool = False,
+        tiling: Tiling | None = None,
     ) -> None:
         if not isinstance(weights, Weights | Exported):
             taken = "Predictor.load takes a folder or a hub id"
             raise CondetrError(f"Predictor takes Weights, not {with_article(weights)}. {taken}")
+        if tiling is not None:
+            instance_of(tiling, "tiling", Tiling, "a Tiling, such as condetr.Tiling(640)")
+        self.tiling = tiling
         self.device = torch.device(check_device(str(device)))
         self._weights = weights
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
@@ -91,6 +101,7 @@ class Predictor:
         fast: bool = True,
         compile: bool = False,
         runtime: str | None = None,
+        tiling: Tiling | None = None,
     ) -> "Predictor":
         """From a folder of weights, a hub id or an exported file (.onnx, .xml).
 
@@ -111,31 +122,31 @@ class Predictor:
             if compile or not fast:
                 raise CondetrError("compile and fast=False: only for weights with the runtime torch. Leave them out")
             file = Path(weights) if is_exported(weights) else cached(load(weights))
-            return cls(Exported.load(file, runtime, precision))
+            return cls(Exported.load(file, runtime, precision), tiling=tiling)
         device = check_device(device)
         loaded = load(weights, device)
         if fast:
             fold_norms(loaded.detector)
-        return cls(loaded, device, precision, fast=fast, compile=compile)
+        return cls(loaded, device, precision, fast=fast, compile=compile, tiling=tiling)
 
     @overload
     def __call__(
         self, images: Name, threshold: Threshold = ..., batch: int = ..., *, classes: Classes = ...,
-        max_detections: int = ..., one_class_per_box: bool = ...,
+        max_detections: int | None = ..., one_class_per_box: bool = ...,
     ) -> Any: ...  # fmt: skip
     @overload
     def __call__(  # type: ignore[overload-overlap]  # an array is iterable too; the first match holds
         self, images: InMemory, threshold: Threshold = ..., batch: int = ..., *, classes: Classes = ...,
-        max_detections: int = ..., one_class_per_box: bool = ...,
+        max_detections: int | None = ..., one_class_per_box: bool = ...,
     ) -> Detections: ...  # fmt: skip
     @overload
     def __call__(
         self, images: Iterable[Name | InMemory], threshold: Threshold = ..., batch: int = ..., *,
-        classes: Classes = ..., max_detections: int = ..., one_class_per_box: bool = ...,
+        classes: Classes = ..., max_detections: int | None = ..., one_class_per_box: bool = ...,
     ) -> list[Detections]: ...  # fmt: skip
     def __call__(
         self, images: Any, threshold: Threshold = None, batch: int = 8, *, classes: Classes = None,
-        max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+        max_detections: int | None = None, one_class_per_box: bool = False,
     ) -> Any:  # fmt: skip
         """The `Detections` of a single image; a list of them, one for each image, for anything else.
 
@@ -145,9 +156,10 @@ class Predictor:
 
         `threshold` is the confidence threshold. None takes the threshold of each class that the weights carry, else
         0.5; "best" takes them and fails where there are none. `classes` keeps these classes, by name. At most
-        `max_detections` are returned for each image, the best ones. `one_class_per_box` keeps the best class of each
-        object query, where a focal-loss detector may otherwise return the same box with several classes; it comes
-        before `classes`. Images of similar size are predicted together, up to `batch`.
+        `max_detections` are returned for each image, the best ones: by default 100, as COCO's metrics count, and all of
+        an image that is detected in tiles. `one_class_per_box` keeps the best class of each object query, where a
+        focal-loss detector may otherwise return the same box with several classes; it comes before `classes`. Images of
+        similar size are predicted together, up to `batch`; with a tiling, tiles of one image.
 
         Raises ImageError, with the name of the image, for the first image that cannot be read.
         """
@@ -162,14 +174,15 @@ class Predictor:
 
     def stream(
         self, sources: Any, threshold: Threshold = None, batch: int = 8, read: Callable[[Any], Pixels] | None = None, *,
-        classes: Classes = None, max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+        classes: Classes = None, max_detections: int | None = None, one_class_per_box: bool = False,
         ahead: int | None = None,
     ) -> Iterator[tuple[Any, Detections | ImageError]]:  # fmt: skip
         """Pairs of a source and its detections, in the order of the sources, which may never end.
 
         The sources are what `__call__` takes, and the other parameters mean the same. Images are read in threads while
-        the model runs, at most `ahead` before they are needed (5 x batch by default). With batch=1 each image is
-        predicted before the next is requested, as for a camera. An image that cannot be read is paired with its
+        the model runs, at most `ahead` before they are needed (5 x batch by default; with a tiling 3, as large images
+        stay in memory as they are). With batch=1 each image is predicted before the next is requested, as for a camera.
+        An image that cannot be read is paired with its
         ImageError, and the others follow. `read` turns a source of any other type into an image.
         """
         selection = self.selection(threshold, classes, max_detections, one_class_per_box)
@@ -182,7 +195,7 @@ class Predictor:
     def video(
         self, video: str | os.PathLike[str] | int, threshold: Threshold = None, batch: int = 4, *, every: int = 1,
         start: Position = None, end: Position = None, retry: int = RETRIES, classes: Classes = None,
-        max_detections: int = MAX_DETECTIONS, one_class_per_box: bool = False,
+        max_detections: int | None = None, one_class_per_box: bool = False,
     ) -> Iterator[DetectedFrame]:  # fmt: skip
         """The frames of a video file, camera or stream with their detections, one at a time, in constant memory.
 
@@ -202,23 +215,50 @@ class Predictor:
         """The score from which a detection is kept, or that of each label, for a confidence threshold."""
         return min_score(threshold, self.thresholds)
 
-    def detect(self, scaled: Sequence[Scaled], limit: int | None = MAX_DETECTIONS) -> list[Detections]:
-        """The best `limit` detections (None: all), however low their score, of a batch of scaled images."""
+    def scale(self, image: Pixels) -> Scaled:
+        """An image at the detector's input size, with its tiles where it has some: what `detect` takes."""
+        size = (image.shape[1], image.shape[0])
+        scaled = self.prepare.scale(image)
+        tiles = self.tiling.tiles(size) if self.tiling is not None else ()
+        return Tiled(scaled, size, image, tiles) if tiles else Scaled(scaled, size)
+
+    def detect(
+        self, scaled: Sequence[Scaled], limit: int | None = MAX_DETECTIONS, batch: int = 8
+    ) -> list[Detections]:  # fmt: skip
+        """The best `limit` detections (None: all), however low their score, of a batch of scaled images. Images with
+        tiles: all that their views have, merged; `batch` tiles go through the detector together."""
+        whole = [one for one in scaled if not isinstance(one, Tiled)]
+        found = iter(self._detect(whole, limit) if whole else [])
+        return [self._detect_tiles(one, batch) if isinstance(one, Tiled) else next(found) for one in scaled]
+
+    def _detect(self, scaled: Sequence[Scaled], limit: int | None) -> list[Detections]:
         return self.runtime.detect(
             [one.image for one in scaled], [one.size for one in scaled], self.categories, limit
         )  # fmt: skip
 
+    def _detect_tiles(self, image: Tiled, batch: int) -> Detections:
+        """A view has as many objects as the detector has queries. On a CPU tiles go one by one: batches are no faster
+        there, and vector instructions round the scores of a batch in another way, by one bit in the last place."""
+        queries = self.config.model.queries
+        limit = self.runtime.most or max(MAX_DETECTIONS, queries)
+        views = partial(within_memory, lambda scaled: self._detect(scaled, limit), device=self.device)
+        return image.detect(
+            lambda pixels: Scaled(self.prepare.scale(pixels), (pixels.shape[1], pixels.shape[0])),
+            views, 1 if self.device.type == "cpu" else batch, queries,
+        )  # fmt: skip
+
     def selection(
-        self, threshold: Threshold = None, classes: Classes = None, most: int = MAX_DETECTIONS,
+        self, threshold: Threshold = None, classes: Classes = None, most: int | None = None,
         one_class_per_box: bool = False,
     ) -> Selection:  # fmt: skip
         """Which detections are kept, for the arguments of `__call__`. Raises CondetrError where they are invalid."""
-        if self.runtime.most is not None and whole_number(most, "max_detections") > self.runtime.most:
+        limit = self.runtime.most if self.tiling is None else None
+        if limit is not None and most is not None and whole_number(most, "max_detections") > limit:
             raise CondetrError(
-                f"max_detections {most}: an exported file returns at most {self.runtime.most}. Give the folder of "
-                "weights that it was exported from"
+                f"max_detections {most}: an exported file returns at most {limit}. Give the folder of weights that it "
+                "was exported from"
             )
-        return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box)
+        return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box, self.tiling)
 
     def _stream_inputs(
         self, images: Any, selection: Selection, batch: int, ahead: int | None = None
@@ -240,15 +280,14 @@ class Predictor:
         if batch < 1:
             raise CondetrError(f"batch {batch}: must be at least 1")
 
-        def scale(source: T) -> Scaled:
-            image = read(source)
-            return Scaled(self.prepare.scale(image), (image.shape[1], image.shape[0]))
-
         def detect(scaled: list[Scaled]) -> list[Detections]:
-            return [selection(found) for found in self.detect(scaled, selection.limit)]
+            return [selection(found) for found in self.detect(scaled, selection.limit, batch)]
 
         in_memory = partial(within_memory, detect, device=self.device)
-        return predict_in_order(sources, scale, in_memory, batch, ahead)
+        together = batch
+        if self.tiling is not None:  # one image at a time: it has tiles enough
+            together, ahead = 1, 1 if batch == 1 else min(ahead or READ_AHEAD, READ_AHEAD)
+        return predict_in_order(sources, lambda source: self.scale(read(source)), in_memory, together, ahead)
 
 
 def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> TorchRuntime:

@@ -11,6 +11,7 @@ from ..decoding import MAX_DETECTIONS
 from ..detections import Detections, labels_of_names
 from ..errors import CondetrError
 from ..types import Categories
+from .tiling import Tiling
 
 DEFAULT_THRESHOLD = 0.5  # where the weights have no thresholds of their own
 
@@ -48,12 +49,14 @@ def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tu
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What is kept of the detections of an image, in this order: the best class of each query, the classes in
-    `labels`, scores of at least `min_score`, and of those the best `max_detections`."""
+    `labels`, scores of at least `min_score`, and of those the best `max_detections`; None: the best 100,
+    and all of an image that is detected in tiles."""
 
     min_score: float | tuple[float, ...]
     labels: tuple[int, ...] | None
-    max_detections: int
+    max_detections: int | None
     one_class_per_box: bool
+    tiling: Tiling | None
 
     @classmethod
     def of(
@@ -61,24 +64,30 @@ class Selection:
         least: float | tuple[float, ...],
         categories: Categories,
         classes: str | Iterable[str] | None = None,
-        max_detections: int = MAX_DETECTIONS,
+        max_detections: int | None = None,
         one_class_per_box: bool = False,
+        tiling: Tiling | None = None,
     ) -> "Selection":
         """Raises CondetrError for a class that the weights do not have, or a number below one."""
-        max_detections = whole_number(max_detections, "max_detections")
-        if max_detections < 1:
+        if max_detections is not None and whole_number(max_detections, "max_detections") < 1:
             raise CondetrError(f"max_detections {max_detections}: must be at least 1")
         labels = None if classes is None else tuple(labels_of_names(classes, categories))
-        return cls(least, labels, max_detections, one_class_per_box)
+        return cls(least, labels, max_detections, one_class_per_box, tiling)
 
     @property
     def limit(self) -> int | None:
         """How many (query, class) pairs have to be decoded; None for all of them, as most may be dropped."""
-        return self.max_detections if self.labels is None and not self.one_class_per_box else None
+        most = MAX_DETECTIONS if self.max_detections is None else self.max_detections
+        return most if self.labels is None and not self.one_class_per_box else None
+
+    def most(self, size: tuple[int, int]) -> int | None:
+        """The most detections of an image of (width, height); None: all."""
+        tiled = self.tiling is not None and bool(self.tiling.tiles(size))
+        return self.max_detections or (None if tiled else MAX_DETECTIONS)
 
     def __call__(self, detections: Detections) -> Detections:
         if self.one_class_per_box:
             detections = detections.best_of_each_query()
         if self.labels is not None:
             detections = detections[np.isin(detections.labels, self.labels)]
-        return detections.filter(min_score=self.min_score)[: self.max_detections]
+        return detections.filter(min_score=self.min_score)[: self.most(detections.size)]

@@ -6,21 +6,26 @@ from ..runtime.file_runtime import FileRuntime
 from ..runtime.folded import fold_norms
 from .exported import hash_of, is_exported
 from .predictor import Precision, Predictor
+from .tiling import Tiling
 
 
 def load_with_hash(
-    weights: str, device: str | None, runtime: str | None, precision: Precision = "fp32"
+    weights: str,
+    device: str | None,
+    runtime: str | None,
+    precision: Precision = "fp32",
+    tiling: Tiling | None = None,
 ) -> tuple[Predictor, str]:
     """As `Predictor.load`, with a SHA-256 over the weights, also over those that an exported file was made from.
 
     Raises CondetrError.
     """
     if is_exported(weights) or runtime not in (None, "torch"):
-        predictor = Predictor.load(weights, device, precision, runtime=runtime)
+        predictor = Predictor.load(weights, device, precision, runtime=runtime, tiling=tiling)
         assert isinstance(predictor.runtime, FileRuntime)
         return predictor, predictor.runtime.facts.weights
     device = check_device(device)
     loaded = load(weights, device)
     hash = hash_of(loaded)
     fold_norms(loaded.detector)
-    return Predictor(loaded, device, precision), hash
+    return Predictor(loaded, device, precision, tiling=tiling), hash

@@ -42,7 +42,7 @@ def folded(detector: Detector, precision: torch.dtype) -> Detector:
         replaced[id(detector.decoder)] = _Casting(replaced[id(detector.decoder)], precision)
         for head in (detector.heads.classes, detector.heads.box):
             replaced[id(head)] = _Casting(_copied(head, torch.float32, {}), torch.float32)
-        for part in (detector.queries, detector.reference):
+        for part in (detector.queries, detector.reference, detector.query_bias):
             replaced[id(part)] = _copied(part, torch.float32, {})
     return _copied(detector, precision, replaced)
 

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,8 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ..errors import ImageError
-from ..images.decode import image_size, open_image
-from ..images.prepare import Prepare
+from ..images.decode import Pixels, image_size, open_image
 from ..plural import counted
 from ..predicting.batching import Scaled
 from .limits import Limits, Refused
@@ -37,16 +36,17 @@ class Decoder:
         self._limits, self._free = limits, limits.pixels
         self._changed = threading.Condition()
 
-    def __call__(self, image: Incoming, number: int, prepare: Prepare) -> Scaled:
-        """Raises Refused for an image that is too large or cannot be read; `number` counts from 1 in its request."""
+    def __call__(self, image: Incoming, number: int, scale: Callable[[Pixels], Scaled]) -> Scaled:
+        """The image, decoded, and scaled with `Predictor.scale`; `number` counts from 1 in its request.
+
+        Raises Refused for an image that is too large or cannot be read."""
         try:
             width, height = self._size(image.content)
             if width * height > self._limits.pixels:
                 most = self._limits.pixels / 1e6
                 raise Refused(413, f"{_named(image, number)}: {width} x {height} pixels; at most {most:g} million")
             with self._room(width * height):
-                pixels = open_image(image.content)
-                return Scaled(prepare.scale(pixels), (pixels.shape[1], pixels.shape[0]))
+                return scale(open_image(image.content))
         except ImageError as error:
             # messages of decoders may show an object and its address
             reason = " ".join(re.sub(r"<[^<>]*>", "the file", str(error)).split())

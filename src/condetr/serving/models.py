@@ -12,6 +12,7 @@ from ..errors import CondetrError
 from ..predicting.batching import Scaled, similar, within_memory
 from ..predicting.exported import is_exported
 from ..predicting.predictor import Precision, Predictor
+from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from ..runtime.file_runtime import FileRuntime
 
@@ -58,10 +59,15 @@ class Model:
 
 
 def load_model(
-    name: str, weights: str, device: str | None, runtime: str | None, precision: Precision = "fp32"
+    name: str,
+    weights: str,
+    device: str | None,
+    runtime: str | None,
+    precision: Precision = "fp32",
+    tiling: Tiling | None = None,
 ) -> Model:
     """As `Predictor.load`, with the hash of the weights. Raises CondetrError."""
-    predictor, hash = load_with_hash(weights, device, runtime, precision)
+    predictor, hash = load_with_hash(weights, device, runtime, precision, tiling)
     return Model(name, hash, predictor)
 
 

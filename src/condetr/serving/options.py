@@ -11,7 +11,7 @@ from ..predicting.selection import Selection, Threshold, parse_threshold
 from .limits import Refused
 from .models import Model
 
-MOST_DETECTIONS = 1000
+MOST_DETECTIONS = 10_000
 NAMES = ("threshold", "classes", "max_detections")
 
 
@@ -63,17 +63,18 @@ def threshold(model: Model, given: Any) -> Threshold:
 
 def most_detections(model: Model) -> int:
     """The most that a client can ask for."""
-    return model.predictor.runtime.most or MOST_DETECTIONS
+    predictor = model.predictor
+    return MOST_DETECTIONS if predictor.tiling is not None else predictor.runtime.most or MOST_DETECTIONS
 
 
 def _refused(error: CondetrError) -> Refused:
     return Refused(400, "".join(c if c.isprintable() else "?" for c in str(error))[:300])
 
 
-def _most(model: Model, given: Any) -> int:
+def _most(model: Model, given: Any) -> int | None:
     limit = most_detections(model)
     if given is None:
-        return min(100, limit)
+        return None
     text = str(given)
     if isinstance(given, bool) or not text.isascii() or not text.isdecimal() or len(text) > 9:
         number = math.nan

@@ -137,7 +137,7 @@ class Service:
     async def _work(self, work: Work, image: Incoming, number: int, item: Callable[[Scaled], Any]) -> Any:
         """The result for an image; `item` makes of the scaled image what the work takes."""
         async with self._ahead:
-            scaled = await self.in_thread(self._decoder, image, number, work.model.predictor.prepare)
+            scaled = await self.in_thread(self._decoder, image, number, work.model.predictor.scale)
             try:
                 return await asyncio.wrap_future(self._batcher.submit(work, item(scaled)))
             except CondetrError:

@@ -11,6 +11,8 @@ from ..model.detector import Detector
 from ..plural import counted
 from ..types import Categories
 
+BY_QUERY = ("queries.weight", "reference.point", "reference.box", "query_bias.value")  # one row for each query
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -39,7 +41,7 @@ def load_matching(weights: Weights, detector: Detector, config: Config, categori
         elif source.shape == tensor.shape:
             tensor.copy_(source)
             count += 1
-        elif name in ("queries.weight", "reference.point", "reference.box") and source.shape[1:] == tensor.shape[1:]:
+        elif name in BY_QUERY and source.shape[1:] == tensor.shape[1:]:
             rows = min(len(source), len(tensor))
             tensor[:rows] = source[:rows]
             new = len(tensor) - rows

@@ -1,0 +1,29 @@
+"""`condetr grow`: more object queries for trained weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..reports.terminal import printable
+from .options import existing_weights_argument
+
+
+def grow(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="WEIGHTS", help="a folder of trained weights, or a hub id", callback=existing_weights_argument
+        ),
+    ],
+    queries: Annotated[
+        int, typer.Option(metavar="N", help="object queries in all: the most objects found in an image")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write, new or empty")],
+) -> None:
+    """Add object queries to trained weights, to train them for more objects."""
+    from ..growing import grow as run
+
+    grown = run(weights, queries=queries, out=out)
+    folder = printable(str(out))
+    print(f"{folder}: {grown.config.model.queries} queries. Train them: condetr train DATA --init {folder}")

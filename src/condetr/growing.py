@@ -1,0 +1,72 @@
+"""More object queries for trained weights, with the detections that they had.
+
+Each new query is a copy of a trained one, and all have nearly as many copies. In a softmax over the queries, a key that
+stands there r times has r times its share of the sum: with r copies of every query, self-attention returns what it
+returned before, and with it the detector. A copy would find the objects of its original again. So the class logits of
+new queries get a bias (`QueryBias`), with which their scores are close to 0; training raises it for queries that are
+matched with objects. Their places are jittered a little, so that copies do not stay the same.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+from . import checkpoint
+from .arguments import path_of, whole_number
+from .build import build_detector
+from .checkpoint import Weights
+from .config import override
+from .errors import CondetrError, WeightsError
+from .model.query_bias import SCALE, SILENT
+
+BY_QUERY = ("queries.weight", "reference.point", "reference.box", "query_bias.value")  # one row for each query
+JITTER = 0.005  # of the standard deviation of a tensor's columns
+SEED = 0
+EXPORTED = (".onnx", ".xml")
+
+
+def grow(
+    weights: str | os.PathLike[str] | Weights, *, queries: int, out: str | os.PathLike[str] | None = None
+) -> Weights:
+    """Weights with `queries` object queries in all; written to the new or empty folder `out`, if one is given.
+
+    Thresholds are kept. Raises WeightsError for weights that cannot be read, and CondetrError for a number that is not
+    larger than what they have, or an exported file.
+    """
+    out = None if out is None else path_of(out, "out")
+    if not isinstance(weights, Weights):
+        if Path(weights).suffix.lower() in EXPORTED:
+            raise WeightsError(f"{weights}: an exported file cannot grow. Give the weights that it was exported from")
+        weights = checkpoint.load(weights)
+    before = weights.config.model.queries
+    if whole_number(queries, "queries") <= before:
+        raise CondetrError(f"queries {queries}: the weights have {before} already. Give a larger number")
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CondetrError(f"{out}: exists and is not empty. Name another folder, or remove it")
+    grown = _grown(weights, queries)
+    if out is not None:
+        checkpoint.save(out, grown)
+    return grown
+
+
+@torch.no_grad()
+def _grown(weights: Weights, queries: int) -> Weights:
+    config = override(weights.config, {"model.queries": queries, "model.query_bias": "learned"})
+    with torch.random.fork_rng(devices=[]):
+        detector = build_detector(config.model, len(weights.categories))
+    state, own = weights.detector.state_dict(), detector.state_dict()
+    before = weights.config.model.queries
+    copied = torch.linspace(0, before, queries - before + 1)[:-1].long() if queries < 2 * before else None
+    rows = torch.arange(queries) % before if copied is None else torch.cat([torch.arange(before), copied])
+    random = torch.Generator().manual_seed(SEED)
+    for name, tensor in own.items():
+        if name in BY_QUERY and name in state:
+            tensor.copy_(state[name][rows])
+            if name != "query_bias.value":
+                noise = torch.randn(tensor[before:].shape, generator=random)
+                tensor[before:] += JITTER * state[name].std(0, unbiased=False) * noise
+        elif name in state:
+            tensor.copy_(state[name])
+    own["query_bias.value"][before:] += SILENT / SCALE
+    return Weights(detector.eval(), config, weights.categories, weights.thresholds)
