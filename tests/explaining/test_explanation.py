@@ -145,10 +145,11 @@ def test_a_detector_without_encoder_can_be_explained():
         ({"at": (91, 5)}, "at 91,5: outside the image, which is 90 x 60 pixels"),
         ({"at": (5, -1)}, "at 5,-1: outside the image, which is 90 x 60 pixels"),
         ({"at": (float("nan"), 1)}, "at nan,1: outside the image, which is 90 x 60 pixels"),
-        ({"at": (5, 5), "detection": 0}, "explain: give a detection or a point \\(at\\), not both"),
+        ({"at": (5, 5), "detection": 0}, "explain: give `detection` or `at`, not both"),
         (
             {"threshold": 1.0},
-            r"reaches the confidence threshold 1; the highest score is 0\.\d{3} \(\w+\)\. Lower .*--at X,Y",
+            r"reaches the confidence threshold 1; the highest score is 0\.\d{3} \(\w+\)\. "
+            r"Lower `threshold`, .*`at=\(X, Y\)`",
         ),
         ({"threshold": 2.0}, "threshold 2.0: must be a number between 0 and 1"),
     ],
