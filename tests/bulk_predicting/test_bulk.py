@@ -151,10 +151,10 @@ def test_an_image_that_ends_its_worker_gets_a_row_with_an_error(here: Path, monk
 def test_an_unexpected_failure_belongs_to_its_image(here: Path, monkeypatch: pytest.MonkeyPatch):
     scale = Predictor.detect
 
-    def failing(self, scaled, limit=None):
+    def failing(self, scaled, limit=None, batch=8):
         if any(one.size == size for one in scaled):
             raise RuntimeError("could not create a primitive\nat 0x1")
-        return scale(self, scaled, limit)
+        return scale(self, scaled, limit, batch)
 
     start("expected")
     expected = rows_of(here / "expected")

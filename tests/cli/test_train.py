@@ -77,7 +77,7 @@ def test_a_single_image_is_enough_to_train_on(tmp_path, monkeypatch):
 def test_a_defect_that_training_keeps_is_reported_with_its_remedy(root):
     few = [word.replace("queries=6", "queries=1") for word in FLAGS]
     done = CliRunner().invoke(app, ["train", str(root), "--recipe", "nano", *few])
-    assert "more objects than the model has queries (keep): increase model.queries (--queries N)" in done.stdout
+    assert "more objects than the model has queries (keep): increase model.queries, on the command line " in done.stdout
 
 
 def test_a_terminal_shows_a_table_and_a_file_gets_lines(tmp_path):

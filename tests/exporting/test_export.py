@@ -192,7 +192,7 @@ def test_a_model_that_the_format_cannot_express_is_one_line(
     other = replace(weights("tiny"), detector=detector)
     with pytest.raises(CondetrError, match=reason) as e:
         export(other, out=tmp_path / "a.onnx")
-    assert str(e.value).endswith("Use the weights without exporting them: --runtime torch")
+    assert str(e.value).endswith("Use the weights without exporting them: `runtime='torch'`")
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())
 

@@ -119,7 +119,7 @@ def broken(change) -> dict:
         (lambda s: s.pop("class_embed.weight"), "class_embed.weight is missing"),
         (lambda s: s.update({"class_embed.weight": torch.zeros(3)}), "class_embed.weight is missing or not a matrix"),
         (lambda s: s.update({"class_embed.weight": torch.zeros(0, 256)}), "class_embed.weight is missing or not a"),
-        (lambda s: s.update({"class_embed.weight": torch.zeros(1, 256)}), "has 1 rows"),
+        (lambda s: s.update({"class_embed.weight": torch.zeros(1, 256)}), "has 1 row"),
         (lambda s: s.update({"class_embed.weight": [1, 2]}), "class_embed.weight is missing"),
         (lambda s: s.pop("query_embed.weight"), "query_embed.weight is missing"),
         (lambda s: s.update({"query_embed.weight": torch.tensor(1.0)}), "query_embed.weight is missing or not a"),

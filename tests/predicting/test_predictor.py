@@ -135,11 +135,11 @@ def test_out_of_memory_halves_the_batch(predictor: Predictor, monkeypatch: pytes
     expected = predictor([IMAGES[0]] * 4, threshold=0.0)
     detect, sizes = Predictor.detect, []
 
-    def small_device(self: Predictor, scaled: list[Scaled], limit: int | None) -> list[Detections]:
+    def small_device(self: Predictor, scaled: list[Scaled], limit: int | None, batch: int) -> list[Detections]:
         sizes.append(len(scaled))
         if len(scaled) > 1:
             raise torch.OutOfMemoryError
-        return detect(self, scaled, limit)
+        return detect(self, scaled, limit, batch)
 
     monkeypatch.setattr(Predictor, "detect", small_device)
     for result, wanted in zip(predictor([IMAGES[0]] * 4, threshold=0.0), expected):

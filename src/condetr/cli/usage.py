@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import typer
@@ -9,9 +10,7 @@ import typer
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # the base of the parser's own, which typer does not export
 
 MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
-    (r"No such option: (\S+) \(Possible options: ([^,)\s]+).*", r"\1: no such option. Did you mean \2?"),
-    (r"No such option: (\S+) Did you mean ([^?,\s]+).*", r"\1: no such option. Did you mean \2?"),
-    (r"No such option: (\S+)", r"\1: no such option. See `{name} --help`"),
+    (r"No such option: (\S+).*", r"\1: no such option. See `{name} --help`"),
     (r"Option '?([^' ]+)'? requires an argument", r"\1: give a value after it"),
     (r"Option '?([^' ]+)'? does not take a value", r"\1: takes no value"),
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"\1: one argument too many. See `{name} --help`"),
@@ -44,6 +43,10 @@ def usage_line(error: Exception, name: str, arguments: Sequence[str]) -> str:
         if name.endswith(" compare") and flag in SETTINGS:
             value = _value(flag, arguments).strip() or "VALUE"
             return f"{flag}: no such option. Use --set {SETTINGS[flag]}={value}"
+        near = re.findall(r"--[\w-]+", sentence.partition(flag)[2])  # the parser sorts them by name
+        if near:
+            nearest = max(near, key=lambda one: SequenceMatcher(None, flag, one).ratio())
+            return f"{flag}: no such option. Did you mean {nearest}?"
     return _translated(sentence, MESSAGES).replace("{name}", name)
 
 

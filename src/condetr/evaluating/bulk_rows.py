@@ -104,8 +104,8 @@ def _warnings(plan: Plan, missing: int, images: int) -> list[str]:
     if max(threshold) > 0 if isinstance(threshold, list) else threshold > 0:
         least = "the threshold of each class" if isinstance(threshold, list) else f"the threshold {threshold:g}"
         warnings.append(
-            f"the rows have only detections from {least} on, and AP counts what is missing: run `condetr bulk` with "
-            "--threshold 0 to measure the weights"
+            f"the rows have only detections from {least} on, and AP counts what is missing: predict them again "
+            "with `threshold=0` to measure the weights"
         )
     if plan.settings["classes"] is not None:
         warnings.append(f"the rows have only the classes {', '.join(plan.settings['classes'])}")

@@ -23,7 +23,7 @@ from .openvino_runtime import KEY, openvino
 OPSET = 17  # the first with layer norm; runtimes since 2022 have it
 SMALL = 1024  # numbers of a tensor, below which it stays in float32
 LARGEST_HALF = 65504.0
-INSTEAD = "Use the weights without exporting them: --runtime torch"
+INSTEAD = "Use the weights without exporting them: `runtime='torch'`"
 
 
 def write_onnx(graph: ExportedGraph, facts: FileFacts, file: Path) -> None:

@@ -71,7 +71,7 @@ class VideoWriter:
             if not self._writer.isOpened():
                 self._writer = None
                 other = next(name for name in CODECS if name != self.codec)
-                raise CondetrError(f"the installed OpenCV cannot write {self.codec}. Try --codec {other}")
+                raise CondetrError(f"the installed OpenCV cannot write {self.codec}. Try `codec={other!r}`")
 
     def _fitted(self, image: Pixels) -> np.ndarray:
         """As BGR of the size of the file."""
