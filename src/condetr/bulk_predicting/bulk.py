@@ -82,10 +82,15 @@ def bulk(
             addresses of object stores (`s3://bucket/photos/`), one or several.
         weights: a folder of weights, a hub id or an exported file; on a cluster, each machine needs it.
         out: a new folder for the results, or that of the run to continue.
-        threshold, classes, max_detections, one_class_per_box: as for `Predictor`.
+        threshold: as for `Predictor`, like the next three.
+        classes: names of the classes to keep.
+        max_detections: of an image.
+        one_class_per_box: keep the best class of each box only.
         batch: images that go through the detector together.
         workers: processes; by default one for each processor core, or for each GPU.
-        device, precision, runtime: as for `Predictor.load`.
+        device: as for `Predictor.load`, like the next two.
+        precision: fp32, bf16 or fp16.
+        runtime: torch, onnx or openvino.
         address: a Ray cluster (`auto`, `host:6379`); without it the workers are processes of this machine.
         progress: called with the number of images done and of all.
 
