@@ -55,7 +55,8 @@ SIGNATURES = {
     "Categories": "ids, names",
     "Tiling": "tile, overlap=0.2",
     "Weights": "detector, config, categories, thresholds",
-    "bulk": "sources, weights, out, *, threshold=None, classes=None, max_detections=100, one_class_per_box=False, "
+    "bulk": "sources, weights, out, *, threshold=None, classes=None, max_detections=None, one_class_per_box=False, "
+    "tiling=None, "
     "batch=4, workers=None, device=None, precision='fp32', runtime=None, address=None, progress=None",
     "compare": "data, models, out, *, recipe=None, settings=None, epochs=None, seeds=3, budget=None, "
     "reference=None, hold_out=None, runs=None, device=None, jobs=1, follow_outside=False, progress=None",

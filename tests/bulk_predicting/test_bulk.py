@@ -22,6 +22,7 @@ from condetr.cli import app
 from condetr.decoding import decode
 from condetr.errors import CondetrError
 from condetr.predicting.predictor import Predictor
+from condetr.predicting.tiling import Tiling
 from condetr.scoring import FocalScoring
 from condetr.types import Categories, Predictions
 from tests.bulk_predicting.small import Here, contents, rows_of, write_images, write_weights
@@ -86,6 +87,16 @@ def test_the_rows_are_the_predictions_for_any_number_of_workers(here: Path):
         assert (row["names"], row["error"]) == (found.names, None)
     assert rows[-1]["error"] == str(pairs[-1][1])
     assert (rows[-1]["width"], rows[-1]["boxes"]) == (None, [])
+
+
+def test_large_images_are_divided_into_tiles(here: Path):
+    tiling = Tiling(32)
+    start(tiling=tiling)
+    pairs = list(Predictor(load("weights"), tiling=tiling).stream("images", threshold=0.005))
+    for row, (_, found) in zip(rows_of(here / "out"), pairs[:-1]):
+        assert np.array_equal(np.array(row["scores"], np.float32), found.scores)
+    with pytest.raises(CondetrError, match=r"out: holds a run with tiles 32 pixels.*, not 40 pixels"):
+        start(tiling=Tiling(40))
 
 
 def test_a_run_goes_on_where_it_was_interrupted_and_repeats_nothing(here: Path):
@@ -237,8 +248,8 @@ def test_the_largest_shard_has_128_images_and_few_images_make_several():
 
 def test_weights_that_changed_under_a_plan_are_noticed_by_a_worker(here: Path):
     request = verb.requested(
-        "images", "weights", "out", threshold=0.2, classes=None, max_detections=100, one_class_per_box=False, batch=4,
-        workers=1, device=None, precision="fp32", runtime=None, address=None,
+        "images", "weights", "out", threshold=0.2, classes=None, max_detections=100, one_class_per_box=False,
+        tiling=None, batch=4, workers=1, device=None, precision="fp32", runtime=None, address=None,
     )  # fmt: skip
     shutil.rmtree(here / "weights")
     write_weights(here / "weights", seed=1)

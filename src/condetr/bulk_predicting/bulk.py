@@ -18,6 +18,7 @@ from ..files import check_writable
 from ..predicting.exported import RUNTIMES, is_exported
 from ..predicting.predictor import PRECISIONS, Classes, Precision
 from ..predicting.selection import Threshold
+from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from ..runtime.extras import imported
 from . import cluster
@@ -25,7 +26,7 @@ from .plan import Plan, remove_leftovers
 from .rows import Counts
 from .run import run
 from .sources import Sources
-from .task import Task, check
+from .task import Task
 from .workers import LocalWorker, Worker, cores, threads_for
 
 Progress = Callable[[int, int], None]  # images done and in all; the first call counts those of earlier runs
@@ -62,8 +63,9 @@ def bulk(
     *,
     threshold: Threshold = None,
     classes: Classes = None,
-    max_detections: int = MAX_DETECTIONS,
+    max_detections: int | None = None,
     one_class_per_box: bool = False,
+    tiling: Tiling | None = None,
     batch: int = BATCH,
     workers: int | None = None,
     device: str | None = None,
@@ -84,8 +86,9 @@ def bulk(
         out: a new folder for the results, or that of the run to continue.
         threshold: as for `Predictor`, like the next three.
         classes: names of the classes to keep.
-        max_detections: of an image.
+        max_detections: of an image; by default 100, and with tiles no limit.
         one_class_per_box: keep the best class of each box only.
+        tiling: how large images are divided; None: not at all.
         batch: images that go through the detector together.
         workers: processes; by default one for each processor core, or for each GPU.
         device: as for `Predictor.load`, like the next two.
@@ -99,8 +102,8 @@ def bulk(
     check_progress(progress)
     request = requested(
         sources, weights, out, threshold=threshold, classes=classes, max_detections=max_detections,
-        one_class_per_box=one_class_per_box, batch=batch, workers=workers, device=device, precision=precision,
-        runtime=runtime, address=address,
+        one_class_per_box=one_class_per_box, tiling=tiling, batch=batch, workers=workers, device=device,
+        precision=precision, runtime=runtime, address=address,
     )  # fmt: skip
     check_writable(request.out)
     with locked(request.out):
@@ -126,9 +129,9 @@ def bulk(
 
 
 def requested(
-    sources: Any, weights: Any, out: Any, *, threshold: Threshold, classes: Classes, max_detections: int,
-    one_class_per_box: bool, batch: int, workers: int | None, device: str | None, precision: Precision,
-    runtime: str | None, address: str | None,
+    sources: Any, weights: Any, out: Any, *, threshold: Threshold, classes: Classes, max_detections: int | None,
+    one_class_per_box: bool, tiling: Tiling | None, batch: int, workers: int | None, device: str | None,
+    precision: Precision, runtime: str | None, address: str | None,
 ) -> Request:  # fmt: skip
     """Check all arguments, and load the weights to do so. Raises CondetrError."""
     for library in ("pyarrow", *(("ray",) if address is not None else ())):
@@ -147,18 +150,21 @@ def requested(
         check_device(device)
     source = os.fspath(path_of(weights, "weights"))
     source = os.path.abspath(source) if os.path.exists(source) else source
-    predictor, hash = load_with_hash(source, "cpu", runtime, precision)
+    predictor, hash = load_with_hash(source, "cpu", runtime, precision, tiling)
     wanted = None if classes is None else tuple(names_of(classes, "classes"))
     task = Task(
         source, hash, device, runtime, precision, threshold, wanted, max_detections,
         bool(one_class_per_box), batch, tuple(names), 1,
+        *((tiling.tile, tiling.overlap) if tiling is not None else ()),
     )  # fmt: skip
+    checked = task.selection(predictor)
     settings = {
         "weights": hash,
         "categories": [list(pair) for pair in zip(predictor.categories.ids, predictor.categories.names)],
-        "threshold": check(task, predictor),
+        "threshold": list(checked.min_score) if isinstance(checked.min_score, tuple) else checked.min_score,
         "classes": None if task.classes is None else sorted(set(task.classes)),
-        "max_detections": max_detections,
+        "max_detections": max_detections or (None if tiling is not None else MAX_DETECTIONS),
+        "tiles": None if tiling is None else str(tiling),
         "one_class_per_box": task.one_class_per_box,
         "precision": precision,
         "runtime": runtime or (Path(source).suffix.lstrip(".") if is_exported(source) else "torch"),

@@ -9,7 +9,8 @@ import torch
 from ..detections import Detections
 from ..errors import CondetrError, ImageError
 from ..predicting.predictor import Precision, Predictor
-from ..predicting.selection import Threshold
+from ..predicting.selection import Selection, Threshold
+from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from ..runtime.extras import first_line
 from . import rows
@@ -29,11 +30,22 @@ class Task:
     precision: Precision
     threshold: Threshold
     classes: tuple[str, ...] | None
-    max_detections: int
+    max_detections: int | None
     one_class_per_box: bool
     batch: int
     sources: tuple[str, ...]
     threads: int
+    tile: int | None = None
+    overlap: float = 0.0
+
+    @property
+    def tiling(self) -> Tiling | None:
+        return None if self.tile is None else Tiling(self.tile, self.overlap)
+
+    def selection(self, predictor: Predictor) -> Selection:
+        """Which detections are kept. Raises CondetrError for options that the weights cannot follow."""
+        classes = None if self.classes is None else list(self.classes)
+        return predictor.selection(self.threshold, classes, self.max_detections, self.one_class_per_box)
 
 
 class Shards:
@@ -43,7 +55,7 @@ class Shards:
         """Raises CondetrError where the weights cannot be loaded or are others than those of the plan."""
         torch.set_num_threads(task.threads)
         self.task, self.stores = task, Stores(task.sources)
-        self.predictor, found = load_with_hash(task.weights, task.device, task.runtime, task.precision)
+        self.predictor, found = load_with_hash(task.weights, task.device, task.runtime, task.precision, task.tiling)
         if found != task.hash:
             raise CondetrError(f"{task.weights}: a worker process found other weights under this name")
 
@@ -70,11 +82,3 @@ class Shards:
 
     def _read(self, image: Image) -> Any:
         return image.read(self.stores)
-
-
-def check(task: Task, predictor: Predictor) -> list[float] | float:
-    """The score from which a detection is kept. Raises CondetrError for options that the weights cannot follow."""
-    classes = None if task.classes is None else list(task.classes)
-    selection = predictor.selection(task.threshold, classes, task.max_detections, task.one_class_per_box)
-    least = selection.min_score
-    return list(least) if isinstance(least, tuple) else least

@@ -10,7 +10,21 @@ import typer
 
 from ..files import quoted
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Runtime, Threshold, Weights, confidence, one_of, words
+from .options import (
+    DEFAULT_WEIGHTS,
+    Device,
+    MaxDetections,
+    Overlap,
+    Quiet,
+    Runtime,
+    Threshold,
+    Tile,
+    Weights,
+    confidence,
+    one_of,
+    tiling,
+    words,
+)
 from .stopping import status_of
 from .streams import message, messages, results
 
@@ -34,9 +48,9 @@ def bulk(
     classes: Annotated[
         str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")
     ] = None,
-    max_detections: Annotated[
-        int, typer.Option(metavar="N", min=1, help="the most objects of an image, those with the highest scores")
-    ] = 100,
+    max_detections: MaxDetections = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
     one_class_per_box: Annotated[
         bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
     ] = False,
@@ -68,12 +82,13 @@ def bulk(
         one_of("--runtime", runtime, "torch", "onnx", "openvino")
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
+    tiles = tiling(tile, overlap)
 
     from ..bulk_predicting import bulk as verb
 
     options = {
         "threshold": wanted, "classes": names, "max_detections": max_detections,
-        "one_class_per_box": one_class_per_box, "batch": batch, "workers": workers, "device": device,
+        "one_class_per_box": one_class_per_box, "tiling": tiles, "batch": batch, "workers": workers, "device": device,
         "precision": precision, "runtime": runtime, "address": address,
     }  # fmt: skip
     if explain_plan:
