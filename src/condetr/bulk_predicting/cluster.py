@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from .task import Shards, Task
 from .workers import Worker, WorkerDied
 
 STORE = 128 * 2**20  # bytes of memory for objects of a Ray that is started here: replies are small
+REACHABLE = 10.0  # seconds to connect to a cluster's address
 LOCAL = "local"  # the address that starts a Ray of its own on this machine
 
 
@@ -80,6 +82,7 @@ def connected(address: str) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
+    _check_reachable(address)
     own: dict[str, Any] = {"object_store_memory": STORE, "_node_ip_address": "127.0.0.1"} if address == LOCAL else {}
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
@@ -94,6 +97,17 @@ def connected(address: str) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises CondetrError where nothing listens at a `host:port`. Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHABLE).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise CondetrError(f"no Ray cluster at the `address` {address} ({first_line(error)})") from None
 
 
 def resources(ray: ModuleType) -> list[tuple[str, int, int]]:
