@@ -86,6 +86,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     for library in ("PIL", "matplotlib"):  # matplotlib reports at length that there is no home folder
         logging.getLogger(library).addHandler(logging.NullHandler())
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # two lines for each retry; the last failure is in the message
     try:
         try:
             app(prog_name="condetr")
