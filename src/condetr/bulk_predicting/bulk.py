@@ -27,7 +27,7 @@ from .rows import Counts
 from .run import run
 from .sources import Sources
 from .task import Task
-from .workers import LocalWorker, Worker, cores, threads_for
+from .workers import LocalWorker, Worker, cores
 
 Progress = Callable[[int, int], None]  # images done and in all; the first call counts those of earlier runs
 BATCH = 4
@@ -196,16 +196,14 @@ def started(request: Request, shards: int) -> Iterator[list[Worker]]:
 
 
 def local_tasks(request: Request) -> list[Task]:
-    """The task of each worker on this machine: on GPUs in turn, or with its share of the processor cores."""
+    """The task of each worker on this machine: on GPUs in turn, or with one thread on the processor. The number of threads
+    changes the last bits of a result, so it must not depend on the number of workers."""
     task = request.task
     on_file = task.runtime in ("onnx", "openvino") or is_exported(task.weights)
     device = "cpu" if on_file else check_device(task.device)
     gpus = torch.cuda.device_count() if device == "cuda" else 0
     workers = request.workers or (gpus or 1 if device != "cpu" else cores())
-    return [
-        replace(task, device=f"cuda:{number % gpus}" if gpus else device, threads=threads_for(workers))
-        for number in range(workers)
-    ]
+    return [replace(task, device=f"cuda:{number % gpus}" if gpus else device) for number in range(workers)]
 
 
 def cluster_workers(request: Request, machines: list[tuple[str, int, int]]) -> tuple[int, bool]:

@@ -120,9 +120,3 @@ class LocalWorker(Worker):
 def cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads_for(workers: int) -> int:
-    """Threads of torch in each worker of this machine, at most what OMP_NUM_THREADS says."""
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores() // workers, int(limit) if limit.isdigit() and limit != "0" else cores()))
