@@ -196,8 +196,10 @@ def started(request: Request, shards: int) -> Iterator[list[Worker]]:
 
 
 def local_tasks(request: Request) -> list[Task]:
-    """The task of each worker on this machine: on GPUs in turn, or with one thread on the processor. The number of threads
-    changes the last bits of a result, so it must not depend on the number of workers."""
+    """The task of each worker on this machine: on GPUs in turn, or with one thread on the processor.
+
+    The number of threads changes the last bits of a result, so it must not depend on the number of workers.
+    """
     task = request.task
     on_file = task.runtime in ("onnx", "openvino") or is_exported(task.weights)
     device = "cpu" if on_file else check_device(task.device)
