@@ -30,8 +30,9 @@ from condetr.explaining.explain import explain
 from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_images, file_stem
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS
-from condetr.explaining.figures import figure, heatmap, png
+from condetr.explaining.figures import figure, png
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
+from condetr.explaining.panels import heatmap
 from condetr.explaining.recording import record_image
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found

@@ -179,7 +179,7 @@ def test_the_plain_detector_gives_the_same_detections(predictor: Predictor) -> N
 
 
 def test_without_a_compiler_there_is_one_line(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("condetr.predicting.predictor.which", lambda name: None)
+    monkeypatch.setattr("condetr.predicting.execution.which", lambda name: None)
     with pytest.raises(CondetrError, match=r"needs a C\+\+ compiler"):
         Predictor(Weights(predictor.detector, predictor.config, CATEGORIES, None), compile=True)
 

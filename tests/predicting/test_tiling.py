@@ -62,7 +62,7 @@ class Blobs(Runtime):
 def predictor(tiling: Tiling | None) -> Predictor:
     weights = Weights(shaken(TINY, 2), Config(model=TINY, data=Data(size=SIZE)), CATEGORIES, None)
     made = Predictor(weights, tiling=tiling)
-    made.runtime = Blobs()
+    made.execution = replace(made.execution, runtime=Blobs())
     return made
 
 
@@ -176,7 +176,7 @@ def test_the_detections_do_not_depend_on_the_batch() -> None:
 
 def test_tiles_go_through_the_detector_in_batches_and_images_one_at_a_time() -> None:
     made = predictor(Tiling(100, 0.2))
-    made.device = torch.device("meta")  # no CPU, on which tiles go one by one
+    made.execution = replace(made.execution, device=torch.device("meta"))  # no CPU, on which tiles go one by one
     read = []
 
     def source(number: int) -> np.ndarray:

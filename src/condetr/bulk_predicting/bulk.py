@@ -15,8 +15,9 @@ from ..engine.device import check_device
 from ..engine.lock import locked
 from ..errors import CondetrError
 from ..files import check_writable
+from ..predicting.execution import PRECISIONS, Precision
 from ..predicting.exported import RUNTIMES, is_exported
-from ..predicting.predictor import PRECISIONS, Classes, Precision
+from ..predicting.predictor import Classes
 from ..predicting.selection import Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash

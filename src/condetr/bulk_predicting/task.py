@@ -8,7 +8,8 @@ import torch
 
 from ..detections import Detections
 from ..errors import CondetrError, ImageError
-from ..predicting.predictor import Precision, Predictor
+from ..predicting.execution import Precision
+from ..predicting.predictor import Predictor
 from ..predicting.selection import Selection, Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash

@@ -2,41 +2,32 @@
 
 import io
 import warnings
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
-from PIL import Image
 
 from ..images.prepare import resize
 from ..reports.elements import visible
-from ..shapes import Float, UInt8
 from .attention_maps import Part
 from .explanation import Explanation
 from .extremities import REGIONS
-from .page_image import COLORMAP
+from .panels import Panel, Pixels, heatmap
 
 PANEL = 240  # pixels of a panel's longer side
 NARROWEST = 40  # pixels of its shorter side, at least: a narrower image is stretched
 NEARLY_UNIFORM = 1.5  # times the uniform attention: below, the place of the highest cell means little
 MOST_HEADS = 16  # columns; more would be too small to see
 BACKGROUND, TEXT, MUTED = "#ffffff", "#111111", "#666666"
-BOX, REFERENCE = "#ffffff", "#38e1ff"  # colors of the box and its extremities, and of the reference point
-GIVEN_POINT = "#ff5ad0"  # color of the point given with `at`
 MEANING = {"spatial": "p$_q$·p$_k$ alone", "content": "c$_q$·c$_k$ alone", "combined": "what the layer uses"}
 FIRST_CONTENT = "c$_q$·c$_k$ alone; in the first layer they include the object query and the key's position"
 EARLIER = "#ffd34d"  # color of the boxes of earlier layers
 GAP, TOP, SMALLEST_WIDTH = 8, 78, 700  # pixels between panels, above them, and of the figure
 COLUMN = 160  # pixels from one column to the next, at least
 LONGEST_NAME = 40  # characters of a class name that are shown
-
-Pixels = UInt8[np.ndarray, "H W 3"]
 
 
 def png(explanation: Explanation) -> bytes:
@@ -92,7 +83,7 @@ def figure(explanation: Explanation) -> Figure:
     whole = panel(GAP, TOP, large, 1.6)
     for layer, box in enumerate(one.layer_boxes[:-1]):
         whole.box(box, EARLIER, 0.35 + 0.5 * (layer + 1) / len(one.layer_boxes))
-    _marks(whole, one)
+    whole.marks(one)
     for line, text in enumerate(legend):
         write(float(GAP), float(TOP + large.shape[0] + 18 + 16 * line), text, 8.0, parse_math=False)
     for row, part in enumerate(one.parts):
@@ -101,31 +92,10 @@ def figure(explanation: Explanation) -> Figure:
         write(left + 88.0, y - 10.0, meanings[row], 9.0)
         for head in range(heads):
             x = left + head * column
-            _marks(panel(x, y, heatmap(small, one.maps[row, head]), 1.0), one)
+            panel(x, y, heatmap(small, one.maps[row, head]), 1.0).marks(one)
             write(float(x), y + small.shape[0] + 10.0, captions[row][head], 7.0)
     axes.imshow(canvas, extent=(0, width, height, 0), interpolation="none", aspect="auto", zorder=-1)
     return drawing
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A copy of the image on the canvas. Lines are given in the image's pixels and clipped to the panel."""
-
-    axes: Axes
-    corner: np.ndarray
-    scale: np.ndarray
-    size: float
-    clip: Rectangle
-
-    def box(self, box: Float[np.ndarray, "4"], color: str, opacity: float) -> None:
-        """A dashed box."""
-        (x1, y1), (x2, y2) = (self.corner + corner * self.scale for corner in (box[:2], box[2:]))
-        patch = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color, lw=1.3, ls="--", alpha=opacity)
-        self.axes.add_patch(patch).set_clip_path(self.clip)
-
-    def line(self, points: Float[np.ndarray, "M 2"], style: str, **properties: Any) -> None:
-        (line,) = self.axes.plot(*(self.corner + points * self.scale).T, style, **properties)
-        line.set_clip_path(self.clip)
 
 
 def _within(width: int, height: int, side: int, least: int) -> tuple[int, int]:
@@ -142,36 +112,6 @@ def _width(text: str, size: float) -> int:
 def _short(name: str) -> str:
     name = visible(" ".join(name.split()))
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-
-
-def heatmap(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
-    """An image in grey with an attention map over it. The highest cell has the brightest color; cells with less than
-    uniform attention have none, and a map whose maximum is below twice the uniform attention is faint."""
-    height, width = image.shape[:2]
-    mean, highest = float(attention.mean()), float(attention.max())
-    above = ((attention - mean) / max(highest - mean, 1e-12)).clip(0).astype(np.float32)
-    map_ = Image.fromarray(above).resize((width, height), Image.Resampling.BICUBIC)
-    intensity = np.asarray(map_).clip(0)
-    intensity = (intensity / max(intensity.max(), 1e-12))[..., None]
-    grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
-    color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * intensity[..., 0])[..., :3] * 255
-    opacity = 0.88 * intensity**0.75 * np.clip(highest / max(mean, 1e-12) - 1, 0.1, 1)
-    return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)
-
-
-def _marks(panel: Panel, one: Explanation) -> None:
-    """Draw the box, its four extremities, and the reference point and the given point where there is one."""
-    x1, y1, x2, y2 = one.box.tolist()
-    around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
-    panel.line(around, "-", color="#000000", lw=2.6 * panel.size, alpha=0.6)
-    panel.line(around, "-", color=BOX, lw=1.1 * panel.size)
-    panel.line(one.extremities, "o", ms=3.4 * panel.size, mfc=BOX, mec="#000000", mew=0.7 * panel.size)
-    if "spatial" in one.parts:
-        for color, width in (("#000000", 3.4), (REFERENCE, 1.7)):
-            panel.line(one.reference[None], "+", ms=8 * panel.size, color=color, mew=width * panel.size)
-    if one.point_given:
-        for color, width in (("#000000", 3.4), (GIVEN_POINT, 1.7)):
-            panel.line(np.array([one.point]), "x", ms=7 * panel.size, color=color, mew=width * panel.size)
 
 
 def _subtitle(one: Explanation) -> str:

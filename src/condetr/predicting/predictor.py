@@ -4,39 +4,33 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from shutil import which
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import torch
 
-from ..arguments import instance_of, one_of, whole_number, with_article
+from ..arguments import instance_of, whole_number, with_article
 from ..build import build_scoring
-from ..checkpoint import Weights, load
+from ..checkpoint import Weights
 from ..decoding import MAX_DETECTIONS
 from ..detections import Detections
 from ..engine.device import check_device
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels
-from ..images.prepare import Prepare
 from ..model.detector import Detector
-from ..runtime.folded import fold_norms
 from ..runtime.runtime import Runtime
-from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from ..videos.frames import Video, at_least
 from ..videos.live import RETRIES
 from ..videos.sources import source_of
 from ..videos.times import Position
 from .batching import Scaled, predict_in_order, within_memory
-from .exported import NO_ATTENTION, RUNTIMES, Exported, cached, is_exported
+from .execution import Execution, Precision, load_for
+from .exported import NO_ATTENTION, Exported
 from .inputs import InMemory, Input, Name, inputs, is_one_image
 from .selection import Selection, Threshold, min_score
-from .tiling import Tiled, Tiling
+from .tiling import Tiling
 from .video import DetectedFrame, detected_frames
 
 T = TypeVar("T")
-Precision = Literal["fp32", "bf16"]
-PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Classes = str | Iterable[str] | None
 
 READ_AHEAD = 3  # images with tiles, which may take half a gigabyte each
@@ -76,13 +70,14 @@ class Predictor:
         self.device = torch.device(check_device(str(device)))
         self._weights = weights
         self.config, self.categories, self.thresholds = weights.config, weights.categories, weights.thresholds
-        self.prepare, self.scoring = Prepare.of(weights.config.data), build_scoring(weights.config.model.scoring)
-        self.runtime: Runtime
-        if isinstance(weights, Exported):
-            self.runtime = weights.runtime
-        else:
-            runtime = runtime_of(weights.detector.to(self.device).eval(), precision, fast, compile)
-            self.runtime = DetectorRuntime(runtime, self.scoring, self.device)
+        self.scoring = build_scoring(weights.config.model.scoring)
+        self.execution = Execution.of(weights, self.scoring, self.device, precision, fast, compile, tiling)
+        self.prepare = self.execution.prepare
+
+    @property
+    def runtime(self) -> Runtime:
+        """What executes the detector."""
+        return self.execution.runtime
 
     @property
     def detector(self) -> Detector:
@@ -113,20 +108,7 @@ class Predictor:
         then shares. Raises WeightsError for weights that cannot be read, CondetrError for a runtime that is not
         installed or cannot do what is asked for.
         """
-        one_of(precision, "precision", PRECISIONS)
-        if runtime is not None:
-            one_of(runtime, "runtime", RUNTIMES)
-        if is_exported(weights) or runtime not in (None, "torch"):
-            if check_device(device or "cpu") != "cpu":
-                raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
-            if compile or not fast:
-                raise CondetrError("compile and fast=False: only for weights with the runtime torch. Leave them out")
-            file = Path(weights) if is_exported(weights) else cached(load(weights))
-            return cls(Exported.load(file, runtime, precision), tiling=tiling)
-        device = check_device(device)
-        loaded = load(weights, device)
-        if fast:
-            fold_norms(loaded.detector)
+        loaded, device = load_for(weights, device, precision, fast, compile, runtime)
         return cls(loaded, device, precision, fast=fast, compile=compile, tiling=tiling)
 
     @overload
@@ -182,8 +164,8 @@ class Predictor:
         The sources are what `__call__` takes, and the other parameters mean the same. Images are read in threads while
         the model runs, at most `ahead` before they are needed (5 x batch by default; with a tiling 3, as large images
         stay in memory as they are). With batch=1 each image is predicted before the next is requested, as for a camera.
-        An image that cannot be read is paired with its
-        ImageError, and the others follow. `read` turns a source of any other type into an image.
+        An image that cannot be read is paired with its ImageError, and the others follow. `read` turns a source of any
+        other type into an image.
         """
         selection = self.selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
@@ -217,35 +199,14 @@ class Predictor:
 
     def scale(self, image: Pixels) -> Scaled:
         """An image at the detector's input size, with its tiles where it has some: what `detect` takes."""
-        size = (image.shape[1], image.shape[0])
-        scaled = self.prepare.scale(image)
-        tiles = self.tiling.tiles(size) if self.tiling is not None else ()
-        return Tiled(scaled, size, image, tiles) if tiles else Scaled(scaled, size)
+        return self.execution.scale(image)
 
     def detect(
         self, scaled: Sequence[Scaled], limit: int | None = MAX_DETECTIONS, batch: int = 8
     ) -> list[Detections]:  # fmt: skip
         """The best `limit` detections (None: all), however low their score, of a batch of scaled images. Images with
         tiles: all that their views have, merged; `batch` tiles go through the detector together."""
-        whole = [one for one in scaled if not isinstance(one, Tiled)]
-        found = iter(self._detect(whole, limit) if whole else [])
-        return [self._detect_tiles(one, batch) if isinstance(one, Tiled) else next(found) for one in scaled]
-
-    def _detect(self, scaled: Sequence[Scaled], limit: int | None) -> list[Detections]:
-        return self.runtime.detect(
-            [one.image for one in scaled], [one.size for one in scaled], self.categories, limit
-        )  # fmt: skip
-
-    def _detect_tiles(self, image: Tiled, batch: int) -> Detections:
-        """A view has as many objects as the detector has queries. On a CPU tiles go one by one: batches are no faster
-        there, and vector instructions round the scores of a batch in another way, by one bit in the last place."""
-        queries = self.config.model.queries
-        limit = self.runtime.most or max(MAX_DETECTIONS, queries)
-        views = partial(within_memory, lambda scaled: self._detect(scaled, limit), device=self.device)
-        return image.detect(
-            lambda pixels: Scaled(self.prepare.scale(pixels), (pixels.shape[1], pixels.shape[0])),
-            views, 1 if self.device.type == "cpu" else batch, queries,
-        )  # fmt: skip
+        return self.execution.detect(scaled, limit, batch)
 
     def selection(
         self, threshold: Threshold = None, classes: Classes = None, most: int | None = None,
@@ -288,15 +249,3 @@ class Predictor:
         if self.tiling is not None:  # one image at a time: it has tiles enough
             together, ahead = 1, 1 if batch == 1 else min(ahead or READ_AHEAD, READ_AHEAD)
         return predict_in_order(sources, lambda source: self.scale(read(source)), in_memory, together, ahead)
-
-
-def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> TorchRuntime:
-    """What executes the detector. Raises CondetrError without a compiler, or if `fast=False` excludes an option."""
-    one_of(precision, "precision", PRECISIONS)
-    if not fast:
-        if precision == "bf16" or compile:
-            raise CondetrError("fast=False: works in fp32 and without compile only. Leave one of them out")
-        return TorchRuntime.plain(detector)
-    if compile and not any(which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):
-        raise CondetrError("`compile=True`: needs a C++ compiler, and none is installed. Install g++, or leave it out")
-    return (TorchRuntime.compiled if compile else TorchRuntime.folded)(detector, PRECISIONS[precision])

@@ -4,8 +4,9 @@ from ..checkpoint import load
 from ..engine.device import check_device
 from ..runtime.file_runtime import FileRuntime
 from ..runtime.folded import fold_norms
+from .execution import Precision
 from .exported import hash_of, is_exported
-from .predictor import Precision, Predictor
+from .predictor import Predictor
 from .tiling import Tiling
 
 

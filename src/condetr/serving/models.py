@@ -10,8 +10,9 @@ import numpy as np
 from ..detections import Detections
 from ..errors import CondetrError
 from ..predicting.batching import Scaled, similar, within_memory
+from ..predicting.execution import Precision
 from ..predicting.exported import is_exported
-from ..predicting.predictor import Precision, Predictor
+from ..predicting.predictor import Predictor
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from ..runtime.file_runtime import FileRuntime

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from . import schemas
 from .explain import MOST_DIGITS
-from .inference_protocol import OUTPUTS
 from .options import MOST_DETECTIONS
+from .schemas import json_object
 from .service import Service
 
 ERRORS = {
@@ -31,17 +32,17 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
         "paths": {
             "/predict": {"post": _predict(service, error)},
             "/explain": {"post": _explain(service, error)},
-            "/models": {"get": _get("The models and their classes.", _object("models"), error)},
+            "/models": {"get": _get("The models and their classes.", json_object("models"), error)},
             "/metrics": {"get": _get("Metrics for Prometheus.", None, error)},
-            "/openapi.json": {"get": _get("This description.", _object("openapi", "paths"), error)},
-            "/v2": {"get": _get("The server, in the Open Inference Protocol.", _object("name", "version"), error)},
-            "/v2/health/live": {"get": {**_get("Whether the process runs.", _object("live"), {}), **open_}},
+            "/openapi.json": {"get": _get("This description.", json_object("openapi", "paths"), error)},
+            "/v2": {"get": _get("The server, in the Open Inference Protocol.", json_object("name", "version"), error)},
+            "/v2/health/live": {"get": {**_get("Whether the process runs.", json_object("live"), {}), **open_}},
             "/v2/health/ready": {
                 "get": {
                     **_get(
                         "Whether requests are accepted.",
-                        _object("ready"),
-                        {"503": _json("Not ready.", _object("ready"))},
+                        json_object("ready"),
+                        {"503": _json("Not ready.", json_object("ready"))},
                     ),
                     **open_,
                 }
@@ -49,24 +50,26 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
             "/v2/models/{name}": {
                 "parameters": [name],
                 "get": _get(
-                    "Inputs and outputs of a model.", _object("name", "inputs", "outputs"), {**error, **_refusals(404)}
+                    "Inputs and outputs of a model.",
+                    json_object("name", "inputs", "outputs"),
+                    {**error, **_refusals(404)},
                 ),
             },
             "/v2/models/{name}/ready": {
                 "parameters": [name],
                 "get": _get(
                     "Whether a model is ready.",
-                    _object("name", "ready"),
-                    {**error, **_refusals(404), "503": _json("Not ready.", _object("ready"))},
+                    json_object("name", "ready"),
+                    {**error, **_refusals(404), "503": _json("Not ready.", json_object("ready"))},
                 ),
             },
             "/v2/models/{name}/infer": {"parameters": [name], "post": _infer(service, error)},
         },
         "components": {
             "schemas": {
-                "Error": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}},
-                "Detection": _detection(),
-                "Candidate": _candidate(),
+                "Error": schemas.error(),
+                "Detection": schemas.detection(),
+                "Candidate": schemas.candidate(),
             },
             **({"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}} if token else {}),
         },
@@ -104,7 +107,7 @@ def _predict(service: Service, error: dict[str, Any]) -> dict[str, Any]:
             },
         },
         "responses": {
-            "200": _json("The detections.", _predictions()),
+            "200": _json("The detections.", schemas.predictions()),
             **error,
             **_refusals(400, 404, 408, 413, 415, 422, 429, 503),
         },
@@ -123,103 +126,19 @@ def _explain(service: Service, error: dict[str, Any]) -> dict[str, Any]:
         ],
         "requestBody": {"required": True, "content": {"image/*": BINARY, "application/octet-stream": BINARY}},
         "responses": {
-            "200": _json("The query.", _explanation()),
+            "200": _json("The query.", schemas.explanation()),
             **error,
             **_refusals(400, 404, 408, 413, 415, 422, 429, 503),
         },
     }
 
 
-def _explanation() -> dict[str, Any]:
-    attention = _object("parts", "layers", "heads", "rows", "columns", "maps", "peaks", "regions", "inside")
-    attention["properties"] = {
-        "parts": {"type": "array", "items": {"enum": ["spatial", "content", "combined"]}},
-        "maps": {
-            "type": "string",
-            "contentEncoding": "base64",
-            "description": "zlib-compressed bytes: layers x parts x heads x rows x columns, each map's maximum is 255.",
-        },
-        "peaks": {"type": "array", "description": "The maxima, as multiples of the attention of a uniform map."},
-        "regions": {"type": "array", "description": "Where on the box the highest cell of each map is."},
-        "inside": {"type": "array", "description": "The fraction of each map inside the box."},
-    }
-    candidates = {"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}}
-    schema = _object("model", "time", "width", "height", "query", "predictions", "nearest", "attention")
-    schema["properties"] = {"nearest": candidates, "attention": attention}
-    schema["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
-    return schema
-
-
-def _candidate() -> dict[str, Any]:
-    candidate = _object("query", "threshold", "detected", "covers")
-    candidate["properties"] = {
-        "query": {"type": "integer"},
-        "threshold": {"type": "number"},
-        "detected": {"type": "boolean"},
-        "covers": {"type": "boolean", "description": "Whether its box contains the point."},
-    }
-    candidate["allOf"] = [{"$ref": "#/components/schemas/Detection"}]
-    return candidate
-
-
-def _predictions() -> dict[str, Any]:
-    whole = {"type": "integer", "minimum": 1}
-    image = _object("file", "width", "height", "detections")
-    image["properties"] = {
-        "file": {"type": ["string", "null"]},
-        "width": whole,
-        "height": whole,
-        "detections": {"type": "array", "items": {"$ref": "#/components/schemas/Detection"}},
-    }
-    model = _object("name", "hash")
-    model["properties"] = {"name": {"type": "string"}, "hash": {"type": "string"}}
-    schema = _object("model", "time", "images")
-    seconds = {"type": "number", "description": "Seconds from the request's header to its detections."}
-    schema["properties"] = {"model": model, "time": seconds, "images": {"type": "array", "items": image}}
-    return schema
-
-
-def _detection() -> dict[str, Any]:
-    box = {
-        "type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4,
-        "description": "x1, y1, x2, y2 in pixels of the upright image.",
-    }  # fmt: skip
-    detection = _object("category_id", "category", "score", "box")
-    detection["properties"] = {
-        "category_id": {"type": "integer"},
-        "category": {"type": "string"},
-        "score": {"type": "number", "minimum": 0, "maximum": 1},
-        "box": box,
-    }
-    return detection
-
-
 def _infer(service: Service, error: dict[str, Any]) -> dict[str, Any]:
-    tensor = _object("name", "shape", "datatype")
-    tensor["properties"] = {
-        "name": {"enum": ["images", "files"]},
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
-        "datatype": {"enum": ["UINT8", "BYTES"]},
-        "data": {"type": "array"},
-        "parameters": {"type": "object"},
-    }
-    body = _object("inputs")
-    wanted = {
-        "type": "object",
-        "required": ["name"],
-        "properties": {"name": {"enum": [one["name"] for one in OUTPUTS]}},
-    }
-    body["properties"] = {
-        "id": {"type": "string"},
-        "parameters": {"type": "object"},
-        "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1},
-        "outputs": {"type": "array", "items": wanted},
-    }
     return {
         "summary": "Detect objects, in the Open Inference Protocol.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas.inference_request()}}},
         "responses": {
-            "200": _json("The detections as tensors.", _object("model_name", "outputs")),
+            "200": _json("The detections as tensors.", json_object("model_name", "outputs")),
             **error,
             **_refusals(400, 404, 408, 413, 415, 422, 429, 503),
         },
@@ -229,10 +148,6 @@ def _infer(service: Service, error: dict[str, Any]) -> dict[str, Any]:
 def _get(summary: str, schema: dict[str, Any] | None, others: dict[str, Any]) -> dict[str, Any]:
     text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {"summary": summary, "responses": {"200": text if schema is None else _json(summary, schema), **others}}
-
-
-def _object(*required: str) -> dict[str, Any]:
-    return {"type": "object", "required": list(required)}
 
 
 def _model_and_threshold(service: Service) -> list[dict[str, Any]]:
