@@ -1,12 +1,14 @@
 """Shapes are checked at every call while the tests run; torch keeps to one thread.
 
-timm and transformers import torchvision, whose ordinary wheel stops a CPU torch at import for want of two operators;
-declaring them is enough.
+timm and transformers import torchvision. Its ordinary wheel cannot load its operators with a CPU torch, and its import
+then fails for want of two of them; declaring these is enough. Where the operators can be loaded, they are.
 """
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from tests.labelled import write_image
 
 install_import_hook("condetr", "beartype.beartype").__enter__()
 torch.set_num_threads(1)
+torchvision = importlib.util.find_spec("torchvision")
+for extension in Path(torchvision.origin).parent.glob("_C*") if torchvision and torchvision.origin else ():
+    with suppress(OSError):  # made for a torch with CUDA
+        torch.ops.load_library(extension)
 if not hasattr(torch.ops.torchvision, "nms"):
     library = torch.library.Library("torchvision", "DEF")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

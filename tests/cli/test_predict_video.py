@@ -25,11 +25,10 @@ from condetr.errors import CondetrError
 from condetr.reports.drawing import enlarge
 from condetr.types import Categories
 from condetr.videos import live
+from tests.browser import chromium
 from tests.tiny import TINY, shaken
 from tests.videos import clips
 from tests.videos.cameras import camera
-
-BROWSER = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
@@ -299,14 +298,8 @@ def test_ctrl_c_finishes_the_file(tmp_path: Path, weights: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    if not BROWSER.exists():
-        pytest.skip("no browser: whether the written video plays is not tested")
-    playwright = pytest.importorskip("playwright.sync_api")
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=str(BROWSER), args=[*switches, "--disable-sync"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def test_the_default_plays_in_a_browser(here: Path, weights: str, browser: object) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,15 +13,13 @@ from condetr.predicting.exported import hash_of
 from condetr.predicting.predictor import Predictor
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
+from tests.browser import chromium
 from tests.serving.served import Client, exported_model, model, picture, serving, spread_weights
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of the page need playwright")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="the tests of the page need chromium, which is not installed")
+sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of pages need playwright")
 
 HOSTILE = '<img src=x onerror="window.hacked=1">\u202e'
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # fmt: skip
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 IMAGE = picture(3, (60, 90))
 WEIGHTS = spread_weights((HOSTILE, None, "dog"))
 HOSTILE_MODEL = Model("first", hash_of(WEIGHTS), Predictor(WEIGHTS))
@@ -36,11 +33,9 @@ def black(width: int = 90, height: int = 60) -> bytes:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        sync_api.expect.set_options(timeout=20_000)
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+    sync_api.expect.set_options(timeout=20_000)
+    with chromium(*CAMERA) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
