@@ -13,6 +13,7 @@ from ..arguments import check_progress, names_of, one_of, path_of, whole_number
 from ..decoding import MAX_DETECTIONS
 from ..engine.device import check_device
 from ..engine.lock import locked
+from ..engine.processors import cores
 from ..errors import CondetrError
 from ..files import check_writable
 from ..predicting.execution import PRECISIONS, Precision
@@ -28,7 +29,7 @@ from .rows import Counts
 from .run import run
 from .sources import Sources
 from .task import Task
-from .workers import LocalWorker, Worker, cores
+from .workers import LocalWorker, Worker
 
 Progress = Callable[[int, int], None]  # images done and in all; the first call counts those of earlier runs
 BATCH = 4

@@ -115,8 +115,3 @@ class LocalWorker(Worker):
             self.stop()
             raise WorkerDied
         return content
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

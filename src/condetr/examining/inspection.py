@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
+from ..engine.processors import cores
 from ..errors import ImageError
 from ..images.decode import image_size, open_image, opened
 from .cache import FactsCache
@@ -59,7 +60,7 @@ def inspect_images(
     if cache is not None:
         known = {path: facts for path in unique if (facts := cache.get(path)) is not None}
     unknown = [path for path in unique if path not in known]
-    pool = ThreadPoolExecutor(_processors())
+    pool = ThreadPoolExecutor(cores())
     try:
         for done, (path, facts) in enumerate(zip(unknown, pool.map(inspect, unknown)), start=len(known) + 1):
             known[path] = facts
@@ -92,7 +93,3 @@ def _header(file: io.BytesIO | io.BufferedReader) -> tuple[tuple[int, int], int,
         except Exception:  # broken metadata of a readable image: no orientation
             orientation = 1
     return stored, orientation if orientation in range(1, 9) else 1, kind
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,5 @@
 """Images of similar size share a batch, are read ahead in threads, and are predicted in their order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from ..detections import Detections
+from ..engine.processors import cores
 from ..errors import CondetrError, ImageError
 from ..shapes import UInt8
 
@@ -65,7 +65,7 @@ def predict_in_order(
     window = max(batch, ahead - batch)
     pending: deque[_Pending[T]] = deque()
     remaining = iter(sources)
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1, ahead), thread_name_prefix="condetr-read")
+    pool = ThreadPoolExecutor(min(4, cores(), ahead), thread_name_prefix="condetr-read")
     try:
         while True:
             for source in islice(remaining, ahead - len(pending)):

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from os import cpu_count
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from ..detections import Detections
+from ..engine.processors import cores
 from ..errors import CondetrError
 from ..explaining.query_values import Which
 from ..plural import counted
@@ -34,7 +34,7 @@ class Service:
         self.admission = Admission(limits)
         self.metrics = Metrics(lambda: self.admission.images, lambda: self.admission.bytes)
         self._decoder = Decoder(limits)
-        threads = max(2, min(4, cpu_count() or 1))
+        threads = max(2, min(4, cores()))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
         self._ahead = asyncio.Semaphore(4 * max_batch + threads)  # images that are decoded and not yet predicted
         self._loop = asyncio.get_running_loop()

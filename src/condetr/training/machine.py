@@ -1,6 +1,5 @@
 """Facts about this machine that change how a run computes, not what it computes."""
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from ..config import Config
 from ..engine.device import local_device
 from ..engine.distributed import Processes
+from ..engine.processors import cores
 
 ENOUGH_PIXELS = 640 * 640  # a CPU is no faster with more pixels at a time than these
 
@@ -32,7 +32,7 @@ def choose_machine(
     A CPU takes large images one by one: together they are no faster and need more memory.
     """
     if workers is None:
-        workers = min(16, (os.cpu_count() or 1) // processes.world) if device != "cpu" else 1
+        workers = min(16, cores() // processes.world) if device != "cpu" else 1
     if micro_batch is None:
         micro_batch = -(-config.train.batch // processes.world)
         if device == "cpu":
