@@ -207,7 +207,7 @@ def test_the_command_says_what_it_does_and_how_to_go_on(here: Path, monkeypatch:
         patch.setattr(verb, "run", interrupted)
         stopped = CliRunner().invoke(app, command)
     assert stopped.exit_code == 130
-    assert "interrupted: 0 of 21 images are done. The same command goes on from there" in stopped.stderr
+    assert "interrupted: 0 of 21 images are done. The same command continues from there" in stopped.stderr
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0
     assert done.stdout == "21 images: see out\n1 of them could not be predicted: the column error has the reasons\n"

@@ -112,7 +112,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_in_one_line(tmp_path: Path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "of 3,000 images are done. The same command goes on from there" in errors.splitlines()[-1]
+    assert "of 3,000 images are done. The same command continues from there" in errors.splitlines()[-1]
     assert "Traceback" not in errors
     assert len(workers) == 2
     assert all(ended(worker) for worker in workers)

@@ -11,22 +11,25 @@ import typer
 from ..files import quoted
 from ..reports.terminal import printable
 from .options import (
+    DEFAULT_BATCH,
+    DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
+    Batch,
+    Classes,
     Device,
     MaxDetections,
+    OneClassPerBox,
     Overlap,
+    Precision,
     Quiet,
     Runtime,
     Threshold,
     Tile,
     Weights,
-    confidence,
-    one_of,
-    tiling,
-    words,
 )
 from .stopping import status_of
 from .streams import message, messages, results
+from .values import confidence, tiling, words
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
@@ -45,29 +48,18 @@ def bulk(
     ],
     weights: Weights = DEFAULT_WEIGHTS,
     threshold: Threshold = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")
-    ] = None,
+    classes: Classes = None,
     max_detections: MaxDetections = None,
     tile: Tile = None,
     overlap: Overlap = None,
-    one_class_per_box: Annotated[
-        bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
-    ] = False,
-    batch: Annotated[
-        int,
-        typer.Option(
-            "--batch", "--batch-size", metavar="N", min=1, help="images that go through the detector together"
-        ),
-    ] = 4,
+    one_class_per_box: OneClassPerBox = False,
+    batch: Batch = DEFAULT_BATCH,
     workers: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="processes; default: one for each processor core, or for each GPU"),
     ] = None,
     device: Device = None,
-    precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
-    ] = "fp32",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = None,
     address: Annotated[
         str | None,
@@ -77,9 +69,6 @@ def bulk(
     quiet: Quiet = False,
 ) -> None:
     """Find objects in any number of images: Parquet files, each image once, also after a kill."""
-    one_of("--precision", precision, "fp32", "bf16")
-    if runtime is not None:
-        one_of("--runtime", runtime, "torch", "onnx", "openvino")
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
     tiles = tiling(tile, overlap)
@@ -110,7 +99,7 @@ def bulk(
             run = verb.bulk(sources, weights, out, progress=count, **options)  # type: ignore[arg-type]
     except KeyboardInterrupt as interrupt:
         known = f"{done:,} of {total:,} images are done" if total else "no image is done"
-        message(f"interrupted: {known}. The same command goes on from there")
+        message(f"interrupted: {known}. The same command continues from there")
         raise typer.Exit(status_of(interrupt)) from None
     if quiet:
         return

@@ -8,9 +8,10 @@ import typer
 from ..errors import CondetrError
 from ..reports.terminal import printable
 from .flags import as_typed
-from .options import Device, FollowOutside, Quiet, existing_data, settings, whole_numbers, words
+from .options import Device, FollowOutside, Quiet, existing_data
 from .progress import progress_bar
 from .streams import announce, messages, results
+from .values import settings, whole_numbers, words
 
 
 def compare(

@@ -7,8 +7,9 @@ import typer
 
 from ..plural import counted
 from ..reports.terminal import printable
-from .options import existing_weights_argument, one_of
+from .options import existing_weights_argument
 from .streams import announce
+from .values import one_of
 
 
 def convert(

@@ -9,7 +9,7 @@ import typer
 
 from ..files import check_writable
 from ..reports.terminal import printable
-from .options import Data, FollowOutside, Quiet
+from .options import Data, FollowOutside, Json, Quiet
 from .progress import progress_bar
 from .streams import announce, messages, results
 
@@ -17,7 +17,7 @@ from .streams import announce, messages, results
 def doctor(
     data: Data,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="write doctor.html and doctor.json to it")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    json_: Json = False,
     queries: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="the most objects that the model can find in an image")
     ] = None,

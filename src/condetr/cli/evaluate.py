@@ -11,20 +11,21 @@ from ..errors import CondetrError
 from ..files import check_writable, quoted
 from ..reports.terminal import printable
 from .options import (
+    Batch,
     Device,
     FollowOutside,
+    Json,
     MaxDetections,
     Overlap,
     Quiet,
     Runtime,
     Tile,
+    WeightsOrNone,
     existing_data,
-    existing_weights,
-    one_of,
-    tiling,
 )
 from .progress import progress_bar
 from .streams import announce, messages, results
+from .values import tiling
 
 
 def one_data_set(ctx: Any, given: list[Path]) -> list[Path]:
@@ -44,12 +45,7 @@ def evaluate(
         list[Path],
         typer.Argument(metavar="DATA", help="a data set: COCO, Roboflow, YOLO or Pascal VOC", callback=one_data_set),
     ],
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
-        ),
-    ] = None,
+    weights: WeightsOrNone = None,
     detections: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +58,7 @@ def evaluate(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="write report.html, metrics.json and detections.json to it")
     ] = Path("evaluation"),
-    json_: Annotated[bool, typer.Option("--json", help="print all numbers as JSON instead of tables")] = False,
+    json_: Json = False,
     save_thresholds: Annotated[
         bool, typer.Option("--save-thresholds", help="save the best threshold of each class with the weights")
     ] = False,
@@ -74,7 +70,7 @@ def evaluate(
     max_detections: MaxDetections = None,
     tile: Tile = None,
     overlap: Overlap = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, at a time")] = 8,
+    batch: Batch = 8,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
@@ -89,8 +85,6 @@ def evaluate(
     if detections is not None and (tile is not None or max_detections is not None):
         flag = "--tile" if tile is not None else "--max-detections"
         raise CondetrError(f"{flag}: for weights; the detections of a file are evaluated as they are. Leave it out")
-    if runtime is not None:
-        one_of("--runtime", runtime, "torch", "onnx", "openvino")
 
     announce("reading", root)
     tiles = tiling(tile, overlap)

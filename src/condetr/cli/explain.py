@@ -9,10 +9,11 @@ from ..errors import CondetrError
 from ..files import check_writable
 from ..plural import counted
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights, confidence
+from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import announce, message, messages, standard_input
+from .values import confidence
 
 
 def explain(

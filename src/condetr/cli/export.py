@@ -6,18 +6,14 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
-from .options import FollowOutside, Quiet, existing_data, existing_weights_argument, one_of
+from .options import FollowOutside, Quiet, WeightsArgument, existing_data
 from .progress import progress_bar
 from .streams import announce, messages, results
+from .values import one_of
 
 
 def export(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            metavar="WEIGHTS", help="a folder of trained weights, or a hub id", callback=existing_weights_argument
-        ),
-    ],
+    weights: WeightsArgument,
     format: Annotated[str, typer.Option(metavar="NAME", help="onnx or openvino")] = "onnx",
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="fp32, or fp16: weights in half precision, half the file size")

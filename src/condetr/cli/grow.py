@@ -6,16 +6,11 @@ from typing import Annotated
 import typer
 
 from ..reports.terminal import printable
-from .options import existing_weights_argument
+from .options import WeightsArgument
 
 
 def grow(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            metavar="WEIGHTS", help="a folder of trained weights, or a hub id", callback=existing_weights_argument
-        ),
-    ],
+    weights: WeightsArgument,
     queries: Annotated[
         int, typer.Option(metavar="N", help="object queries in all: the most objects found in an image")
     ],

@@ -1,20 +1,17 @@
-"""Options that several commands share, and how their words are read."""
+"""The options that several commands have, each declared once, and the checks that belong to them."""
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
-from ..errors import CondetrError, ConfigError, DataError, WeightsError
-from ..suggestions import did_you_mean, missing_folder, nearest, nearest_path
-
-if TYPE_CHECKING:
-    from ..predicting.tiling import Tiling
+from ..errors import DataError, WeightsError
+from ..suggestions import did_you_mean, missing_folder, nearest_path
+from .values import one_of
 
 DEFAULT_WEIGHTS = "microsoft/conditional-detr-resnet-50"
+DEFAULT_PRECISION = "fp32"
+DEFAULT_BATCH = 4
 
 
 def existing_data(path: Path | None) -> Path | None:
@@ -48,6 +45,16 @@ def existing_weights_argument(source: str) -> str:
     return source
 
 
+def existing_runtime(name: str | None) -> str | None:
+    """The name as it is. Raises CondetrError where there is no such runtime."""
+    return None if name is None else one_of("--runtime", name, "torch", "onnx", "openvino")
+
+
+def existing_precision(name: str) -> str:
+    """The name as it is. Raises CondetrError where inference has no such precision."""
+    return one_of("--precision", name, "fp32", "bf16")
+
+
 Data = Annotated[
     Path,
     typer.Argument(
@@ -55,10 +62,15 @@ Data = Annotated[
         callback=existing_data,
     ),
 ]  # fmt: skip
-Weights = Annotated[
+_WEIGHTS = typer.Option(
+    metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
+)
+Weights = Annotated[str, _WEIGHTS]
+WeightsOrNone = Annotated[str | None, _WEIGHTS]
+WeightsArgument = Annotated[
     str,
-    typer.Option(
-        metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
+    typer.Argument(
+        metavar="WEIGHTS", help="a folder of trained weights, or a hub id", callback=existing_weights_argument
     ),
 ]
 FollowOutside = Annotated[
@@ -80,6 +92,13 @@ Runtime = Annotated[
     typer.Option(
         metavar="NAME",
         help="torch, onnx or openvino: what executes the detector; default: torch, or what the suffix of a file names",
+        callback=existing_runtime,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact", callback=existing_precision
     ),
 ]
 Tile = Annotated[
@@ -92,7 +111,9 @@ Tile = Annotated[
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option(metavar="X", help="with --tile: the least share of a tile that its neighbour has, too; default: 0.2"),
+    typer.Option(
+        metavar="X", help="with --tile: neighbouring tiles share at least this fraction of a tile; default: 0.2"
+    ),
 ]
 MaxDetections = Annotated[
     int | None,
@@ -102,79 +123,15 @@ MaxDetections = Annotated[
         help="the most detections of an image, those with the highest scores; default: 100, with --tile no limit",
     ),
 ]
+Classes = Annotated[str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")]
+OneClassPerBox = Annotated[
+    bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
+]
+Batch = Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, that go through the detector together")]
+Start = Annotated[str | None, typer.Option(metavar="T", help="begin a video at T, in seconds or as hh:mm:ss")]
+Json = Annotated[bool, typer.Option("--json", help="print everything as JSON instead of tables")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="a setting by its dotted path, e.g. train.lr=2e-4; repeatable"),
 ]
-
-
-def settings(assignments: list[str] | None) -> dict[str, Any]:
-    """`path=value` words as a dict; a value is JSON where it parses as JSON, else the word itself."""
-    parsed = {}
-    for assignment in assignments or []:
-        path, equals, value = assignment.partition("=")
-        if not equals:
-            raise CondetrError(f"--set {assignment}: write it as path=value, for example --set train.lr=2e-4")
-        try:
-            parsed[path.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            parsed[path.strip()] = value
-    return parsed
-
-
-def words(flag: str, text: str) -> list[str]:
-    """The words of a list with commas. Raises CondetrError that names the flag where one is empty."""
-    found = [word.strip() for word in text.split(",")]
-    if not all(found):
-        raise CondetrError(f"{flag} {text}: a name is missing between two commas")
-    return found
-
-
-def confidence(threshold: str | None) -> float | Literal["best"] | None:
-    """What `--threshold` stands for. Raises CondetrError that names the flag."""
-    from ..predicting.selection import parse_threshold
-
-    try:
-        return None if threshold is None else parse_threshold(threshold)
-    except CondetrError as error:
-        raise CondetrError(f"--{error}") from None
-
-
-@contextmanager
-def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
-    """Errors about a setting name the flag that was typed; `flags` maps the setting's dotted path to it."""
-    try:
-        yield
-    except ConfigError as error:
-        raise error.named_as_typed(flags) from None
-
-
-def tiling(tile: int | None, overlap: float | None) -> "Tiling | None":
-    """What `--tile` and `--overlap` stand for. Raises CondetrError that names the flag."""
-    if tile is None:
-        if overlap is not None:
-            raise CondetrError(f"--overlap {overlap:g}: only with tiles. Add --tile N")
-        return None
-    from ..predicting.tiling import Tiling
-
-    try:
-        return Tiling(tile) if overlap is None else Tiling(tile, overlap)
-    except CondetrError as error:
-        raise CondetrError(f"--{error}") from None
-
-
-def whole_numbers(flag: str, text: str | None) -> list[int] | None:
-    """The whole numbers of a list with commas. Raises CondetrError that names the flag."""
-    try:
-        return None if text is None else [int(word) for word in text.split(",")]
-    except ValueError:
-        raise CondetrError(f"{flag} {text}: give whole numbers with commas, for example 12,25,50") from None
-
-
-def one_of(flag: str, word: str, *choices: str) -> str:
-    """The word, if it is a choice. Raises CondetrError that names the flag and the choices."""
-    if word not in choices:
-        near = did_you_mean(nearest(word, choices))
-        raise CondetrError(f"{flag} {word}: must be {' or '.join(choices)}{near}")
-    return word

@@ -11,23 +11,27 @@ import typer
 
 from ..errors import CondetrError
 from .options import (
+    DEFAULT_BATCH,
+    DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
+    Batch,
+    Classes,
     Device,
     MaxDetections,
+    OneClassPerBox,
     Overlap,
+    Precision,
     Quiet,
     Runtime,
+    Start,
     Threshold,
     Tile,
     Weights,
-    confidence,
-    one_of,
-    tiling,
-    words,
 )
 from .predict_run import Kept, Part, Run
 from .stopping import status_of
 from .streams import announce, message, standard_input
+from .values import confidence, one_of, tiling, words
 
 if TYPE_CHECKING:
     from ..predicting.outputs import Outputs
@@ -58,17 +62,11 @@ def predict(
         str | None,
         typer.Option(metavar="A,B", help=f"what to write: images, coco, jsonl, csv; default: {FORMATS}"),
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")
-    ] = None,
+    classes: Classes = None,
     max_detections: MaxDetections = None,
-    one_class_per_box: Annotated[
-        bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
-    ] = False,
+    one_class_per_box: OneClassPerBox = False,
     every: Annotated[int, typer.Option(metavar="N", min=1, help="predict every Nth frame of a video")] = 1,
-    start: Annotated[
-        str | None, typer.Option(metavar="T", help="begin a video at T, in seconds or as hh:mm:ss")
-    ] = None,
+    start: Start = None,
     end: Annotated[str | None, typer.Option(metavar="T", help="stop a video, camera or stream at T")] = None,
     retry: Annotated[
         int, typer.Option(metavar="N", min=0, help="open a lost camera or stream again, up to N times in a row")
@@ -79,13 +77,9 @@ def predict(
     ] = "vp9",
     tile: Tile = None,
     overlap: Overlap = None,
-    batch: Annotated[
-        int, typer.Option(metavar="N", help="images, or tiles, that go through the detector together", min=1)
-    ] = 4,
+    batch: Batch = DEFAULT_BATCH,
     device: Device = None,
-    precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
-    ] = "fp32",
+    precision: Precision = DEFAULT_PRECISION,
     runtime: Runtime = None,
     compile: Annotated[bool, typer.Option("--compile", help="compile the detector first, which takes minutes")] = False,
     quiet: Quiet = False,
@@ -96,10 +90,7 @@ def predict(
     from ..videos.times import seconds_of
     from ..videos.writing import CODECS
 
-    one_of("--precision", precision, "fp32", "bf16")
     one_of("--codec", codec, *CODECS)
-    if runtime is not None:
-        one_of("--runtime", runtime, "torch", "onnx", "openvino")
     if out == STDOUT and format not in (None, "jsonl"):
         raise CondetrError(f"--format {format}: --out - prints only jsonl. Name a folder with --out, or leave it out")
     if out == STDOUT and sys.stdout is None:

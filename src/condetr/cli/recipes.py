@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from ..reports.terminal import Column, FittedTable
-from .options import Set, naming_flags, settings
+from .options import Set
 from .streams import results
+from .values import naming_flags, settings
 
 
 def recipes(

@@ -8,7 +8,7 @@ import typer
 
 from ..plural import counted
 from ..reports.terminal import printable
-from .options import Quiet
+from .options import Quiet, Start
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages
@@ -20,7 +20,7 @@ def sample(
     ],
     count: Annotated[int, typer.Option(metavar="N", min=1, help="frames to choose of each video")] = 50,
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write")] = Path("frames"),
-    start: Annotated[str | None, typer.Option(metavar="T", help="begin at T, in seconds or as hh:mm:ss")] = None,
+    start: Start = None,
     end: Annotated[str | None, typer.Option(metavar="T", help="stop at T; needed for a camera or stream")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="also where the folder has frames of a video of that name")

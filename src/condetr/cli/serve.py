@@ -7,8 +7,19 @@ from typing import Annotated
 import typer
 
 from ..errors import CondetrError
-from .options import DEFAULT_WEIGHTS, Device, Overlap, Quiet, Runtime, Tile, existing_weights, one_of, tiling
+from .options import (
+    DEFAULT_PRECISION,
+    DEFAULT_WEIGHTS,
+    Device,
+    Overlap,
+    Precision,
+    Quiet,
+    Runtime,
+    Tile,
+    existing_weights,
+)
 from .streams import announce, message, results
+from .values import tiling
 
 TOKEN = "CONDETR_TOKEN"
 MOST_WAIT = 10_000  # ms
@@ -26,9 +37,7 @@ def serve(
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0: any free port")] = 8000,
     runtime: Runtime = None,
     device: Device = None,
-    precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact")
-    ] = "fp32",
+    precision: Precision = DEFAULT_PRECISION,
     tile: Tile = None,
     overlap: Overlap = None,
     max_batch: Annotated[
@@ -76,9 +85,6 @@ def serve(
     from ..serving.models import load_model, named
     from ..serving.serve import LOCAL, bound, server
 
-    one_of("--precision", precision, "fp32", "bf16")
-    if runtime is not None:
-        one_of("--runtime", runtime, "torch", "onnx", "openvino")
     tiles = tiling(tile, overlap)
     sources = named(weights or [DEFAULT_WEIGHTS])
     for source in sources.values():

@@ -7,9 +7,10 @@ import typer
 
 from ..reports.terminal import printable
 from .flags import as_typed
-from .options import Data, Device, FollowOutside, Quiet, Set, existing_init, naming_flags, settings
+from .options import Data, Device, FollowOutside, Quiet, Set, existing_init
 from .stopping import leave_at_once
 from .streams import announce, results
+from .values import naming_flags, settings
 
 
 def train(
