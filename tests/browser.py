@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Playwright's Chromium, or one of this machine. Without one they are skipped."""
+"""A real browser for tests of pages: Playwright's Chromium or one of this machine; without one, they are skipped."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,10 +1,11 @@
-"""More object queries for trained weights, with the detections that they had.
+"""More object queries for trained weights, which keep their detections.
 
-Each new query is a copy of a trained one, and all have nearly as many copies. In a softmax over the queries, a key that
-stands there r times has r times its share of the sum: with r copies of every query, self-attention returns what it
-returned before, and with it the detector. A copy would find the objects of its original again. So the class logits of
-new queries get a bias (`QueryBias`), with which their scores are close to 0; training raises it for queries that are
-matched with objects. Their places are jittered a little, so that copies do not stay the same.
+Each new query is a copy of a trained query, and all trained queries have nearly the same number of copies. In a softmax
+over the queries, a key that occurs r times gets r times the weight. If every query occurs r times, self-attention
+therefore returns what it returned before, and so does the detector. A copy would find the objects of its original a
+second time. So the class logits of new queries get a bias (`QueryBias`), which keeps their scores close to 0; training
+raises it for queries that are matched with objects. The positions of new queries are jittered a little, so that copies
+do not stay the same.
 """
 
 import os

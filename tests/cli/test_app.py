@@ -10,6 +10,7 @@ import sys
 import pytest
 import typer
 from rich.console import Console
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from condetr.checkpoint import load
@@ -266,3 +267,16 @@ def test_a_folder_that_is_gone_is_one_line(tmp_path) -> None:
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True)
     assert done.returncode == 1
     assert done.stderr == "condetr: the current folder does not exist any more. Change to another one\n"
+
+
+def test_an_option_is_the_same_in_every_command_that_detects() -> None:
+    """Its help, its placeholder and, where both predict, its default."""
+    commands = get_command(app).commands
+    detecting = [commands[name].params for name in ("predict", "bulk", "serve", "evaluate", "explain")]
+    options = [one for params in detecting for one in params if one.param_type_name == "option"]
+    own = {"weights", "out"}  # what is named or written differs
+    for name in {one.name for one in options} - own:
+        assert len({(one.help, one.metavar, *one.opts) for one in options if one.name == name}) == 1, name
+    predict, bulk = ({one.name: one.default for one in params} for params in detecting[:2])
+    for name in predict.keys() & bulk.keys() - {"out"}:
+        assert predict[name] == bulk[name], name

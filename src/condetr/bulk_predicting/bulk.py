@@ -1,4 +1,4 @@
-"""Predict any number of images: each exactly once, on several workers, and again from where a killed run has ended."""
+"""Predict any number of images, each exactly once, on several workers, and continue a run that was killed."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -31,14 +31,14 @@ from .sources import Sources
 from .task import Task
 from .workers import LocalWorker, Worker
 
-Progress = Callable[[int, int], None]  # images done and in all; the first call counts those of earlier runs
+Progress = Callable[[int, int], None]  # finished images, and all; the first call counts those of earlier runs
 BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class BulkRun:
-    """A finished run: the folder with its Parquet files, the number of images, how many of them `failed`, so that their
-    row has an error, and `notes` on the sources."""
+    """A finished run: the folder with its Parquet files, the number of images, the number that `failed`, whose rows
+    have an error, and `notes` on the sources."""
 
     folder: Path
     images: int
@@ -48,7 +48,7 @@ class BulkRun:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run is asked to do, after all arguments have been checked. `settings` are what its rows depend on."""
+    """What a run is asked to do, after all arguments have been checked. Its rows depend on `settings`."""
 
     sources: Sources
     out: Path
@@ -78,26 +78,26 @@ def bulk(
 ) -> BulkRun:
     """Predict any number of images with several processes, into Parquet files with one row for each image.
 
-    The same call goes on after a run that was interrupted or killed: finished shards are not repeated, and each image
+    The same call continues a run that was interrupted or killed: finished shards are not repeated, and each image
     has exactly one row. The rows do not depend on `workers`. `docs/bulk.md` describes their columns.
 
     Args:
         sources: folders, globs, images, Parquet manifests (a column `path` or `image`), http(s) addresses, and
             addresses of object stores (`s3://bucket/photos/`), one or several.
-        weights: a folder of weights, a hub id or an exported file; on a cluster, each machine needs it.
+        weights: a folder of weights, a hub id or an exported file; on a cluster, each machine must find it.
         out: a new folder for the results, or that of the run to continue.
-        threshold: as for `Predictor`, like the next three.
+        threshold: the confidence threshold, as for `Predictor`.
         classes: names of the classes to keep.
         max_detections: of an image; by default 100, and with tiles no limit.
         one_class_per_box: keep the best class of each box only.
-        tiling: how large images are divided; None: not at all.
+        tiling: the tiles of large images; None: no tiles.
         batch: images that go through the detector together.
         workers: processes; by default one for each processor core, or for each GPU.
-        device: as for `Predictor.load`, like the next two.
-        precision: fp32, bf16 or fp16.
+        device: as for `Predictor.load`.
+        precision: fp32 or bf16.
         runtime: torch, onnx or openvino.
         address: a Ray cluster (`auto`, `host:6379`); without it the workers are processes of this machine.
-        progress: called with the number of images done and of all.
+        progress: called with the number of finished images and of all images.
 
     Raises CondetrError for sources, weights or settings that differ from those of the run in `out`.
     """
@@ -135,7 +135,7 @@ def requested(
     one_class_per_box: bool, tiling: Tiling | None, batch: int, workers: int | None, device: str | None,
     precision: Precision, runtime: str | None, address: str | None,
 ) -> Request:  # fmt: skip
-    """Check all arguments, and load the weights to do so. Raises CondetrError."""
+    """Check all arguments; this loads the weights. Raises CondetrError."""
     for library in ("pyarrow", *(("ray",) if address is not None else ())):
         imported(library, "bulk")
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
@@ -176,7 +176,7 @@ def requested(
 
 
 def agreed(request: Request) -> Plan:
-    """The plan in the folder, or a new one. Raises CondetrError where it is that of another run."""
+    """The plan in the folder, or a new one. Raises CondetrError if it is the plan of another run."""
     plan = Plan.load(request.out)
     if plan is None:
         return Plan.make(request.out, request.settings, request.sources.images())
@@ -198,7 +198,7 @@ def started(request: Request, shards: int) -> Iterator[list[Worker]]:
 
 
 def local_tasks(request: Request) -> list[Task]:
-    """The task of each worker on this machine: on GPUs in turn, or with one thread on the processor.
+    """The task of each worker on this machine: on the GPUs in turn, or on the CPU with one thread each.
 
     The number of threads changes the last bits of a result, so it must not depend on the number of workers.
     """
@@ -211,7 +211,8 @@ def local_tasks(request: Request) -> list[Task]:
 
 
 def cluster_workers(request: Request, machines: list[tuple[str, int, int]]) -> tuple[int, bool]:
-    """The number of workers on a cluster, and whether each has a GPU. Raises CondetrError for more than fit."""
+    """The number of workers on a cluster, and whether each has a GPU. Raises CondetrError if `workers` is more than
+    fit."""
     task = request.task
     on_file = task.runtime in ("onnx", "openvino") or is_exported(task.weights)
     gpus = sum(gpu for _, _, gpu in machines)

@@ -31,7 +31,7 @@ class Actor:
 
 
 class RayWorker(Worker):
-    """An actor somewhere in the cluster; Ray places it, and another one after its death or that of its machine."""
+    """An actor in the cluster. Ray chooses its machine, and places another one after it, or its machine, has died."""
 
     def __init__(self, ray: ModuleType, task: Task, gpu: bool) -> None:
         self.ray, self.task = ray, task
@@ -57,7 +57,7 @@ class RayWorker(Worker):
     def stop(self) -> None:
         actor, self.actor = self.actor, None
         if actor is not None:
-            with suppress(Exception):  # it has ended already, or Ray has
+            with suppress(Exception):  # the actor, or Ray, has already ended
                 self.ray.kill(actor)
 
     def _get(self, reference: Any) -> Any:
@@ -75,7 +75,7 @@ class RayWorker(Worker):
 def connected(address: str) -> Iterator[ModuleType]:
     """Ray, connected to a cluster: `auto`, `host:6379`, `ray://host:10001`, or `local`, one of its own on this machine.
 
-    A connection that the calling program has made is used as it is. Raises CondetrError where there is no cluster.
+    A connection that the calling program has made is used as it is. Raises CondetrError if there is no cluster.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = imported("ray", "bulk")
@@ -93,14 +93,14 @@ def connected(address: str) -> Iterator[ModuleType]:
         raise CondetrError(f"no Ray cluster at the `address` {address} ({first_line(error)})") from None
     try:
         if in_main and before is not None:
-            signal.signal(signal.SIGTERM, before)  # Ray has set its own
+            signal.signal(signal.SIGTERM, before)  # Ray has replaced it
         yield ray
     finally:
         ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:
-    """Raises CondetrError where nothing listens at a `host:port`. Ray itself would try for minutes."""
+    """Raises CondetrError if nothing listens at a `host:port`. Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return

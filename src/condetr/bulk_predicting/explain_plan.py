@@ -9,7 +9,7 @@ from .plan import Plan, shard_size_for
 
 
 def explain_plan(request: Request) -> list[tuple[str, str]]:
-    """Lines of two parts: what, and the value. Raises CondetrError where the run would."""
+    """Pairs of a name and a value, one for each line. Raises CondetrError if the run would."""
     plan = Plan.load(request.out)
     if plan is None:
         images = sum(1 for _ in request.sources.images())

@@ -14,8 +14,8 @@ from .stores import Stores
 @dataclass(frozen=True, slots=True)
 class Image:
     """`name` is the image as the user knows it. `location` is an absolute path (undecodable bytes as surrogates, as in
-    `os.fsdecode`), an address, or empty where a manifest names no image. `source` is the number of the source that led
-    to it, whose options its object store is opened with."""
+    `os.fsdecode`), an address, or empty if a manifest names no image. `source` is the number of the source that led to
+    it; its object store is opened with the options of that source."""
 
     name: str
     location: str
@@ -37,10 +37,11 @@ def local_image(name: str, source: int) -> Image:
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is an address such as `s3://bucket/a.jpg`. A drive of Windows is none: it has a single letter."""
+    """Whether a name is an address such as `s3://bucket/a.jpg`. A drive of Windows is not one: it has a single
+    letter."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
 
 
 def printed(name: str) -> str:
-    """The name as text that UTF-8 can encode: bytes of a file name that are no UTF-8 become escapes (`\\xff`)."""
+    """The name as text that UTF-8 can encode: bytes of a file name that are not UTF-8 become escapes (`\xff`)."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Manifests: Parquet files that name images in a column, read a part at a time."""
+"""Manifests: Parquet files that name images in a column and are read in parts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from ..errors import CondetrError
 from ..runtime.extras import first_line, imported
 
 COLUMNS = ("path", "image")  # the first of these that the file has
-ROWS = 4096  # that are in memory at a time
+ROWS = 4096  # in memory at a time
 
 
 def is_manifest(name: str) -> bool:
@@ -15,9 +15,9 @@ def is_manifest(name: str) -> bool:
 
 
 def read_manifest(file: Any, name: str) -> Iterator[str | None]:
-    """The images in the rows of an open file or of a path, None where a row has none. `name` is for messages.
+    """The images in the rows of an open file or of a path, None for a row without one. `name` is for messages.
 
-    Raises CondetrError for what is no Parquet file, and without a column of text.
+    Raises CondetrError for a file that is not Parquet, or that has no column of text.
     """
     arrow, parquet = imported("pyarrow", "bulk"), imported("pyarrow.parquet", "bulk")
     try:

@@ -7,7 +7,7 @@ SPAN = 120.0  # seconds over which the pace is measured
 
 
 class Pace:
-    """Told the number of images that are done, each time it changes."""
+    """Is given the number of finished images each time it changes."""
 
     def __init__(self) -> None:
         self.points: deque[tuple[float, int]] = deque()
@@ -19,7 +19,8 @@ class Pace:
 
     @property
     def images_per_second(self) -> float | None:
-        """None before two results. Without the start of the workers, after which the first result comes."""
+        """None before the second result. The time until the first result, in which the workers start, does not
+        count."""
         points = list(self.points)[1 if len(self.points) > 2 else 0 :]
         seconds = points[-1][0] - points[0][0] if points else 0.0
         return (points[-1][1] - points[0][1]) / seconds if seconds > 0 else None

@@ -32,7 +32,7 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`out` is the folder of the results. `settings` are what the rows depend on, beside the images."""
+    """`out` is the folder of the results. The rows depend on `settings`, and on the images."""
 
     out: Path
     settings: dict[str, Any]
@@ -77,7 +77,7 @@ class Plan:
 
     @classmethod
     def load(cls, out: Path) -> "Plan | None":
-        """The plan in a folder of results, None where there is none. Raises CondetrError for a damaged one."""
+        """The plan in a folder of results; None if there is none. Raises CondetrError for a damaged one."""
         file = out / FOLDER / RECORD
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
@@ -93,7 +93,7 @@ class Plan:
 
     @classmethod
     def make(cls, out: Path, settings: dict[str, Any], images: Iterable[Image]) -> "Plan":
-        """Write the plan; it appears as a whole. Raises CondetrError where the folder holds anything else."""
+        """Write the plan; it appears as a whole. Raises CondetrError if the folder contains anything else."""
         others = sorted(one.name for one in out.iterdir() if not one.name.startswith("."))
         if others:
             raise CondetrError(f"{out}: holds other files ({others[0]}). Choose a new folder with `out`")
@@ -117,7 +117,7 @@ class Plan:
         return cls(out, settings, count, shard_size)
 
     def check(self, settings: dict[str, Any], images: Callable[[], Iterable[Image]]) -> None:
-        """Raises CondetrError where this is the plan of other images or of other settings."""
+        """Raises CondetrError if this is the plan of other images or of other settings."""
         for name, ours in self.settings.items():
             if settings.get(name) != ours:
                 what = name.replace("_", " ")
@@ -135,7 +135,8 @@ WAY_OUT = "Repeat its command as it was, or choose another `out`"
 
 
 def shard_size_for(images: int) -> int:
-    """It depends on the number of images alone, so that the shards do for any number of workers."""
+    """The number of images in a shard. It depends only on the number of all images, so that any number of workers can
+    work on the shards."""
     return min(LARGEST, max(SMALLEST, -(-images // 64)))
 
 
@@ -156,7 +157,8 @@ def _chunks(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
 
 
 def _write(file: Path, shards: Iterator[list[Image]]) -> int:
-    """Write the shards as row groups of a file, and return the number of their images; without any there is no file."""
+    """Write the shards as row groups of a file, and return the number of their images. If there are none, no file is
+    written."""
     arrow, parquet = imported("pyarrow", "bulk"), imported("pyarrow.parquet", "bulk")
     first = next(shards, None)
     if first is None:

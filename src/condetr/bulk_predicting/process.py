@@ -1,8 +1,8 @@
-"""A worker process: `python -m condetr.bulk_predicting.process`, which speaks with the process that started it.
+"""A worker process: `python -m condetr.bulk_predicting.process`, which talks to the process that started it.
 
-On standard input comes a line of JSON with the task, then one for each shard: a list of images. For each the reply on
-standard output is a line of JSON, {"size": N} and N bytes after it, or {"error": text}. At the end of standard input,
-so also when the other process is killed, this process ends at once.
+Standard input has one line of JSON with the task, then one line for each shard, a list of images. The reply to each
+line, on standard output, is a line of JSON: {"size": N}, followed by N bytes, or {"error": text}. At the end of
+standard input, which also comes when the other process is killed, this process ends at once.
 """
 
 import json

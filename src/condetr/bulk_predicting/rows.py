@@ -74,14 +74,14 @@ def encoded(rows: Any) -> bytes:
 
 
 def joined(files: Iterable[bytes]) -> bytes:
-    """The rows of several files in one, which is the same as if they had been encoded together."""
+    """One file with the rows of several files, the same as if they had been encoded together."""
     parquet = imported("pyarrow.parquet", "bulk")
     tables = [parquet.read_table(io.BytesIO(content)) for content in files]
     return encoded(imported("pyarrow", "bulk").concat_tables(tables))
 
 
 def counted(file: Path | bytes) -> Counts | None:
-    """What the footer of a file says, without reading its rows. None for a file that is damaged or missing."""
+    """The counts in the footer of a file, without reading its rows. None for a file that is damaged or missing."""
     arrow, parquet = imported("pyarrow", "bulk"), imported("pyarrow.parquet", "bulk")
     try:
         footer = parquet.read_metadata(io.BytesIO(file) if isinstance(file, bytes) else file)

@@ -1,4 +1,4 @@
-"""Shards go to workers, their rows to files: each file is written once, by the one process that holds the folder."""
+"""Shards go to workers, and their rows to files, which only the process that holds the folder's lock writes."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +19,8 @@ Finished = Callable[[int, Counts], None]  # the number of a shard and what it ho
 def run(plan: Plan, shards: Iterator[Shard], workers: Sequence[Worker], finished: Finished) -> None:
     """Predict the shards and write their files; `finished` is called for each. Workers are stopped at the end.
 
-    Each worker has one shard at a time, and keeps it until it is finished. Raises what a worker raises, after which,
-    as after Ctrl-C, the files of the finished shards are there and no others.
+    Each worker has one shard at a time, and keeps it until it is finished. Raises what a worker raises. After that, or
+    after Ctrl-C, there are files of the finished shards and no others.
     """
     done: Queue[tuple[int, bytes] | BaseException | None] = Queue(2 * len(workers))
     lock, stopping = threading.Lock(), threading.Event()
@@ -62,9 +62,9 @@ def run(plan: Plan, shards: Iterator[Shard], workers: Sequence[Worker], finished
 
 
 def predicted(worker: Worker, images: Sequence[Image]) -> bytes:
-    """The rows of the images, as one Parquet file. An image that always ends its worker gets a row with an error.
+    """The rows of the images, as one Parquet file. An image with which its worker always dies gets a row with an error.
 
-    Raises WorkerDied where the worker is closed.
+    Raises WorkerDied if the worker is closed.
     """
     for _ in range(DEATHS):
         try:

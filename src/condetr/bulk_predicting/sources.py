@@ -61,7 +61,7 @@ class Sources:
                 yield local_image(found.name, number)
 
     def _in_store(self, source: Address, number: int) -> Iterator[Image]:
-        """As for local files: of folders only what a suffix marks as an image."""
+        """The images in an object store. In folders, images are recognised by their suffix alone."""
         skipped: Counter[str] = Counter()
         something = False
         for address in self.stores.find(source):
@@ -105,6 +105,6 @@ class _Seen:
         self.database.execute("create table seen (key blob primary key) without rowid")
 
     def add(self, text: str) -> bool:
-        """Whether it is new."""
+        """Add a text, and return whether it is new."""
         key = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
         return self.database.execute("insert or ignore into seen values (?)", (key,)).rowcount == 1

@@ -29,7 +29,7 @@ class Address(NamedTuple):
 
     @property
     def public_host(self) -> str:
-        """Without a key and its secret. What stands before @ alone is a container's name (abfs)."""
+        """The host without a key and its secret. A text before @ without a secret is the name of a container (abfs)."""
         user, at, host = self.host.rpartition("@")
         return host if ":" in user else user + at + host
 
@@ -41,7 +41,7 @@ class Address(NamedTuple):
         return self._replace(path=path)
 
     def with_options_of(self, other: "Address") -> "Address":
-        """The address as its own options say, or else with the key and the options of the source that led to it."""
+        """The address with its own key and options, or, if it has none, with those of the source that led to it."""
         if self.scheme != other.scheme or self.options or self.host != self.public_host:
             return self
         secret = other.host.removesuffix(other.public_host)
@@ -84,8 +84,8 @@ class Stores:
         return system, root.rstrip("/") + address.path
 
     def find(self, address: Address) -> Iterator[Address]:
-        """Every file that an address leads to: a file itself, all files below a folder, or those that match a glob,
-        without hidden ones. Raises CondetrError where there is none."""
+        """Every file that an address leads to: the file itself, all files below a folder, or those that match a glob;
+        no hidden ones. Raises CondetrError if there is none."""
         try:
             system, path = self.opened(address)
             if has_magic(address.path):

@@ -21,8 +21,8 @@ from .stores import Stores
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Plain values that JSON can hold. `hash` is that of the weights, `sources` are as they were given; the others are
-    as for `bulk`."""
+    """Plain values that JSON can represent. `hash` is that of the weights, `sources` are as they were given; the others
+    are as for `bulk`."""
 
     weights: str
     hash: str
@@ -44,7 +44,7 @@ class Task:
         return None if self.tile is None else Tiling(self.tile, self.overlap)
 
     def selection(self, predictor: Predictor) -> Selection:
-        """Which detections are kept. Raises CondetrError for options that the weights cannot follow."""
+        """Which detections are kept. Raises CondetrError for options that these weights do not support."""
         classes = None if self.classes is None else list(self.classes)
         return predictor.selection(self.threshold, classes, self.max_detections, self.one_class_per_box)
 
@@ -53,7 +53,7 @@ class Shards:
     """Predicts shards of images with one detector."""
 
     def __init__(self, task: Task) -> None:
-        """Raises CondetrError where the weights cannot be loaded or are others than those of the plan."""
+        """Raises CondetrError if the weights cannot be loaded, or differ from those of the plan."""
         torch.set_num_threads(task.threads)
         self.task, self.stores = task, Stores(task.sources)
         self.predictor, found = load_with_hash(task.weights, task.device, task.runtime, task.precision, task.tiling)
@@ -65,10 +65,11 @@ class Shards:
         return rows.encoded(rows.table(images, self._results(images)))
 
     def _results(self, images: Sequence[Image]) -> list[Detections | str]:
-        """The detections of each image, or why there are none. Whatever fails together is tried one by one."""
+        """The detections of each image, or the reason why there are none. Images that fail together are tried one by
+        one."""
         try:
             return [str(found) if isinstance(found, ImageError) else found for _, found in self._stream(images)]
-        except Exception as error:  # an image for which memory does not suffice, or that reaches a defect of a library
+        except Exception as error:  # too little memory for an image, or an image that triggers a bug of a library
             if len(images) == 1:
                 return [first_line(error)]
             return [result for image in images for result in self._results([image])]

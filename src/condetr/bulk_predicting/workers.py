@@ -17,7 +17,7 @@ LOADS = 10  # deaths in a row while the weights are loaded, after which a worker
 
 
 class WorkerDied(Exception):
-    """The process ended before it had replied."""
+    """The process ended before it replied."""
 
 
 class Worker(ABC):
@@ -27,7 +27,7 @@ class Worker(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start the process and load the weights. Raises WorkerDied, CondetrError where the weights cannot be used."""
+        """Start the process and load the weights. Raises WorkerDied, or CondetrError if the weights cannot be used."""
 
     @abstractmethod
     def call(self, images: Sequence[Image]) -> bytes:
@@ -35,7 +35,7 @@ class Worker(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End the process, also from another thread and whatever it does."""
+        """End the process, whatever it is doing. It may be called from another thread."""
 
     @property
     @abstractmethod
@@ -47,7 +47,7 @@ class Worker(ABC):
         self.stop()
 
     def predict(self, images: Sequence[Image]) -> bytes:
-        """As `call`, with a process that is started where none is running."""
+        """As `call`, but starts a process if none is running."""
         for _ in range(LOADS):
             if self.running:
                 return self.call(images)
@@ -76,7 +76,7 @@ class LocalWorker(Worker):
         return self.process is not None
 
     def start(self) -> None:
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # it imports what this process would
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # it imports the same modules as this process
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "condetr.bulk_predicting.process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -1,13 +1,13 @@
-"""Contrastive denoising: boxes of objects with noise are further queries, whose objects are known without matching.
+"""Contrastive denoising: further queries start from noised boxes of objects, and learn these objects without matching.
 
 Li et al., "DN-DETR", CVPR 2022; Zhang et al., "DINO", ICLR 2023, section 3.3. M is the most objects of an image of the
 batch, and there are G groups of 2 M queries (of M without negative ones) for each image:
 
-    groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
-    queries of a group    positive 1 ... M, negative 1 ... M; those of an image with fewer objects fill up the row
+groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
+queries of a group    positive 1 ... M, negative 1 ... M; an image with fewer objects has queries that only fill up
 
-A positive query starts from a box that is near its object, and learns the object. A negative one starts from a box that
-is further away, and learns that it is background, so that not every query next to an object predicts it.
+A positive query starts from a box near its object, and learns the object. A negative one starts from a box that is
+further away, and learns that it is background, so that not every query next to an object predicts it.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ from .set_loss import LossTerms, loss_of_matches
 CONTRASTIVE, POSITIVE = (0.0, 1.0), (0.0,)  # least noise of the kinds of queries; the first kind is positive
 OTHER_LABEL = 0.25  # probability that a query's label is replaced by a random one
 SMALLEST = 1e-3  # side of a box, and distance of its centre from the edge of the image, relative to the image
-BACKGROUND = -torch.inf  # logit of queries that fill up a row: their loss and gradient are zero
+BACKGROUND = -torch.inf  # logit of queries that only fill up: their loss and gradient are zero
 
 
 class DenoisingQueries(TrainingQueries):
-    """About `budget` denoising queries for each image. The embedding of its label is what a query starts with.
+    """About `budget` denoising queries for each image. A query starts with the embedding of its label.
 
     Needs a decoder that starts from boxes, and a scoring with a sigmoid for each of the K `classes`. `kinds` is
-    `CONTRASTIVE`, or `POSITIVE` where no query is negative.
+    `CONTRASTIVE`, or `POSITIVE` for positive queries only.
     """
 
     def __init__(self, scoring: Scoring, classes: int, dim: int, budget: int, kinds: tuple[float, ...]) -> None:
@@ -46,7 +46,7 @@ class DenoisingQueries(TrainingQueries):
         self.labels = nn.Embedding(classes, dim)
 
     def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        """The mean over the groups, of which the whole step has the same number."""
+        """The mean over the groups; the whole step has the same number of groups."""
         padded = PaddedTargets.of(targets, at_least=1)
         groups = groups_of(self.budget, len(self.kinds), step)
         noised = add_noise(padded, groups, self.kinds, self.labels.num_embeddings)
@@ -75,9 +75,9 @@ def groups_of(budget: int, kinds: int, step: OptimizerStep) -> int:
 
 
 def add_noise(targets: PaddedTargets, groups: int, kinds: tuple[float, ...], classes: int) -> Noised:
-    """Each corner coordinate of a box moves by u · w / 2 or u · h / 2, to either side: u is uniform in (0, 1) for
-    positives and in (1, 2) for negatives, that is from its kind's number on. Corners stay within the image, and in
-    order."""
+    """Each corner coordinate of a box moves by u · w / 2 or u · h / 2, in either direction. u is uniform in (0, 1) for
+    positive queries and in (1, 2) for negative ones: in (a, a + 1) for a of `kinds`. Corners stay within the image and
+    in order."""
     images, objects = targets.labels.shape
     shape = (images, groups, len(kinds), objects)
     labels = targets.labels[:, None, None].expand(shape)
@@ -104,7 +104,7 @@ def valid_queries(targets: PaddedTargets, groups: int, kinds: int) -> Bool[Tenso
 
 
 def known_matches(targets: PaddedTargets, groups: int, kinds: int, layers: int) -> Matches:
-    """Each positive query with the object that it was made of, in predictions S B (G·N)."""
+    """Each positive query with the object that it was made from, in predictions S B (G·N)."""
     objects = targets.labels.shape[1]
     valid = np.arange(objects) < np.array(targets.counts)[:, None]
     pairs = np.broadcast_to(valid[None, :, None], (layers, len(valid), groups, objects))

@@ -68,7 +68,7 @@ class Matcher:
 
     @torch.no_grad()
     def __call__(self, predictions: Predictions, targets: PaddedTargets) -> Matches:
-        """Match each layer of each image. Where there are more objects than queries, all queries are matched."""
+        """Match each layer of each image. If there are more objects than queries, all queries are matched."""
         if not any(targets.counts):
             return Matches.none(predictions.logits.device)
         # scipy rejects NaN and infinite costs: they become finite, and the training loop reports the loss that is not

@@ -34,8 +34,8 @@ ALPHA, GAMMA = 0.25, 2.0  # of the second head's focal loss
 
 
 class OneToMany(Supervision):
-    """One-to-one supervision of the detector's heads, and one-to-many supervision of a second class head of K logits,
-    which has focal loss. Its class loss weighs twice that of the one-to-one supervision, as published (2 and 1)."""
+    """One-to-one supervision of the detector's heads, and one-to-many supervision of a second class head of K logits
+    with focal loss. The class loss of the second head weighs twice that of the first, as published (2 and 1)."""
 
     def __init__(self, loss: SetLoss, dim: int, classes: int) -> None:
         super().__init__()

@@ -21,7 +21,8 @@ from .supervision import Supervision
 
 
 class GroupedQueries(TrainingQueries):
-    """The detector's queries and `groups - 1` further groups of as many; the loss is the mean of the groups' losses."""
+    """The detector's queries and `groups - 1` further groups of the same size; the loss is the mean of the groups'
+    losses."""
 
     def __init__(self, detector: Detector, supervision: Supervision, groups: int) -> None:
         super().__init__()

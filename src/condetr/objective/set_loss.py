@@ -1,7 +1,6 @@
 """The set loss: match queries with objects, then supervise class and box at each decoder layer.
 
-DETR, section 3.1 and appendix A.2. All of it is computed in float32 at least, whatever the precision of the forward
-pass.
+DETR, section 3.1 and appendix A.2. It is computed in float32 at least, whatever the precision of the forward pass.
 """
 
 from collections.abc import Sequence
@@ -55,9 +54,9 @@ class SetLoss:
         self.scoring, self.matcher = scoring, matcher
 
     def __call__(self, predictions: Predictions, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        """The share of these images in the loss of the optimizer step of which they are a part.
+        """The share of these images in the loss of the optimizer step that they are part of.
 
-        The shares of a step add up to its loss. Where a step is one batch, that is the papers' loss of a batch.
+        The shares of a step add up to its loss. If a step is one batch, this is the loss of a batch in the papers.
         """
         padded = PaddedTargets.of(targets)
         with timed("matching"):

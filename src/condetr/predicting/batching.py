@@ -1,4 +1,4 @@
-"""Images of similar size share a batch, are read ahead in threads, and are predicted in their order."""
+"""Batches of images of similar size, which are read ahead in threads and predicted in their order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from ..shapes import UInt8
 T = TypeVar("T")
 
 WINDOW = 4  # batches among which images of similar size are searched
-WASTE = 1.25  # pixels of a batch over pixels of its images, above which an image waits for a better batch
+WASTE = 1.25  # pixels of a batch divided by those of its images; above, an image waits for a better batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ Detect = Callable[[list[Scaled]], list[Detections]]
 
 @dataclass(slots=True)
 class _Pending(Generic[T]):
-    """A source that has been submitted to the reading threads, and its result once there is one."""
+    """A source that has been given to the reading threads, and its result once there is one."""
 
     source: T
     reading: Future[Scaled]
     result: Detections | ImageError | None = None
 
     def wait(self) -> bool:
-        """Wait until the image is read. False if it cannot be read: the error is then the result."""
+        """Wait until the image is read. Returns False if it cannot be read: the error is then the result."""
         try:
             self.reading.result()
         except ImageError as error:
@@ -59,7 +59,8 @@ def predict_in_order(
 ) -> Iterator[tuple[T, Detections | ImageError]]:
     """Each source with its detections, in order. `read` runs in threads; at most `ahead` images are read and pending.
 
-    Without `ahead` it is 5 x batch, and 1 for a batch of one. An image that cannot be read gives its ImageError.
+    Without `ahead`, this is 5 x batch, and 1 for a batch of one. An image that cannot be read is paired with its
+    ImageError.
     """
     ahead = ahead or (1 if batch == 1 else (WINDOW + 1) * batch)
     window = max(batch, ahead - batch)
@@ -104,14 +105,15 @@ def similar(candidates: Sequence[Scaled], batch: int) -> list[int]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Also on a CPU and on an Apple GPU, for which torch has no error of its own."""
+    """Whether an error means that memory is used up, also on a CPU and an Apple GPU, for which torch has no error of
+    its own."""
     text = str(error)
     known = "can't allocate memory" in text or "out of memory" in text
     return known or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def within_memory(detect: Detect, scaled: list[Scaled], device: torch.device) -> list[Detections]:
-    """`detect` on the whole batch, or on halves of it where the device runs out of memory."""
+    """`detect` on the whole batch, or on halves of it if the device runs out of memory."""
     try:
         return detect(scaled)
     except (RuntimeError, MemoryError) as error:

@@ -57,8 +57,8 @@ def download(address: str) -> bytes:
 
 
 def is_video(address: str) -> bool:
-    """Whether an http(s) address answers with a video or a stream of images, by the content type; False on any error,
-    which fetching the image then reports. One that wants a password and is given one is left to the video library."""
+    """Whether the server declares a video or a stream of images at an http(s) address. False on any error, which
+    fetching the image then reports. An address with a password that the server rejects is left to the video library."""
     try:
         with build_opener(_HttpOnly).open(_request(address), timeout=PAUSE_LIMIT) as response:
             kind = response.headers.get_content_type()
@@ -70,7 +70,7 @@ def is_video(address: str) -> bool:
 
 
 def _request(address: str) -> Request:
-    """User name and password go into a header, which is not sent on to where a redirect leads."""
+    """User name and password go into a header, which is not sent to the address of a redirect."""
     parts = urlsplit(quote(address, safe="%/:=&?~#+!$,;'@()*[]"))
     user, at, host = parts.netloc.rpartition("@")
     request = Request(urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "condetr"})

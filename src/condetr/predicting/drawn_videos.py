@@ -1,4 +1,4 @@
-"""Videos with the boxes of every frame drawn on it: MP4 files that are complete however the run ends."""
+"""Videos with the boxes drawn on every frame: MP4 files that are complete however the run ends."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +17,7 @@ from .writers import Writer
 class DrawnVideos(Writer):
     """A file for each video, in `folder`, under a name that no other video of this run has.
 
-    The file of a video is begun with its first frame and finished by `finish`, which has to be called.
+    The first frame of a video begins its file; `finish`, which must be called, completes it.
     """
 
     def __init__(self, folder: Path, codec: str) -> None:
@@ -33,7 +33,7 @@ class DrawnVideos(Writer):
         self._source, self._rate = source, rate
 
     def write(self, image: Opened, detections: Detections) -> None:
-        """Raises CondetrError where the file cannot be written."""
+        """Raises CondetrError if the file cannot be written."""
         if image.time is None or self._source is None:
             return
         if self._writer is None:
@@ -43,13 +43,14 @@ class DrawnVideos(Writer):
             self._writer.write(draw(image.read(), detections), image.time)
 
     def finish(self) -> int:
-        """Complete the file. Returns how many frames are left out, since others are due at the same moment."""
+        """Complete the file. Returns the number of frames that are not drawn because others are due at the same
+        time."""
         writer, self._writer = self._writer, None
         self._files.close()
         return writer.dropped if writer else 0
 
     def _free(self, source: VideoSource) -> Path:
-        """A path that no other video of this run has, and never that of the video itself."""
+        """A path that no other video of this run has, and that is not the video itself."""
         stem, number = safe_name(source.stem), 1
         path = self.folder / f"{stem}.mp4"
         while path.name.casefold() in self._taken or _is_source(path, source):

@@ -61,7 +61,7 @@ class Execution:
         return cls(runtime, Prepare.of(config.data), weights.categories, config.model.queries, device, tiling)
 
     def scale(self, image: Pixels) -> Scaled:
-        """An image at the detector's input size, with its tiles where it has some: what `detect` takes."""
+        """An image at the detector's input size, with its tiles if it is divided: what `detect` takes."""
         size = (image.shape[1], image.shape[0])
         scaled = self.prepare.scale(image)
         tiles = self.tiling.tiles(size) if self.tiling is not None else ()
@@ -80,7 +80,7 @@ class Execution:
         )  # fmt: skip
 
     def _detect_tiles(self, image: Tiled, batch: int) -> Detections:
-        """A view has as many objects as the detector has queries. On a CPU tiles go one by one: batches are no faster
+        """A view has as many objects as the detector has queries. On a CPU, tiles go one by one: batches are no faster
         there, and vector instructions round the scores of a batch differently, by one bit in the last place."""
         limit = self.runtime.most or max(MAX_DETECTIONS, self.queries)
         views = partial(within_memory, lambda scaled: self._detect(scaled, limit), device=self.device)
@@ -96,8 +96,8 @@ def load_for(
 ) -> tuple[Weights | Exported, str]:  # fmt: skip
     """What the chosen runtime executes, and the name of its device: the weights, or an exported file of them.
 
-    For weights that onnx or openvino shall execute, an exported copy is made on first use. Raises WeightsError for
-    weights that cannot be read, CondetrError for a runtime that is not installed or lacks one of the options.
+    If onnx or openvino is to execute weights, they are exported on first use. Raises WeightsError for weights that
+    cannot be read, CondetrError for a runtime that is not installed or lacks one of the options.
     """
     one_of(precision, "precision", PRECISIONS)
     if runtime is not None:

@@ -63,8 +63,8 @@ class Exported:
 
 
 def just_written(file: Path) -> Exported:
-    """A file that `write` has made. Raises CondetrError where its runtime refuses it, as it does a file with an
-    operation that torch translates wrongly."""
+    """A file that `write` has just written. Raises CondetrError if its runtime refuses it, for example because torch
+    translated an operation wrongly."""
     try:
         return Exported.load(file)
     except WeightsError as error:
@@ -85,9 +85,9 @@ def refuse_exported(weights: object) -> None:
 
 
 def write(weights: Weights, file: Path, format: str = "onnx", precision: str = "fp32") -> None:
-    """Write an exported file. The format openvino has two: `file`, and one with the suffix .bin beside it.
+    """Write an exported file. OpenVINO's format has two files: `file`, and one with the suffix .bin beside it.
 
-    Raises CondetrError where an extra is missing, WeightsError for a detector whose predictions depend on its batch.
+    Raises CondetrError if an extra is missing, WeightsError for a detector whose predictions depend on its batch.
     """
     graph = graph_of(weights)
     facts = facts_of(weights, graph.ragged, precision)
@@ -137,8 +137,8 @@ def original_of(weights: Weights) -> Runtime:
 def cached(weights: Weights) -> Path:
     """The ONNX file of weights in the user's cache, which is written and compared with the weights on first use.
 
-    It is found by a hash of the weights and of all that belongs to them. Processes that need the same file wait for
-    the one that writes it. Raises CondetrError where the file's detections are not those of the weights.
+    Its name is a hash of the weights and of all that belongs to them. Processes that need the same file wait for the
+    one that writes it. Raises CondetrError if the file's detections are not those of the weights.
     """
     file = cache_folder() / f"{_key(weights)}.onnx"
     if file.is_file():

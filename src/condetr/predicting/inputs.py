@@ -25,7 +25,7 @@ TAKEN = (
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open binary file, of whatever library."""
+    """An open binary file, of any library."""
 
     def read(self) -> bytes: ...
 
@@ -36,8 +36,8 @@ InMemory = bytes | bytearray | memoryview | Readable | Image.Image | np.ndarray 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One image: `source` as it was given, or the path that a folder or glob leads to; `file` where it is read from,
-    None for an image in memory."""
+    """One image: `source` is the image as it was given, or the path that a folder or glob leads to; `file` is the path
+    or address that it is read from, None for an image in memory."""
 
     source: Any
     file: str | None

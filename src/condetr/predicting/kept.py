@@ -10,7 +10,7 @@ from ..files import replacing
 
 @contextmanager
 def kept(path: Path, ending: str = ".part") -> Iterator[Path]:
-    """As `replacing`, but Ctrl-C or an error inside the block still leaves what was written in place."""
+    """As `replacing`, but after Ctrl-C or an error inside the block, the file keeps what was written until then."""
     failure: BaseException | None = None
     with replacing(path, ending) as part:
         try:

@@ -26,7 +26,7 @@ def walk(folder: Path, exclude: Path | None) -> Iterator[Path | OSError]:
 def matches(pattern: str, exclude: Path | None) -> Iterator[Path]:
     """The files that match a glob, sorted; `**` matches any folders.
 
-    Folders at its beginning that exist are taken by their names, also where these have brackets: `holiday [1]/*.jpg`.
+    Folders at its beginning that exist are taken literally, even if their names have brackets: `holiday [1]/*.jpg`.
     """
     for path in map(Path, sorted(glob(with_literal_folders(pattern), recursive=True))):
         if not is_folder(path) and not is_within(path, exclude):
@@ -46,7 +46,8 @@ def with_literal_folders(pattern: str) -> str:
 
 
 def looks_like_an_image(path: Path) -> bool:
-    """By its suffix, those of formats that cannot be read included, or by its first bytes."""
+    """Whether a file is an image by its suffix (those of formats that cannot be read included) or by its first
+    bytes."""
     if path.suffix.lower() in SUFFIXES | UNREADABLE:
         return True
     try:
@@ -72,7 +73,7 @@ def exists(path: Path) -> bool:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is certainly no such file. False where a permission hides it: opening it tells what is wrong."""
+    """Whether there is certainly no such file. False if a permission hides it: opening it gives the reason."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,20 +1,21 @@
-"""One set of detections from overlapping views of an image, in which an object is found once.
+"""One set of detections from overlapping views of an image, in which each object occurs once.
 
-The detections of one view are a set already: a detector of this family predicts each object once, so two detections of
-the same view are never compared, and objects in front of one another stay. Of two views, both may show an object. Then
-these rules hold, for each class apart:
+Detections of the same view are never compared: this family of detectors predicts each object once, and objects that
+overlap must all stay. Two views can show the same object. Their detections are merged by these rules, for each class
+separately:
 
-1. A detection is cut if its box reaches an edge of its view inside the image: more of the object may lie beyond.
-2. Detections are ranked by score; that of a cut one counts half. A box that is cut is a wrong box, however sure the
-   class, so the full box from a neighbour or from the whole image is preferred, unless it is a mere guess.
-3. From the best to the worst, each detection that is left removes those of lower rank, from other views, that are the
-   same object. Two full boxes are the same object if their IoU is at least 0.5. If one is cut, the IoU is that of the
-   parts inside the area that both views show: there, the two views see the same. A cut box is also removed if at least
-   half of it lies in a full box: detectors often find less of an object that is cut than there is to see.
+1. A detection is cut if its box reaches an edge of its view inside the image: the object may extend beyond it.
+2. Detections are ranked by score; the score of a cut detection counts half. The box of a cut object is wrong even if
+   its class is certain. So the full box from a neighbouring view or the whole image is preferred, unless its score is
+   less than half.
+3. From the best to the worst, each remaining detection removes those of lower rank, from other views, that are the
+   same object. Two full boxes are the same object if their IoU is at least 0.5. If one of them is cut, the IoU is that
+   of the parts inside the area that both views show, since the views agree there. A cut box is also removed if at
+   least half of it lies in a full box: the box of a cut object is often smaller than its visible part.
 4. Two cut boxes of the same object become the smallest box around both, if the lower score is at least half of the
    other: no view shows the whole object, which is larger than the overlap.
 
-All of this is done before any confidence threshold, and in an order that depends on the detections alone.
+All of this is done before a confidence threshold is applied, and in an order that depends only on the detections.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,17 +26,18 @@ import numpy as np
 from ..detections import Detections
 from ..shapes import Bool, Float, Int64
 
-SAME = 0.5  # IoU from which two detections are the same object, and the share of a cut box inside a full one
-HALF = 0.5  # what the score of a cut box counts
-NEAR = 0.02  # of the shorter side of a view: a box that ends as close to an edge reaches it
+SAME = 0.5  # least IoU of two detections of an object, and least fraction of a cut box inside a full one
+HALF = 0.5  # weight of the score of a cut box
+NEAR = 0.02  # of the shorter side of a view: a box this close to an edge reaches it
 
 Boxes = Float[np.ndarray, "... 4"]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A part of the image that was detected alone: `box` is (left, top, right, bottom) in its pixels, `pixel` the size
-    of a pixel of the detector's input in pixels of the image, within which its boxes are exact at best."""
+    """A part of the image that was detected by itself. `box` is (left, top, right, bottom) in pixels of the image.
+    `pixel` is the size of a pixel of the detector's input in pixels of the image; boxes are not more precise than
+    that."""
 
     box: tuple[int, int, int, int]
     pixel: float
@@ -55,7 +57,7 @@ def merge(found: Sequence[Detections], views: Sequence[View], size: tuple[int, i
     numbers = np.concatenate([one.queries for one in found]) + view * queries
     cut = _cut(boxes, areas[view], size)
     pixels = np.array([one.pixel for one in views], np.float32)
-    rank = np.lexsort((pixels[view], -np.where(cut, HALF * scores, scores)))  # of equal ones the finer view first
+    rank = np.lexsort((pixels[view], -np.where(cut, HALF * scores, scores)))  # of equal scores, the finer view first
     boxes, scores, labels, numbers = boxes[rank], scores[rank], labels[rank], numbers[rank]
     view, cut = view[rank], cut[rank]
     kept = _keep(boxes, scores, cut, list(_pairs(boxes, labels, view, cut, areas, pixels)))
@@ -93,8 +95,8 @@ def _pairs(
 def _same(
     boxes: Float[np.ndarray, "P 2 4"], cut: Bool[np.ndarray, "P 2"], common: Boxes, pixel: float
 ) -> Bool[np.ndarray, " P"]:
-    """Whether pairs of boxes are of the same object. Boxes are as exact as a pixel of the coarser view: they are
-    compared with a margin of that, which matters for the smallest."""
+    """Whether pairs of boxes are of the same object. Boxes are as precise as a pixel of the coarser view. They are
+    compared with a margin of that size, which matters for the smallest boxes."""
     full = ~(cut[:, 0] | cut[:, 1])
     wide = boxes + np.array([-pixel, -pixel, pixel, pixel], np.float32)
     compared = np.where(full[:, None, None], wide, _common(wide, common))
@@ -105,7 +107,7 @@ def _same(
 def _keep(
     boxes: Boxes, scores: Float[np.ndarray, " M"], cut: Bool[np.ndarray, " M"], pairs: list[np.ndarray]
 ) -> Int64[np.ndarray, "..."]:
-    """The ranked detections that are left, by their index. The boxes of those that were cut in two grow in place."""
+    """The indices of the ranked detections that remain. In place, boxes of objects that were cut in two grow."""
     pair = np.concatenate([np.empty((0, 2), np.int64), *pairs])
     pair = pair[np.lexsort((pair[:, 1], pair[:, 0]))]
     better, start = np.unique(pair[:, 0], return_index=True)
@@ -123,7 +125,7 @@ def _keep(
 
 
 def _common(a: Boxes, b: Boxes) -> Boxes:
-    """The box that two boxes have in common; with negative sides where there is none."""
+    """The intersection of two boxes; its sides are negative if there is none."""
     return np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], -1)
 
 

@@ -56,23 +56,23 @@ class Outputs:
         return any(isinstance(writer, DrawnImages) for writer in self.writers)
 
     def opened(self, found: Found) -> Opened:
-        """The image to predict and then to `write`. It keeps its pixels if they are drawn, so that they are decoded
-        once."""
+        """The image to predict and then to `write`. If images are drawn, it keeps its pixels, so that it is decoded
+        only once."""
         return Opened(found, keep=self.draws)
 
     def ahead(self, batch: int) -> int | None:
-        """How many images to read ahead: fewer where each keeps its pixels in full size."""
+        """How many images to read ahead: fewer if each keeps its pixels in full size."""
         return 2 * batch if self.draws and batch > 1 else None
 
     def write(self, image: Opened, detections: Detections) -> None:
-        """Raises CondetrError where a file cannot be written."""
+        """Raises CondetrError if a file cannot be written."""
         for writer in self.writers:
             writer.write(image, detections)
 
     @contextmanager
     def video(self, source: VideoSource, rate: float) -> Iterator[list[int]]:
-        """Frames that are written inside the block belong to one video. Of a drawn video, the number of frames that
-        others of the same moment replaced is in the list at the end."""
+        """Frames that are written inside the block belong to one video. At the end, the list contains the number of
+        frames that are not drawn because others are due at the same time."""
         drawn = [writer for writer in self.writers if isinstance(writer, DrawnVideos)]
         dropped: list[int] = []
         for writer in drawn:

@@ -41,14 +41,16 @@ class Predictor:
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`,
     `runtime`, `tiling`.
-    Predictions come from a folded copy of the detector, made from its present weights: the same in less time.
-    `fast=False` runs the detector itself, `compile` has torch's compiler translate it first, which takes minutes.
-    `precision="bf16"` is faster where the processor computes in it, and moves scores by about a hundredth.
 
-    With a `tiling`, such as `Tiling(640)`, images that are larger than a tile are detected in tiles, too.
+    A folded copy of the detector, made from its current weights, is executed: its predictions are the same up to
+    rounding, in less time. `fast=False` executes the detector itself. `compile=True` compiles the copy with torch's
+    compiler, which takes minutes. `precision="bf16"` is faster on processors that compute in it, and changes scores by
+    about 0.01.
 
-    A predictor of an exported file has no `detector`, and returns at most as many detections as the file holds (100),
-    with a tiling for each tile.
+    With a `tiling`, such as `Tiling(640)`, images that are larger than a tile are also detected in tiles.
+
+    A predictor of an exported file has no `detector`. It returns at most as many detections as the file holds (100) for
+    an image, or for each of its tiles.
     """
 
     def __init__(
@@ -100,13 +102,14 @@ class Predictor:
     ) -> "Predictor":
         """From a folder of weights, a hub id or an exported file (.onnx, .xml).
 
-        Weights are on a GPU where there is one unless `device` names another device. `runtime` is torch, onnx or
-        openvino; None is torch for weights, and what the suffix names for a file. For weights, the other two execute an
-        exported copy, which is made and checked on first use and kept in the user's cache. They run on the CPU.
+        Weights are loaded to a GPU if there is one, or to the `device` that is named. `runtime` is torch, onnx or
+        openvino; None: torch for weights, and the one that the suffix names for a file. To execute weights, onnx and
+        openvino use an exported copy, which is made and checked on first use and kept in the user's cache. They run on
+        the CPU.
 
         With `fast`, the frozen batch norms of `detector` are folded into its convolutions, which the folded copy
-        then shares. Raises WeightsError for weights that cannot be read, CondetrError for a runtime that is not
-        installed or cannot do what is asked for.
+        shares. Raises WeightsError for weights that cannot be read, CondetrError for a runtime that is not installed or
+        lacks one of the options.
         """
         loaded, device = load_for(weights, device, precision, fast, compile, runtime)
         return cls(loaded, device, precision, fast=fast, compile=compile, tiling=tiling)
@@ -130,18 +133,18 @@ class Predictor:
         self, images: Any, threshold: Threshold = None, batch: int = 8, *, classes: Classes = None,
         max_detections: int | None = None, one_class_per_box: bool = False,
     ) -> Any:  # fmt: skip
-        """The `Detections` of a single image; a list of them, one for each image, for anything else.
+        """The `Detections` of a single image; for several images, a list of them, one for each image.
 
         A single image is a path, an http(s) address, the bytes of an image file, an open binary file, a PIL image, a
-        uint8 array (H, W, 3), RGB, or a uint8 tensor (3, H, W). Several images are a list or other iterable of these,
-        a folder or a glob; folders and globs may stand in a list too, and are expanded in place.
+        uint8 array (H, W, 3), RGB, or a uint8 tensor (3, H, W). Several images are a list or other iterable of these, a
+        folder or a glob. A list may contain folders and globs, which are expanded in place.
 
-        `threshold` is the confidence threshold. None takes the threshold of each class that the weights carry, else
-        0.5; "best" takes them and fails where there are none. `classes` keeps these classes, by name. At most
-        `max_detections` are returned for each image, the best ones: by default 100, as COCO's metrics count, and all of
-        an image that is detected in tiles. `one_class_per_box` keeps the best class of each object query, where a
-        focal-loss detector may otherwise return the same box with several classes; it comes before `classes`. Images of
-        similar size are predicted together, up to `batch`; with a tiling, tiles of one image.
+        `threshold` is the confidence threshold. None: the thresholds saved with the weights, one for each class, or 0.5
+        if there are none; "best": the same, but it is an error if there are none. `classes` keeps these classes, by
+        name. `max_detections` is the most detections of an image, those with the highest scores: by default 100, as in
+        COCO's metrics, and no limit for an image that is detected in tiles. `one_class_per_box` keeps the best class of
+        each object query; otherwise, a detector with focal loss can return the same box with several classes. It is
+        applied before `classes`. Up to `batch` images of similar size, or tiles of one image, are predicted together.
 
         Raises ImageError, with the name of the image, for the first image that cannot be read.
         """
@@ -159,13 +162,13 @@ class Predictor:
         classes: Classes = None, max_detections: int | None = None, one_class_per_box: bool = False,
         ahead: int | None = None,
     ) -> Iterator[tuple[Any, Detections | ImageError]]:  # fmt: skip
-        """Pairs of a source and its detections, in the order of the sources, which may never end.
+        """Pairs of a source and its detections, in the order of the sources, of which there may be infinitely many.
 
         The sources are what `__call__` takes, and the other parameters mean the same. Images are read in threads while
-        the model runs, at most `ahead` before they are needed (5 x batch by default; with a tiling 3, as large images
-        stay in memory as they are). With batch=1 each image is predicted before the next is requested, as for a camera.
-        An image that cannot be read is paired with its ImageError, and the others follow. `read` turns a source of any
-        other type into an image.
+        the model runs, at most `ahead` before they are needed (by default 5 x batch, or 3 with a tiling, because large
+        images stay in memory in full size). With batch=1, each image is predicted before the next one is requested, as
+        for a camera. An image that cannot be read is paired with its ImageError, and the others follow. `read` turns a
+        source of any other type into an image.
         """
         selection = self.selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
@@ -182,8 +185,9 @@ class Predictor:
         """The frames of a video file, camera or stream with their detections, one at a time, in constant memory.
 
         `video`, `every`, `start`, `end` and `retry` are those of `condetr.video_frames`, the other parameters those of
-        `__call__`. Up to `batch` frames of a file are predicted together, which does not change their detections; of a
-        camera or stream each frame alone. Raises CondetrError at once for a video that cannot be opened.
+        `__call__`. Up to `batch` frames of a file are predicted together, which does not change their detections.
+        Frames of a camera or stream are predicted one by one. Raises CondetrError at once for a video that cannot be
+        opened.
         """
         stream = partial(
             self.stream, threshold=threshold, classes=classes, max_detections=max_detections,
@@ -194,11 +198,11 @@ class Predictor:
         return detected_frames(opened, stream, at_least(batch, "batch", 1))
 
     def min_score(self, threshold: Threshold = None) -> float | tuple[float, ...]:
-        """The score from which a detection is kept, or that of each label, for a confidence threshold."""
+        """The lowest score of a detection that is kept, or that of each label, for a confidence threshold."""
         return min_score(threshold, self.thresholds)
 
     def scale(self, image: Pixels) -> Scaled:
-        """An image at the detector's input size, with its tiles where it has some: what `detect` takes."""
+        """An image at the detector's input size, with its tiles if it is divided: what `detect` takes."""
         return self.execution.scale(image)
 
     def detect(
@@ -212,7 +216,7 @@ class Predictor:
         self, threshold: Threshold = None, classes: Classes = None, most: int | None = None,
         one_class_per_box: bool = False,
     ) -> Selection:  # fmt: skip
-        """Which detections are kept, for the arguments of `__call__`. Raises CondetrError where they are invalid."""
+        """Which detections are kept, for the arguments of `__call__`. Raises CondetrError for invalid arguments."""
         limit = self.runtime.most if self.tiling is None else None
         if limit is not None and most is not None and whole_number(most, "max_detections") > limit:
             raise CondetrError(

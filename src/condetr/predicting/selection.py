@@ -13,7 +13,7 @@ from ..errors import CondetrError
 from ..types import Categories
 from .tiling import Tiling
 
-DEFAULT_THRESHOLD = 0.5  # where the weights have no thresholds of their own
+DEFAULT_THRESHOLD = 0.5  # if the weights have no thresholds
 
 Threshold = float | Literal["best"] | None
 
@@ -48,9 +48,9 @@ def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tu
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is kept of the detections of an image, in this order: the best class of each query, the classes in
-    `labels`, scores of at least `min_score`, and of those the best `max_detections`; None: the best 100,
-    and all of an image that is detected in tiles."""
+    """What is kept of the detections of an image, in this order: the best class of each query, the classes in `labels`,
+    scores of at least `min_score`, and of those the best `max_detections`. None means the best 100, and all of an image
+    that is detected in tiles."""
 
     min_score: float | tuple[float, ...]
     labels: tuple[int, ...] | None
@@ -76,7 +76,7 @@ class Selection:
 
     @property
     def limit(self) -> int | None:
-        """How many (query, class) pairs have to be decoded; None for all of them, as most may be dropped."""
+        """How many (query, class) pairs have to be decoded; None: all, because most may be dropped."""
         most = MAX_DETECTIONS if self.max_detections is None else self.max_detections
         return most if self.labels is None and not self.one_class_per_box else None
 

@@ -19,15 +19,17 @@ from .standard_input import ByteStream, NotAnImage, read_standard_input
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An image or video that has been found, not read. `name` is how the user knows it, without passwords; `relative`
-    its path in an output folder; `location` where it is: a file, an address, a camera, or the bytes of the file."""
+    """An image or video that has been found, but not read. `name` is how the user knows it, without passwords;
+    `relative` is its path in an output folder; `location` is where it is: a file, an address, a camera, or the bytes of
+    the file."""
 
     name: str
     location: Path | bytes | str = field(repr=False)
     relative: PurePosixPath
 
     def video(self) -> videos.VideoSource | None:
-        """The video that it is, None for an image. A web address without a known suffix is asked for its type."""
+        """The video that it is; None for an image. For a web address without a known suffix, the server is asked for
+        the type."""
         location = self.location
         if isinstance(location, Path):
             is_video = location.suffix.lower() not in IMAGES and videos.is_video_file(location)
@@ -52,8 +54,8 @@ class Found:
 class Opened:
     """A found image, or a frame of a found video, on its way through the detector.
 
-    With `keep` the pixels of an image stay, so that whatever draws on them need not fetch and decode the image again;
-    they go with this object. `frame` is the number of a frame, `time` its position in seconds.
+    With `keep`, it keeps the pixels of its image, so that the image need not be fetched and decoded again for a
+    drawing. `frame` is the number of a frame, `time` its position in seconds.
     """
 
     found: Found
@@ -67,7 +69,7 @@ class Opened:
         return cls(found, True, frame.image, frame.number, frame.time)
 
     def place(self) -> dict[str, int | float]:
-        """`frame` and `time` of a frame, nothing of an image: what is written with the name."""
+        """`frame` and `time` of a frame, which are written with its name; empty for an image."""
         return {} if self.frame is None or self.time is None else {"frame": self.frame, "time": round(self.time, 3)}
 
     def read(self) -> Pixels:
@@ -82,7 +84,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A source that leads to no image. `failed`: it should have, so that the run counts as failed."""
+    """A source that leads to no image. `failed`: it was meant to be one, so the run counts as failed."""
 
     name: str
     reason: str
@@ -92,8 +94,9 @@ class Skipped:
 def find(names: Iterable[str], standard_input: ByteStream, exclude: Path) -> Iterator[Found | Skipped]:
     """Every image that the names lead to, in their order, folders sorted; nothing is read ahead.
 
-    A name is a path, a folder, a glob, an http(s) address, or `-`: the bytes of one image, or such names, one a line.
-    Folders and globs leave out `exclude` (the outputs of this or an earlier run) and hidden files.
+    A name is a path, a folder, a glob, an http(s) address, or `-` for standard input, which has the bytes of one image,
+    or names, one in each line. Folders and globs leave out `exclude` (the outputs of this or an earlier run) and hidden
+    files.
     """
     for name in names:
         if name == "-":

@@ -1,4 +1,4 @@
-"""Standard input as the bytes of one image, or as a list of sources, one a line."""
+"""Standard input as the bytes of one image, or as a list of sources, one in each line."""
 
 import io
 import os
@@ -22,7 +22,7 @@ class NotAnImage(CondetrError):
 
 
 def read_standard_input(stream: ByteStream) -> bytes | Iterator[str]:
-    """The bytes of one image if the first bytes are an image's, else the lines, each as soon as it has arrived.
+    """The bytes of one image if it begins as an image file does, else the lines, each as soon as it has arrived.
 
     Raises NotAnImage for other binary data and for an image of more than MAX_BYTES.
     """

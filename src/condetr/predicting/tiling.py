@@ -1,4 +1,4 @@
-"""Large images as overlapping tiles beside the whole image: a small object keeps its size in a tile."""
+"""Large images are detected as a whole and in overlapping tiles, in which small objects keep their size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ from .batching import Scaled
 from .merging import View, merge
 
 SMALLEST = 32  # pixels of a tile
-LARGEST_OVERLAP = 0.75  # there are 16 times as many tiles as without an overlap
+LARGEST_OVERLAP = 0.75  # which makes 16 times as many tiles as no overlap
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """Square tiles of `tile` pixels of the image, of which neighbours share at least `overlap` of a side.
+    """Square tiles with a side of `tile` pixels of the image. Neighbours share at least the fraction `overlap` of a
+    side.
 
     An image that is larger than a tile is detected as a whole and in tiles; the detections are merged as in `merge`. A
     tile is scaled for the detector as an image is. An image that fits into a tile is not divided. Raises CondetrError
@@ -42,7 +43,8 @@ class Tiling:
 
     def tiles(self, size: tuple[int, int]) -> tuple[Box, ...]:
         """The tiles of an image of (width, height), row by row, as (left, top, right, bottom); none if it fits into
-        one. All have the same size: a tile's, or the image's where a side of it is shorter. They are evenly spaced."""
+        one. All have the same size: that of a tile, or that of the image along a side that is shorter. They are evenly
+        spaced."""
         if max(size) <= self.tile:
             return ()
         lefts, tops = (self._starts(side) for side in size)
@@ -60,8 +62,8 @@ class Tiling:
 
 @dataclass(frozen=True, slots=True)
 class Tiled(Scaled):
-    """An image that is larger than a tile. `image` is the whole image at the detector's input size, `pixels` the
-    original, from which tiles are cut when they are needed: only a batch of them takes memory at a time."""
+    """An image that is larger than a tile. `image` is the whole image at the detector's input size. `pixels` is the
+    original, from which tiles are cut when they are needed, so that only a batch of them takes memory at a time."""
 
     pixels: UInt8[np.ndarray, "_ _ 3"]
     tiles: tuple[Box, ...]
@@ -74,10 +76,10 @@ class Tiled(Scaled):
         queries: int,
     ) -> Detections:
         """The merged detections of the whole image and its tiles, best first. `queries` is the number of object queries
-        of the detector: those of each view get numbers of their own.
+        of the detector: the queries of each view get numbers of their own.
 
-        The whole image goes alone, then `batch` tiles at a time, which have one size: nothing is padded, so that no
-        detection depends on the batch.
+        The whole image goes alone, then `batch` tiles at a time. Tiles have one size, so nothing is padded, and the
+        detections do not depend on the batch.
         """
         whole = Scaled(self.image, self.size)
         views, found = [self._view((0, 0, *self.size), whole)], detect([whole])

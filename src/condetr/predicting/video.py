@@ -31,7 +31,7 @@ class DetectedFrame:
 
 
 def detected_frames(video: Video, stream: Stream, batch: int) -> Iterator[DetectedFrame]:
-    """`stream` pairs frames with their detections, as `Predictor.stream` does. Of a camera or stream each frame is
+    """`stream` pairs frames with their detections, as `Predictor.stream` does. Each frame of a camera or stream is
     predicted before the next one is taken."""
     batch = 1 if video.live else batch
     for frame, result in stream(video.frames(), batch=batch, read=_pixels, ahead=2 * batch if batch > 1 else None):

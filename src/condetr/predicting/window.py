@@ -13,9 +13,9 @@ FILL = 0.9  # of the screen, at most
 
 
 class Window(Writer):
-    """Made with Tk, which comes with Python: the OpenCV without windows of the extra `video` is enough.
+    """It uses Tk, which comes with Python, because the OpenCV of the extra `video` has no windows.
 
-    `closed` is True once its user has closed it, or pressed Escape or q. Raises CondetrError without a display.
+    `closed` is True once the user has closed it, or pressed Escape or q. Raises CondetrError without a display.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Window(Writer):
         self._photo = tkinter.PhotoImage
         self._label = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()
-        self._shown: Any = None  # Tk shows nothing once this is collected
+        self._shown: Any = None  # without this reference, Tk shows nothing
         self.closed = False
         self._root.title("condetr")
         self._root.protocol("WM_DELETE_WINDOW", self.close)

@@ -17,7 +17,8 @@ def load_with_hash(
     precision: Precision = "fp32",
     tiling: Tiling | None = None,
 ) -> tuple[Predictor, str]:
-    """As `Predictor.load`, with a SHA-256 over the weights, also over those that an exported file was made from.
+    """As `Predictor.load`, and a SHA-256 over the weights; for an exported file, over the weights that it was made
+    from.
 
     Raises CondetrError.
     """

@@ -1,4 +1,4 @@
-"""One class for each output format: annotated images, COCO results, JSON lines, CSV; of videos, every frame."""
+"""One class for each output format: annotated images, COCO results, JSON lines, CSV; a frame of a video is an image."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class Writer(ABC):
 
 
 class DrawnImages(Writer):
-    """Each image with its boxes, as JPEG, or PNG where it was one, in the folders where it was found."""
+    """Each image with its boxes, as JPEG, or as PNG if it was one, in the same folders as the images."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class DrawnImages(Writer):
             part.write_bytes(content.getbuffer())
 
     def _path(self, found: Found) -> Path:
-        """A name no other image of this run has, inside the folder, and never that of the image itself."""
+        """A path inside the folder that no other image of this run has, and that is not the image itself."""
         *folders, name = [safe_name(part) for part in found.relative.parts] or ["image"]
         suffix = "" if name.lower().endswith((".jpg", ".jpeg", ".png")) else ".jpg"
         stem, _, ending = name.rpartition(".") if not suffix else (name, "", "")
@@ -68,10 +68,10 @@ class DrawnImages(Writer):
 
 
 class Coco(Writer):
-    """`coco.json`: COCO results, one list. `coco_images.json`: which image id is which file, and the categories.
+    """`coco.json`: COCO results, one list. `coco_images.json`: the file of each image id, and the categories.
 
-    The image id is the number in the file's name (000000039769.jpg: 39769), else a running number from 1000000001.
-    A data set can number the same images in another way, so every result has the `file_name` too.
+    The image id is the number in the file's name (000000039769.jpg: 39769), else a running number from 1000000001. A
+    data set can number the same images differently, so every result also has the `file_name`.
     """
 
     def __init__(self, results: io.TextIOBase, images: io.TextIOBase) -> None:
@@ -138,7 +138,8 @@ class JsonLines(Writer):
 
 
 class Csv(Writer):
-    """`predictions.csv`: a line for each detection. A text that a spreadsheet would run as a formula starts with '."""
+    """`predictions.csv`: a line for each detection. A text that a spreadsheet would execute as a formula starts with
+    '."""
 
     def __init__(self, file: io.TextIOBase) -> None:
         self.file, self.rows = file, csv.writer(file)  # RFC 4180: lines end with CR LF

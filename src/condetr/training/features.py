@@ -1,9 +1,9 @@
 """Features of the frozen backbone, computed once for each variant of a training image and then held in memory.
 
-Most of a training step on a CPU is the backbone. While it is frozen, the features of an image that is augmented in the
-same way are the same each time. So each image gets a few augmented variants, and the rest of the detector trains on
-their features. Features are computed for each image alone and rounded to half precision, so that they depend neither on
-the batch, nor on the number of processes, nor on how many of them fit into memory.
+On a CPU, the backbone takes most of the time of a training step. While it is frozen, an image that is augmented in the
+same way has the same features each time. So each image gets a few augmented variants, and the rest of the detector
+trains on their features. Features are computed for each image alone and rounded to half precision, so that they depend
+neither on the batch, nor on the number of processes, nor on how many of them fit into memory.
 """
 
 from collections import deque
@@ -26,14 +26,15 @@ from ..model.backbone import Backbone
 from ..runtime.folded import folded_backbone
 from ..types import ComputedImages, ObjectCounts, Sample
 
-Features = tuple[Tensor, ...]  # of one image: what the backbone returns for a batch of one
+Features = tuple[Tensor, ...]  # what the backbone returns for a batch of one image
 
 LARGEST_HALF = 65504.0  # the largest finite number in half precision
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturePhase:
-    """The first `epochs` of a run, in which the backbone is frozen, and `variants` of each of `images` images are used.
+    """The first `epochs` of a run, in which the backbone is frozen and `variants` variants of each of `images` images
+    are used.
 
     Their features need about `needed` bytes, of which `budget` may be kept.
     """
@@ -57,7 +58,7 @@ def feature_phase(
 ) -> FeaturePhase:  # fmt: skip
     """The phase that the config describes, with its share of the memory for caches.
 
-    Decoded images, those of `samples` and `others`, take the other part of it, at most half.
+    Decoded images, those of `samples` and `others`, take the rest of it, at most half.
     """
     train, prepare = config.train, Prepare.of(config.data)
     epochs = floor(train.epochs * train.feature_epochs + 1e-9)
@@ -162,7 +163,7 @@ def features_of(backbone: nn.Module, batch: Batch, device: torch.device) -> Feat
 
 
 def _rounded(part: Tensor) -> Tensor:
-    """In half precision; a mask as it is."""
+    """A tensor in half precision; a mask is returned unchanged."""
     return part.clamp(-LARGEST_HALF, LARGEST_HALF).half() if part.is_floating_point() else part
 
 
@@ -181,8 +182,8 @@ def assemble(features: Sequence[Features], sizes: Sequence[tuple[int, int]]) -> 
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors (1 … h w) as one (B … H W): floats in single precision with zeros, and masks of padding with True, in
-    the cells that an image does not have."""
+    """Tensors (1 … h w) as one tensor (B … H W). Cells outside an image are zero in features, which are in single
+    precision, and True in masks of padding."""
     height, width = (max(part.shape[side] for part in parts) for side in (-2, -1))
     shape = (len(parts), *parts[0].shape[1:-2], height, width)
     if parts[0].dtype == torch.bool:

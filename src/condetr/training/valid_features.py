@@ -1,7 +1,7 @@
 """Predicts the images of `valid` from features that are kept between evaluations, while the backbone is frozen.
 
-On a CPU, where images are predicted alone if padding does not change their features, the boxes are bitwise those of a
-`Predictor`, and the scores are the same up to the rounding of the last digit.
+On a CPU, images are predicted one by one if padding does not change their features. There, the boxes are bitwise those
+of a `Predictor`, and the scores are equal up to the rounding of the last digit.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +23,10 @@ from .features import FeatureCache
 
 
 class FeaturePredictor:
-    """Predicts with the present `weights`, and keeps what their backbone computes in `cache`, in single precision.
+    """Predicts with the current `weights`, and keeps the features that their backbone computes in `cache`, in single
+    precision.
 
-    All predictors of a cache must have the same backbone.
+    All predictors that use a cache must have the same backbone.
     """
 
     def __init__(self, weights: Weights, cache: FeatureCache) -> None:
@@ -36,7 +37,7 @@ class FeaturePredictor:
     def stream(
         self, sources: Iterable[Sample], threshold: float, batch: int, read: Callable[[Sample], Pixels]
     ) -> Iterator[tuple[Sample, Detections | ImageError]]:
-        """Pairs of an image and its detections, or the reason why it cannot be read. `batch` does not matter."""
+        """Pairs of an image and its detections, or the reason why it cannot be read. `batch` has no effect."""
         selection = Selection.of(threshold, self.categories)
         for sample in sources:
             try:

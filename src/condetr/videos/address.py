@@ -24,7 +24,8 @@ def shown(text: str) -> str:
 
 
 def _without_user(scheme: str, rest: str) -> str:
-    """The part after `://`. An `@` in the path of a web address is kept only where nothing before it can be a user."""
+    """The part after `://` without its user. An `@` in the path of a web address is kept if nothing before it can be a
+    user name."""
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else ""
     harmless = scheme.lower().endswith(("http", "https")) and "@" not in authority and re.fullmatch(r"\d*", port)

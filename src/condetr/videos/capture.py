@@ -18,13 +18,13 @@ from .sources import VideoError, VideoSource
 TIMEOUT = 10_000  # milliseconds that a stream may take to connect, and to send its next frame
 RATES = (0.1, 240.0)  # frames per second; others come from containers that have no constant rate
 USUAL_RATE = 25.0
-LISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")  # of files that FFmpeg would open
+LISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")  # of playlists, whose files FFmpeg would open
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """`image` is uint8 RGB (height, width, 3), upright; `number` counts the frames of the video from 0; `time` is its
-    time stamp in seconds, of a camera or stream the seconds since its first frame."""
+    """`image` is uint8 RGB (height, width, 3), upright; `number` counts the frames of the video from 0; `time` is the
+    frame's time stamp in seconds, or, for a camera or stream, the seconds since its first frame."""
 
     image: Pixels
     number: int
@@ -45,12 +45,12 @@ class Capture:
         with quiet(cv2):
             if source.kind == "camera":
                 self._capture = cv2.VideoCapture(location)
-            else:  # FFmpeg alone: other backends take a name for a pattern of numbered images, or a pipeline
+            else:  # FFmpeg only: other backends interpret a name as a pattern of numbered images, or as a pipeline
                 limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT]
                 self._capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG, limits if source.kind == "stream" else [])
             if not self._capture.isOpened():
                 raise VideoError(source.name, _not_opened(source))
-            # OpenCV 4.11 and 4.12 do not rotate by themselves, and no version knows mirrored frames
+            # OpenCV 4.11 and 4.12 do not rotate by themselves, and no version handles mirrored frames
             self._mirroring = mirroring(source.location) if isinstance(source.location, Path) else None
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1 if self._mirroring is None else 0)
         rate, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -60,11 +60,11 @@ class Capture:
 
     @property
     def live(self) -> bool:
-        """Whether frames come as they are made, without an end: a camera, or a stream of no declared length."""
+        """Whether the source is a camera, or a stream that declares no length."""
         return self.source.kind == "camera" or (self.source.kind == "stream" and self.count is None)
 
     def grab(self) -> float | None:
-        """The time of the next frame in seconds, later than that of the one before; None at the end."""
+        """The time of the next frame in seconds, later than the time of the previous one; None at the end."""
         if not self._capture.grab():
             return None
         time = self._capture.get(self._cv2.CAP_PROP_POS_MSEC) / 1000
@@ -74,7 +74,7 @@ class Capture:
         return time
 
     def pixels(self) -> Pixels | None:
-        """The grabbed frame; None where it cannot be converted."""
+        """The grabbed frame; None if it cannot be converted."""
         found, frame = self._capture.retrieve()
         if not found or frame is None or not frame.size:
             return None
@@ -94,7 +94,7 @@ def _upright(image: UInt8[np.ndarray, "_ _ 3"], matrix: Matrix) -> UInt8[np.ndar
 
 
 def _readable(source: VideoSource) -> str | int:
-    """What OpenCV is given: of a file the absolute path, which FFmpeg cannot take for an address of its own."""
+    """The name that OpenCV gets: for a file its absolute path, which FFmpeg cannot mistake for an address."""
     path = source.location
     if not isinstance(path, Path):
         return path

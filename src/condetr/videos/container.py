@@ -1,4 +1,4 @@
-"""What the container of a video file declares: whether the file is whole, and how its frames are mirrored.
+"""What the container of a video file declares: whether the file is complete, and how its frames are mirrored.
 
 OpenCV reports neither. ISO/IEC 14496-12 (MP4, MOV), RFC 9559 (Matroska, WebM), and RIFF (AVI).
 """
@@ -22,7 +22,8 @@ MIRRORING = ((-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0))
 
 
 def looks_like_a_video(path: Path, suffix: bool) -> bool:
-    """By the first bytes; `suffix` (whether the file's name ends as a video's) decides where they are not known."""
+    """Whether a file is a video, by its first bytes. If these are unknown, `suffix` decides: whether the file's name
+    has a suffix of videos."""
     try:
         if not path.is_file():
             return False
@@ -40,7 +41,7 @@ def looks_like_a_video(path: Path, suffix: bool) -> bool:
 
 
 def damage(path: Path) -> str | None:
-    """Why a file is not whole, for a message; None where nothing says so. Raises OSError."""
+    """Why a file is incomplete, for a message; None if nothing indicates it. Raises OSError."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
@@ -79,7 +80,7 @@ def _display_matrix(path: Path) -> Matrix | None:
 
 
 def _track_matrix(file: BinaryIO, at: int, end: int) -> Matrix | None:
-    """Of a track that has a width, which sound has not (14496-12, 8.3.2)."""
+    """The matrix of a track that has a width; sound has none (14496-12, 8.3.2)."""
     for kind, start, _ in _boxes(file, at, end):
         if kind == b"tkhd":
             file.seek(start)
@@ -114,7 +115,7 @@ def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _matroska_end(file: BinaryIO) -> int:
-    """Where the segment is declared to end; 0 where that is not known, as in a recording that was streamed."""
+    """The declared end of the segment; 0 if it is unknown, as in a recorded stream."""
     file.seek(4)
     header = _number(file)
     if header is None:

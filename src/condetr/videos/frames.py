@@ -20,8 +20,8 @@ EARLY = 0.0005  # seconds: time stamps are rounded to a millisecond
 class Video:
     """An opened video. `frames()` reads it once, in constant memory.
 
-    `rate` is in frames per second, `live` whether it is a camera or endless stream, `expected` how many frames will
-    come, as far as it is known. After the last frame `cut` says where a damaged file ends.
+    `rate` is in frames per second, `live` whether it is a camera or an endless stream, `expected` the number of frames
+    that will come, as far as it is known. After the last frame, `cut` says where a damaged file ends.
 
     Raises VideoError for a video that cannot be opened, CondetrError for invalid arguments.
     """
@@ -48,7 +48,7 @@ class Video:
         return max(0, -(-(last - round(self.start * self.rate)) // self.every))
 
     def length(self) -> float:
-        """The seconds of a file, from its index, or by decoding it where that says nothing."""
+        """The length of a file in seconds, from its index, or by decoding the file if the index does not tell."""
         if self._capture.count is not None:
             return self._capture.count / self.rate
         counted, time = Capture(self.source), 0.0
@@ -58,11 +58,11 @@ class Video:
         return time + 1 / self.rate
 
     def frames(self, due: Callable[[float], bool] | None = None) -> Iterator[Frame]:
-        """Every `every`-th frame from the first one at or after `start` on, up to but without `end`; of these, with
-        `due`, those at times for which it is true.
+        """Every `every`-th frame, from the first one at or after `start` to the last one before `end`. With `due`, only
+        those for whose time it returns True.
 
-        Frames in between are decoded, as later ones depend on them, but not converted. Raises VideoError for a file
-        without frames, and for a stream that could not be connected to again.
+        Frames in between are decoded, because later ones depend on them, but not converted. Raises VideoError for a
+        file without frames, and for a stream whose connection was lost and could not be opened again.
         """
         due = due or _always
         if self.live:
@@ -120,11 +120,11 @@ def video_frames(
     """The frames of a video file, camera or stream, one `Frame` (image, number, time) at a time, upright RGB.
 
     `video` is a path, `camera:0` (or 0), or an address (rtsp, http, …). `every` keeps each n-th frame; `start` and
-    `end` are seconds or text such as "0:01:30". Memory does not grow with the length of the video. Of a camera or
-    stream only the newest frame is kept, so that a slow loop stays live; a lost connection is opened again up to
-    `retry` times in a row.
+    `end` are seconds or text such as "0:01:30". Memory does not grow with the length of the video. For a camera or
+    stream, only the newest frame is kept, so that a slow loop does not lag behind; a lost connection is opened again,
+    up to `retry` times in a row.
 
-    Raises CondetrError at once for a video that cannot be opened; warns where a file is cut short.
+    Raises CondetrError at once for a video that cannot be opened; warns if a file is truncated.
     """
     return Video(source_of(video), every, start, end, retry).frames()
 

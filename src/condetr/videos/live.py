@@ -57,10 +57,10 @@ class _Newest:
 
 
 def live_frames(capture: Capture, retry: int, notify: Callable[[str], None]) -> Iterator[Frame]:
-    """Frames as they come; those that come while the caller is busy are left out, but counted in the numbers.
+    """Frames as they arrive. Those that arrive while the caller is busy are skipped, but counted in the numbers.
 
-    After a lost connection it connects again, up to `retry` times in a row with longer and longer pauses, then raises
-    VideoError. `notify` is told of it.
+    A lost connection is opened again, up to `retry` times in a row after increasing pauses; then VideoError is raised.
+    `notify` is called with a message before each attempt.
     """
     source = capture.source
     started: float | None = None
@@ -80,7 +80,7 @@ def live_frames(capture: Capture, retry: int, notify: Callable[[str], None]) -> 
 
 
 def _again(source: VideoSource, failures: int, retry: int, notify: Callable[[str], None]) -> tuple[Capture, int]:
-    """A new connection, and how many attempts have failed or are still to prove themselves."""
+    """A new connection, and the number of attempts since the last frame."""
     while failures < retry:
         pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
         failures += 1

@@ -1,4 +1,5 @@
-"""OpenCV, imported when it is first needed and kept from printing: its messages may hold a password of an address."""
+"""OpenCV, imported when it is first needed, and kept from printing: its messages may contain the password of an
+address."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from ..runtime.extras import imported
 
 
 def opencv() -> ModuleType:
-    """Raises CondetrError, with the command that installs it, where it is missing.
+    """The module cv2. Raises CondetrError, with the command that installs it, if it is missing.
 
-    FFmpeg inside it reports to standard error unless this variable is set before it is first used (-8: nothing).
+    The FFmpeg inside it prints to standard error unless this variable is set before the first use (-8: nothing).
     """
     cv2 = imported("cv2", "video")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -16,7 +16,7 @@ SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"}
     | {".3g2", ".ogv", ".asf", ".vob", ".mjpeg", ".mjpg", ".h264", ".h265", ".hevc", ".y4m", ".mxf"}
 )
-PLAYLISTS = frozenset({".m3u8", ".mpd"})  # only behind an address: a local one may name any file or host
+PLAYLISTS = frozenset({".m3u8", ".mpd"})  # only at an address: a local playlist may name any file or host
 WEB = frozenset({"http", "https"})
 STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "mms"})
 _CAMERA = re.compile(r"camera:(\d{0,4})", re.IGNORECASE)
@@ -34,7 +34,8 @@ class VideoError(CondetrError):
 
 @dataclass(frozen=True, slots=True)
 class VideoSource:
-    """`name` is how it is shown, without passwords; `stem` the beginning of the names of files that come from it."""
+    """`name` is the source as it is shown, without passwords; `stem` is the beginning of the names of files that come
+    from it."""
 
     kind: Kind
     location: Path | int | str = field(repr=False)
@@ -66,7 +67,7 @@ def scheme_of(name: str) -> str:
 
 
 def address_suffix(address: str) -> str:
-    """The lower case suffix of the path of an address, "" where it has none or is invalid."""
+    """The lower case suffix of the path of an address; "" if it has none or is invalid."""
     try:
         return Path(urlsplit(address).path).suffix.lower()
     except ValueError:
@@ -74,12 +75,13 @@ def address_suffix(address: str) -> str:
 
 
 def is_video_file(path: Path) -> bool:
-    """By its first bytes, else, where these say nothing, by its suffix."""
+    """Whether a file is a video, by its first bytes, or by its suffix if these do not tell."""
     return looks_like_a_video(path, path.suffix.lower() in SUFFIXES)
 
 
 def source_of(video: str | os.PathLike[str] | int) -> VideoSource:
-    """What is named as a video in Python: a path, `camera:0` or 0, an address. Raises CondetrError for the rest."""
+    """The source that Python code names: a path, `camera:0` or 0, or an address. Raises CondetrError for anything
+    else."""
     if isinstance(video, int) and not isinstance(video, bool) and video >= 0:
         return VideoSource.camera(video)
     if not isinstance(video, str | os.PathLike) or not os.fspath(video):

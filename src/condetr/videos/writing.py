@@ -10,14 +10,14 @@ from ..images.decode import Pixels
 from .container import damage
 from .opencv import opencv, quiet
 
-CODECS = {"vp9": "vp09", "mp4v": "mp4v"}  # browsers play VP9 in MP4, and not MPEG-4 Part 2, which takes less time
-LONGEST = 60.0  # seconds that a frame is shown at most, however long the next one takes: time stamps can be broken
+CODECS = {"vp9": "vp09", "mp4v": "mp4v"}  # browsers play VP9 in MP4, but not MPEG-4 Part 2, which is faster to write
+LONGEST = 60.0  # seconds that a frame is shown at most, whenever the next one is due: time stamps can be broken
 SLOWEST = 1.0  # frames per second
 
 
 class VideoWriter:
-    """An MP4 of `rate` frames per second. Each frame is repeated until the next one is due; of several that are due at
-    the same moment the last is written, and `dropped` counts the others.
+    """An MP4 of `rate` frames per second. Each frame is repeated until the next one is due. If several are due at the
+    same time, the last one is written, and `dropped` counts the others.
 
     The first frame sets the size; an odd side gets one more row or column. Frames of another size are padded or cut.
     """
@@ -32,7 +32,7 @@ class VideoWriter:
         self._written = 0
 
     def write(self, image: Pixels, time: float) -> None:
-        """Raises CondetrError where this installation of OpenCV cannot write the codec."""
+        """Raises CondetrError if this installation of OpenCV cannot write the codec."""
         if self._writer is None:
             self._start = time
             self._size = (image.shape[1] + image.shape[1] % 2, image.shape[0] + image.shape[0] % 2)
@@ -53,7 +53,8 @@ class VideoWriter:
         self._pending = frame, slot
 
     def close(self) -> None:
-        """Write what is left, and the index. Raises CondetrError where the file is not complete, as on a full disk."""
+        """Write the remaining frames and the index. Raises CondetrError if the file is not complete, for example on a
+        full disk."""
         if self._pending is not None:
             self._put(self._pending[0], 1)
             self._pending = None
@@ -74,7 +75,7 @@ class VideoWriter:
                 raise CondetrError(f"the installed OpenCV cannot write {self.codec}. Try `codec={other!r}`")
 
     def _fitted(self, image: Pixels) -> np.ndarray:
-        """As BGR of the size of the file."""
+        """The frame in BGR, at the size of the file."""
         width, height = self._size
         missing = (0, max(height - image.shape[0], 0)), (0, max(width - image.shape[1], 0)), (0, 0)
         mode = "edge" if max(missing[0][1], missing[1][1]) == 1 else "constant"
