@@ -24,12 +24,14 @@ for name in ("condetr", "torch"):
 sys.argv = sys.argv[1:]
 exec(compile(open(sys.argv[0], encoding="utf-8").read(), sys.argv[0], "exec"))
 """
-OFFLINE = """
+OFFLINE_SOCKETS = """
 import socket, sys
 def refuse(*arguments, **options):
     raise AssertionError("a connection")
 socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
 socket.getaddrinfo = socket.create_connection = refuse
+"""
+EXPORTS = """
 import condetr
 condetr.export(sys.argv[1], format="openvino", out=sys.argv[2] + "/a.xml")
 condetr.Predictor.load(sys.argv[2] + "/a.xml")
@@ -72,6 +74,12 @@ def test_exporting_and_running_open_no_connection(tmp_path: Path) -> None:
     save(tmp_path / "weights", weights("nano"))
     (tmp_path / "out").mkdir()
     cache = str(tmp_path / "cache")
-    file = python(OFFLINE, str(tmp_path / "weights"), str(tmp_path / "out"), XDG_CACHE_HOME=cache, HOME=str(tmp_path))
+    file = python(
+        OFFLINE_SOCKETS + EXPORTS,
+        str(tmp_path / "weights"),
+        str(tmp_path / "out"),
+        XDG_CACHE_HOME=cache,
+        HOME=str(tmp_path),
+    )
     assert Path(file.strip()).parent == tmp_path / "cache" / "condetr" / "exported"
     assert not (tmp_path / "openvino_telemetry").exists()

@@ -16,7 +16,10 @@ def export(
     weights: WeightsArgument,
     format: Annotated[str, typer.Option(metavar="NAME", help="onnx or openvino")] = "onnx",
     precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp32, or fp16: weights in half precision, half the file size")
+        str,
+        typer.Option(
+            metavar="NAME", help="fp32; fp16: half the file size; int8: faster, needs --format openvino and --data"
+        ),
     ] = "fp32",
     data: Annotated[
         Path | None,
@@ -27,13 +30,18 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the file to write; default: the name of the weights")
     ] = None,
-    max_drop: Annotated[float | None, typer.Option(metavar="X", help="the largest fall of AP; default: 0.001")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(metavar="X", help="the largest fall of AP; default: 0.001; int8: 0.005")
+    ] = None,
+    calibration: Annotated[
+        int, typer.Option(metavar="N", help="images of train on which int8 is calibrated, at most")
+    ] = 300,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a detector as one file for onnxruntime or OpenVINO, and check that its detections are the same."""
     one_of("--format", format, "onnx", "openvino")
-    one_of("--precision", precision, "fp32", "fp16")
+    one_of("--precision", precision, "fp32", "fp16", "int8")
     if max_drop is not None and data is None:
         raise CondetrError("--max-drop: AP is measured on labelled images only; give --data DATA")
 
@@ -44,6 +52,6 @@ def export(
     with progress_bar("comparing AP", messages(), hidden=quiet or data is None) as progress:
         exported = verb(
             weights, format=format, precision=precision, data=data, out=out, max_drop=max_drop,
-            follow_outside=follow_outside, progress=progress,
+            calibration=calibration, follow_outside=follow_outside, progress=progress,
         )  # fmt: skip
     results(quiet).print(summary(exported))

@@ -11,6 +11,7 @@ from ..datasets.open import open_dataset
 from ..decoding import MAX_DETECTIONS
 from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
+from ..evaluating.evaluation import Evaluation
 from ..images.decode import Pixels, open_image
 from ..images.prepare import Prepare
 from ..predicting.exported import Exported, just_written, original_of
@@ -19,7 +20,8 @@ from ..runtime.agreement import EXACT, ROUNDED, Difference, Tolerance, differenc
 from ..types import Categories
 
 IMAGES = 16  # of the data that are compared one by one
-MAX_DROP = {"fp32": 0.001, "fp16": 0.001}  # of AP
+MAX_DROP = {"fp32": 0.001, "fp16": 0.001, "int8": 0.005}  # of AP
+TOLERANCES = {"fp32": EXACT, "fp16": ROUNDED, "int8": None}  # None: AP decides
 Progress = Callable[[int, int], None]
 
 
@@ -39,14 +41,30 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """How far the file's detections are from those of its weights. `accuracy` is None without labelled data."""
+class Attempt:
+    """The parts of the model that were quantised, and the AP of the file."""
 
-    tolerance: Tolerance
+    parts: tuple[str, ...]
+    ap: float
+
+    def __str__(self) -> str:
+        return f"{self.ap:.4f} with {' and '.join(self.parts)} in int8"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How far the file's detections are from those of its weights.
+
+    `tolerance` is None where AP alone decides, as in int8; `accuracy` is None without labelled data. `attempts` are
+    those in int8, of which the last one is the file.
+    """
+
+    tolerance: Tolerance | None
     alone: tuple[Difference, ...]
     batched: tuple[Difference, ...]
     accuracy: Accuracy | None
     max_drop: float
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -54,46 +72,77 @@ class Proof:
 
     def failure(self) -> str | None:
         """Why the file is refused, with the images that differ most; None for a file that is accepted."""
-        found = [one for one in self.differences if not one.within(self.tolerance)]
+        tolerance = self.tolerance
+        found = [] if tolerance is None else [one for one in self.differences if not one.within(tolerance)]
         if found:
             named = "; ".join(str(one) for one in worst(found)[:3])
             return f"{len(found)} of {len(self.differences)} comparisons differ from the weights: {named}"
         if self.accuracy is not None and self.accuracy.drop > self.max_drop:
             moved = "; ".join(str(one) for one in worst(self.differences)[:3])
-            before, after = self.accuracy.weights, self.accuracy.exported
-            return f"AP falls from {before:.4f} to {after:.4f}, by more than {self.max_drop:g}; moved most: {moved}"
+            after = " and ".join(map(str, self.attempts)) or f"{self.accuracy.exported:.4f}"
+            fall = f"AP falls from {self.accuracy.weights:.4f} to {after}"
+            return f"{fall}, by more than {self.max_drop:g}; moved most: {moved}"
         return None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "accepted": self.failure() is None,
-            "tolerance": asdict(self.tolerance),
+            "tolerance": None if self.tolerance is None else asdict(self.tolerance),
             "each image alone": [asdict(one) for one in self.alone],
             "all images in one batch": [asdict(one) for one in self.batched],
             "AP": None if self.accuracy is None else asdict(self.accuracy) | {"drop": self.accuracy.drop},
             "max_drop": self.max_drop,
+            "int8": [asdict(one) for one in self.attempts],
         }
 
     def text(self) -> str:
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
-def prove(
-    weights: Weights, file: Path, data: Path | None, max_drop: float, follow_outside: bool, progress: Progress | None
-) -> Proof:
-    """Compare the file with the detector that it was exported from.
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What exported files are compared with: the detector that they were exported from, and its AP on labelled data.
 
-    On images of `valid` (`test` where there is none) of the data, else on the package's photographs. Raises DataError
-    for data that cannot be evaluated.
+    `images` are those whose detections are compared one by one.
     """
-    exported = just_written(file)
-    tolerance = EXACT if exported.runtime.facts.precision == "fp32" else ROUNDED
-    accuracy, images = None, example_images()
-    if data is not None:
-        accuracy, images = _accuracy(weights, exported, data, follow_outside, progress)
-    alone, batched = compare(weights, exported, images, tolerance)
-    return Proof(tolerance, alone, batched, accuracy, max_drop)
+
+    weights: Weights
+    images: Mapping[str, Pixels]
+    evaluation: Evaluation | None
+    data: Path | None
+    follow_outside: bool
+    progress: Progress | None
+
+    @classmethod
+    def of(cls, weights: Weights, data: Path | None, follow_outside: bool, progress: Progress | None) -> "Original":
+        """Evaluates the weights on `valid` (`test` where there is none) of the data. Without data, the images are the
+        package's photographs. Raises DataError for data that cannot be evaluated."""
+        if data is None:
+            return cls(weights, example_images(), None, None, follow_outside, progress)
+        names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
+        split = "valid" if "valid" in names else None
+        evaluation = evaluate(Predictor(weights), data, split=split, follow_outside=follow_outside, progress=progress)
+        return cls(weights, _first_images(evaluation), evaluation, data, follow_outside, progress)
+
+    def prove(self, file: Path, max_drop: float, quantised: tuple[str, ...] = ()) -> Proof:
+        """Compare a file with the weights. `quantised` are its parts in int8."""
+        exported = just_written(file)
+        tolerance = TOLERANCES[exported.runtime.facts.precision]
+        accuracy = self._accuracy(exported)
+        attempts = (Attempt(quantised, accuracy.exported),) if quantised and accuracy is not None else ()
+        alone, batched = compare(self.weights, exported, self.images, tolerance or ROUNDED)
+        return Proof(tolerance, alone, batched, accuracy, max_drop, attempts)
+
+    def _accuracy(self, exported: Exported) -> Accuracy | None:
+        if self.evaluation is None or self.data is None:
+            return None
+        before = self.evaluation
+        after = evaluate(
+            Predictor(exported), self.data, split=before.split.name, follow_outside=self.follow_outside,
+            progress=self.progress,
+        )  # fmt: skip
+        return Accuracy(str(self.data), before.split.name, len(before.split), before.ap, after.ap)
 
 
 def compare(
@@ -115,21 +164,13 @@ def compare(
     )
 
 
-def _accuracy(
-    weights: Weights, exported: Exported, data: Path, follow_outside: bool, progress: Progress | None
-) -> tuple[Accuracy, dict[str, Pixels]]:
-    names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
-    split = "valid" if "valid" in names else None
-    before, after = (
-        evaluate(Predictor(one), data, split=split, follow_outside=follow_outside, progress=progress)
-        for one in (weights, exported)
-    )
+def _first_images(evaluation: Evaluation) -> dict[str, Pixels]:
     images: dict[str, Pixels] = {}
-    for sample in before.split:
+    for sample in evaluation.split:
         if len(images) == IMAGES:
             break
         try:
             images[sample.path.name] = open_image(sample.path)
         except CondetrError:  # evaluation has reported it
             continue
-    return Accuracy(str(data), before.split.name, len(before.split), before.ap, after.ap), images
+    return images

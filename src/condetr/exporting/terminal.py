@@ -19,8 +19,13 @@ def summary(export: Export) -> RenderableType:
         for one in differences:
             table.add_row(f"{one.image}{suffix}", f"{one.box:.1e}", f"{one.score:.1e}")
     tolerance, accuracy = export.proof.tolerance, export.proof.accuracy
-    allowed = f"box {tolerance.box:g} of the image side, score {tolerance.score:g}"
-    lines: list[RenderableType] = [table, Text(f"largest differences from the weights; allowed: {allowed}")]
+    allowed = (
+        "AP decides"
+        if tolerance is None
+        else f"allowed: box {tolerance.box:g} of the image side, score {tolerance.score:g}"
+    )
+    lines: list[RenderableType] = [table, Text(f"largest differences from the weights; {allowed}")]
+    lines += [Text(f"AP {attempt}, the decoder and the heads in fp32") for attempt in export.proof.attempts]
     if accuracy is not None:
         where = f"{counted(accuracy.images, 'image')} of '{accuracy.split}'"
         lines.append(Text(f"AP {accuracy.exported:.4f}, of the weights {accuracy.weights:.4f}, on {where}"))

@@ -16,7 +16,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """`version` is that of condetr, `weights` a hash of the weights, `ragged` whether the images of a batch may have
-    different sizes, `thresholds` the confidence threshold of each label."""
+    different sizes, `thresholds` the confidence threshold of each label, `quantised` the parts of the model in int8."""
 
     version: str
     weights: str
@@ -26,6 +26,7 @@ class FileFacts:
     precision: str
     limit: int
     ragged: bool
+    quantised: tuple[str, ...] = ()
 
     def metadata(self) -> dict[str, str]:
         """Texts by key. All but `config` is meant for programs that know nothing of this package."""
@@ -49,6 +50,7 @@ class FileFacts:
             "labels": "batch x detections: the index into names and category_ids",
             "normalisation": f"inside the file: mean {MEAN}, standard deviation {STD}",
             "precision": self.precision,
+            "quantised": self.quantised,
             "detections": self.limit,
             "ragged": self.ragged,
             "config": self.config.model_dump(mode="json"),
@@ -75,6 +77,7 @@ class FileFacts:
                 metadata["precision"],
                 int(metadata["detections"]),
                 bool(json.loads(metadata["ragged"])),
+                tuple(map(str, json.loads(metadata.get("quantised", "[]")))),
             )
         except WeightsError:
             raise
