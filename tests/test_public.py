@@ -67,7 +67,7 @@ SIGNATURES = {
     "progress=None",
     "explain": "weights, image, *, detection=None, at=None, layer=-1, threshold=None, figure=None",
     "export": "weights, *, format='onnx', precision='fp32', data=None, out=None, max_drop=None, "
-    "follow_outside=False, progress=None",
+    "calibration=300, follow_outside=False, progress=None",
     "grow": "weights, *, queries, out=None",
     "load": "weights, device='cpu'",
     "recipe": "name",
