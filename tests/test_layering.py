@@ -12,7 +12,7 @@ LAYERS = [  # ground first; names in one layer may not import one another
     {"arguments"},
     {"boxes", "config", "cpu", "files"},
     {"suggestions", "types"},
-    {"scoring"},
+    {"class_names", "scoring"},
     {"iou_scoring"},
     {"images", "engine", "reports"},
     {"detections"},

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
-from .arguments import instance_of, names_of, whole_number, with_article, wrong
+from .arguments import instance_of, whole_number, with_article, wrong
+from .class_names import labels_of_names
 from .errors import CondetrError, ImageError
 from .images.decode import Pixels, Source, open_image
 from .plural import counted
@@ -250,22 +250,6 @@ def draw(image: Source, detections: Detections) -> Pixels:
     pixels, factor = enlarge(_pixels(image, detections))
     captions = [f"{one.name} {one.score:.2f}" for one in detections]
     return draw_boxes(pixels, detections.boxes * factor, captions, detections.labels)
-
-
-def labels_of_names(classes: str | Iterable[str], categories: Categories) -> list[int]:
-    """The labels of classes given by name. Raises CondetrError for a name that is no class, with the nearest one."""
-    names = [categories.name(label) for label in categories.real]
-    labels: list[int] = []
-    for name in names_of(classes, "classes"):
-        found = [label for label in categories.real if categories.name(label) == name]
-        if not found:
-            near = get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(names[:10])}"
-            raise CondetrError(
-                f"class {name!r}: the weights have no such class; {hint}{' …' * (len(names) > 10 and not near)}"
-            )
-        labels += found
-    return labels
 
 
 def _index(which: Any) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from ..arguments import whole_number
+from ..class_names import labels_of_names
 from ..decoding import MAX_DETECTIONS
-from ..detections import Detections, labels_of_names
+from ..detections import Detections
 from ..errors import CondetrError
 from ..types import Categories
 from .tiling import Tiling
