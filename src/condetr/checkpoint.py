@@ -18,7 +18,7 @@ from .config import Config, parse
 from .engine.device import check_device
 from .errors import CondetrError, WeightsError
 from .files import quoted, replacing, write_text
-from .interchange import fit, read_json, read_safetensors, read_transformers
+from .interchange import fit, read_json, read_safetensors, read_transformers, read_transformers_config
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
 from .plural import counted
@@ -94,12 +94,24 @@ def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") ->
     if not os.fspath(weights):
         raise WeightsError("weights: empty text. Give a folder or a hub repository (owner/name)")
     device = check_device(str(device))
-    loaded = _load(os.fspath(weights))
+    path, record = _opened(os.fspath(weights))
+    logger.info("loading %s", os.fspath(weights))
+    if "model_type" in record:
+        loaded = Weights(*read_transformers(path), thresholds=None)
+    else:
+        loaded = _read_own(path, record)
     loaded.detector.to(device).eval()
     return loaded
 
 
-def _load(source: str) -> Weights:
+def load_config(source: str) -> Config:
+    """The config of weights, which are named as for `load`, without their tensors. Raises WeightsError as it does."""
+    path, record = _opened(source)
+    return read_transformers_config(path) if "model_type" in record else _own_config(path, record)
+
+
+def _opened(source: str) -> tuple[Path, dict]:
+    """The folder of the weights that are named, downloaded where they are on the hub, and its config.json."""
     path = Path(source)
     if path.is_file():
         if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
@@ -114,12 +126,8 @@ def _load(source: str) -> Weights:
         if not is_repository(source):
             raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)
-    logger.info("loading %s", source)
     path = weights_of_run(path)
-    record = read_json(path / "config.json")
-    if "model_type" in record:
-        return Weights(*read_transformers(path), thresholds=None)
-    return _read_own(path, record)
+    return path, read_json(path / "config.json")
 
 
 def _neither(source: str) -> str:
@@ -141,13 +149,17 @@ def weights_of_run(folder: Path) -> Path:
     return folder
 
 
-def _read_own(folder: Path, record: dict) -> Weights:
+def _own_config(folder: Path, record: dict) -> Config:
     file = folder / "config.json"
     if "config" not in record or "categories" not in record:
         raise WeightsError(f"{file}: not in condetr's format, nor in transformers' (no 'config', no 'model_type')")
     if unknown := set(record) - {"condetr", "config", "categories", "thresholds", "thresholds_split"}:
         raise WeightsError(f"{file}: {sorted(unknown)[0]}: no such key. Remove it, or update condetr")
-    config = parse(record["config"], str(file))
+    return parse(record["config"], str(file))
+
+
+def _read_own(folder: Path, record: dict) -> Weights:
+    file, config = folder / "config.json", _own_config(folder, record)
     try:
         categories = Categories(
             tuple(int(c["id"]) for c in record["categories"]),

@@ -98,6 +98,20 @@ def test_a_second_run_does_not_find_the_first_ones_images(here: Path, weights: s
         assert "1 image, " in stdout
 
 
+def test_files_of_earlier_runs_are_reported(here: Path, weights: str) -> None:
+    for name in ("a.png", "b.png", "sub/c.png"):
+        image(f"in/{name}")
+    words = ("in", "--weights", weights, "--format", "images,csv")
+    assert "not of this run" not in predict(*words)[1]
+    assert "not of this run" not in predict(*words)[1], "the same files again"
+    Path("in/b.png").unlink()
+    line = "predictions also has predictions.csv, 1 image in images that are not of this run: choose another folder"
+    assert line in predict("in", "--weights", weights)[1]
+    assert (
+        "also has predictions.jsonl, 3 images in images that" in predict("in/a.png", *words[1:3], "--format", "csv")[1]
+    )
+
+
 def test_standard_input(here: Path, weights: str) -> None:
     image("a.png")
     image("b c.png")

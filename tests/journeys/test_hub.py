@@ -110,6 +110,8 @@ def test_without_the_hub_cached_weights_serve(offline, root, data, cache, tmp_pa
         ).returncode == 0  # fmt: skip
     for words in (
         ("predict", image, "--weights", CONDITIONAL, "--out", "again"),
+        ("explain", image, "--weights", CONDITIONAL, "--threshold", "0", "--out", "explained"),
+        ("convert", CONDITIONAL, tmp_path / f"converted-{offline}"),
         ("train", data, "--init", CONDITIONAL, *TWO_STEPS),
     ):
         done = condetr(*words, at=tmp_path, cache=cache, endpoint=server.url, HF_HUB_OFFLINE=offline)

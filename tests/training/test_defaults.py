@@ -2,27 +2,25 @@
 
 import pytest
 
-from condetr.checkpoint import Weights
 from condetr.config import Config, Train
 from condetr.errors import WeightsError
 from condetr.recipes import recipe
 from condetr.training import defaults
 from condetr.training.defaults import PUBLISHED, default, fine_tuning
-from condetr.types import Categories
-from tests.tiny import TINY, TINY_REFINING, shaken
+from tests.tiny import TINY, TINY_REFINING
 
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Weights by name, without a network; whatever else is asked for cannot be loaded."""
+    """Configs of weights by name, without a network; whatever else is asked for cannot be loaded."""
     configs = {PUBLISHED: Config(model=TINY), "runs/birds": Config(recipe="small", model=TINY_REFINING)}
 
-    def load(name):
+    def load_config(name):
         if name not in configs:
             raise WeightsError(f"{name}: not in the hub's cache")
-        return Weights(shaken(configs[name].model, 1), configs[name], Categories((0,), ("cow",)), None)
+        return configs[name]
 
-    monkeypatch.setattr(defaults, "load", load)
+    monkeypatch.setattr(defaults, "load_config", load_config)
     return configs
 
 

@@ -170,6 +170,9 @@ class Run:
         counts += [f"{counted(self.videos, 'video')} with {counted(self.frames, 'frame')}"] if self.videos else []
         line = f"{', '.join(counts)}, {counted(self.objects, 'object')}: see {printable(str(out))}"
         yield f"interrupted; kept: {line}" if interrupted else line
+        if self.outputs is not None and (others := self.outputs.earlier()):
+            where = f"{printable(str(out))} also has {', '.join(others)} that are not of this run"
+            yield f"{where}: choose another folder with --out to keep runs apart"
         if self.full:
             limit = self.kept.max_detections or MOST
             most = f"{counted(limit, 'object')}, the most that are kept: --max-detections N keeps more"

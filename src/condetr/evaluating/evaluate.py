@@ -71,7 +71,8 @@ def evaluate(
         source = os.fspath(weights)
         name = weights_name(source)
     categories = truth.data.categories
-    warnings = [*truth.warnings, *unknown_classes(truth.split, categories, predictor.categories)]
+    init = None if isinstance(weights, Predictor) or Path(source).is_file() else source
+    warnings = [*truth.warnings, *unknown_classes(truth, predictor.categories, init)]
     selected = Selected(predictor, max_detections)
     warnings += selected.warnings([sample.truth for sample in truth.split])
     unread: list[str] = []

@@ -22,6 +22,7 @@ AS_LABELLED = ("clipped_box", "rounded_box", "duplicate_box", "empty_box", "outs
 NOT_SCORED = tuple(
     name for name, defect in DEFECTS.items() if defect.action in ("drop", "quarantine") and name not in AS_LABELLED
 )
+SHOWN = 8  # names of classes in a message
 NEVER_MATCHED = "; no detection can match it"
 
 
@@ -89,18 +90,30 @@ def _not_cleaned(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def unknown_classes(split: Split, data: Categories, weights: Categories) -> list[str]:
+def unknown_classes(truth: GroundTruth, weights: Categories, source: str | None) -> list[str]:
     """A warning that names the classes with objects that the weights do not have. Raises DataError when the weights
-    have none of them."""
+    have none of them; `source` is what a training of them on these classes is initialised from, if it can be."""
+    split, data = truth.split, truth.data.categories
     objects = np.zeros(len(data), int)
     for sample in split:
         objects += np.bincount(sample.truth.labels[~sample.truth.crowd], minlength=len(data))
     known = set(match_classes(data, weights))
     unknown = [label for label in np.flatnonzero(objects).tolist() if label not in known]
     if len(unknown) == (objects > 0).sum():
-        named = [", ".join([c.name(label) for label in c.real][:8]) for c in (weights, data)]
-        raise DataError(f"the weights' classes ({named[0]}) and the data's ({named[1]}) have no name in common")
+        own, theirs = _first(data, unknown), _first(weights, weights.real)
+        init = f", init={source!r}" if source else ""
+        raise DataError(
+            f"the weights have none of the classes of '{split.name}' ({own}); theirs are {theirs}. Train them on these "
+            f"classes with `condetr.train({str(truth.data.root)!r}{init})`, or rename the classes in the labels where "
+            "only the names differ"
+        )
     if not unknown:
         return []
     names = ", ".join(data.name(label) for label in unknown)
     return [f"the weights do not know {names}: {counted(int(objects[unknown].sum()), 'object')} counted as missed"]
+
+
+def _first(categories: Categories, labels: Sequence[int]) -> str:
+    """The names of the first classes and the number of the others."""
+    names, others = [categories.name(label) for label in labels], len(labels) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {counted(others, 'other')}" if others > 0 else "")

@@ -36,6 +36,12 @@ def read_transformers(folder: Path) -> tuple[Detector, config.Config, Categories
     return detector, config_of(model, images, str(folder)), categories
 
 
+def read_transformers_config(folder: Path) -> config.Config:
+    """The whole config of a folder in transformers' layout, without its tensors."""
+    file = folder / "config.json"
+    return config_of(model_of(read_json(file), file), image_size(folder), str(folder))
+
+
 def _tensors(folder: Path) -> dict[str, Tensor]:
     file = folder / "model.safetensors"
     if not file.exists():

@@ -49,6 +49,9 @@ class DrawnVideos(Writer):
         self._files.close()
         return writer.dropped if writer else 0
 
+    def wrote(self, path: Path) -> bool:
+        return path.parent == self.folder and path.name.casefold() in self._taken
+
     def _free(self, source: VideoSource) -> Path:
         """A path that no other video of this run has, and that is not the video itself."""
         stem, number = safe_name(source.stem), 1

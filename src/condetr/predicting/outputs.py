@@ -1,6 +1,7 @@
 """The files of one run, written as predictions arrive and kept however the run ends; and a table for the terminal."""
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from ..detections import Detection, Detections
 from ..errors import CondetrError
 from ..files import check_writable
+from ..plural import counted
 from ..reports.terminal import Column, FittedTable
 from ..types import Categories
 from ..videos.sources import VideoSource
@@ -18,13 +20,15 @@ from .writers import Coco, Csv, DrawnImages, JsonLines, Writer, rows
 
 SIDES = ("left", "top", "right", "bottom")
 FORMATS = ("images", "coco", "jsonl", "csv")
+TEXTS = ("predictions.jsonl", "predictions.csv", "coco.json", "coco_images.json")
 
 
 class Outputs:
     """The files of one run. Use as `with Outputs.open(...)`: what was written is kept however the block ends."""
 
-    def __init__(self, folder: Path, writers: Sequence[Writer]) -> None:
-        self.folder, self.writers = folder, writers
+    def __init__(self, folder: Path, writers: Sequence[Writer], texts: Sequence[str] = ()) -> None:
+        """`texts` are the names of the text files that are written in the folder."""
+        self.folder, self.writers, self.texts = folder, writers, texts
 
     @classmethod
     @contextmanager
@@ -32,9 +36,11 @@ class Outputs:
         cls, folder: Path, formats: Sequence[str], categories: Categories, codec: str = "vp9"
     ) -> Iterator["Outputs"]:
         """`codec` is that of drawn videos. Raises CondetrError where the folder cannot be written."""
+        texts: list[str] = []
         with ExitStack() as stack:
 
             def text(name: str) -> io.TextIOBase:
+                texts.append(name)
                 part = stack.enter_context(kept(folder / name))
                 return stack.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
 
@@ -48,7 +54,7 @@ class Outputs:
                 writers.append(JsonLines(text("predictions.jsonl")))
             if "csv" in formats:
                 writers.append(Csv(text("predictions.csv")))
-            yield cls(folder, writers)
+            yield cls(folder, writers, texts)
 
     @property
     def draws(self) -> bool:
@@ -81,6 +87,16 @@ class Outputs:
             yield dropped
         finally:
             dropped += [writer.finish() for writer in drawn]
+
+    def earlier(self) -> list[str]:
+        """What the folder has besides the files of this run: text files, and how many images and videos. They are of
+        earlier runs, or were there before."""
+        names = [name for name in TEXTS if name not in self.texts and (self.folder / name).is_file()]
+        for kind in ("images", "videos"):
+            paths = (Path(at, name) for at, _, files in os.walk(self.folder / kind) for name in files)
+            others = sum(not any(writer.wrote(path) for writer in self.writers) for path in paths)
+            names += [f"{counted(others, kind[:-1])} in {kind}"] if others else []
+        return names
 
     def skip(self, name: str, reason: str) -> None:
         """Record an image that could not be read."""

@@ -27,6 +27,10 @@ class Writer(ABC):
     def skip(self, name: str, reason: str) -> None:  # noqa: B027
         """Record an image that could not be read, in formats that have a place for it."""
 
+    def wrote(self, path: Path) -> bool:
+        """Whether a file in its folder of images or videos is one of this run."""
+        return False
+
 
 class DrawnImages(Writer):
     """Each image with its boxes, as JPEG, or as PNG if it was one, in the same folders as the images."""
@@ -47,6 +51,9 @@ class DrawnImages(Writer):
             drawn.save(content, "JPEG", quality=92, subsampling=0)
         with replacing(path) as part:
             part.write_bytes(content.getbuffer())
+
+    def wrote(self, path: Path) -> bool:
+        return path.is_relative_to(self.folder) and path.relative_to(self.folder).as_posix().casefold() in self.taken
 
     def _path(self, found: Found) -> Path:
         """A path inside the folder that no other image of this run has, and that is not the image itself."""

@@ -9,7 +9,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import load
+from ..checkpoint import load_config
 from ..config import Config, Train
 from ..errors import WeightsError
 from ..plural import counted
@@ -52,7 +52,7 @@ class Default:
 def default(device: str, init: Any, data: Path | str) -> Default:
     """The choice for a device (`cpu`, `cuda:1`, …) and what `init` names, None where it is not given.
 
-    Raises WeightsError where the weights of a detector to start from cannot be loaded.
+    Of the weights of a detector only the config is read. Raises WeightsError where it cannot be.
     """
     if is_detector(init):
         return Default(_base(str(init)), True, f"fine-tuned from {init}", "")
@@ -94,7 +94,7 @@ def fine_tuning(train: Train, images: int) -> Train:
 
 def _base(init: str) -> Config:
     """The config of weights, with the training settings of their recipe."""
-    source = load(init).config
+    source = load_config(init)
     train = recipe(source.recipe).train if source.recipe in RECIPES else Train()
     # weights of an earlier version of the recipe may have no anchors
     fitting = {} if source.model.decoder.kind == "refining" else {"denoising": 0}
