@@ -1,6 +1,7 @@
 """An export is one file that has been run beside its weights; a file with other detections is never handed over."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -242,3 +243,28 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
         assert "openvino is not installed: pip install 'condetr[openvino]'" in one.missing
     with pytest.raises(CondetrError, match="no image found"):
         benchmark(exported("tiny"), [])
+
+
+def test_files_in_the_format_of_openvino_that_are_not_whole_or_not_ours_are_one_line(tmp_path: Path, capfd) -> None:
+    whole = exported("tiny", "openvino")
+    xml, weights_of = whole.read_bytes(), whole.with_suffix(".bin").read_bytes()
+    file = tmp_path / "a.xml"
+    damaged = [
+        (xml, weights_of[:-4], r"incomplete, or not a model \(Incorrect weights"),
+        (xml[:-20], weights_of, r"incomplete, or not a model \(Start-end tags"),
+        (b"", weights_of, r"incomplete, or not a model\. Export or copy it again"),
+        (b"<!doctype html><title>404</title>", weights_of, r"incomplete, or not a model\. Export or copy it again"),
+        (xml.replace(b'<format value="1"', b'<format value="2"'), weights_of, r"exported by a later condetr .* Update"),
+        (xml.replace(b"<condetr", b"<other").replace(b"</condetr", b"</other"), weights_of, "not exported by condetr"),
+    ]
+    for text, values, match in damaged:
+        file.write_bytes(text)
+        file.with_suffix(".bin").write_bytes(values)
+        with pytest.raises(CondetrError, match=rf"^{re.escape(str(file))}: {match}") as caught:
+            Predictor.load(file)
+        assert "\n" not in str(caught.value)
+    file.write_bytes(xml)
+    file.with_suffix(".bin").unlink()
+    with pytest.raises(CondetrError, match=r"a\.bin is missing beside it\. Copy both files"):
+        Predictor.load(file)
+    assert capfd.readouterr() == ("", "")

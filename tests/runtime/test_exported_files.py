@@ -1,5 +1,9 @@
 """An exported file returns the detections of its weights, for batches and images of any size."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -95,3 +99,31 @@ def test_a_file_of_a_timm_network_takes_batches_of_one_size_and_says_so() -> Non
     assert_same(runtime.detect(images, [(200, 100)] * len(images), CATEGORIES, 100), detect("timm", images))
     assert not runtime.facts.ragged
     assert all(np.isnan(one.scores).all() for one in runtime.detect_padded(images[:2], [(9, 9)] * 2, CATEGORIES))
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from condetr.errors import CondetrError
+from condetr.runtime.onnx_runtime import OnnxRuntime
+from condetr.runtime.openvino_runtime import OpenVinoRuntime
+file = Path(sys.argv[1])
+runtimes = OnnxRuntime(file), OpenVinoRuntime(file, "fp32")
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, -1))
+image = np.broadcast_to(np.uint8(0), (60000, 50000, 3))
+for runtime in runtimes:
+    try:
+        runtime.detect([image], [(64, 64)], runtime.facts.categories, 100)
+    except CondetrError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited as Linux does it")
+def test_an_image_that_is_too_large_for_the_memory_is_one_line() -> None:
+    file = exported("tiny")
+    done = subprocess.run([sys.executable, "-c", LIMITED, file], capture_output=True, text=True)
+    line = f"{file}: an image of 50000 x 60000 pixels: not enough memory for this size"
+    assert (done.stdout.splitlines(), done.stderr) == ([line, line], "")

@@ -10,6 +10,7 @@ from ..detections import Detections
 from ..errors import CondetrError
 from ..shapes import Float, Int, Int64, UInt8
 from ..types import Categories
+from .extras import first_line
 from .file_facts import FileFacts
 from .runtime import Runtime, Scaled
 
@@ -54,10 +55,21 @@ class FileRuntime(Runtime):
             for boxes, scores, labels, size in zip(*outputs, sizes, strict=True)
         ]
 
-    def too_large(self, images: UInt8[np.ndarray, "B H W 3"]) -> CondetrError:
+    def failed(self, error: Exception, library: str, images: UInt8[np.ndarray, "B H W 3"]) -> CondetrError:
+        """The error for images on which a library fails."""
+        if is_out_of_memory(error):
+            return self._too_large(images)
+        return CondetrError(f"{self.file}: {library} failed ({first_line(error)})")
+
+    def _too_large(self, images: UInt8[np.ndarray, "B H W 3"]) -> CondetrError:
         batch, height, width = images.shape[:3]
         several = f"{batch} images" if batch > 1 else "an image"
         return CondetrError(f"{self.file}: {several} of {width} x {height} pixels: not enough memory for this size")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a library's error means that memory does not suffice."""
+    return isinstance(error, MemoryError) or "alloc" in str(error).lower()
 
 
 def _detections(

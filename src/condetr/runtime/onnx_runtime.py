@@ -11,7 +11,9 @@ from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
 from .extras import first_line, imported
 from .file_facts import FileFacts
-from .file_runtime import FileRuntime, Outputs
+from .file_runtime import FileRuntime, Outputs, is_out_of_memory
+
+PLACES = ("Exception from ", "Check '")
 
 
 class OnnxRuntime(FileRuntime):
@@ -34,9 +36,7 @@ class OnnxRuntime(FileRuntime):
         try:
             boxes, scores, labels = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, sizes))))
         except Exception as error:
-            if "alloc" in str(error).lower() or isinstance(error, MemoryError):
-                raise self.too_large(images) from None
-            raise CondetrError(f"{self.file}: onnxruntime failed ({first_line(error)})") from None
+            raise self.failed(error, "onnxruntime", images) from None
         return boxes, scores, labels.astype(np.int64)
 
 
@@ -51,8 +51,11 @@ def unreadable(file: Path, error: Exception, library: str, version: str) -> Cond
     """The error for a file that a library cannot load."""
     if not file.is_file():
         return WeightsError(f"{file}: no such file")
+    if is_out_of_memory(error):
+        return CondetrError(f"{file}: not enough memory to load it. Free some memory")
     text = str(error).rpartition(f"{file} failed:")[2]
-    reason = first_line(text)
+    said = [line for line in text.splitlines() if not line.startswith(PLACES)]  # not where in the library's source
+    reason = first_line("\n".join(said) or text)
     if any(word in text.lower() for word in ("opset", "ir version", "ir_version")):
         return CondetrError(f"{file}: {library} {version} is too old for this file ({reason}). Update {library}")
     return WeightsError(f"{file}: incomplete, or not a model ({reason}). Export or copy it again")

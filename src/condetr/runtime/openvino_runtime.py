@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import CondetrError, WeightsError
+from ..errors import WeightsError
 from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
-from .extras import first_line, imported
+from .extras import imported
 from .file_facts import FileFacts
 from .file_runtime import FileRuntime, Outputs
 from .onnx_runtime import unreadable
@@ -27,33 +27,47 @@ class OpenVinoRuntime(FileRuntime):
         """`precision` is fp32 or bf16. Raises WeightsError for a file that is missing, damaged, or not exported by
         condetr, CondetrError where OpenVINO is missing or too old."""
         self.file, library = file, openvino()
-        if file.suffix == ".xml" and file.is_file() and not file.with_suffix(".bin").is_file():
-            raise WeightsError(f"{file}: {file.stem}.bin is missing beside it. Copy both files")
+        if file.suffix == ".xml" and file.is_file():
+            _check_xml(file)
+        core = library.Core()
         try:
-            model = library.Core().read_model(str(file))
+            model = core.read_model(str(file))
+            self.facts = FileFacts.read(metadata(model), str(file))
+            self.model = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": HINTS[precision],  # by default it computes in bfloat16 where it can
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                },
+            )
+        except WeightsError:
+            raise
         except Exception as error:  # its errors have no public base class
             raise unreadable(file, error, "openvino", library.__version__) from None
-        self.facts = FileFacts.read(metadata(model), str(file))
-        self.model = library.Core().compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": HINTS[precision],  # by default it computes in bfloat16 where it can
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            },
-        )
         self.request = self.model.create_infer_request()
 
     def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
         try:
             found = self.request.infer(dict(zip(INPUTS, (images, sizes))))
         except Exception as error:
-            if "alloc" in str(error).lower() or isinstance(error, MemoryError):
-                raise self.too_large(images) from None
-            raise CondetrError(f"{self.file}: OpenVINO failed ({first_line(error)})") from None
+            raise self.failed(error, "OpenVINO", images) from None
         boxes, scores, labels = (np.array(found[name]) for name in OUTPUTS)
         return boxes, scores, labels
+
+
+def _check_xml(file: Path) -> None:
+    """What OpenVINO does not say in one line: of a file that is no network, it asks the readers of all formats."""
+    try:
+        with file.open("rb") as opened:
+            known = b"<net" in opened.read(1000)
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read ({error.strerror or error})") from None
+    if not known:
+        raise WeightsError(f"{file}: incomplete, or not a model. Export or copy it again")
+    if not file.with_suffix(".bin").is_file():
+        raise WeightsError(f"{file}: {file.stem}.bin is missing beside it. Copy both files")
 
 
 def openvino() -> ModuleType:

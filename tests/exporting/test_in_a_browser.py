@@ -1,0 +1,72 @@
+"""The page of the documentation that runs an exported file in a browser finds what `Predictor` finds.
+
+The library that it needs, onnxruntime-web, is not fetched: CONDETR_ONNXRUNTIME_WEB names the `dist` folder of its npm
+package.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from condetr.predicting.exported import write
+from condetr.predicting.predictor import Predictor
+from tests.browser import chromium
+from tests.runtime.exported import weights, without_shape_checks
+
+LIBRARY = os.environ.get("CONDETR_ONNXRUNTIME_WEB", "")
+PAGE = Path(__file__).parents[2] / "docs" / "export.md"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(not LIBRARY, reason="CONDETR_ONNXRUNTIME_WEB names no folder with onnxruntime-web")
+def test_the_page_finds_what_the_predictor_finds(tmp_path: Path) -> None:
+    (page,) = re.findall(r'```html title="detect.html"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.S)
+    (tmp_path / "detect.html").write_text(page, encoding="utf-8")
+    for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
+        shutil.copy(Path(LIBRARY) / name, tmp_path)
+    with without_shape_checks():
+        write(replace(weights("tiny"), thresholds=(0.0, 0.0, 0.0)), tmp_path / "birds.onnx")
+    random = np.random.default_rng(5)
+    for name, shape in (("larger.png", (190, 141, 3)), ("smaller.png", (40, 33, 3)), ("long.png", (20, 400, 3))):
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / name)
+    upside_down = Image.Exif()
+    upside_down[0x0112] = 3
+    with Image.open(resources.files("condetr.datasets") / "embedded" / "flower.jpg") as photo:
+        photo.save(tmp_path / "photo.jpg", quality=90, exif=upside_down)
+    predictor = Predictor.load(tmp_path / "birds.onnx")
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server,
+        chromium() as browser,
+    ):
+        Thread(target=server.serve_forever, daemon=True).start()
+        tab = browser.new_page()
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(f"http://127.0.0.1:{server.server_port}/detect.html")
+        tab.wait_for_function("document.querySelector('input').onchange !== null")
+        for file in (*tmp_path.glob("*.png"), tmp_path / "photo.jpg"):
+            tab.evaluate("document.querySelector('pre').textContent = ''")
+            tab.set_input_files("input", file)
+            tab.wait_for_function("document.querySelector('pre').textContent")
+            found = [line.rsplit(" ", 5) for line in tab.inner_text("pre").splitlines()]
+            expected = predictor(file)
+            assert [line[0] for line in found] == expected.names
+            for line, one in zip(found, expected, strict=True):
+                assert float(line[1]) == pytest.approx(one.score, abs=0.0011), file.name
+                assert [float(value) for value in line[2:]] == pytest.approx(one.box, abs=0.11), file.name
+        server.shutdown()
+    assert not errors
