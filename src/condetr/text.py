@@ -1,4 +1,4 @@
-"""Text files of other systems: UTF-8, or what their byte order mark declares."""
+"""Text files of other systems: UTF-8, or what their byte order mark declares, or UTF-16 of English text without one."""
 
 import codecs
 from pathlib import Path
@@ -16,5 +16,13 @@ def read_text(file: Path) -> str:
 
 def decoded(content: bytes, errors: str = "strict") -> str:
     """The text without its byte order mark."""
-    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
-    return content.decode(encoding, errors)
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    return content.decode(encoding or _unmarked(content), errors)
+
+
+def _unmarked(content: bytes) -> str:
+    """UTF-8, or UTF-16 where every other byte of the start is 0."""
+    start = content[: min(len(content) // 2 * 2, 32)]
+    if start and not any(start[1::2]) and all(start[0::2]):
+        return "utf-16-le"
+    return "utf-16-be" if start and not any(start[0::2]) and all(start[1::2]) else "utf-8"

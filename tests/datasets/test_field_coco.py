@@ -351,7 +351,23 @@ def a_file_that_is_cut_short(root):
     write(root / "coco.json", json.dumps(coco(BARE))[:-40])
 
 
-@case("DataError: .*no list 'categories'")
+@case(THREE)
+def names_of_files_under_other_keys(root):
+    """LVIS has addresses."""
+    content = coco(BARE)
+    for key, entry in zip(("coco_url", "filename", "coco_url"), content["images"]):
+        entry[key] = f"http://images.cocodataset.org/train2017/{entry.pop('file_name')}"
+    images(root / "train2017")
+    write(root / "annotations" / "lvis_v1_train.json", content)
+
+
+@case("DataError: .*not a data set, but .*birds/coco is one. Give that folder")
+def a_data_set_two_folders_down(root):
+    images(root / "birds" / "coco" / "images")
+    write(root / "birds" / "coco" / "annotations" / "train.json", coco(BARE))
+
+
+@case('DataError: .*no list \'categories\'. Add one .*{"id": 1, "name": "cat"}')
 def no_categories(root):
     content = coco(BARE)
     del content["categories"]

@@ -252,6 +252,33 @@ def voc_beside_yolo(root):
     write(root / "data.yaml", "names: [cat, dog]\ntrain: images\n")
 
 
+@case(THREE)
+def declarations_that_a_parser_refuses(root):
+    """As .NET writes them, and after an empty line."""
+    pairs(root / "images", root / "annotations")
+    for i, start in enumerate(('<?xml version="1.0" encoding="utf-16"?>', '<?xml encoding="unicode"?>', "\n <?xml?>")):
+        write(root / "annotations" / f"img{i}.xml", start + voc(f"img{i}.png", i))
+
+
+@case(THREE)
+def names_with_escapes(root):
+    for i in range(3):
+        image(root / "images" / f"img {i}.png", i)
+        write(root / "annotations" / f"img%20{i}.xml", voc(f"img%20{i}.png", i))
+
+
+@case("DataError: .*Annotations: a part of the data set in .*set. Give that folder")
+def the_folder_of_the_labels(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    return root / "Annotations"
+
+
+@case(THREE)
+def a_folder_of_labels_with_the_images(root):
+    pairs(root / "annotations", root / "annotations")
+    return root / "annotations"
+
+
 @case("DataError: .*none of its XML files can be read")
 def broken_files_only(root):
     pairs(root / "images", root / "annotations")

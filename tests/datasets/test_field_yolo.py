@@ -352,6 +352,55 @@ def hidden_folders_of_notebooks_and_macos(root):
     yaml(root, "train: images\n")
 
 
+@case(BOTH)
+def nulls_of_a_yaml_library(root):
+    yaml(splits(root), "path: null\ntrain: images/train\nval: images/val\ntest: ~\n")
+
+
+@case(TWO)
+def names_in_utf_16_without_a_mark(root):
+    pairs(root / "images", root / "labels")
+    write(root / "classes.txt", "cat\r\ndog\r\n", "utf-16-le")
+
+
+@case(TWO)
+def a_list_with_escapes(root):
+    pairs(root / "images", root / "labels", name="img {}#")
+    write(root / "train.txt", "images/img%200%23.png\nimages/img%201%23.png\n")
+    yaml(root, "train: train.txt\n")
+
+
+@case("yolo cat,dog train 0 (and 2 wrong)", "orphan_labels")
+def labels_of_a_split_above_its_folder(root):
+    pairs(root / "images" / "train", root / "labels")
+    yaml(root, "train: images/train\n")
+
+
+@case("DataError: .*data.yaml: not UTF-8 text .*Save it as UTF-8")
+def names_in_another_encoding(root):
+    yaml(splits(root), "train: images/train\n", names="[Kätzchen, dog]")
+    file = root / "data.yaml"
+    file.write_bytes(file.read_text(encoding="utf-8").encode("latin-1"))
+
+
+@case("DataError: .*but .*config/data.yaml is one. Give that file")
+def a_yaml_file_in_a_subfolder(root):
+    yaml(splits(root), "path: ..\ntrain: images/train\n", "config/data.yaml")
+
+
+@case("DataError: .*images: a part of the data set in .*set. Give that folder")
+def the_folder_of_the_images(root):
+    yaml(splits(root), "train: images/train\n")
+    return root / "images"
+
+
+@case("DataError: .*train: a part of the data set in .*set. Give that folder")
+def the_folder_of_a_split(root):
+    pairs(root / "train" / "images", root / "train" / "labels")
+    yaml(root, "train: train/images\n")
+    return root / "train"
+
+
 @case("DataError: .*looks like YOLO .*neither data.yaml nor classes.txt")
 def labels_without_names(root):
     pairs(root / "images", root / "labels")

@@ -33,6 +33,14 @@ LABELS = {
     "BDD100K": ("labels.json", [{"name": "a.jpg", "labels": [{"category": "car", "box2d": {"x1": 1}}]}]),
     "TFRecord": ("birds.tfrecord", "x"),
     "Arrow": ("train/data-00000-of-00001.arrow", "x"),
+    "VoTT": ("x-export.json", {"assets": {"1": {"regions": [{"tags": ["cat"], "boundingBox": {"left": 1}}]}}}),
+    "Keras YOLO": ("train/_annotations.txt", "a.png 4,6,16,16,0 9,7,21,17,1\nb.png\n"),
+    "language models": ("_annotations.train.jsonl", {"image": "a.png", "suffix": "<loc0128><loc0064> cat"}),
+    "LabelMe XML": ("Annotations/a.xml", "<annotation><polygon><pt><x>4</x></pt></polygon></annotation>"),
+    "rotated boxes": ("a.xml", "<annotation><object><robndbox><cx>4</cx></robndbox></object></annotation>"),
+    "MMDetection": ("train.json", [{"filename": "a.png", "ann": {"bboxes": [[4, 6, 16, 16]], "labels": [0]}}]),
+    "YOLO text": ("annotations/a.txt", "0 0.5 0.5 0.25 0.25\n"),
+    "archive": ("birds.zip", "PK"),
     "Parquet": ("data/train-00000-of-00001.parquet", "PAR1"),
 }  # fmt: skip
 
@@ -43,7 +51,7 @@ def test_the_format_is_named_with_its_file(tmp_path, name):
     file = tmp_path / place
     write_image(file.parent / "a.png", 1)
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(DataError, match=f"{name}.*is not read.*(convert|export) it") as error:
+    with pytest.raises(DataError, match=f"{name}.*is not read.*(convert|export|put|unpack) it") as error:
         open_dataset(tmp_path)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)

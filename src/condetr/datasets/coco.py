@@ -16,6 +16,8 @@ from .coco_json import float_or_nan, list_at, read_json, side, whole_number
 from .defects import Finding, IdOf
 from .raw import RawDataSet, RawSplit, images, objects
 
+_NAMES = ("file_name", "filename", "coco_url")  # an address in LVIS
+
 
 def read(files: dict[str, Path], root: Path, boundary: Boundary) -> RawDataSet:
     """Read one JSON file for each split. Raises DataError for invalid JSON and contradictions between splits."""
@@ -77,7 +79,7 @@ class _Split:
         sizes: list[tuple[int, int]] = []
         for i, entry in enumerate(entries):
             key = key_of(entry.get("id")) if isinstance(entry, dict) else None
-            name = entry.get("file_name") if isinstance(entry, dict) else None
+            name = None if key is None else next((entry[k] for k in _NAMES if entry.get(k) is not None), None)
             name = str(name) if whole_number(name) is not None else name
             if key is None or not isinstance(name, str) or not name.strip() or "\0" in name:
                 self._find("malformed_entry", None, f"images[{i}] has no valid id or file_name")

@@ -22,7 +22,10 @@ class Category:
 def categories_of(entries: Any, file: Path) -> list[Category]:
     """The classes of a file. Raises DataError where the list or an entry is not valid."""
     if not isinstance(entries, list) or not entries:
-        raise DataError(f"{file}: not a COCO file: it has no list 'categories'")
+        raise DataError(
+            f"{file}: not a COCO file: it has no list 'categories'. Add one with the number and name of each class: "
+            '"categories": [{"id": 1, "name": "cat"}, …]'
+        )
     found = []
     for i, entry in enumerate(entries):
         id = whole_number(entry.get("id")) if isinstance(entry, dict) else None

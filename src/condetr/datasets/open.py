@@ -1,13 +1,18 @@
 """Open a folder or file of labelled images: COCO JSON (also Roboflow's), YOLO or Pascal VOC, recognised by itself."""
 
+from itertools import islice
 from pathlib import Path
 
 from ..errors import DataError
+from ..images.decode import SUFFIXES
 from . import coco, coco_files, imagefolder, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
-from .raw import RawDataSet, RawImages, RawObjects, RawSplit
+from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
+from .walk import files_below
 
 __all__ = ["RawDataSet", "RawImages", "RawObjects", "RawSplit", "open_dataset"]
+
+_MOST_FOLDERS = 200  # are looked at for a data set
 
 
 def open_dataset(path: Path | str, *, follow_outside: bool = False) -> RawDataSet:
@@ -71,6 +76,8 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     if yaml is not None:
         return yolo.read(yaml, boundary)
     if folders:
+        if not any(file.suffix.lower() in SUFFIXES for file in files_below(root)):
+            _refuse_part(root)
         try:
             return voc.read(folders, root, boundary)
         except DataError:
@@ -80,12 +87,11 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         return yolo.read_by_names(names, root, boundary)
     if metadata := imagefolder.find(root):
         return imagefolder.read(metadata, root, boundary)
-    yolo_folders.refuse_nameless(root)
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
-    for below in sorted(path for path in root.iterdir() if path.is_dir()):
-        if _is_data_set(below):  # a zip inside its own folder
-            raise DataError(f"{root}: not a data set, but {below} is one. Give that folder")
+    _refuse_above(root)
+    _refuse_part(root)
+    yolo_folders.refuse_nameless(root)
     _refuse_unread(root)
     raise DataError(
         f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
@@ -93,11 +99,36 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     )
 
 
+def _refuse_above(root: Path) -> None:
+    """Raise DataError for a folder with a data set in one of its folders, at most two deep (a zip inside its own
+    folder)."""
+    below = _subfolders(root)
+    for folder in islice((*below, *(path for one in below for path in _subfolders(one))), _MOST_FOLDERS):
+        if _is_data_set(folder):
+            file = yolo.find(folder)  # it may name folders above its own
+            what, kind = (file, "file") if file is not None else (folder, "folder")
+            raise DataError(f"{root}: not a data set, but {what} is one. Give that {kind}")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _refuse_part(root: Path) -> None:
+    """Raise DataError for the folder of the images, the labels or a split of a data set."""
+    name, above = root.resolve().name, root.resolve().parent
+    if (name.lower() in (*voc_folders.ANNOTATIONS, *voc_folders.IMAGES) or split_name(name)) and _is_data_set(above):
+        raise DataError(f"{root}: a part of the data set in {above}. Give that folder")
+
+
 def _is_data_set(folder: Path) -> bool:
     finders = (coco_files.find, yolo.find, voc_folders.find, yolo_folders.find_names, imagefolder.find)
     try:
         return any(find(folder) for find in finders)
-    except DataError:
+    except (DataError, OSError):
         return False
 
 

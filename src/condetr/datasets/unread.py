@@ -1,6 +1,7 @@
 """Label formats that are recognised and not read, each with a way to convert it."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -35,7 +36,20 @@ _VIA = "VGG Image Annotator JSON", "export it from VIA as COCO"
 _DATUMARO = "Datumaro JSON", f"convert it: {_DATUM % 'datumaro'}"
 _FIFTYONE = "FiftyOne JSON", "export it from FiftyOne as fiftyone.types.COCODetectionDataset"
 _BDD = "BDD100K JSON", "convert it to COCO: box2d has the corners x1, y1, x2, y2"
+_VOTT = "VoTT JSON", "export it from VoTT as Pascal VOC"
+_KERAS = "Keras YOLO text", "export it as COCO or YOLO; a line is an image and x1,y1,x2,y2,class of each box"
+_LANGUAGE = "JSON lines for language models", "export it as COCO, YOLO or Pascal VOC"
+_LABELME_XML = "LabelMe XML", "export it from CVAT as COCO 1.0"
+_ROTATED = "XML with rotated boxes (robndbox)", "convert it: a bndbox has xmin, ymin, xmax and ymax"
+_MMDET = "MMDetection JSON", "convert it to COCO: bboxes have the corners x1, y1, x2, y2"
+_YOLO = (
+    "YOLO text without the usual folders",
+    "put it beside the images, or into a folder labels beside the folder images, and the class names into "
+    "{folder}/classes.txt",
+)
+_ARCHIVE = "an archive", "unpack it and give the folder"
 _SUFFIXES = {
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"), _ARCHIVE),
     ".parquet": _PARQUET, ".arrow": _ARROW, ".tfrecord": _TFRECORD, ".tfrecords": _TFRECORD, ".record": _TFRECORD,
     ".manifest": _MANIFEST,
 }  # fmt: skip
@@ -43,16 +57,19 @@ _SUFFIXES = {
 
 def recognise(root: Path) -> tuple[str, str, Path] | None:
     """The name of the format of labels in a folder or file, a way to convert it, and the file that shows it."""
+    archive = None
     for file in islice(_files(root), _MOST):
         try:
             found = _format(file)
         except (OSError, ValueError, RecursionError):
             continue
-        if found is not None:
+        if found is _ARCHIVE:
+            archive = archive or (*_ARCHIVE, file)  # something else may say more
+        elif found is not None:
             name, remedy = found
             folder = root if root.is_dir() else root.parent
             return name, remedy.format(folder=folder, here=file.parent), file
-    return None
+    return archive
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -73,9 +90,13 @@ def _format(file: Path) -> tuple[str, str] | None:
         start = opened.read(_HEAD)
     head = decoded(start, errors="replace")
     if suffix in (".jsonl", ".ndjson"):
+        if any(word in head for word in ("<loc", '"messages"')):  # PaliGemma, Florence; GPT
+            return _LANGUAGE
         return _LABELBOX if '"data_row"' in head else _MANIFEST if '"source-ref"' in head else None
     if suffix == ".xml":
-        return _CVAT if "<annotations" in head and ("<image" in head or "<track" in head or "<meta" in head) else None
+        if "<annotations" in head and ("<image" in head or "<track" in head or "<meta" in head):
+            return _CVAT
+        return _ROTATED if "<robndbox>" in head else _LABELME_XML if "<polygon>" in head and "<pt>" in head else None
     if suffix == ".csv":
         return _CSV if "," in head else None
     if suffix == ".txt":
@@ -100,7 +121,15 @@ def _text_format(file: Path, head: str) -> tuple[str, str] | None:
         return _DOTA
     if file.name in ("gt.txt", "det.txt") and all(len(words) >= 6 and all(map(_number, words)) for words in commas):
         return _MOT
-    return _WIDER if file.name.endswith("_bbx_gt.txt") else None
+    if file.name.endswith("_bbx_gt.txt"):
+        return _WIDER
+    boxes_of = [words[1:] for words in spaces]
+    if any(boxes_of) and all(re.fullmatch(r"-?\d+(,-?\d+){4}", word) for words in boxes_of for word in words):
+        return _KERAS
+    boxes = all(len(words) == 5 and all(map(_number, words)) for words in spaces)
+    if boxes and all(words[0].isdecimal() and all(0 <= float(w) <= 1 for w in words[1:]) for words in spaces):
+        return _YOLO
+    return None
 
 
 def _number(word: str) -> bool:
@@ -124,6 +153,10 @@ def _json_format(file: Path, head: str) -> tuple[str, str] | None:
         return _DATUMARO
     if '"_cls"' in head and ('"Detections"' in head or '"samples"' in head):
         return _FIFTYONE
+    if '"boundingBox"' in head and '"regions"' in head:
+        return _VOTT
+    if '"ann"' in head and '"bboxes"' in head:
+        return _MMDET
     if '"box2d"' in head:
         return _BDD
     if '"rectanglelabels"' in head:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from defusedxml import ElementTree
 
@@ -93,7 +94,8 @@ class _ImageFinder:
         below = label.parent.relative_to(self.folders.root) if label.is_relative_to(self.folders.root) else Path()
         places = dict.fromkeys(place for folder in self.folders.images for place in (folder / below, folder))
         names = [written] if Path(written).stem == label.stem else []
-        for name in dict.fromkeys((*names, label.stem, Path(written).stem, written)):
+        decoded = (unquote(written), unquote(label.stem))
+        for name in dict.fromkeys((*names, label.stem, Path(written).stem, written, *decoded)):
             for place in places:
                 if path := self._listed(place).get(name) or self._listed(place).get(plain(name)):
                     return path
@@ -119,11 +121,7 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
         return None
     try:
         content = file.read_bytes()
-        declared = re.match(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)[\"'][^>]*\?>", content)
-        if declared and declared[1].decode().lower() not in ("utf-8", "utf-16"):  # the parser knows few others
-            tree = ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
-        else:
-            tree = ElementTree.fromstring(content)
+        tree = ElementTree.fromstring(_xml_text(content))
         for element in tree.iter():
             element.tag = element.tag.rpartition("}")[2].lower()
         return tree
@@ -132,6 +130,18 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
         findings.append(Finding("malformed_file", split, file, None, " ".join(str(error).split())[:100]))
     return None
+
+
+def _xml_text(content: bytes) -> str | bytes:
+    """Text without its declaration, which may come after empty lines or name an encoding that the parser does not know
+    or that the file does not have (.NET writes `utf-16` into UTF-8 files); as it is in any other case."""
+    declared = re.match(rb"\s*<\?xml[^>]*?(?:encoding=[\"']([A-Za-z0-9._-]+)[\"'][^>]*)?\?>", content)
+    if declared is None:
+        return content
+    encoding = (declared[1] or b"utf-8").decode().lower()
+    if encoding in ("utf-8", "utf8", "utf-16", "utf16", "unicode"):
+        return content[declared.end() :]  # has no zero bytes: UTF-8
+    return content[declared.end() :].decode(encoding)
 
 
 def _add(

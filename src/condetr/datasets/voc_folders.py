@@ -11,8 +11,8 @@ from .disk_names import DiskNames
 from .raw import folder_split, split_name
 from .walk import files_below
 
-_ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
-_IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
+ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
+IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def find(root: Path) -> dict[str, tuple[Folders, ...]]:
     if not found:
         for folder in _folders(root):
             name = split_name(folder.name)
-            places = (folder, *_named(folder, _ANNOTATIONS))
+            places = (folder, *_named(folder, ANNOTATIONS))
             labels = next((place for place in places if _xml(place)), None) if name else None
             if name and labels:
-                images = (labels, folder, *_named(folder, _IMAGES))
+                images = (labels, folder, *_named(folder, IMAGES))
                 found.setdefault(name, []).append(Folders(labels, _xml(labels), images))
     if not found and _xml(root):
-        images = (root, *_named(root, _IMAGES))
+        images = (root, *_named(root, IMAGES))
         found[folder_split(root.resolve()) or "train"] = [Folders(root, _xml(root), images)]
     return {name: tuple(found[name]) for name in ("train", "valid", "test") if name in found}
 
@@ -59,10 +59,10 @@ def unlisted(splits: dict[str, tuple[Folders, ...]]) -> dict[Path, list[Path]]:
 
 
 def _devkit(base: Path) -> dict[str, Folders]:
-    annotations = next((folder for folder in _named(base, _ANNOTATIONS) if _xml(folder) or _xml_below(folder)), None)
+    annotations = next((folder for folder in _named(base, ANNOTATIONS) if _xml(folder) or _xml_below(folder)), None)
     if annotations is None:
         return {}
-    images = (*_named(base, _IMAGES), annotations, base)
+    images = (*_named(base, IMAGES), annotations, base)
     found = {}
     sets = _named(base, ("imagesets",))
     for place in (*(main for folder in sets for main in _named(folder, ("main",))), *sets, base):

@@ -164,13 +164,15 @@ def _load(file: Path) -> dict[str, Any]:
         content = _parse(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}" if mark is not None else ""
         raise DataError(f"{file}: invalid YAML{at} ({' '.join(str(error).split())[:100]})") from None
     if not isinstance(content, dict) or not ("names" in content or "nc" in content):
         raise DataError(f"{file}: not a YOLO data set: it has no 'names'")
-    return content
+    return _without_nulls(content)
 
 
 def _parse(file: Path) -> Any:
@@ -178,6 +180,11 @@ def _parse(file: Path) -> Any:
     as false, 1 and 750. Keys become lower case."""
     content = yaml.load(read_text(file), Loader=yaml.BaseLoader)
     return {str(key).lower(): content[key] for key in reversed(content)} if isinstance(content, dict) else content
+
+
+def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without the keys whose value YAML reads as null: `test: null` and `path: ~` say nothing."""
+    return {key: value for key, value in content.items() if value not in ("~", "null", "Null", "NULL")}
 
 
 def _names(content: dict[str, Any], file: Path) -> Categories:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from ..images.decode import SUFFIXES
 from ..text import decoded, read_text
@@ -80,7 +81,11 @@ def split(
 
 def orphans(used: dict[Path, str]) -> Iterator[Finding]:
     """The label files next to those that are `used` by a split, but used by none."""
-    folders = {path.parent: name for path, name in used.items() if "labels" in map(str.lower, path.parts)}
+    folders: dict[Path, str] = {}
+    for path, name in used.items():
+        depth = max((i for i, word in enumerate(path.parts[:-1]) if word.lower() == "labels"), default=None)
+        for folder in path.parents[: len(path.parts) - 1 - depth] if depth is not None else ():
+            folders.setdefault(folder, name)  # also between `labels` and the label file
     for folder, name in sorted(folders.items()):
         for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
             if stray.name not in CLASS_FILES and not stray.name.startswith("."):
@@ -97,7 +102,9 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
     for line in decoded(place.read_bytes(), errors="surrogateescape").splitlines():
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
-            path = locate(text, (place.parent, base), boundary, disk)
+            forms = (text, unquote(text)) if "%" in text else (text,)
+            found = (locate(form, (place.parent, base), boundary, disk) for form in forms)
+            path = next(filter(None, found), None)
             yield path or base / PurePosixPath(text.replace("\\", "/")).name
 
 
