@@ -68,9 +68,9 @@ def small() -> Config:
     """For a few hundred images and a CPU: ResNet-18 up to its third stage, stride 16, and a small transformer.
 
     What lets few images and few minutes suffice (docs/convergence.md has the gain of each): anchors that the layers
-    refine, attention that starts around them, denoising queries, IoU-aware scores, a step for every image, and a first
-    part of the training on features that are computed once. The augmentation keeps objects near their size at test
-    time.
+    refine, attention that starts around them, keys at stride 8, denoising queries, IoU-aware scores, a step for every
+    image, and a first part of the training on features that are computed once. The augmentation keeps objects near
+    their size at test time.
     """
     return Config(
         recipe="small",
@@ -78,14 +78,14 @@ def small() -> Config:
             backbone=Backbone(name="resnet18", last_stage=3, stride=16),
             scoring=IouAware(class_weight=4.0),
             decoder=Refining(start="local", box_bias="log"),
-            reference="anchors",
+            reference="anchors", keys="fused",
             dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0,
         ),
         data=Data(size=320, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
         train=Train(
-            epochs=20, schedule="flat_cosine", warmup=0.05, batch=1, lr=5e-4, clip=1.0,
+            epochs=14, schedule="flat_cosine", warmup=0.05, batch=1, lr=5e-4, clip=1.0,
             ema=0.995, ema_ramp=200, denoising=50, denoising_noise="positive",
-            feature_epochs=0.8, feature_variants=4,
+            feature_epochs=0.3, feature_variants=4,
         ),
     )  # fmt: skip
 

@@ -72,3 +72,10 @@ def test_backbones_without_such_features_are_refused_with_the_way_out():
             config.override(recipe(name), {"model.keys": "fused"})
     with pytest.raises(ConfigError, match="needs a ResNet"):
         config.override(recipe("small"), {"model.keys": "fused", "model.backbone.name": "timm:resnet18"})
+
+
+def test_the_keys_fit_the_backbone_that_replaces_another():
+    for changes in ({"name": "timm:resnet18"}, {"last_stage": 4}):
+        changed = config.override(recipe("small"), {f"model.backbone.{name}": value for name, value in changes.items()})
+        assert (recipe("small").model.keys, changed.model.keys) == ("fused", "encoder")
+    assert config.override(recipe("small"), {"model.backbone.name": "resnet34"}).model.keys == "fused"

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from .backbone import Backbone
 from .data import Data
 from .errors import invalid, unknown, variants
 from .model import Model
@@ -49,7 +50,8 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
     are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
     replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points and no
-    denoising, unless these are set too. Raises ConfigError.
+    denoising, unless these are set too. With a backbone that has no finer features, the decoder attends to the encoder's
+    output, unless `model.keys` is set too. Raises ConfigError.
     """
     values = config.model_dump()
     for given, replaced in REPLACES.items():
@@ -70,4 +72,15 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
             for name in set(group) - set(variant.model_fields if variant else ()):
                 del group[name]
         group[leaf] = value
+    if "model.keys" not in settings and _lacks_finer_features(values["model"]):
+        values["model"]["keys"] = "encoder"
     return parse(values, None)
+
+
+def _lacks_finer_features(model: Any) -> bool:
+    """Whether the backbone of these settings is valid, and cannot have keys=fused."""
+    try:
+        backbone = Backbone.model_validate(model["backbone"])
+    except (ValidationError, KeyError, TypeError):
+        return False
+    return bool(backbone.timm_name) or backbone.dilated
