@@ -25,6 +25,7 @@ OWN = {  # the settings in which a model with the lever differs from the same mo
         "model.scoring.kind", "model.scoring.alpha", "model.scoring.gamma", "model.scoring.ramp",
         "model.scoring.class_weight",
     },
+    "fused_keys": {"model.keys"},
     "groups": {"train.groups"},
     "schedule": {"train.schedule", "train.warmup", "train.ema", "train.ema_ramp", "train.clip"},
 }  # fmt: skip

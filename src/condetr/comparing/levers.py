@@ -56,6 +56,7 @@ LEVERS: dict[str, Lever] = {
         "IoU-aware classification loss",
         {"model.scoring.kind": "iou_aware", "model.scoring.class_weight": 4.0},
     ),
+    "fused_keys": Lever("keys of half the encoder's stride", {"model.keys": "fused"}),
     "groups": Lever("five groups of queries", {"train.groups": 5}),
     "schedule": Lever(
         "flat-cosine schedule, warm-up, averaged weights, clipping at 1",

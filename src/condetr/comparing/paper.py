@@ -15,6 +15,7 @@ CONDITIONAL: dict[str, Any] = {
     "model.decoder.start": "published",
     "model.scoring.kind": "focal",
     "model.reference": "predicted",
+    "model.keys": "encoder",
     "loss.classes": 2.0,
     **TRAINING,
 }
@@ -22,6 +23,7 @@ DETR: dict[str, Any] = {
     "model.decoder.kind": "detr",
     "model.scoring.kind": "softmax",
     "model.reference": "centre",
+    "model.keys": "encoder",
     "loss.classes": 1.0,
     **TRAINING,
 }
