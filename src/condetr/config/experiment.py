@@ -50,8 +50,8 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
     are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
     replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points and no
-    denoising, unless these are set too. With a backbone that has no finer features, `model.keys` becomes `encoder`, unless
-    it is set too. Raises ConfigError.
+    denoising, unless these are set too. With a backbone that has no finer features, `model.keys` becomes `encoder`,
+    unless it is set too. Raises ConfigError.
     """
     values = config.model_dump()
     for given, replaced in REPLACES.items():
