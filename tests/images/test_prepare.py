@@ -158,6 +158,26 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert (image.shape, image.dtype) == ((2, 3, 3), np.uint8)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16", "F"])
+def test_conversion_in_bands_equals_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    if mode == "P":
+        image = Image.fromarray(random.integers(0, 256, (7, 5), np.uint8), "P")
+        image.putpalette(random.integers(0, 256, 768, np.uint8).tobytes())
+        image.info["transparency"] = 3
+    elif mode in ("I;16", "F"):
+        image = Image.fromarray(random.integers(0, 9999, (7, 5)).astype(np.uint16 if mode == "I;16" else np.float32))
+    else:
+        bands = len(Image.new(mode, (1, 1)).getbands())
+        image = Image.frombytes(mode, (5, 7), random.integers(0, 256, 35 * bands, np.uint8).tobytes())
+    for orientation in UPRIGHT:
+        image.getexif()[0x0112] = orientation
+        monkeypatch.setattr(decode, "BAND", 1 << 20)
+        whole = open_image(image)
+        monkeypatch.setattr(decode, "BAND", 10)
+        np.testing.assert_array_equal(open_image(image), whole)
+
+
 def test_cmyk_jpegs_keep_their_colors() -> None:
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     assert np.abs(open_image(encoded(red, "JPEG")).astype(int) - [255, 0, 0]).max() < 5

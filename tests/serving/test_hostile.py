@@ -3,9 +3,7 @@
 import io
 import re
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +12,7 @@ from PIL import Image
 
 from condetr.serving import connection
 from condetr.serving.limits import Limits
+from tests.serving.hostile import bomb
 from tests.serving.served import Client, model, multipart, picture, serving
 
 TINY = model()
@@ -34,21 +33,6 @@ def _serves_on(client: Client):
     assert reply.json["images"][0]["detections"] == TINY.predictor(IMAGE, threshold=0.0).to_dict()["detections"]
     assert client.metric("condetr_held_bytes") == 0
     assert client.metric("condetr_queue_images") == 0
-
-
-def bomb(side: int = 50_000) -> bytes:
-    """A PNG of a few bytes that declares billions of pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
 
 
 def many_scans() -> bytes:

@@ -168,7 +168,8 @@ def test_metadata_health_and_description(client: Client):
         ("POST", "/predict?threshold=2", 400), ("POST", "/predict?threshold=nan", 400),
         ("POST", "/predict?classes=bird", 400), ("POST", "/predict?classes=", 400),
         ("POST", "/predict?max_detections=0", 400), ("POST", "/predict?max_detections=1e9", 400),
-        ("POST", "/predict?threshold=0.1&threshold=0.2", 400), ("POST", "/predict?url=http://127.0.0.1/", 400),
+        ("POST", "/predict?threshold=0.1&threshold=0.2", 400), ("POST", "/predict?url=http://127.0.0.1/", 403),
+        ("POST", "/predict?urls=x", 400), ("POST", "/v2/models/first/versions/1/infer", 404),
     ],
 )  # fmt: skip
 def test_wrong_requests_get_one_line_of_json(client: Client, method: str, path: str, status: int):

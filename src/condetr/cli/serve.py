@@ -19,7 +19,7 @@ from .options import (
     existing_weights,
 )
 from .streams import announce, message, results
-from .values import tiling
+from .values import tiling, words
 
 TOKEN = "CONDETR_TOKEN"
 MOST_WAIT = 10_000  # ms
@@ -64,6 +64,13 @@ def serve(
             metavar="S", min=1, max=3600, help="seconds for a client to send a request, and then for its prediction"
         ),
     ] = 30.0,
+    allow_urls_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="requests may name images by address at this host (name or name:port); repeatable",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -76,13 +83,14 @@ def serve(
     """Detect objects over HTTP, for other programs and on a page in the browser."""
     from ..runtime.extras import imported
 
-    for library in ("starlette", "uvicorn", "python_multipart"):
+    for library in ("starlette", "uvicorn", "python_multipart", "httpx2"):
         imported(library, "serve")
 
     announce("starting", "the server")
     from ..runtime.translate import package_version
     from ..serving.limits import MEBIBYTE, Limits
     from ..serving.models import load_model, named
+    from ..serving.remote import parse_host
     from ..serving.serve import LOCAL, bound, server
 
     tiles = tiling(tile, overlap)
@@ -90,8 +98,11 @@ def serve(
     for source in sources.values():
         existing_weights(source)
     token = _token(token_file)
+    hosts = tuple(host for word in allow_urls_from or () for host in words("--allow-urls-from", word))
+    for one in hosts:
+        parse_host(one)
     limits = Limits(
-        max_megabytes * MEBIBYTE, round(max_megapixels * 1e6), min(max_images, max_queue), max_queue, timeout
+        max_megabytes * MEBIBYTE, round(max_megapixels * 1e6), min(max_images, max_queue), max_queue, timeout, hosts
     )
     with bound(host, port) as socket:
         models = [

@@ -29,6 +29,7 @@ SUFFIXES = frozenset(
     | {".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 BACKGROUND = (255, 255, 255)  # behind transparent pixels
+BAND = 1 << 20  # pixels that are converted at a time
 
 # EXIF 2.32, tag 0x0112: the operation that makes the stored image upright
 UPRIGHT = {
@@ -150,26 +151,44 @@ def _orientation(metadata: Callable[[], Image.Exif]) -> int:
 
 
 def _upright_rgb(image: Image.Image) -> Pixels:
+    """Converted in bands of rows: with its intermediate images, a whole one would take up to 19 bytes for each pixel
+    instead of 7."""
     image.load()
     # after loading: Pillow applies a TIFF's orientation itself, and a PNG may store it behind the pixels
     orientation = _orientation(image.getexif)
-    image = _rgb(image)
-    if orientation in UPRIGHT:
-        image = image.transpose(UPRIGHT[orientation])
     if not image.width or not image.height:
         raise ImageError(f"has no pixels ({image.width}x{image.height})")
-    return np.array(np.asarray(image))  # np.array alone makes Pillow encode the bytes twice
+    opaque = has_unnamed_band(image)
+    if is_deep_grey(image):
+        image = Image.fromarray(to_eight_bits(image))
+    swapped, from_the_end = orientation >= 5, orientation in (3, 4, 6, 7)
+    shape = (image.width, image.height) if swapped else (image.height, image.width)
+    pixels = np.empty((*shape, 3), np.uint8)
+    for top, band in _bands(image):
+        converted = Image.merge("RGB", band.split()[:3]) if opaque else _rgb(band)
+        if orientation in UPRIGHT:
+            converted = converted.transpose(UPRIGHT[orientation])
+        first = image.height - top - band.height if from_the_end else top
+        rows = slice(first, first + band.height)
+        pixels[(slice(None), rows) if swapped else rows] = np.asarray(converted)
+    return pixels
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The rows of an image, about BAND pixels at a time, with the index of the first one."""
+    rows = max(1, BAND // image.width)
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if is_deep_grey(image):
-        return Image.fromarray(to_eight_bits(image)).convert("RGB")
     if image.mode == "LAB":
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(*profiles, "LAB", "RGB")
         return ImageCms.applyTransform(image, transform) or image
-    if has_unnamed_band(image):
-        return Image.merge("RGB", image.split()[:3])
     if image.has_transparency_data:
         image = image.convert("RGBA")
         background = Image.new("RGBA", image.size, BACKGROUND)

@@ -1,8 +1,7 @@
 """The routes of a server. Every error is one line of JSON: `{"error": "..."}`."""
 
-import hmac
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,13 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from ..explaining.thresholds import by_label
 from ..reports.colors import color_of
-from . import inference_protocol, options
+from . import inference_protocol, inference_tensors, options
+from .access import Access, error_response
 from .explain import explain
-from .incoming import accepted, images_of
 from .limits import ClientGone, Refused
 from .metrics import CONTENT_TYPE
 from .models import Model
@@ -59,9 +58,8 @@ def application(start: Callable[[], Service], version: str, token: str | None, p
             Route("/v2", server),
             Route("/v2/health/live", live),
             Route("/v2/health/ready", ready),
-            Route("/v2/models/{name}", model_metadata),
-            Route("/v2/models/{name}/ready", model_ready),
-            Route("/v2/models/{name}/infer", infer, methods=["POST"]),
+            *_model_routes("/v2/models/{name}"),
+            *_model_routes("/v2/models/{name}/versions/{version}"),
         ],
         lifespan=lifespan,
         exception_handlers={
@@ -71,15 +69,21 @@ def application(start: Callable[[], Service], version: str, token: str | None, p
     return Access(app, app, token, {*OPEN, *(route.path for route in files)})
 
 
+def _model_routes(path: str) -> list[Route]:
+    return [
+        Route(path, model_metadata),
+        Route(f"{path}/ready", model_ready),
+        Route(f"{path}/infer", infer, methods=["POST"]),
+    ]
+
+
 async def predict(request: Request) -> Response:
     started = time.monotonic()
     service = service_of(request)
-    query = options.of_query(request.query_params, "model", *options.NAMES)
+    query = options.of_query(request.query_params, "model", "url", *options.NAMES)
     model = service.model(query.get("model"))
     selection = options.selection(model, query)
-    content_type = accepted(request.headers.get("content-type", ""))
-    async with service.body(request) as content:
-        images = await service.in_thread(images_of, content, content_type, service.limits.images)
+    async with service.receiver.images(request, query.get("url", ()), service.limits.images) as images:
         found = await service.detect(request, model, images, selection)
     named = [{**one.to_dict(), "file": image.name} for one, image in zip(found, images, strict=True)]
     return JSONResponse(
@@ -89,12 +93,15 @@ async def predict(request: Request) -> Response:
 
 async def infer(request: Request) -> Response:
     service = service_of(request)
-    model = service.model(request.path_params["name"])
+    model = _named_model(request)
     header_length = request.headers.get("inference-header-content-length")
-    async with service.body(request) as content:
-        asked = await service.in_thread(inference_protocol.parse, content, header_length, service.limits)
+    async with service.receiver.body(request) as body:
+        given = inference_protocol.parse, body.take(), header_length, service.limits
+        asked = await service.receiver.parsed(*given)
+        del given
         found = await service.detect(request, model, asked.images, options.selection(model, asked.parameters))
-    return JSONResponse(inference_protocol.response(asked, model, found))
+    content, headers = inference_tensors.response(asked.id, asked.outputs, model, found)
+    return Response(content, headers=headers)
 
 
 async def models(request: Request) -> Response:
@@ -115,51 +122,20 @@ async def ready(request: Request) -> Response:
 
 
 async def model_metadata(request: Request) -> Response:
-    return JSONResponse(inference_protocol.metadata(service_of(request).model(request.path_params["name"])))
+    return JSONResponse(inference_tensors.metadata(_named_model(request)))
 
 
 async def model_ready(request: Request) -> Response:
-    service = service_of(request)
-    model = service.model(request.path_params["name"])
+    service, model = service_of(request), _named_model(request)
     return JSONResponse({"name": model.name, "ready": service.ready}, 200 if service.ready else 503)
 
 
-class Access:
-    """Called before the routes: checks the token before a request is read, except for `open` paths; counts requests."""
-
-    def __init__(self, app: ASGIApp, routes: Starlette, token: str | None, open: Collection[str]) -> None:
-        self._app, self._routes, self._open = app, routes, open
-        self._token = None if token is None else token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.monotonic(), 500
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            if self._token is None or scope["path"] in self._open or self._authorised(scope):
-                await self._app(scope, receive, observed)
-            else:
-                refusal = _error(
-                    401, "a valid token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-                )
-                await refusal(scope, receive, observed)
-        finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._routes.state.service.metrics.request(route, status, time.monotonic() - started)
-
-    def _authorised(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        kind, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        assert self._token is not None
-        return kind.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+def _named_model(request: Request) -> Model:
+    """The model of the path. Raises Refused for one that does not exist, also in the version of the path."""
+    model, wanted = service_of(request).model(request.path_params["name"]), request.path_params.get("version")
+    if wanted not in (None, inference_tensors.version(model)):
+        raise Refused(404, f"no such version; the version is {inference_tensors.version(model)}")
+    return model
 
 
 def _described(model: Model) -> dict[str, Any]:
@@ -182,13 +158,9 @@ def _described(model: Model) -> dict[str, Any]:
     }
 
 
-def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": reason}, status, headers)
-
-
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return _error(error.status, error.reason, error.headers)
+    return error_response(error.status, error.reason, error.headers)
 
 
 async def _client_gone(request: Request, error: Exception) -> Response:
@@ -201,8 +173,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         404: "no such address; GET /openapi.json describes what there is",
         405: "this address has no such method",
     }
-    return _error(error.status_code, reasons.get(error.status_code, "not possible"), dict(error.headers or {}))
+    return error_response(error.status_code, reasons.get(error.status_code, "not possible"), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return _error(500, "internal error; the server's log has the details")
+    return error_response(500, "internal error; the server's log has the details")

@@ -8,11 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from ..explaining.query_values import Which
 from . import options
-from .incoming import accepted, images_of
 from .limits import Refused
 from .service import service_of
 
-NAMES = ("model", "threshold", "detection", "at", "query")
+NAMES = ("model", "url", "threshold", "detection", "at", "query")
 MOST_DIGITS = 6  # of a number
 
 
@@ -24,9 +23,7 @@ async def explain(request: Request) -> Response:
     if not model.attention:
         raise Refused(400, f"{model.name}: an exported file returns detections only, no attention maps")
     which, threshold = _which(query), options.threshold(model, query.get("threshold"))
-    content_type = accepted(request.headers.get("content-type", ""))
-    async with service.body(request) as content:
-        images = await service.in_thread(images_of, content, content_type, 1)
+    async with service.receiver.images(request, query.get("url", ()), 1) as images:
         values = await service.explain(request, model, images[0], which, threshold)
     return JSONResponse(
         {"model": {"name": model.name, "hash": model.hash}, "time": time.monotonic() - started, **values}

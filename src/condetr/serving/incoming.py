@@ -85,10 +85,13 @@ def accepted(content_type: str) -> str:
     return content_type
 
 
+def is_form(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == FORM
+
+
 def images_of(content: bytes, content_type: str, most: int) -> list[Incoming]:
     """The images of a body, which has one at least. Raises Refused."""
-    form = content_type.partition(";")[0].strip().lower() == FORM
-    images = parts(content, content_type, most) if form else [Incoming(content)]
+    images = parts(content, content_type, most) if is_form(content_type) else [Incoming(content)]
     if not images or not content:
         raise Refused(400, f"no image in the request: send the bytes of an image, or {FORM}")
     return images

@@ -1,7 +1,6 @@
-"""The Open Inference Protocol (KServe V2) over HTTP, with the binary tensor data extension for requests.
+"""Requests of the Open Inference Protocol (KServe V2) over HTTP, with the binary tensor data extension.
 
-https://github.com/kserve/open-inference-protocol: images go in as a tensor of pixels or as encoded files, and
-detections come out as padded tensors.
+https://github.com/kserve/open-inference-protocol: images are a tensor of pixels, or encoded files.
 """
 
 import base64
@@ -9,50 +8,32 @@ import binascii
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..detections import Detections
 from ..plural import counted
+from . import options
 from .incoming import Incoming
+from .inference_tensors import OUTPUTS
 from .limits import Limits, Refused
-from .models import Model
 
-MOST_LISTS, MOST_VALUES = 500_000, 2_000_000  # in JSON: Python holds 64 bytes for each list, 8 for each value
-INPUTS = [
-    {"name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3]},
-    {"name": "files", "datatype": "BYTES", "shape": [-1]},
-]
-OUTPUTS = [
-    {"name": "boxes", "datatype": "FP32", "shape": [-1, -1, 4]},
-    {"name": "scores", "datatype": "FP32", "shape": [-1, -1]},
-    {"name": "category_ids", "datatype": "INT64", "shape": [-1, -1]},
-    {"name": "names", "datatype": "BYTES", "shape": [-1, -1]},
-    {"name": "counts", "datatype": "INT64", "shape": [-1]},
-]
+# in JSON: Python holds 64 bytes for each list, 8 to 40 for each number, more for each text and each entry of an object
+MOST_LISTS, MOST_VALUES, MOST_TEXTS = 500_000, 2_000_000, 10_000
+PARAMETERS = (*options.NAMES, "binary_data_output")
+IGNORED = ("priority", "timeout")  # of Triton's clients: wishes of the client, which do not change a response
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """`outputs` are the names of the requested outputs, in the client's order."""
+    """`outputs` are the requested outputs in the client's order, and whether each is binary."""
 
     id: str | None
     images: list[Incoming]
     parameters: Mapping[str, Any]
-    outputs: tuple[str, ...]
-
-
-def metadata(model: Model) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "versions": [model.hash[:12]],
-        "platform": "condetr",
-        "inputs": INPUTS,
-        "outputs": OUTPUTS,
-    }
+    outputs: Mapping[str, bool]
 
 
 def parse(content: bytes, header_length: str | None, limits: Limits) -> InferenceRequest:
@@ -74,11 +55,15 @@ def parse(content: bytes, header_length: str | None, limits: Limits) -> Inferenc
         raise Refused(400, "id: must be text")
     if not isinstance(parameters, dict):
         raise Refused(400, "parameters: must be an object")
-    return InferenceRequest(id, _images(inputs[0], content[length:], limits), parameters, _outputs(record))
+    if not {*parameters} <= {*PARAMETERS, *IGNORED}:
+        raise Refused(400, f"parameters: one is unknown; known are {', '.join(PARAMETERS)}")
+    return InferenceRequest(id, _images(inputs[0], content[length:], limits), parameters, _outputs(record, parameters))
 
 
 def _json(content: bytes) -> dict[str, Any]:
-    if content.count(b"[") + content.count(b"{") > MOST_LISTS or content.count(b",") > MOST_VALUES:
+    texts = max(content.count(b'"') // 2, content.count(b":"))
+    lists = content.count(b"[") + content.count(b"{")
+    if lists > MOST_LISTS or content.count(b",") > MOST_VALUES or texts > MOST_TEXTS:
         raise Refused(413, "too many values in JSON; send images as files (base64) or as binary data")
     try:
         record = json.loads(content)
@@ -89,14 +74,30 @@ def _json(content: bytes) -> dict[str, Any]:
     return record
 
 
-def _outputs(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _outputs(record: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, bool]:
     known = tuple(str(output["name"]) for output in OUTPUTS)
+    usual = _flag("parameters: binary_data_output", parameters.get("binary_data_output", False))
     wanted = record.get("outputs")
     if wanted is None or wanted == []:
-        return known
+        return dict.fromkeys(known, usual)
     if not isinstance(wanted, list) or not all(isinstance(one, dict) and one.get("name") in known for one in wanted):
         raise Refused(400, f"outputs: the names are {', '.join(known)}")
-    return tuple(one["name"] for one in wanted)
+    given = {one["name"]: _parameters("outputs", one, "binary_data") for one in wanted}
+    return {name: _flag("outputs: binary_data", of.get("binary_data", usual)) for name, of in given.items()}
+
+
+def _parameters(where: str, tensor: Mapping[str, Any], known: str) -> Mapping[str, Any]:
+    """The parameters of an input or output. Classification and shared memory are other extensions of the protocol."""
+    given = tensor.get("parameters", {})
+    if not isinstance(given, dict) or not {*given} <= {known}:
+        raise Refused(400, f"{where}: the only parameter is {known}")
+    return given
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(400, f"{name}: must be true or false")
+    return value
 
 
 def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Incoming]:
@@ -109,8 +110,7 @@ def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Inc
         raise Refused(400, f"{name}: shape must be {'[images, height, width, 3]' if kind == 'UINT8' else '[images]'}")
     if shape[0] > limits.images:
         raise Refused(413, f"more than {counted(limits.images, 'image')} in one request")
-    parameters = given.get("parameters", {})
-    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    size = _parameters("inputs", given, "binary_data_size").get("binary_data_size")
     if size is not None and (type(size) is not int or size != len(binary)):
         raise Refused(400, f"{name}: binary_data_size must be the number of bytes after the JSON, {len(binary)}")
     if kind == "UINT8":
@@ -154,32 +154,3 @@ def _split(binary: bytes) -> list[bytes]:
         found.append(binary[at + 4 : at + 4 + length])
         at += 4 + length
     return found
-
-
-def response(request: InferenceRequest, model: Model, found: Sequence[Detections]) -> dict[str, Any]:
-    """All images have as many rows as the one with the most detections; `counts` are the rows without padding."""
-    rows = max(map(len, found))
-    columns: dict[str, list[Any]] = {
-        "boxes": [_padded(one.boxes.astype(float).reshape(-1).tolist(), 4 * rows, 0.0) for one in found],
-        "scores": [_padded(one.scores.astype(float).tolist(), rows, 0.0) for one in found],
-        "category_ids": [_padded(one.category_ids, rows, -1) for one in found],
-        "names": [_padded(one.names, rows, "") for one in found],
-        "counts": [[len(one)] for one in found],
-    }
-    shapes = {"boxes": [len(found), rows, 4], "counts": [len(found)]}
-    kinds = {output["name"]: output["datatype"] for output in OUTPUTS}
-    outputs = [
-        {
-            "name": name,
-            "datatype": kinds[name],
-            "shape": shapes.get(name, [len(found), rows]),
-            "data": [value for image in columns[name] for value in image],
-        }
-        for name in request.outputs
-    ]
-    content = {"model_name": model.name, "model_version": model.hash[:12], "outputs": outputs}
-    return content if request.id is None else {**content, "id": request.id}
-
-
-def _padded(values: list[Any], length: int, filler: Any) -> list[Any]:
-    return [*values, *[filler] * (length - len(values))]

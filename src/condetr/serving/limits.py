@@ -1,6 +1,6 @@
 """What a server accepts of its clients: bytes, pixels, images, time, and how much of it at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,13 +22,15 @@ class ClientGone(Exception):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`bytes` and `images` of one request, `pixels` of one image before it is scaled, `queue` images of all requests
-    that wait or are predicted, `seconds` for a client to send a request, and again for its prediction."""
+    that wait or are predicted, `seconds` for a client to send a request, and again for its prediction. From `hosts`
+    (`name` or `name:port`) images are fetched that a request names by address."""
 
     bytes: int = 32 * MEBIBYTE
     pixels: int = 25_000_000
     images: int = 16
     queue: int = 64
     seconds: float = 30.0
+    hosts: tuple[str, ...] = ()
 
     @property
     def bytes_at_once(self) -> int:
@@ -61,14 +63,28 @@ class Admission:
         finally:
             self.images -= images
 
-    def receive(self, size: int) -> None:
-        """Count received bytes, which `release` gives back. Raises Refused where too many are held already."""
-        if self.bytes + size > self.limits.bytes_at_once:
-            raise self._full("too many requests are being received")
-        self.bytes += size
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """A function that counts the bytes of a request as they arrive; at the end they are given back. It raises
+        Refused where the request is too large, or too many bytes are held already."""
+        held = 0
 
-    def release(self, size: int) -> None:
-        self.bytes -= size
+        def receive(size: int) -> None:
+            nonlocal held
+            if held + size > self.limits.bytes:
+                raise self.too_large()
+            if self.bytes + size > self.limits.bytes_at_once:
+                raise self._full("too many requests are being received")
+            held += size
+            self.bytes += size
+
+        try:
+            yield receive
+        finally:
+            self.bytes -= held
+
+    def too_large(self) -> Refused:
+        return Refused(413, f"the request is larger than {self.limits.bytes} bytes")
 
     def predicted(self, seconds: float) -> None:
         """Record how long an image took the model."""

@@ -16,7 +16,7 @@ NAMES = ("threshold", "classes", "max_detections")
 
 
 def of_query(query: QueryParams, *known: str) -> dict[str, Any]:
-    """The options in a query; `classes` may be repeated or hold names separated by commas.
+    """The options in a query; `url` may be repeated, and `classes` too, or hold names separated by commas.
 
     Raises Refused for a name that is unknown or given twice."""
     found: dict[str, Any] = {}
@@ -26,6 +26,8 @@ def of_query(query: QueryParams, *known: str) -> dict[str, Any]:
             raise Refused(400, f"the query has an unknown parameter; known are {', '.join(known)}")
         if name == "classes":
             found[name] = [word.strip() for value in values for word in value.split(",")]
+        elif name == "url":
+            found[name] = values
         elif len(values) > 1:
             raise Refused(400, f"{name}: given twice")
         else:

@@ -1,12 +1,12 @@
-"""What the routes share: models, queue, decoding threads, metrics; and the way of images from bytes to detections."""
+"""What the routes share: models, queue, decoding threads, metrics; and the way of images to their detections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from ..detections import Detections
 from ..engine.processors import cores
@@ -20,6 +20,7 @@ from .incoming import Decoder, Incoming
 from .limits import Admission, ClientGone, Limits, Refused
 from .metrics import Metrics
 from .models import Model
+from .receiving import Receiver, unless_gone
 from .work import Detecting, Explaining, Question, Work
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Service:
         self.limits = limits
         self.admission = Admission(limits)
         self.metrics = Metrics(lambda: self.admission.images, lambda: self.admission.bytes)
+        self.receiver = Receiver(limits, self.admission)
         self._decoder = Decoder(limits)
         threads = max(2, min(4, cores()))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
@@ -53,6 +55,7 @@ class Service:
     def close(self) -> None:
         self._batcher.close()
         self._threads.shutdown()
+        self.receiver.close()
 
     def model(self, name: str | None) -> Model:
         """The model of this name, or the first one. Raises Refused where there is none."""
@@ -61,32 +64,6 @@ class Service:
         if name not in self.models:
             raise Refused(404, f"no such model; the models are {', '.join(self.models)}")
         return self.models[name]
-
-    @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body. Raises Refused where it is too large or slow, ClientGone where the connection is closed."""
-        self.admission.check_room()
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused(415, "Content-Encoding: not supported; send the body uncompressed")
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > self.limits.bytes:
-            raise self._too_large()
-        content = bytearray()
-        try:
-            try:
-                async with asyncio.timeout(self.limits.seconds):
-                    async for chunk in request.stream():
-                        if len(content) + len(chunk) > self.limits.bytes:
-                            raise self._too_large()
-                        self.admission.receive(len(chunk))
-                        content += chunk
-            except TimeoutError:
-                raise Refused(408, f"the body did not arrive within {self.limits.seconds:g} s") from None
-            except ClientDisconnect:
-                raise ClientGone from None
-            yield bytes(content)
-        finally:
-            self.admission.release(len(content))
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """The result of a function that would hold up the event loop."""
@@ -111,7 +88,7 @@ class Service:
         """The result of work on images that have a place in the queue."""
         try:
             with self.admission.queued(images):
-                return await self._unless_gone(request, work)
+                return await unless_gone(request, work, self.limits.seconds)
         except ClientGone:
             self.metrics.drop(images)
             raise
@@ -143,22 +120,6 @@ class Service:
             except CondetrError:
                 raise Refused(503, "out of memory; send smaller images or try again later") from None
 
-    async def _unless_gone(self, request: Request, work: Awaitable[T]) -> T:
-        """The result, unless the client leaves (ClientGone) or the time is over (TimeoutError): the work is then
-        cancelled."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_disconnected(request))
-        try:
-            await asyncio.wait({task, gone}, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return await task
-            raise ClientGone if gone.done() else TimeoutError
-        finally:
-            for one in (task, gone):
-                one.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await one
-
     def _observe(self, work: Work, images: int, seconds: float) -> None:
         if isinstance(work, Explaining):
             self.metrics.explanation(work.model.name)
@@ -167,16 +128,8 @@ class Service:
         with suppress(RuntimeError):  # the loop is closed at the end
             self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images)
 
-    def _too_large(self) -> Refused:
-        return Refused(413, f"the body is larger than {self.limits.bytes} bytes")
-
 
 def service_of(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     return service
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
