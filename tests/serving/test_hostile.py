@@ -105,6 +105,17 @@ def test_broken_or_slow_http_gets_its_status_and_the_connection_ends(client: Cli
     assert b'{"error":' in received
 
 
+@pytest.mark.parametrize("more", ["Connection: close", "Connection: keep-alive"])
+def test_a_client_that_sends_too_much_sees_why_it_is_refused(client: Client, more: str):
+    """Its body, of more than the buffers of both systems hold, is read and discarded until it sees the response."""
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {1 << 25}\r\n{more}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", client.port), 30) as sending:
+        sending.sendall(head)
+        time.sleep(0.2)
+        sending.sendall(bytes(1 << 25))
+        assert sending.recv(100).startswith(b"HTTP/1.1 413")
+
+
 def test_a_slow_header_ends_the_connection_in_time(client: Client, monkeypatch):
     monkeypatch.setattr(connection, "HEADER_SECONDS", 0.4)
     started = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -25,7 +26,7 @@ class Connection(H11Protocol):
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_Lingering(transport, self._unread, self._discard))  # type: ignore[arg-type]
         if len(self.connections) > self.most:
             self._refused = True
             transport.write(_response(503, "too many connections; try again later", "Retry-After: 1"))
@@ -48,13 +49,22 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        unread = self.conn.their_state is h11.SEND_BODY
+        unread = self._unread()
         super().on_response_complete()
         if self.transport.is_closing():
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         elif unread:  # the rest of the body is discarded for a moment: closed at once, a client misses the response
             self._body_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         self._watch_header()
+
+    def _unread(self) -> bool:
+        """Whether the client is still sending the body of a request."""
+        return self.conn.their_state is h11.SEND_BODY
+
+    def _discard(self) -> None:
+        self._refused = True
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -117,6 +127,31 @@ class Connection(H11Protocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+
+class _Lingering:
+    """The transport of a connection. While a client is sending, `close` ends the other direction alone: if nobody
+    read, its system would reset the connection, and the client would never see the response."""
+
+    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool], discard: Callable[[], None]) -> None:
+        self._transport, self._unread, self._discard = transport, unread, discard
+        self._lingers = False
+        self.write, self.write_eof, self.abort = transport.write, transport.write_eof, transport.abort
+        self.pause_reading, self.resume_reading = transport.pause_reading, transport.resume_reading
+        self.get_extra_info = transport.get_extra_info
+
+    def is_closing(self) -> bool:
+        return self._lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        if not self._unread() or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._lingers = True
+        self._transport.write_eof()
+        self._discard()
 
 
 def _response(status: int, reason: str, *headers: str) -> bytes:
