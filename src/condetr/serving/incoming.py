@@ -139,7 +139,8 @@ class _Reader:
     def begin(self) -> None:
         if len(self.files) == self._most:
             raise Refused(413, f"more than {counted(self._most, 'image')} in one request")
-        self._field, self._value, self._content = bytearray(), bytearray(), bytearray()
+        self._field, self._value = bytearray(), bytearray()
+        self._content: list[bytes] = []
         self._disposition = b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -154,7 +155,7 @@ class _Reader:
         self._field, self._value = bytearray(), bytearray()
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        self._content += data[start:end]
+        self._content.append(data[start:end])
 
     def end(self) -> None:
         _, options = parse_options_header(self._disposition)
@@ -162,8 +163,8 @@ class _Reader:
         if name is None:
             field = "".join(c for c in options.get(b"name", b"").decode(errors="replace") if c.isprintable())[:50]
             raise Refused(400, f"multipart/form-data: {field or 'a field'} is not a file; options go into the query")
-        self.files.append(Incoming(bytes(self._content), name.decode(errors="replace")[:255]))
-        self._content = bytearray()
+        self.files.append(Incoming(b"".join(self._content), name.decode(errors="replace")[:255]))
+        self._content = []
 
     def finish(self) -> None:
         self.complete = True

@@ -1,6 +1,7 @@
 """How a request arrives: its body, or the images at the addresses that it names, within the limits."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -78,17 +79,17 @@ class Receiver:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > self._limits.bytes:
             raise self._admission.too_large()
-        content = bytearray()
+        content = io.BytesIO()  # its value is no copy
         try:
             async with asyncio.timeout(self._limits.seconds):
                 async for chunk in request.stream():
                     receive(len(chunk))
-                    content += chunk
+                    content.write(chunk)
         except TimeoutError:
             raise Refused(408, f"the body did not arrive within {self._limits.seconds:g} s") from None
         except ClientDisconnect:
             raise ClientGone from None
-        return bytes(content)
+        return content.getvalue()
 
 
 async def unless_gone(request: Request, work: Awaitable[T], seconds: float) -> T:
