@@ -39,7 +39,7 @@ async def detections(port: int, image: bytes) -> list:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of the server is read from /proc")
 def test_a_thousand_requests_one_in_twenty_hostile(tmp_path: Path):
-    with process(tmp_path, "--max-megabytes", str(MEGABYTES)) as (server, client):
+    with process(tmp_path, "--max-megabytes", str(MEGABYTES), "--timeout", "20") as (server, client):
         predictor = Predictor(load(tmp_path / "birds"))
         expected = [predictor(image, threshold=0.0).to_dict()["detections"] for image in IMAGES]
         for image in IMAGES:  # the first time, kernels for its shape are made

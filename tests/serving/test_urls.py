@@ -66,7 +66,9 @@ def files() -> Iterator[tuple[int, list[str]]]:
 
 @pytest.fixture(scope="module")
 def client(files: tuple[int, list[str]]) -> Iterator[Client]:
-    limits = Limits(bytes=1 << 18, pixels=20_000, images=2, queue=8, seconds=5.0, hosts=(f"127.0.0.1:{files[0]}",))
+    limits = Limits(
+        bytes=1 << 18, pixels=20_000, images=2, queue=8, seconds=5.0, allow_urls_from=(f"127.0.0.1:{files[0]}",)
+    )
     with serving(TINY, limits=limits) as client:
         yield client
         assert client.metric("condetr_held_bytes") == 0
@@ -96,7 +98,7 @@ def test_all_else_is_refused_and_nothing_is_sent_there(client: Client, files: tu
         private = f"127.0.0.1:{other.getsockname()[1]}"
         before = len(seen)
         for address, status, reason in (
-            (f"http://{private}/a.png", 403, f"url: {private} is not among the hosts of --allow-urls-from"),
+            (f"http://{private}/a.png", 403, f"url: {private} is not among the hosts of `condetr serve --allow"),
             ("http://127.0.0.1/a.png", 403, "127.0.0.1:80 is not among"),
             (f"http://localhost:{port}/a.png", 403, "is not among"),
             (f"http://127.1:{port}/a.png", 403, "is not among"),
@@ -143,5 +145,5 @@ def test_a_host_is_a_name_with_or_without_port(word: str, host: tuple):
 
 @pytest.mark.parametrize("word", ["", "http://a/", "a/b", "a b", "me@a", "*", "*.a", "a:0", "a:99999", ":80"])
 def test_what_is_not_a_host_is_refused(word: str):
-    with pytest.raises(CondetrError, match="not the name of a host"):
+    with pytest.raises(CondetrError, match=r"`allow_urls_from=.*not the name of a host"):
         parse_host(word)

@@ -22,15 +22,15 @@ class ClientGone(Exception):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`bytes` and `images` of one request, `pixels` of one image before it is scaled, `queue` images of all requests
-    that wait or are predicted, `seconds` for a client to send a request, and again for its prediction. From `hosts`
-    (`name` or `name:port`) images are fetched that a request names by address."""
+    that wait or are predicted, `seconds` for a client to send a request, and again for its prediction. From
+    the hosts of `allow_urls_from` (`name` or `name:port`) images are fetched that a request names by address."""
 
     bytes: int = 32 * MEBIBYTE
     pixels: int = 25_000_000
     images: int = 16
     queue: int = 64
     seconds: float = 30.0
-    hosts: tuple[str, ...] = ()
+    allow_urls_from: tuple[str, ...] = ()
 
     @property
     def bytes_at_once(self) -> int:

@@ -146,13 +146,16 @@ def _infer(service: Service, known: tuple[int, ...]) -> dict[str, Any]:
 def _images(service: Service, more: dict[str, Any]) -> dict[str, Any]:
     """The body is not required where images may be named by address."""
     kinds = ("image/*", "application/octet-stream")
-    return {"required": not service.limits.hosts, "content": {**{kind: {"schema": FILE} for kind in kinds}, **more}}
+    return {
+        "required": not service.limits.allow_urls_from,
+        "content": {**{kind: {"schema": FILE} for kind in kinds}, **more},
+    }
 
 
 def _addresses(service: Service, most: int) -> list[dict[str, Any]]:
-    if not service.limits.hosts:
+    if not service.limits.allow_urls_from:
         return []
-    text = f"Addresses of images at {', '.join(service.limits.hosts)}, instead of a body."
+    text = f"Addresses of images at {', '.join(service.limits.allow_urls_from)}, instead of a body."
     return [_query("url", listed({"type": "string", "format": "uri"}, minItems=1, maxItems=most), text)]
 
 

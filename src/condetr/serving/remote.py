@@ -14,7 +14,7 @@ from .limits import Limits, Refused
 if TYPE_CHECKING:
     import httpx2
 
-FLAG = "--allow-urls-from"
+COMMAND = "`condetr serve --allow-urls-from HOST`"
 PORTS = {"http": 80, "https": 443}
 MOST_REDIRECTS = 3
 MOST_DOWNLOADS = 16  # at once, of all requests
@@ -36,7 +36,7 @@ def parse_host(word: str) -> tuple[str, int | None]:
             raise ValueError
     except (httpx2.InvalidURL, ValueError):
         example = "images.example.org or 10.0.0.5:8080"
-        raise CondetrError(f"`hosts={word!r}`: not the name of a host. Give one such as {example}") from None
+        raise CondetrError(f"`allow_urls_from={word!r}`: not the name of a host. Give one such as {example}") from None
     return parsed.raw_host.decode(), port
 
 
@@ -45,7 +45,7 @@ class Remote:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._hosts = frozenset(map(parse_host, limits.hosts))
+        self._hosts = frozenset(map(parse_host, limits.allow_urls_from))
         self._tls = ssl.create_default_context() if self._hosts else None
         self._downloads = asyncio.Semaphore(MOST_DOWNLOADS)
 
@@ -81,7 +81,7 @@ class Remote:
     def _parsed(self, address: str) -> "httpx2.URL":
         """Raises Refused for an address that is not allowed, also one that a redirect leads to."""
         if not self._hosts:
-            raise Refused(403, f"url: this server fetches no addresses; {FLAG} HOST allows those of a host")
+            raise Refused(403, f"url: this server fetches no addresses; {COMMAND} allows those of a host")
         httpx2 = imported("httpx2", "serve")
         try:
             url = httpx2.URL(address)
@@ -93,7 +93,7 @@ class Remote:
         usual = port == PORTS[url.scheme] and (name, None) in self._hosts
         if not usual and (name, port) not in self._hosts:
             where = "".join(c for c in f"{url.host}:{port}" if c.isprintable())[:100]
-            raise Refused(403, f"url: {where} is not among the hosts of {FLAG}")
+            raise Refused(403, f"url: {where} is not among the hosts of {COMMAND}")
         return url
 
 
