@@ -3,6 +3,8 @@
 While operations are recorded, sizes are tensors, which the shape checks of the tests do not know: they are off then.
 """
 
+import atexit
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +26,7 @@ from tests.tiny import TINY, TINY_DETR, shaken
 CATEGORIES = Categories((1, 3, 4), ("cat", None, "dög <b>"))
 THRESHOLDS = (0.2, 0.5, 0.3)
 FOLDER = Path(mkdtemp(prefix="condetr-exported-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 def variant(**changes) -> config.Model:
