@@ -101,6 +101,7 @@ def test_the_version_is_printed_and_needs_no_torch() -> None:
         (["predict", "a", "--treshold", "3"], "--treshold: no such option. Did you mean --threshold?"),
         (["--foo"], "--foo: no such option. See `condetr --help`"),
         (["predict"], "IMAGES is missing. See `condetr predict --help`"),
+        (["bulk", "images"], "--out is missing. See `condetr bulk --help`"),
         (["compare", "x", "--size", "64"], "--size: no such option. Use --set data.size=64"),
         (["compare", "x", "--lr=1e-4"], "--lr: no such option. Use --set train.lr=1e-4"),
         (["doctor", "x", "{y}"], "{y}: one argument too many. See `condetr doctor --help`"),

@@ -243,6 +243,8 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
         assert "openvino is not installed: pip install 'condetr[openvino]'" in one.missing
     with pytest.raises(CondetrError, match="no image found"):
         benchmark(exported("tiny"), [])
+    with pytest.raises(CondetrError, match=r"nothing\.jpg: no such file"):
+        benchmark(exported("tiny"), [IMAGE, "nothing.jpg"])
 
 
 def test_files_in_the_format_of_openvino_that_are_not_whole_or_not_ours_are_one_line(tmp_path: Path, capfd) -> None:

@@ -55,7 +55,7 @@ def sample(
     except KeyboardInterrupt as interrupt:
         status = status_of(interrupt)
     if not quiet:
-        line = f"{counted(written, 'frame')}: see {printable(str(out))}"
+        line = f"{counted(written, 'frame')}: see {printable(str(out))}" if written else "0 frames"
         print(f"interrupted; kept: {line}" if status else line)
     raise typer.Exit(status or int(failures > 0))
 

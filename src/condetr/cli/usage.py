@@ -14,7 +14,7 @@ MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
     (r"Option '?([^' ]+)'? requires an argument", r"\1: give a value after it"),
     (r"Option '?([^' ]+)'? does not take a value", r"\1: takes no value"),
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"\1: one argument too many. See `{name} --help`"),
-    (r"Missing (?:argument|parameter) '?([^'.]+).*", r"\1 is missing. See `{name} --help`"),
+    (r"Missing (?:argument|parameter|option) '?([^'.]+).*", r"\1 is missing. See `{name} --help`"),
 )
 SETTINGS = {  # flags of train that compare has as settings
     "--size": "data.size", "--batch": "train.batch", "--lr": "train.lr", "--queries": "model.queries",

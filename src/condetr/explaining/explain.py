@@ -50,7 +50,7 @@ def explain(
     file = None if figure is None else path_of(figure, "figure")
     predictor = weights if isinstance(weights, Predictor) else Predictor.load(weights)
     (one,) = inputs([image])
-    record = record_image(predictor, one.open(), threshold)
+    record = record_image(predictor, one.open_named(), threshold)
     if at is not None:
         nearest = record.nearest(at, limit=1)[0]
         explanation = Explanation.of(record, nearest.query, nearest.label, layer, at)

@@ -51,7 +51,7 @@ def benchmark(
     the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
     """
     rounds = whole_number(rounds, "rounds")
-    pixels = [one.open() for one, _ in zip(inputs(images), range(MOST))]
+    pixels = [one.open_named() for one, _ in zip(inputs(images), range(MOST))]
     if not pixels:
         raise CondetrError("benchmark: no image found. Give images or a folder of images")
     choices = [one for one in CHOICES if not (is_exported(weights) and one[0] == "torch")]

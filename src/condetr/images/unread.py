@@ -20,7 +20,8 @@ _NOT_READ = (
     (b"SIMPLE  =", "a FITS image"),
     (b"PK\3\4", "a ZIP archive"), (b"\x1f\x8b", "a gzip archive"), (b"\xd0\xcf\x11\xe0", "an Office document"),
     (b"\x1aE\xdf\xa3", "a video (Matroska, WebM)"), (b"gimp xcf", "a GIMP file"),
-    (b"#?RADIANCE", "a Radiance HDR image"),
+    (b"#?RADIANCE", "a Radiance HDR image"), (b"%!PS", "a PostScript file"), (b"DDS ", "a DDS texture"),
+    (b"qoif", "a QOI image"), (b"BPG\xfb", "a BPG image"), (b"icns", "an icon (ICNS)"), (b"<?xml", "an XML file"),
 )  # fmt: skip
 _BOXED = {
     b"crx ": "a raw photo (CR3)", b"heic": "an HEIC image", b"heix": "an HEIC image", b"mif1": "an HEIF image",
@@ -48,6 +49,8 @@ def reason(file: io.BufferedIOBase) -> str:
         return "a DICOM image, which is not read. Convert it to JPEG or PNG"
     kind = _BOXED.get(head[8:12]) if head[4:8] == b"ftyp" else None
     kind = kind or next((name for start, name in _NOT_READ if head.startswith(start)), None)
+    if kind == "an XML file" and b"<svg" in head + file.read(4096):
+        kind = "an SVG drawing"
     if kind is None:
         return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)"
     if kind.startswith("a video"):

@@ -47,6 +47,13 @@ class Input:
         """Raises ImageError with the reason."""
         return self.read()
 
+    def open_named(self) -> Pixels:
+        """As `open`, but the error names the file, for a caller who does not."""
+        try:
+            return self.read()
+        except ImageError as error:
+            raise ImageError(f"{self.file}: {error}" if self.file else str(error)) from None
+
 
 def is_one_image(images: Any) -> bool:
     """Whether this is a single image, not several. Raises CondetrError for what is neither."""
