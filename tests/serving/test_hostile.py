@@ -79,6 +79,12 @@ def test_broken_forms_are_refused(client: Client, body: bytes, kind: str, status
     assert reply.json["error"].isprintable()
 
 
+def test_a_broken_form_writes_nothing_into_the_log(client: Client, caplog):
+    body = BODY.replace(b"form-data; name", b"form-data\r; name")
+    assert client("POST", "/predict", body, Content_Type=KIND).status == 400
+    assert not caplog.records
+
+
 def test_one_unreadable_image_refuses_the_request_and_is_named(client: Client):
     body, kind = multipart(("a.png", IMAGE), ("b.png", IMAGE[:100]))
     reply = client("POST", "/predict", body, Content_Type=kind)

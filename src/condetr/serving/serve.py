@@ -1,6 +1,7 @@
 """Serve detectors over HTTP until a signal arrives."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -68,6 +69,7 @@ def server(
     first request does not wait.
     """
     most = min(MOST_CONNECTIONS, _most_files() - 64)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # no line for each malformed form
     config = uvicorn.Config(
         application(lambda: Service(models, limits, max_batch, max_wait), version, token, page),
         http=cast(type[asyncio.Protocol], partial(Connection, most)),
