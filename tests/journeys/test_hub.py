@@ -116,6 +116,9 @@ def test_without_the_hub_cached_weights_serve(offline, root, data, cache, tmp_pa
     ):
         done = condetr(*words, at=tmp_path, cache=cache, endpoint=server.url, HF_HUB_OFFLINE=offline)
         assert done.returncode == 0, (words, done.stderr)
+    words = ("evaluate", data, "--weights", CONDITIONAL)  # loads them, and finds that they are of other classes
+    done = condetr(*words, at=tmp_path, cache=cache, endpoint=server.url, HF_HUB_OFFLINE=offline)
+    assert "the weights have none of the classes of 'valid'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import pytest
 
+from condetr.checkpoint import Weights, load, load_config, save
 from condetr.config import Config, Train
 from condetr.errors import WeightsError
 from condetr.recipes import recipe
 from condetr.training import defaults
 from condetr.training.defaults import PUBLISHED, default, fine_tuning
-from tests.tiny import TINY, TINY_REFINING
+from condetr.types import Categories
+from tests.tiny import TINY, TINY_REFINING, shaken
 
 
 @pytest.fixture
@@ -72,3 +74,11 @@ def test_without_the_published_weights_one_line_names_the_way_out(hub):
     with pytest.raises(WeightsError, match=r"not in the hub's cache, or train from scratch with `recipe='nano'`"):
         default("cuda", None, "birds")
     assert default("cpu", None, "birds").base.recipe == "small"
+
+
+def test_the_weights_to_start_from_are_not_read_for_their_config(tmp_path):
+    c, categories = Config(recipe="small", model=TINY), Categories((0,), ("cow",))
+    save(tmp_path, Weights(shaken(TINY, 1), c, categories, None), "card")
+    assert load_config(str(tmp_path)) == load(tmp_path).config == c
+    (tmp_path / "model.safetensors").unlink()
+    assert default("cpu", str(tmp_path), "birds").config(300).model == TINY
