@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps timm torchvision
-	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype pycocotools transformers pandas onnx onnxruntime openvino starlette uvicorn python-multipart httpx2 "ray[data]" opencv-python-headless playwright ruff mypy types-PyYAML
+	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype pycocotools transformers pandas onnx onnxruntime openvino nncf starlette uvicorn python-multipart httpx2 "ray[data]" opencv-python-headless playwright ruff mypy types-PyYAML
 	touch $@
 
 lint: install
