@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -175,18 +176,28 @@ def test_signals_are_reported_at_once_also_during_a_long_operation():
     assert process.wait(timeout=20) == 3
 
 
-def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too(interruptible):
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too(interruptible, seconds):
+    """Also if it comes while the first is still being reported."""
     reported = [threading.Event(), threading.Event()]
 
+    def report(number, times):
+        if times < 3:
+            reported[times - 1].set()
+        time.sleep(seconds)
+
     def send():
+        time.sleep(0.02)  # until the operation has begun
         for event in reported:
             os.kill(os.getpid(), signal.SIGINT)
             event.wait(timeout=10)
 
     def interrupted_twice_in_one_operation():
-        with deferred_signals(lambda number, times: reported[times - 1].set() if times < 3 else None):
-            threading.Thread(target=send).start()
-            hashlib.pbkdf2_hmac("sha256", b"", b"", 3_000_000)  # a second
+        with deferred_signals(report):
+            sender = threading.Thread(target=send)
+            sender.start()
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 300_000)  # a tenth of a second
+            sender.join()  # on a busy machine, the second signal may come later than that
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice_in_one_operation()

@@ -4,10 +4,11 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+MARK = 255  # no signal's number
 Notify = Callable[[int, int], None]
 
 
@@ -31,34 +32,46 @@ def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
         yield interrupt
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    with _watched(interrupt, notify) as count:
 
-    def record(number: int, frame: FrameType | None) -> None:
-        interrupt.number = number
-        _restore(before)
-        if interrupt.times > 1:  # the second one came before Python could handle the first
-            signal.raise_signal(number)
+        def record(number: int, frame: FrameType | None) -> None:
+            interrupt.number = number
+            _restore(before)
+            count()
+            if interrupt.times > 1:  # the second one came before Python could handle the first
+                signal.raise_signal(number)
 
-    for number in SIGNALS:
-        signal.signal(number, record)
-    try:
-        with _watched(interrupt, notify):
+        try:
+            for number in SIGNALS:
+                signal.signal(number, record)
             yield interrupt
-    finally:
-        _restore(before)
+        finally:
+            _restore(before)
 
 
 @contextmanager
-def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[None]:
-    """Count the signals and report them while the block runs, in a thread that reads their numbers from a socket."""
+def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[Callable[[], None]]:
+    """Count the signals and report them while the block runs, in a thread that reads their numbers from a socket.
+
+    Yields a function that returns once all signals that have arrived are counted, or after a second.
+    """
     if notify is None:
-        yield
+        yield lambda: None
         return
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
+    marked = threading.Event()
+
+    def count() -> None:
+        with suppress(BlockingIOError):  # the socket is full of signals
+            sender.send(bytes([MARK]))
+            marked.wait(timeout=1)
 
     def watch() -> None:
         while number := int.from_bytes(receiver.recv(1)):  # 0 at the end
-            if number in SIGNALS:
+            if number == MARK:
+                marked.set()
+            elif number in SIGNALS:
                 interrupt.times += 1
                 interrupt.number = number
                 notify(number, interrupt.times)
@@ -67,7 +80,7 @@ def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[None]:
     watcher.start()
     previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     try:
-        yield
+        yield count
     finally:
         signal.set_wakeup_fd(previous)
         sender.close()
