@@ -37,7 +37,8 @@ def attend(
     """
     if dropout and on_cpu(q) and q.dtype in (torch.float32, torch.float64):
         return _join_heads(attend_with_dropout(q, k, v, mask, bias, dropout))
-    if dropout and q.device.type == "cpu":  # torch's own attention is slow with dropout
+    if q.device.type == "cpu" and (dropout or (bias is not None and bias.requires_grad)):
+        # torch's own attention is slow with dropout, and with a bias that needs a gradient
         score = (q * q.shape[-1] ** -0.5) @ k.mT
         score = score if bias is None else score + bias
         score = score if mask is None else score.masked_fill(~mask, -torch.inf)
