@@ -8,8 +8,10 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config, override
 from condetr.errors import ConfigError
 from condetr.objective.matching import PaddedTargets
-from condetr.objective.one_to_many import select
+from condetr.objective.one_to_many import ALPHA, GAMMA, select
+from condetr.objective.set_loss import loss_of_matches
 from condetr.recipes import recipe
+from condetr.scoring import FocalScoring
 from condetr.types import Images, OptimizerStep, Predictions, Target
 from tests.tiny import TINY, shaken
 
@@ -93,13 +95,39 @@ def test_the_loss_is_added_to_the_one_to_one_loss(groups, kind):
         else detector.decode(detector.object_queries(images), detector.encode(images))
     )
     boxes, logits = detector.apply_heads(decoded).boxes, queries.supervision.classes(decoded.embeddings)
-    expected = torch.zeros(3, TINY.decoder_layers)
+    expected = torch.zeros(3, TINY.decoder_layers, dtype=torch.float64)
     for layer in range(TINY.decoder_layers):
         for group in range(groups):
             rows = [(logits[layer, b * groups + group], boxes[layer, b * groups + group]) for b in range(2)]
             expected[:, layer] += loss_of(rows, targets) / groups
     added = torch.stack([b - a for a, b in zip(one.values(), both.values())])
-    torch.testing.assert_close(added, expected * torch.tensor([[2.0], [1.0], [1.0]]), atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(added.double(), expected * torch.tensor([[2.0], [1.0], [1.0]]), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gradients_are_those_of_the_formula(seed):
+    """Along random directions, the derivative of the loss is the difference quotient of the slow formula."""
+    predictions, targets = scene((3, 0, 2), seed)
+    targets = [Target(target.labels, target.boxes.double()) for target in targets]
+    values = [x[:1].double().requires_grad_() for x in (predictions.logits, predictions.boxes)]
+    padded, step = PaddedTargets.of(targets), OptimizerStep.of(targets)
+    predictions = Predictions(*values)
+    terms = loss_of_matches(FocalScoring(ALPHA, GAMMA), predictions, select(predictions, padded), padded, step)
+
+    def formula(logits, boxes):
+        return loss_of(list(zip(logits[0], boxes[0])), targets)
+
+    random = torch.Generator().manual_seed(seed)
+    for place, term in enumerate((terms.classes, terms.l1, terms.giou)):
+        slopes = torch.autograd.grad(term.sum(), values, retain_graph=True, allow_unused=True)
+        for _ in range(3):
+            steps = [torch.randn(x.shape, generator=random, dtype=torch.float64) * 1e-6 for x in values]
+            above, below = (
+                formula(*(x.detach() + sign * move for x, move in zip(values, steps)))[place] for sign in (1, -1)
+            )
+            along = sum((slope * move).sum() for slope, move in zip(slopes, steps) if slope is not None)
+            assert along.abs() > 1e-8
+            assert along.item() == pytest.approx((above - below).item() / 2, rel=1e-6, abs=1e-12)
 
 
 def loss_of(rows, targets):
@@ -112,7 +140,8 @@ def loss_of(rows, targets):
             classes += obvious.focal(row, labels[pairs[query]] if query in pairs else None)
         place += sum(obvious.l1(boxes[q], truth[o]) for q, o in pairs.items())
         overlap += sum(1 - obvious.giou(boxes[q], truth[o]) for q, o in pairs.items())
-    return torch.tensor([classes, place, overlap]) / sum(len(target.labels) for target in targets)
+    total = torch.tensor([classes, place, overlap], dtype=torch.float64)
+    return total / sum(len(target.labels) for target in targets)
 
 
 def test_the_second_head_is_trained_and_not_part_of_the_detector():
