@@ -14,10 +14,17 @@ SETTINGS = {
     "train.epochs": 2,
     "train.warmup_steps": 0,
     "train.lr": 1e-4,
+    "model.decoder.kind": "conditional",
+    "model.decoder.start": "local",
+    "model.scoring.kind": "focal",
+    "train.schedule": "step",
+    "train.clip": 0.1,
+    "train.ema": 0.99,
+    "train.ema_ramp": 0,
 }
 
 
 def settings(**changes):
-    """`nano`, smaller still; `changes` are dotted paths with __ for the dot."""
+    """`nano` with Conditional DETR's decoder, smaller still; `changes` are dotted paths with __ for the dot."""
     named = {path.replace("__", "."): value for path, value in changes.items()}
     return config.override(recipes.recipe("nano"), {**SETTINGS, **named})

@@ -18,6 +18,7 @@ from condetr.config import override
 from condetr.errors import CondetrError
 from condetr.examining.examine import examine
 from condetr.objective.set_loss import SetLoss
+from condetr.training.length import FEWEST
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step, Stopping
 from condetr.training.run_folder import RunFolder
@@ -390,3 +391,15 @@ def test_a_run_whose_size_was_chosen_from_the_data_is_resumed_with_the_settings_
         assert len(train(dataset, again, out=tmp_path / "run", resume=True).epochs) == 1
     with pytest.raises(CondetrError, match=f"data.size was {saved.data.size}, now {base.data.size}"):
         train(dataset, base, out=tmp_path / "run", resume=True)
+
+
+def test_a_run_whose_epochs_were_chosen_from_the_data_is_resumed_with_the_settings_it_began_with(dataset, tmp_path):
+    base = settings(train__evaluate_every=FEWEST)
+    requested = override(base, {"train.steps": 1})
+    events = []
+    train(dataset, requested, out=tmp_path / "run", progress=events.append)
+    assert any(isinstance(event, Message) and f"{FEWEST} epochs instead of" in event.text for event in events)
+    saved = RunFolder(tmp_path / "run").saved_config()
+    assert (saved.train.epochs, saved.train.steps) == (FEWEST, 0)
+    for again in (None, saved, requested):
+        assert len(train(dataset, again, out=tmp_path / "run", resume=True).epochs) == FEWEST

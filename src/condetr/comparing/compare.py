@@ -17,6 +17,7 @@ from ..errors import CondetrError, ConfigError, DataError
 from ..examining.cache import cache_folder
 from ..examining.examine import examine
 from ..training.data import fingerprint
+from ..training.length import resolve_epochs
 from ..training.resolution import resolve_size
 from . import study
 from .comparison import Comparison
@@ -128,10 +129,11 @@ def _request(
     first = next(iter(models))
     if reference is not None and reference not in models:
         raise ConfigError(f"`reference={reference!r}`: not among the models. There are {', '.join(models)}")
+    images = len(dataset.split("train"))
+    models = {name: resolve_epochs(resolve_size(config, dataset), images) for name, config in models.items()}
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
     if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
         raise ConfigError("`epochs`, `seeds` and `budget`: must be above 0")
-    models = {name: resolve_size(config, dataset) for name, config in models.items()}
     return Request(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 
 

@@ -12,7 +12,12 @@ from .model import Model
 from .strict import Strict
 from .training import Loss, Train
 
-REPLACES = {"data.size": "data.enlarge", "train.warmup": "train.warmup_steps", "train.warmup_steps": "train.warmup"}
+REPLACES = {  # the first replaces the second
+    "data.size": "data.enlarge",
+    "train.epochs": "train.steps",
+    "train.warmup": "train.warmup_steps",
+    "train.warmup_steps": "train.warmup",
+}
 WITHOUT_ANCHORS = {"model.reference": "predicted", "train.denoising": 0}
 
 
@@ -48,7 +53,8 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     """The config with some settings replaced, named by dotted path (`train.lr`), and validated again as a whole.
 
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
-    are not enlarged beyond it, unless `data.enlarge` is set too. Of the two lengths of the warm-up, the one that is set
+    are not enlarged beyond it, unless `data.enlarge` is set too. `train.epochs` is final in the same way, unless
+    `train.steps` is set too. Of the two lengths of the warm-up, the one that is set
     replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points and no
     denoising, unless these are set too. With a backbone that has no finer features, `model.keys` becomes `encoder`,
     unless it is set too. Raises ConfigError.

@@ -19,6 +19,12 @@ class Loss(Strict):
 
 class Train(Strict):
     epochs: int = Field(50, ge=1)
+    steps: int = Field(
+        0,
+        ge=0,
+        description="choose train.epochs, from 10 to 50, so that the run has about this many steps; 0: train.epochs is "
+        "used as it is",
+    )
     schedule: Literal["step", "flat_cosine"] = Field(
         "step",
         description="step: the learning rate is divided by 10 once, as in the papers. flat_cosine: it stays for half "

@@ -88,7 +88,7 @@ def fine_tuning(train: Train, images: int) -> Train:
     """
     batch = min(train.batch, next((size for limit, size in BATCHES if images < limit), LARGEST_BATCH))
     epochs = min(EPOCHS[1], max(EPOCHS[0], ceil(STEPS * batch / max(1, images))))
-    changes = {"lr": train.lr / 2, "batch": batch, "epochs": epochs, "warmup": WARMUP, "warmup_steps": 0}
+    changes = {"lr": train.lr / 2, "batch": batch, "epochs": epochs, "steps": 0, "warmup": WARMUP, "warmup_steps": 0}
     return train.model_copy(update=changes)
 
 

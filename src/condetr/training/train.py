@@ -19,6 +19,7 @@ from ..plural import counted
 from .data import fingerprint, training_data
 from .default_folder import dataset_folder, default_folder, folder_note
 from .defaults import default
+from .length import epochs_messages, resolve_epochs
 from .loop import LossError
 from .machine import choose_machine
 from .progress import Message, Progress, Stopping, silent
@@ -134,7 +135,7 @@ def train(
                 if chosen is not None:
                     images = len(dataset.split("train"))
                     config = resolve(recipe, arguments, settings or {}, chosen.config(images))
-                config = _with_size(config, saved, dataset, report)
+                config = _fitted_to_data(config, saved, dataset, report)
                 if processes.first:
                     folder.prepare(config, saved)
             machine = choose_machine(name, workers, micro_batch, config, processes, cache_shares)
@@ -162,14 +163,17 @@ def train(
             raise
 
 
-def _with_size(config: Config, saved: Config | None, dataset: DataSet, report: Progress) -> Config:
-    """The config with a final image size. A resumed run keeps the size that was chosen when it began."""
+def _fitted_to_data(config: Config, saved: Config | None, dataset: DataSet, report: Progress) -> Config:
+    """The config with a final image size and number of epochs. A resumed run keeps those chosen when it began."""
     if saved is not None and config.data.enlarge:
         config = override(config, {"data.size": saved.data.size})
-    sized = resolve_size(config, dataset)
-    for line in size_messages(config, sized, dataset):
+    if saved is not None and config.train.steps:
+        config = override(config, {"train.epochs": saved.train.epochs})
+    images = len(dataset.split("train"))
+    fitted = resolve_epochs(resolve_size(config, dataset), images)
+    for line in [*size_messages(config, fitted, dataset), *epochs_messages(config, fitted, images)]:
         report(Message(line))
-    return sized
+    return fitted
 
 
 def _random_state_kept(device: torch.device) -> Any:
