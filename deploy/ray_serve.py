@@ -1,5 +1,6 @@
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 import condetr
 
@@ -10,12 +11,14 @@ class Detector:
         self.predictor = condetr.Predictor.load(weights)
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.005)
-    async def detect(self, images: list[bytes]) -> list[dict | str]:
-        found = self.predictor.stream(images, batch=8)
-        return [one.to_dict() if isinstance(one, condetr.Detections) else str(one) for _, one in found]
+    async def detect(self, images: list[bytes]) -> list[condetr.Detections | condetr.CondetrError]:
+        return [found for _, found in self.predictor.stream(images, batch=8)]
 
-    async def __call__(self, request: Request) -> dict | str:
-        return await self.detect(await request.body())
+    async def __call__(self, request: Request) -> JSONResponse:
+        found = await self.detect(await request.body())
+        if isinstance(found, condetr.Detections):
+            return JSONResponse(found.to_dict())
+        return JSONResponse({"error": str(found)}, status_code=422)
 
 
 app = Detector.bind("runs/birds")
