@@ -69,7 +69,7 @@ def names_without_a_suffix(root):
     named(root, ["img0", "images/img1", "img2"])
 
 
-@case("coco cat,dog train 0 (and 3 wrong)", "missing_image")
+@case(THREE)
 def names_with_another_suffix(root):
     named(root, ["img0.jpg", "img1.JPEG", "img2.bmp"])
 
@@ -227,6 +227,27 @@ def mask(i: int) -> dict[str, Any]:
 def polygon(i: int) -> list[list[float]]:
     x, y, w, h = box(i)
     return [[x, y, x + w, y, x + w, y + h, x, y + h]]
+
+
+@case(THREE)
+def images_that_were_converted(root):
+    images(root / "images")
+    write(root / "coco.json", coco([f"train/{name.replace('.png', '.JPG')}" for name in BARE]))
+
+
+@case("coco cat,dog train 2 (and 1 wrong)", "missing_image")
+def one_image_that_is_missing_is_not_replaced_by_a_mask(root):
+    images(root / "images", BARE[:2])
+    image(root / "masks" / f"{Path(BARE[2]).stem}.jpg", 2)
+    write(root / "coco.json", coco(BARE))
+
+
+@case(THREE)
+def json_and_yaml_of_other_tools(root):
+    images(root / "images")
+    write(root / "coco.json", coco(BARE))
+    write(root / "dataset.yaml", "name: birds\nlicense: mit\n")
+    write(root / "counts.json", '{"images": 3}')
 
 
 @case(THREE, "mask_boxes")

@@ -286,6 +286,38 @@ def broken_files_only(root):
         write(root / "annotations" / f"img{i}.xml", "<annotation><object>")
 
 
+@case(THREE, "malformed_file")
+def another_root_element(root):
+    pairs(root / "images", root / "annotations")
+    one = root / "annotations" / "img1.xml"
+    write(one, f"<data>{one.read_text(encoding='utf-8')}</data>")
+    write(root / "annotations" / "img1.png.aux.xml", "<PAMDataset></PAMDataset>")
+
+
+@case("DataError: .*all.xml: <annotations> with 2 annotations, which belong into a file each")
+def all_annotations_in_one_file(root):
+    image(root / "images" / "img0.png", 0)
+    write(root / "all.xml", f"<annotations>{voc('img0.png', 0)}{voc('img1.png', 1)}</annotations>")
+
+
+@case("DataError: .*no object that could be learned .annotations/img0.xml, object 1: .*<xmin>, <ymin>")
+def boxes_in_another_form(root):
+    pairs(root / "images", root / "annotations")
+    for file in (root / "annotations").iterdir():
+        write(file, file.read_text(encoding="utf-8").replace("xmin", "x"))
+
+
+@case("DataError: .*img0.xml: declares entities")
+def entities(root):
+    image(root / "images" / "img0.png", 0)
+    write(root / "annotations" / "img0.xml", f'<!DOCTYPE a [<!ENTITY x "y">]>{voc("img0.png", 0)}')
+
+
+@case("DataError: .*labels without images are in .*my_xml. Rename it to .*Annotations .Pascal VOC.")
+def a_folder_of_labels_with_an_unusual_name(root):
+    pairs(root / "photos", root / "my_xml")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_voc_folders_of_the_field(name: str, tmp_path: Path) -> None:
     CASES.check(name, tmp_path)

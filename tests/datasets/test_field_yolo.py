@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from condetr.examining.examine import examine
 from tests.datasets.field import Cases, H, W, box, image, line, write
 
 CASES = Cases()
@@ -146,13 +147,6 @@ def label_files_in_utf_16_and_with_a_mark(root):
     pairs(root / "images", root / "labels")
     write(root / "labels" / "img0.txt", line(0), "utf-16")
     write(root / "labels" / "img1.txt", line(1), "utf-8-sig")
-    yaml(root, "train: images\n")
-
-
-@case("yolo cat,dog train 1 (and 1 wrong)", "malformed_entry")
-def lines_with_a_confidence(root):
-    pairs(root / "images", root / "labels")
-    write(root / "labels" / "img0.txt", line(0).strip() + " 0.93\n")
     yaml(root, "train: images\n")
 
 
@@ -376,6 +370,66 @@ def labels_of_a_split_above_its_folder(root):
     yaml(root, "train: images/train\n")
 
 
+@case(TWO, "extra_number")
+def a_confidence_or_a_track_behind_the_box(root):
+    pairs(root / "images", root / "labels")
+    for i, more in enumerate(("0.91", "0.91 12")):
+        write(root / "labels" / f"img{i}.txt", f"{line(i).strip()} {more}\n")
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 0 (and 4 wrong)", "corner_boxes", "clipped_box")
+def corners_in_fractions(root):
+    pairs(root / "images", root / "labels", 4)
+    for i in range(4):
+        x, y, *_ = box(i)
+        write(root / "labels" / f"img{i}.txt", f"{i % 2} {x / W} {y / H} 0.9 0.95\n")
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 3")
+def patterns(root):
+    yaml(splits(root), "train: images/[tv]*/*.png\n")
+
+
+@case("yolo cat,dog train 3")
+def patterns_of_folders_of_another_machine(root):
+    yaml(splits(root), "train: /content/set/images/*a*\n")
+
+
+@case("yolo cat,dog train 3")
+def paths_with_commas_between(root):
+    yaml(splits(root), "train: images/train, images/val\n")
+
+
+@case("yolo cat,dog train 1")
+def a_single_image(root):
+    yaml(splits(root), "train: images/val/img2.png\n")
+
+
+@case(BOTH)
+def names_in_a_file(root):
+    write(splits(root) / "my.names", "cat\ndog\n")
+    yaml(root, "train: images/train\nval: images/val\n", names="./my.names")
+
+
+@case("DataError: .*data.yaml: 'names' must be a list .* or a file")
+def names_in_a_file_that_is_not_here(root):
+    yaml(splits(root), "train: images/train\n", names="my.names")
+
+
+@case(BOTH)
+def another_file_than_the_one_of_a_usual_name(root):
+    yaml(splits(root), "train: images/train\nval: images/val\n", "birds.yaml")
+    write(root / "data.yaml", "license: mit\n")
+
+
+@case("DataError: .*data.yaml: not a YOLO data set: it has no 'names'")
+def a_yaml_file_of_a_usual_name_without_names(root):
+    image(root / "images" / "a.png", 0)
+    yaml(root, "train: images\n", names="")
+
+
 @case("DataError: .*data.yaml: not UTF-8 text .*Save it as UTF-8")
 def names_in_another_encoding(root):
     yaml(splits(root), "train: images/train\n", names="[Kätzchen, dog]")
@@ -404,6 +458,16 @@ def the_folder_of_a_split(root):
 @case("DataError: .*looks like YOLO .*neither data.yaml nor classes.txt")
 def labels_without_names(root):
     pairs(root / "images", root / "labels")
+
+
+def test_the_place_where_labels_are_looked_for_is_named(tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "annotations")
+    yaml(tmp_path, "train: images\n")
+    (one,) = (finding for finding in examine(tmp_path).findings if finding.name == "nothing_to_learn")
+    assert str(tmp_path / "labels" / "img0.txt") in one.detail
+    yaml(tmp_path, "train: annotations\n")
+    (one,) = (finding for finding in examine(tmp_path).findings if finding.name == "nothing_to_learn")
+    assert one.detail.endswith(f"no image is in {tmp_path / 'annotations'}")
 
 
 @pytest.mark.parametrize("name", CASES)

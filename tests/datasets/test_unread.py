@@ -57,10 +57,37 @@ def test_the_format_is_named_with_its_file(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            ("cat/a.png", "dog/b.png"),
+            "images in the folders cat, dog, as for classification, without boxes. Looked for",
+        ),
+        (
+            ("train/cat/a.png", "val/dog/b.png"),
+            "images in the folders cat, dog, as for classification, without boxes. Looked for",
+        ),
+        (
+            ("train/a.png", "val/b.png"),
+            "images without boxes. .* Draw boxes with .* CVAT or Label Studio, which export these",
+        ),
+        (("config.json", "model.safetensors", "a.png"), "a folder of weights, not a data set"),
+        (("runs/x/config.json", "runs/x/journal.jsonl", "runs/x/a.csv"), "not a data set: .*runs/x is a run's folder"),
+    ],
+)
+def test_folders_without_labels_are_described(tmp_path, files, reason):
+    for i, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / name, i) if name.endswith(".png") else (tmp_path / name).write_text("a,b")
+    with pytest.raises(DataError, match=f"^{tmp_path}: (no data set recognised: )?{reason}"):
+        open_dataset(tmp_path)
+
+
 def test_images_alone_are_no_format(tmp_path):
     write_image(tmp_path / "a.png", 1)
     (tmp_path / "notes.txt").write_text("nothing, here")
-    with pytest.raises(DataError, match=r"no data set recognised\. Looked for"):
+    with pytest.raises(DataError, match=r"no data set recognised: images without boxes\. Looked for"):
         open_dataset(tmp_path)
 
 

@@ -117,7 +117,7 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path):
     ("line", "defect"),
     [
         ("0 0.5 0.5", "malformed_entry"),
-        ("0 0.5 0.5 0.2 0.2 0.9", "malformed_entry"),
+        ("0 0.5 0.5 0.2 0.2 0.9 0.1 0.3", "malformed_entry"),
         ("cat 0.5 0.5 0.2 0.2", "malformed_entry"),
         ("0.5 0.5 0.5 0.2 0.2", "malformed_entry"),
         ("inf 0.5 0.5 0.2 0.2", "malformed_entry"),

@@ -29,3 +29,14 @@ def look_like_corners(objects: list[tuple[Any, ...]], sizes: list[tuple[int, int
     fits = (right > x1) & (bottom > y1) & (right <= width + 1) & (bottom <= height + 1)
     exceeds = (x2 > width + 1) | (y2 > height + 1)
     return bool(fits.all() and exceeds.mean() >= OFTEN)
+
+
+def look_like_fractions_of_corners(objects: list[tuple[Any, ...]], corners: list[tuple[Any, ...]]) -> bool:
+    """Whether many of YOLO's boxes exceed their images, but none would if the four numbers were corners: `objects` and
+    `corners` are rows with x1, y1, x2, y2, both ways, in columns 2 to 5."""
+    if not objects:
+        return False
+    boxes, other = (np.array([row[2:6] for row in rows], dtype=np.float64) for rows in (objects, corners))
+    fits = (other > -0.01).all() and (other < 1.01).all() and (other[:, 2:] > other[:, :2]).all()
+    exceeds = ((boxes < -0.01) | (boxes > 1.01)).any(1)
+    return bool(fits and exceeds.mean() >= OFTEN)

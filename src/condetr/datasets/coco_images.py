@@ -21,25 +21,29 @@ class ImageFinder:
     written, with percent signs decoded, without an address's query, and by its last words (`/home/me/birds/cam0/1.jpg`
     as `birds/cam0/1.jpg`, `cam0/1.jpg`, `1.jpg`), always in the spelling of the disk: `a.jpg` can be `a.JPG` where
     labels come from Windows, and `é` one character or two. A name that is in none of these places can be that of one
-    image below the folder, also if one of the two lacks Label Studio's prefix or the name lacks a suffix.
+    image below the folder, also if one of the two lacks Label Studio's prefix or the name lacks a suffix. Where none is
+    found, all images may have been converted: then a suffix can be another one (`a.png` for `a.jpg`).
     """
 
     def __init__(self, names: list[str], file: Path, root: Path, split: str, boundary: Boundary) -> None:
         self.boundary = boundary
         self._disk = DiskNames()
         self._files: dict[Path, dict[str, list[Path]]] = {}
+        self._converted = False
         sample = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
         folders = [folder for folder in self._usual_folders(file, root, split) if boundary.contains_folder(folder)]
         below = [folder for folder in folders if folder.is_relative_to(root) or folder.is_relative_to(file.parent)]
         deepest_first = sorted(below, key=lambda folder: -len(folder.parts))
         self.folder = file.parent
         for lookup, places in (
-            (self._as_written, folders), (self._by_last_words, folders), (self._below, deepest_first)
+            (self._as_written, folders), (self._by_last_words, folders), (self._below, deepest_first),
+            (self._with_another_suffix, deepest_first),
         ):  # fmt: skip
             found = {folder: sum(lookup(folder, name) is not None for name in sample) for folder in places}
             best = max(places, key=found.__getitem__, default=self.folder)
             if found.get(best):
                 self.folder = best
+                self._converted = lookup == self._with_another_suffix
                 break
 
     def __call__(self, name: str) -> Path:
@@ -48,6 +52,8 @@ class ImageFinder:
         for lookup in (self._as_written, self._by_last_words, self._below):
             if path := lookup(self.folder, name):
                 return path
+        if self._converted and (path := self._with_another_suffix(self.folder, name)):
+            return path
         name = name.replace("\\", "/")
         if _leaves(name):
             return self.folder / name if _is_file(self.folder / name) else self.folder / (_words(name) or ["_"])[-1]
@@ -87,6 +93,10 @@ class ImageFinder:
                 if len(found) == 1 and self.boundary.contains(found[0]):
                     return found[0]
         return None
+
+    def _with_another_suffix(self, folder: Path, name: str) -> Path | None:
+        stem, dot, suffix = name.rpartition(".")
+        return self._below(folder, stem) if f"{dot}{suffix}".lower() in SUFFIXES else None
 
     def _usual_folders(self, file: Path, root: Path, split: str) -> list[Path]:
         here, word = file.parent, file.stem.split("_")[-1]

@@ -12,16 +12,16 @@ from .coco_masks import box_around
 
 
 def looks_like(file: Path) -> bool:
-    """Whether a file is a JSON object with a key "images" somewhere. False is certain, True is not."""
+    """Whether a file is a JSON object with a list at a key "images" somewhere. False is certain, True is not."""
     try:
         with file.open("rb") as opened:
             head = opened.read(4096)
             if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return re.search(r'"images"\s*:', decoded(head + opened.read(), errors="replace")) is not None
+                return re.search(r'"images"\s*:\s*\[', decoded(head + opened.read(), errors="replace")) is not None
             if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 return False
             while head:
-                if re.search(rb'"images"\s*:', head):
+                if re.search(rb'"images"\s*:\s*\[', head):
                     return True
                 head = head[-64:] + chunk if (chunk := opened.read(1 << 20)) else b""
     except OSError:

@@ -97,7 +97,7 @@ _ALL = (
     ),
     Defect(
         "corner_boxes", "error", "keep", "many boxes exceed their images: they look like x1, y1, x2, y2",
-        "write the boxes as x, y, width, height, as COCO's format requires",
+        "write the boxes as the format requires: x, y, width, height in COCO; center, width, height in YOLO",
     ),
     Defect("mask_boxes", "note", "keep", "the box around the segmentation is used", "nothing"),
     Defect("duplicate_box", "warning", "drop", "the same box and class occur twice in one image", "remove one of them"),
@@ -116,6 +116,10 @@ _ALL = (
     Defect(
         "shared_file", "error", "keep", "two images have the same file, so the labels of one of them are wrong for it",
         "give every image its own file (frames of two videos may have the same names)",
+    ),
+    Defect(
+        "extra_number", "warning", "keep", "a number follows the box, such as a confidence or a track: it is not used",
+        "nothing, if these are labels and not the output of a detector",
     ),
     Defect("malformed_entry", "error", "drop", "an entry or line cannot be parsed", "correct it"),
     Defect("malformed_file", "error", "quarantine", "a label file cannot be read", "replace it"),

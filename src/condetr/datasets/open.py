@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
-from . import coco, coco_files, imagefolder, unread, voc, voc_folders, yolo, yolo_folders
+from . import coco, coco_files, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
 from .walk import files_below
@@ -53,7 +53,7 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
 
 
 def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
-    if is_run(root):
+    if unlabelled.is_run(root):
         raise DataError(f"{root}: a run's folder, not a data set")
     files, yaml, folders = coco_files.find(root), yolo.find(root), voc_folders.find(root)
     names = None if yaml is not None else _find_names(root, alone=not files and not folders)
@@ -92,10 +92,16 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     _refuse_above(root)
     _refuse_part(root)
     yolo_folders.refuse_nameless(root)
+    if reason := unlabelled.own_output(root):
+        raise DataError(f"{root}: {reason}")
     _refuse_unread(root)
+    yolo.refuse_nameless(root)
+    images = unlabelled.only_images(root)
     raise DataError(
-        f"{root}: no data set recognised. Looked for train|valid|test/_annotations.coco.json, annotations/*.json, "
-        "data.yaml or classes.txt (YOLO), Annotations/*.xml (Pascal VOC), metadata.jsonl (Hugging Face)"
+        f"{root}: no data set recognised{f': {images}' if images else ''}. Looked for "
+        "train|valid|test/_annotations.coco.json, annotations/*.json, data.yaml or classes.txt (YOLO), "
+        "Annotations/*.xml (Pascal VOC), metadata.jsonl (Hugging Face)"
+        + (". Draw boxes with a labelling tool such as CVAT or Label Studio, which export these" if images else "")
     )
 
 
@@ -106,6 +112,11 @@ def _refuse_above(root: Path) -> None:
     for folder in islice((*below, *(path for one in below for path in _subfolders(one))), _MOST_FOLDERS):
         if _is_data_set(folder):
             file = yolo.find(folder)  # it may name folders above its own
+            if file is None and not any(path.suffix.lower() in SUFFIXES for path in files_below(folder)):
+                raise DataError(
+                    f"{root}: labels without images are in {folder}. Rename it to annotations (COCO), Annotations "
+                    "(Pascal VOC) or labels (YOLO), and the folder of the images to images"
+                )
             what, kind = (file, "file") if file is not None else (folder, "folder")
             raise DataError(f"{root}: not a data set, but {what} is one. Give that {kind}")
 
@@ -139,11 +150,6 @@ def _find_names(root: Path, alone: bool) -> Path | None:
         if alone:
             raise
         return None
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a training run wrote this folder."""
-    return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
 
 
 def _refuse_unread(path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from defusedxml import ElementTree
+from defusedxml import DefusedXmlException, ElementTree
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
@@ -29,7 +29,11 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
     if not names:
         if all(not rows for rows, *_ in rows_of.values()) and findings:
             raise DataError(f"{root}: none of its XML files can be read: {findings[0].file}: {findings[0].detail}")
-        raise DataError(f"{root}: Pascal VOC XML without any named object")
+        first = f" ({findings[0].place(root)}: {findings[0].detail})" if findings else ""
+        raise DataError(
+            f"{root}: its XML files have no object that could be learned{first}. Pascal VOC has, in each <object>, "
+            "a <name> and a <bndbox> with <xmin>, <ymin>, <xmax> and <ymax>"
+        )
     category = {name: i for i, name in enumerate(names)}
     raw = []
     for name, (image_rows, rows, files) in rows_of.items():
@@ -124,7 +128,14 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
         tree = ElementTree.fromstring(_xml_text(content))
         for element in tree.iter():
             element.tag = element.tag.rpartition("}")[2].lower()
-        return tree
+        inner = tree.findall("annotation")
+        tree = inner[0] if len(inner) == 1 else tree
+        if tree.tag == "annotation" or any(tree.find(tag) is not None for tag in ("filename", "object", "size")):
+            return tree
+        several = f" with {counted(len(inner), 'annotation')}, which belong into a file each" if inner else ""
+        findings.append(Finding("malformed_file", split, file, None, f"<{tree.tag}>{several}: not Pascal VOC's XML"))
+    except DefusedXmlException:
+        findings.append(Finding("malformed_file", split, file, None, "declares entities: remove its <!DOCTYPE …>"))
     except FileNotFoundError:
         findings.append(Finding("malformed_file", split, file, None, "in the list of the split, but not found"))
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:

@@ -13,28 +13,40 @@ from .boundary import Boundary
 from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawDataSet
-from .yolo_labels import SPLIT_KEYS, locate, orphans, split
+from .yolo_labels import SPLIT_KEYS, expanded, locate, orphans, split
+
+_USUAL = ("data", "dataset")
 
 
 def find(root: Path) -> Path | None:
-    """The YAML file of a YOLO folder. Raises DataError if there are several and none has a usual name."""
+    """The YAML file of a YOLO folder: other tools write a `data.yaml` too, but without names. Raises DataError if there
+    are several and none has a usual name."""
     files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in (".yaml", ".yml") and file.is_file()]
-    usual = [file for file in files if file.stem in ("data", "dataset")]
-    if usual:
-        return usual[0]  # if it is broken, `read` reports where
     named = [file for file in files if _has_names(file)]
+    if usual := next((file for file in files if file.stem in _USUAL and (file in named or not _is_valid(file))), None):
+        return usual  # if it is broken, `read` reports where
     if len(named) > 1:
         some = ", ".join(file.name for file in named[:5])
         raise DataError(f"{root}: which data set? Give one of the files: {some}")
     return named[0] if named else None
 
 
+def refuse_nameless(root: Path) -> None:
+    """Raise DataError for a folder whose `data.yaml` has no names."""
+    for file in (root / f"{stem}{suffix}" for stem in _USUAL for suffix in (".yaml", ".yml")):
+        if file.is_file():
+            _load(file)
+
+
 def _has_names(file: Path) -> bool:
+    return _is_valid(file) and not {"names", "nc"}.isdisjoint(_parse(file) or ())
+
+
+def _is_valid(file: Path) -> bool:
     try:
-        content = _parse(file)
+        return isinstance(_parse(file), dict | None)
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         return False
-    return isinstance(content, dict) and "names" in content
 
 
 def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
@@ -74,7 +86,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     paths are relative to the current folder, that folder belongs to the data set too.
     """
     content = _load(file)
-    categories = _names(content, file)
+    categories = _names(content, file, boundary)
     findings = _repeated(categories, file)
     if str(content.get("nc", "")).isdecimal() and int(content["nc"]) != len(categories):
         detail = f"nc is {content['nc']}, but there are {len(categories)} names: the names count"
@@ -104,7 +116,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         if not all(isinstance(entry, str) for entry in wanted):
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
         found = []
-        for entry in wanted:
+        for entry in expanded(wanted, (base, *starts), boundary, disk):
             place = locate(entry, (base, *starts), boundary, disk)
             inside = place is not None and boundary.contains_folder(place if place.is_dir() else place.parent)
             if not inside and (current := _below_current(entry)):
@@ -187,14 +199,18 @@ def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value not in ("~", "null", "Null", "NULL")}
 
 
-def _names(content: dict[str, Any], file: Path) -> Categories:
+def _names(content: dict[str, Any], file: Path, boundary: Boundary) -> Categories:
     given = content.get("names", content.get("nc"))
+    if isinstance(given, str) and given and not given.isdecimal():  # a file, as in Darknet's obj.data
+        place = locate(given, (file.parent,), boundary, DiskNames())
+        if place is not None and place.is_file() and boundary.contains(place):
+            return _class_names(place)
     if isinstance(given, str) and given.isdecimal() and 0 < int(given[:9]) < 100_000:
         given = [f"class {i}" for i in range(int(given))]
     if isinstance(given, list) and given:
         given = dict(enumerate(given))
     if not isinstance(given, dict) or not given:
-        raise DataError(f"{file}: 'names' must be a list of class names, or number: name")
+        raise DataError(f"{file}: 'names' must be a list of class names, number: name, or a file with one in each line")
     names: dict[int, str] = {}
     for key, name in given.items():
         if not str(key).isdecimal() or not isinstance(name, str) or len(str(key)) > 9:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from ..images.decode import SUFFIXES
 from ..text import decoded, read_text
 from .boundary import Boundary
+from .coco_boxes import look_like_fractions_of_corners
 from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawSplit, images, objects
@@ -45,6 +47,34 @@ def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary, disk: DiskN
     return outside
 
 
+def expanded(entries: list[str], starts: tuple[Path, ...], boundary: Boundary, disk: DiskNames) -> Iterator[str]:
+    """The entries of a split, where a pattern (`images/2024-*`) and several paths separated by commas are each replaced
+    by the folders or files that exist."""
+    for entry in entries:
+        if locate(entry, starts, boundary, disk) is not None:
+            yield entry
+        elif len(parts := [part.strip() for part in entry.split(",") if part.strip()]) > 1:
+            yield from expanded(parts, starts, boundary, disk)
+        else:
+            yield from _matches(entry, starts) or [entry]
+
+
+def _matches(pattern: str, starts: tuple[Path, ...]) -> list[str]:
+    """What a pattern matches below the first of `starts` with a match: folders and images, or else lists."""
+    words = [word for word in PurePosixPath(pattern.replace("\\", "/")).parts if word not in ("/", "//", "..")]
+    if not words or not any(sign in pattern for sign in "*?["):
+        return []
+    for start, i in product(dict.fromkeys(starts), range(max(1, len(words) - 1))):  # as in `locate`
+        try:
+            found = sorted(start.glob("/".join(words[i:])))
+        except (OSError, ValueError):  # not a pattern
+            return []
+        split_up = [path for path in found if path.is_dir() or path.suffix.lower() in SUFFIXES]
+        if found:
+            return [str(path) for path in split_up or found]
+    return []
+
+
 def split(
     name: str,
     places: list[Path],
@@ -64,6 +94,7 @@ def split(
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     findings += [one for place in places if place.is_dir() for one in _broken_links(place, name, deep)]
     image_rows, object_rows, label_files = [], [], []
+    corners = []
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
         label_files.append(labels_of(path) if boundary.contains(path) else path)
@@ -74,6 +105,10 @@ def split(
         for line, numbers in _lines(labels, name, findings):
             category, box = int(numbers[0]), _box(numbers[1:5] if keypoints else numbers[1:])
             object_rows.append((row, category, *box, False, float("nan"), line))
+            corners.append((row, category, *numbers[1:5]))
+    if look_like_fractions_of_corners(object_rows, corners):
+        detail = "read as x1, y1, x2, y2, all boxes would lie in their images"
+        findings.append(Finding("corner_boxes", name, places[0], None, detail))
     return RawSplit(
         name, places[0], images(image_rows, label_files, boundary), objects(object_rows, "line", relative=True)
     )
@@ -97,6 +132,9 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
     if place.is_dir():
         files = (path for path in (files_below(place) if deep else place.iterdir()) if path.suffix.lower() in SUFFIXES)
         yield from sorted(path for path in files if not path.name.startswith("."))  # macOS writes `._a.jpg`
+        return
+    if place.suffix.lower() in SUFFIXES:
+        yield place
         return
     disk = DiskNames()
     for line in decoded(place.read_bytes(), errors="surrogateescape").splitlines():
@@ -132,7 +170,10 @@ def is_labelled(image: Path) -> bool:
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
-    """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points."""
+    """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points.
+
+    A detector's labels have the confidence, a tracker's the number of the track behind the box: both are left out.
+    """
     try:
         text = read_text(file)
     except FileNotFoundError:
@@ -140,6 +181,7 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
     except (OSError, UnicodeDecodeError):
         findings.append(Finding("malformed_entry", split, file, None, "the label file is not a text file"))
         return
+    extra = False
     for i, line in enumerate(text.splitlines(), start=1):
         words = _words(line)
         if not words:
@@ -149,6 +191,11 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
         except ValueError:
             findings.append(Finding("malformed_entry", split, file, i, "words that are not numbers", "line"))
             continue
+        if len(numbers) == 6 or (len(numbers) == 7 and numbers[6] >= 2 and numbers[6] == int(numbers[6])):
+            numbers = numbers[:5]
+            if not extra:
+                findings.append(Finding("extra_number", split, file, i, f"{words[5]} follows the box", "line"))
+            extra = True
         if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
             detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", split, file, i, detail, "line"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import check_progress, path_of
 from ..checkpoint import load, save_thresholds, thresholds_split, weights_of_run
-from ..datasets.open import is_run
+from ..datasets.unlabelled import is_run
 from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError

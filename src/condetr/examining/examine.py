@@ -102,7 +102,8 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
     reason = "no object is left to learn from"
     missing = sum(one.problem == "missing" for one in facts["train"])
     if not train.images.paths:
-        reason += ": the labels list no image"
+        folder = train.labels.is_dir()
+        reason += f": no image is in {train.labels}" if folder else ": the labels list no image"
     elif missing == len(train.images.paths):
         reason += f": of {counted(missing, 'image')} none was found (looked in {train.images.paths[0].parent})"
     elif train.images.outside.all():
@@ -110,6 +111,8 @@ def _refusals(dataset: DataSet, raw: RawDataSet, facts: dict[str, list[ImageFact
         reason += "permit it: follow_outside, on the command line --follow-outside"
     elif not len(train.objects.image):
         reason += ": no image has a labelled object"
+        if not train.images.label_files[0].is_file():
+            reason += f" (no label file is where it is looked for, such as {train.images.label_files[0]})"
     return [Finding("nothing_to_learn", "train", train.labels, None, reason)]
 
 
