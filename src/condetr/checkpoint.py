@@ -134,7 +134,7 @@ def _neither(source: str) -> str:
     """Why a text is neither a folder nor a repository."""
     address = re.match(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", source)
     if address is not None:
-        return f"weights on the hub are named without the address: {address[1]}"
+        return f"name weights on the hub without the URL: {address[1]}"
     if "@" in source and Path(source.rpartition("@")[0]).is_dir():
         return "no such weights folder. @revision is for hub repositories; a folder on this machine has no revisions"
     return "no such weights folder, and not the name of a hub repository (owner/name)"

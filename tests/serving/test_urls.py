@@ -105,7 +105,7 @@ def test_all_else_is_refused_and_nothing_is_sent_there(client: Client, files: tu
             (f"http://me@127.0.0.1:{port}/a.png", 403, "without user name"),
             (f"http://127.0.0.1:{port}@{private}/", 403, "without user name"),
             (f"ftp://127.0.0.1:{port}/a.png", 403, "only http and https"), ("file:///etc/passwd", 403, "only http"),
-            ("/etc/passwd", 403, "only http"), ("http://a:b/", 400, "not an address"), ("", 403, "only http"),
+            ("/etc/passwd", 403, "only http"), ("http://a:b/", 400, "not a valid URL"), ("", 403, "only http"),
             (f"http://127.0.0.1:{port}\\@{private}/", 403, ""),
         ):  # fmt: skip
             reply = ask(client, address)

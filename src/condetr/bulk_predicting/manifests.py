@@ -30,7 +30,7 @@ def read_manifest(file: Any, name: str) -> Iterator[str | None]:
         kind = schema.field(column).type
         text = kind.value_type if arrow.types.is_dictionary(kind) else kind
         if not (arrow.types.is_string(text) or arrow.types.is_large_string(text) or arrow.types.is_string_view(text)):
-            raise CondetrError(f"{name}: the column {column} must hold text (paths or addresses), not {kind}")
+            raise CondetrError(f"{name}: the column {column} must hold text (paths or URLs), not {kind}")
         for batch in opened.iter_batches(ROWS, columns=[column]):
             yield from batch.column(0).cast(arrow.string()).to_pylist()
     except arrow.ArrowException as error:

@@ -39,12 +39,12 @@ def bulk(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="folders, globs, images, Parquet manifests (a column path or image), http(s) addresses, or addresses "
+            help="folders, globs, images, Parquet manifests (a column path or image), http(s) URLs, or URLs "
             "of object stores such as s3://bucket/photos/",
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="a new folder for the Parquet files, or that of the run to continue")
+        Path, typer.Option(metavar="DIR", help="a new folder for the Parquet files, or the folder of a run to resume")
     ],
     weights: Weights = DEFAULT_WEIGHTS,
     threshold: Threshold = None,
@@ -68,7 +68,7 @@ def bulk(
     explain_plan: Annotated[bool, typer.Option("--explain-plan", help="print what would run where, and stop")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in any number of images: Parquet files, each image once, also after a kill."""
+    """Find objects in any number of images and write Parquet files; a killed run can be resumed."""
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
     tiles = tiling(tile, overlap)

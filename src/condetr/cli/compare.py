@@ -17,7 +17,9 @@ from .values import settings, whole_numbers, words
 def compare(
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help="a data set with a split to measure on", callback=existing_data),
+        typer.Argument(
+            metavar="DATA", help="a data set with a valid split, or give --hold-out", callback=existing_data
+        ),
     ],
     models: Annotated[
         str | None, typer.Option(metavar="A,B", help="recipes or variants, e.g. detr,conditional_detr")
@@ -26,7 +28,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="a ready-made list: headline, transforms, queries, references, starts, ladder, levers",
+            help="a predefined list of models: headline, transforms, queries, references, starts, ladder, levers",
         ),
     ] = None,
     recipe: Annotated[
@@ -52,7 +54,7 @@ def compare(
         typer.Option(metavar="SHARE", help="measure on this share of the training images, if there is no valid split"),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="the folder of the study; an existing study is continued")
+        Path, typer.Option(metavar="DIR", help="the folder of the study; an existing study is resumed")
     ] = Path("comparison"),
     runs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="a folder of runs to share with other studies")
@@ -62,7 +64,7 @@ def compare(
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how many epochs models need: trains them side by side, and writes a report."""
+    """Measure how many epochs models need: train them side by side, and write a report."""
     announce("reading", data)
     from ..comparing import compare as verb
     from ..comparing import variants

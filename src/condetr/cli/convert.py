@@ -28,7 +28,7 @@ def convert(
         typer.Option(metavar="NAME", help="the model's recipe, if a .pth file does not record it (DC5)"),
     ] = None,
 ) -> None:
-    """Convert weights: from official .pth files and transformers' folders, to ours or transformers'."""
+    """Convert weights (official .pth, transformers or condetr) to condetr's format or transformers'."""
     format: Any = one_of("--to", to, "condetr", "transformers")
     announce("loading", source)
     from ..converting import convert as run

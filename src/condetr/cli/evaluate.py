@@ -53,7 +53,8 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="train, valid or test; default: test, or valid without one")
+        str | None,
+        typer.Option(metavar="NAME", help="train, valid or test; default: test, or valid if there is no test split"),
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="write report.html, metrics.json and detections.json to it")
@@ -63,7 +64,10 @@ def evaluate(
         bool, typer.Option("--save-thresholds", help="save the best threshold of each class with the weights")
     ] = False,
     replace_thresholds: Annotated[
-        bool, typer.Option("--replace-thresholds", help="with --save-thresholds: also those chosen on valid")
+        bool,
+        typer.Option(
+            "--replace-thresholds", help="with --save-thresholds: also replace thresholds that were chosen on valid"
+        ),
     ] = False,
     device: Device = None,
     runtime: Runtime = None,

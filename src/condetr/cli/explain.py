@@ -9,7 +9,7 @@ from ..errors import CondetrError
 from ..files import check_writable
 from ..plural import counted
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, Quiet, Threshold, Weights
+from .options import DEFAULT_WEIGHTS, Device, FolderOfWeights, Quiet, Threshold
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import announce, message, messages, standard_input
@@ -19,9 +19,9 @@ from .values import confidence
 def explain(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES", help="images, folders, globs, http(s) addresses, or - for standard input"),
+        typer.Argument(metavar="IMAGES", help="images, folders, globs, http(s) URLs, or - for standard input"),
     ],
-    weights: Weights = DEFAULT_WEIGHTS,
+    weights: FolderOfWeights = DEFAULT_WEIGHTS,
     detection: Annotated[
         int | None, typer.Option(metavar="N", help="only this detection of each image; 0 has the highest score")
     ] = None,

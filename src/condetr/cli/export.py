@@ -31,10 +31,11 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="the file to write; default: the name of the weights")
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(metavar="X", help="the largest fall of AP; default: 0.001; int8: 0.005")
+        float | None,
+        typer.Option(metavar="X", help="the largest drop of AP that is accepted; default: 0.001; int8: 0.005"),
     ] = None,
     calibration: Annotated[
-        int, typer.Option(metavar="N", help="images of train on which int8 is calibrated, at most")
+        int, typer.Option(metavar="N", help="int8 is calibrated on at most N images of train")
     ] = 300,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,

@@ -66,6 +66,10 @@ _WEIGHTS = typer.Option(
     metavar="W", help="a folder of trained weights, a hub id, or an exported file", callback=existing_weights
 )
 Weights = Annotated[str, _WEIGHTS]
+FolderOfWeights = Annotated[
+    str,
+    typer.Option("--weights", metavar="W", help="a folder of trained weights, or a hub id", callback=existing_weights),
+]
 WeightsOrNone = Annotated[str | None, _WEIGHTS]
 WeightsArgument = Annotated[
     str,
@@ -80,8 +84,8 @@ Threshold = Annotated[
     str | None,
     typer.Option(
         metavar="X",
-        help="confidence threshold from 0 to 1, or best: each class's own, saved with the weights; default: best "
-        "where the weights have them, else 0.5",
+        help="confidence threshold from 0 to 1, or best: the threshold of each class that is saved with the weights; "
+        "default: best if the weights have thresholds, else 0.5",
     ),
 ]
 Device = Annotated[
@@ -91,14 +95,16 @@ Runtime = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="torch, onnx or openvino: what executes the detector; default: torch, or what the suffix of a file names",
+        help="what executes the detector: torch, onnx or openvino; default: torch, or by the suffix of a file",
         callback=existing_runtime,
     ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="fp32, or bf16: faster where the processor has it, less exact", callback=existing_precision
+        metavar="NAME",
+        help="fp32, or bf16: faster if the processor supports it, less exact",
+        callback=existing_precision,
     ),
 ]
 Tile = Annotated[
@@ -120,14 +126,14 @@ MaxDetections = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="the most detections of an image, those with the highest scores; default: 100, with --tile no limit",
+        help="keep only the N detections of an image with the highest scores; default: 100, with --tile no limit",
     ),
 ]
 Classes = Annotated[str | None, typer.Option(metavar="A,B", help="only objects of these classes, e.g. cat,dog")]
 OneClassPerBox = Annotated[
     bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
 ]
-Batch = Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, that go through the detector together")]
+Batch = Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, that are processed together")]
 Start = Annotated[str | None, typer.Option(metavar="T", help="begin a video at T, in seconds or as hh:mm:ss")]
 Json = Annotated[bool, typer.Option("--json", help="print everything as JSON instead of tables")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]

@@ -50,7 +50,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGES",
-            help="images, folders, globs, videos, http(s) and rtsp addresses, camera:0, or - for standard input",
+            help="images, folders, globs, videos, http(s) and rtsp URLs, camera:0, or - for standard input",
         ),
     ],
     weights: Weights = DEFAULT_WEIGHTS,
@@ -71,9 +71,12 @@ def predict(
     retry: Annotated[
         int, typer.Option(metavar="N", min=0, help="open a lost camera or stream again, up to N times in a row")
     ] = 5,
-    show: Annotated[bool, typer.Option("--show", help="show the frames of videos in a window, too")] = False,
+    show: Annotated[bool, typer.Option("--show", help="also show the frames of videos in a window")] = False,
     codec: Annotated[
-        str, typer.Option(metavar="NAME", help="of drawn videos: vp9, or mp4v: faster, but browsers do not play it")
+        str,
+        typer.Option(
+            metavar="NAME", help="codec of drawn videos: vp9, or mp4v, which is faster but not played by browsers"
+        ),
     ] = "vp9",
     tile: Tile = None,
     overlap: Overlap = None,
@@ -84,7 +87,7 @@ def predict(
     compile: Annotated[bool, typer.Option("--compile", help="compile the detector first, which takes minutes")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in images and videos: draws them, and writes them to files."""
+    """Find objects in images and videos, draw them, and write them to files."""
     from ..predicting.sources import Skipped, find
     from ..videos.opencv import opencv
     from ..videos.times import seconds_of

@@ -15,15 +15,13 @@ from .streams import message, messages
 
 
 def sample(
-    videos: Annotated[
-        list[str], typer.Argument(metavar="VIDEO", help="video files, camera:0, or addresses (rtsp, http)")
-    ],
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="frames to choose of each video")] = 50,
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO", help="video files, camera:0, or URLs (rtsp, http)")],
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="frames to write of each video")] = 50,
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write")] = Path("frames"),
     start: Start = None,
     end: Annotated[str | None, typer.Option(metavar="T", help="stop at T; needed for a camera or stream")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="also where the folder has frames of a video of that name")
+        bool, typer.Option("--overwrite", help="write although the folder has frames of a video of the same name")
     ] = False,
     quiet: Quiet = False,
 ) -> None:

@@ -34,7 +34,7 @@ def serve(
         ),
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0: any free port")] = 8000,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="the port; 0: any free port")] = 8000,
     runtime: Runtime = None,
     device: Device = None,
     precision: Precision = DEFAULT_PRECISION,
@@ -46,18 +46,21 @@ def serve(
             metavar="N",
             min=1,
             max=256,
-            help="images that go through the detector together; default: 8 on a GPU, else 1",
+            help="images that are processed together; default: 8 on a GPU, else 1",
         ),
     ] = None,
     max_wait: Annotated[
         float, typer.Option(metavar="MS", min=0, max=MOST_WAIT, help="how long an image waits for others in its batch")
     ] = 5.0,
     max_queue: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100_000, help="images that may wait; more requests get status 429")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=100_000, help="the most images that wait; further requests get status 429"
+        ),
     ] = 64,
-    max_images: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="images of a request")] = 16,
-    max_megabytes: Annotated[int, typer.Option(metavar="N", min=1, max=2000, help="the size of a request")] = 32,
-    max_megapixels: Annotated[float, typer.Option(metavar="N", min=0.01, max=178, help="the size of an image")] = 25.0,
+    max_images: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="the most images in a request")] = 16,
+    max_megabytes: Annotated[int, typer.Option(metavar="N", min=1, max=2000, help="the largest request")] = 32,
+    max_megapixels: Annotated[float, typer.Option(metavar="N", min=0.01, max=178, help="the largest image")] = 25.0,
     timeout: Annotated[
         float,
         typer.Option(
@@ -68,7 +71,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="HOST",
-            help="requests may name images by address at this host (name or name:port); repeatable",
+            help="requests may name images by URL at this host (name or name:port); repeatable",
         ),
     ] = None,
     token_file: Annotated[
@@ -77,7 +80,7 @@ def serve(
             metavar="FILE", help=f"a file with the token that requests need; the variable {TOKEN} can hold it, too"
         ),
     ] = None,
-    page: Annotated[bool, typer.Option("--page/--no-page", help="the page for people at /")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="the page for people at the URL /")] = True,
     quiet: Quiet = False,
 ) -> None:
     """Detect objects over HTTP, for other programs and on a page in the browser."""

@@ -26,7 +26,7 @@ def train(
         typer.Option(
             "--init",
             metavar="W",
-            help="what training starts from: imagenet, none, a backbone's file, a folder of weights, or a hub id",
+            help="the initial weights: imagenet, none, a backbone's file, a folder of weights, or a hub id",
             callback=existing_init,
         ),
     ] = None,
@@ -44,11 +44,11 @@ def train(
     seed: Annotated[int | None, typer.Option(metavar="N", help="train.seed")] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="train.precision: fp32, bf16 or fp16")] = None,
     set_: Set = None,
-    resume: Annotated[bool, typer.Option("--resume", help="continue the run, or start it if there is none")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the run, or start it if there is none")] = False,
     device: Device = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="threads that read images ahead", min=0)] = None,
     micro_batch: Annotated[
-        int | None, typer.Option(metavar="N", help="images at a time, where memory is short", min=1)
+        int | None, typer.Option(metavar="N", help="images processed at a time, if memory is short", min=1)
     ] = None,
     track: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="tensorboard, wandb, mlflow or trackio; repeatable")

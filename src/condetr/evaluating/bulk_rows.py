@@ -28,7 +28,7 @@ def evaluate_rows(folder: Path, truth: GroundTruth) -> tuple[Evaluator, list[str
     except CondetrError as error:
         raise DataError(str(error)) from None
     if plan is None:
-        raise DataError(f"{folder}: a folder, but none of `condetr bulk`. Give that, or a COCO results file")
+        raise DataError(f"{folder}: not the folder of a `condetr bulk` run. Give one, or a COCO results file")
     if len(plan.finished()) < plan.shards:
         raise DataError(f"{folder}: the bulk run is not finished. Repeat its command first")
     categories = Categories(*(tuple(column) for column in zip(*plan.settings["categories"])))

@@ -34,7 +34,9 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     """
     if which.query is None and which.at is None:
         if isinstance(scaled, Tiled):
-            raise CondetrError("the image was detected in tiles, but maps are of the whole image: name a point of it")
+            raise CondetrError(
+                "the image was detected in tiles, but attention maps are of the whole image. Give a point with at"
+            )
         found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
         if which.detection not in range(len(found)):
             raise CondetrError(f"detection {which.detection}: there are {len(found)}, counted from 0")

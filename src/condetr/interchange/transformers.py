@@ -46,7 +46,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     file = folder / "model.safetensors"
     if not file.exists():
         raise WeightsError(
-            f"{file}: no such file. Where the weights are in pytorch_model.bin (which can run code when opened) or in "
+            f"{file}: no such file. If the weights are in pytorch_model.bin (which can run code when opened) or in "
             "several files, load and save the model once with transformers: save_pretrained writes model.safetensors"
         )
     return read_safetensors(file)

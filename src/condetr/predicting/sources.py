@@ -115,13 +115,13 @@ def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped
         try:
             file = unquote(PurePosixPath(urlsplit(name).path).name)
         except ValueError as error:
-            yield Skipped(shown(name), f"not an address ({shown(str(error))})", failed=True)
+            yield Skipped(shown(name), f"not a valid URL ({shown(str(error))})", failed=True)
         else:
             yield Found(shown(name), name, PurePosixPath(file or "image"))
     elif not local_files.exists(path) and (scheme in videos.STREAMS or videos.camera_number(name) is not None):
         yield Found(shown(name), name, PurePosixPath(file_stem(name) if scheme else name.replace(":", "-")))
     elif scheme and not local_files.exists(path):
-        reason = f"only http and https addresses and streams (rtsp, rtmp, udp) are opened, not {scheme}"
+        reason = f"only http and https URLs and streams (rtsp, rtmp, udp) are opened, not {scheme}"
         yield Skipped(shown(name), reason, failed=True)
     elif local_files.is_folder(path):
         yield from _folder(path, exclude)

@@ -81,14 +81,14 @@ class Remote:
     def _parsed(self, address: str) -> "httpx2.URL":
         """Raises Refused for an address that is not allowed, also one that a redirect leads to."""
         if not self._hosts:
-            raise Refused(403, f"url: this server fetches no addresses; {COMMAND} allows those of a host")
+            raise Refused(403, f"url: this server fetches no URLs; {COMMAND} allows those of a host")
         httpx2 = imported("httpx2", "serve")
         try:
             url = httpx2.URL(address)
         except (httpx2.InvalidURL, ValueError):
-            raise Refused(400, "url: not an address") from None
+            raise Refused(400, "url: not a valid URL") from None
         if url.scheme not in PORTS or url.userinfo or not url.host:
-            raise Refused(403, "url: only http and https addresses without user name are fetched")
+            raise Refused(403, "url: only http and https URLs without user name are fetched")
         name, port = url.raw_host.decode(), url.port or PORTS[url.scheme]
         usual = port == PORTS[url.scheme] and (name, None) in self._hosts
         if not usual and (name, port) not in self._hosts:

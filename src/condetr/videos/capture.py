@@ -110,7 +110,7 @@ def _readable(source: VideoSource) -> str | int:
         if not start:
             raise VideoError(source.name, "an empty file (0 bytes)")
         if start.lstrip().startswith(LISTS):
-            raise VideoError(source.name, "a playlist, not a video: give the address of the stream, or the file itself")
+            raise VideoError(source.name, "a playlist, not a video: give the URL of the stream, or the file itself")
     except PermissionError:
         raise VideoError(source.name, "cannot be read (permission denied)") from None
     except (OSError, ValueError) as error:

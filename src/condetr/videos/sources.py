@@ -85,7 +85,7 @@ def source_of(video: str | os.PathLike[str] | int) -> VideoSource:
     if isinstance(video, int) and not isinstance(video, bool) and video >= 0:
         return VideoSource.camera(video)
     if not isinstance(video, str | os.PathLike) or not os.fspath(video):
-        raise CondetrError(f"video: expected a path, an address, or a camera such as 'camera:0', got {video!r}")
+        raise CondetrError(f"video: expected a path, a URL, or a camera such as 'camera:0', got {video!r}")
     name = os.fsdecode(video)
     path = Path(name)
     if not os.path.lexists(path):
