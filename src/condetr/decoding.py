@@ -15,6 +15,12 @@ from .types import Categories, Predictions
 MAX_DETECTIONS = 100  # per image, the number that COCO's metrics count
 
 
+def most_of_view(queries: int) -> int:
+    """How many detections an exported file returns for an image, and each view of an image that is detected in tiles
+    has: one for each object query, and at least `MAX_DETECTIONS`."""
+    return max(MAX_DETECTIONS, queries)
+
+
 def decode(
     predictions: Predictions,
     scoring: Scoring,

@@ -22,7 +22,7 @@ from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
 from condetr.model.keys import Keys
 from condetr.model.tokens import Tokens
-from condetr.predicting.exported import cache_folder, cached, write
+from condetr.predicting.exported import Exported, cache_folder, cached, write
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.agreement import EXACT, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
@@ -150,6 +150,14 @@ def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkey
     assert file.stat().st_mtime_ns == before
     other = Weights(weights("tiny").detector, weights("tiny").config, CATEGORIES, None)
     assert cached(other) != file
+
+
+def test_a_file_of_grown_weights_returns_a_detection_for_each_query(tmp_path: Path) -> None:
+    grown = condetr.grow(weights("tiny"), queries=130)
+    file = export(grown, out=tmp_path / "grown.onnx").file
+    ours, theirs = (Predictor(one)(IMAGE, 0.0, max_detections=130) for one in (grown, Exported.load(file)))
+    assert len(ours) == len(theirs) == 130
+    assert difference("image", ours, theirs, EXACT).within(EXACT)
 
 
 def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:

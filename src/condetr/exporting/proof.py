@@ -8,7 +8,6 @@ from typing import Any
 
 from ..checkpoint import Weights
 from ..datasets.open import open_dataset
-from ..decoding import MAX_DETECTIONS
 from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
 from ..evaluating.evaluation import Evaluation
@@ -154,8 +153,9 @@ def compare(
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     scaled = [prepare.scale(image) for image in images.values()]
     categories: Categories = weights.categories
-    expected = original_of(weights).detect(scaled, sizes, categories, MAX_DETECTIONS)
-    alone = exported.runtime.detect(scaled, sizes, categories, MAX_DETECTIONS)
+    limit = exported.runtime.most
+    expected = original_of(weights).detect(scaled, sizes, categories, limit)
+    alone = exported.runtime.detect(scaled, sizes, categories, limit)
     few = 4 if exported.runtime.facts.ragged else 0
     batched = exported.runtime.detect_padded(scaled[:few], sizes[:few], categories) if few else []
     return (

@@ -13,7 +13,7 @@ import torch
 from ..arguments import one_of
 from ..checkpoint import Weights, load
 from ..config import Config
-from ..decoding import MAX_DETECTIONS
+from ..decoding import most_of_view
 from ..detections import Detections
 from ..engine.device import check_device
 from ..errors import CondetrError
@@ -82,7 +82,7 @@ class Execution:
     def _detect_tiles(self, image: Tiled, batch: int) -> Detections:
         """A view has as many objects as the detector has queries. On a CPU, tiles go one by one: batches are no faster
         there, and vector instructions round the scores of a batch differently, by one bit in the last place."""
-        limit = self.runtime.most or max(MAX_DETECTIONS, self.queries)
+        limit = self.runtime.most or most_of_view(self.queries)
         views = partial(within_memory, lambda scaled: self._detect(scaled, limit), device=self.device)
         return image.detect(
             lambda pixels: Scaled(self.prepare.scale(pixels), (pixels.shape[1], pixels.shape[0])),

@@ -15,7 +15,7 @@ from filelock import FileLock
 from ..build import build_scoring
 from ..checkpoint import Weights
 from ..config import Config
-from ..decoding import MAX_DETECTIONS
+from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..images.prepare import Prepare
 from ..runtime.agreement import EXACT, difference, example_images, worst
@@ -107,15 +107,19 @@ def graph_of(weights: Weights) -> ExportedGraph:
             "batch, so no file can repeat them. Set model.backbone.padding to exact in config.json, and evaluate again"
         )
     return ExportedGraph(
-        weights.detector, build_scoring(weights.config.model.scoring), weights.categories.real, MAX_DETECTIONS
+        weights.detector, build_scoring(weights.config.model.scoring), weights.categories.real, _limit(weights)
     )
 
 
 def facts_of(weights: Weights, ragged: bool, precision: str) -> FileFacts:
     return FileFacts(
         package_version(), hash_of(weights), weights.config, weights.categories, weights.thresholds, precision,
-        MAX_DETECTIONS, ragged,
+        _limit(weights), ragged,
     )  # fmt: skip
+
+
+def _limit(weights: Weights) -> int:
+    return most_of_view(weights.config.model.queries)
 
 
 def hash_of(weights: Weights) -> str:
@@ -168,7 +172,7 @@ def cache_folder() -> Path:
 def _key(weights: Weights) -> str:
     categories = weights.categories
     rest = [weights.config.model_dump(mode="json"), categories.ids, categories.names, weights.thresholds]
-    text = json.dumps([FORMAT, package_version(), torch.__version__, hash_of(weights), rest])
+    text = json.dumps([FORMAT, package_version(), torch.__version__, hash_of(weights), _limit(weights), rest])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -184,7 +188,7 @@ def _check(weights: Weights, file: Path) -> None:
     images = {name: prepare.scale(image) for name, image in example_images().items()}
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     expected, found = (
-        runtime.detect(list(images.values()), sizes, weights.categories, MAX_DETECTIONS)
+        runtime.detect(list(images.values()), sizes, weights.categories, _limit(weights))
         for runtime in (original_of(weights), just_written(file).runtime)
     )
     differences = [difference(name, a, b, EXACT) for name, a, b in zip(images, expected, found, strict=True)]

@@ -49,8 +49,8 @@ class Predictor:
 
     With a `tiling`, such as `Tiling(640)`, images that are larger than a tile are also detected in tiles.
 
-    A predictor of an exported file has no `detector`. It returns at most as many detections as the file holds (100) for
-    an image, or for each of its tiles.
+    A predictor of an exported file has no `detector`. For an image, or for each of its tiles, it returns at most as
+    many detections as the file: the number of object queries, and at least 100.
     """
 
     def __init__(
