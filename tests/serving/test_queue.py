@@ -6,9 +6,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from condetr.detections import Detections
+from condetr.predicting.batching import Scaled
 from condetr.serving import serve
 from condetr.serving.batcher import Batcher
 from condetr.serving.limits import Limits
+from condetr.serving.models import Model
 from tests.serving.served import Client, Held, model, multipart, picture, serving
 
 TINY = model()
@@ -117,6 +122,31 @@ def test_a_failing_batch_fails_only_the_image_that_causes_it():
     assert [futures[0].result(10), futures[2].result(10)] == [10, 30]
     assert isinstance(futures[1].exception(10), ValueError)
     batcher.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_batcher_whose_thread_has_ended_is_broken():
+    def choose(key: str, items: list[int]) -> list[int]:
+        raise ValueError("a mistake in the program")
+
+    batcher = Batcher(lambda key, items: items, choose, lambda key: 1, 0.0, lambda *seen: None)
+    assert (batcher.alive, batcher.broken) == (True, False)
+    batcher.submit("a", 1)
+    wait_until(lambda: batcher.broken)
+    assert not batcher.alive
+
+
+class OnFailedGpu(Model):
+    def detect(self, limit: int | None, scaled: list[Scaled]) -> list[Detections]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_server_whose_gpu_has_failed_is_neither_ready_nor_live():
+    with serving(OnFailedGpu(TINY.name, TINY.hash, TINY.predictor)) as client:
+        assert client("GET", "/v2/health/live").status == 200
+        assert client.predict(picture(0)).status == 500
+        for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready"):
+            assert client("GET", path).status == 503, path
 
 
 def test_a_connection_refused_for_their_number_gets_503(monkeypatch):

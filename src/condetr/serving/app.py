@@ -113,7 +113,8 @@ async def metrics(request: Request) -> Response:
 
 
 async def live(request: Request) -> Response:
-    return JSONResponse({"live": True})
+    is_live = service_of(request).live
+    return JSONResponse({"live": is_live}, 200 if is_live else 503)
 
 
 async def ready(request: Request) -> Response:

@@ -49,6 +49,11 @@ class Batcher(Generic[Key, Item, Result]):
     def alive(self) -> bool:
         return self._thread.is_alive() and not self._closing
 
+    @property
+    def broken(self) -> bool:
+        """Whether the thread has ended although nobody closed the batcher."""
+        return not self._thread.is_alive() and not self._closing
+
     def submit(self, key: Key, item: Item) -> "Future[Result]":
         job: _Job[Key, Item, Result] = _Job(key, item)
         with self._changed:

@@ -48,6 +48,7 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
     known = (401,) if token else ()
     free: dict[str, Any] = {"security": []} if token else {}
     not_ready = {"503": _json("Not ready.", record({"ready": TRUTH}))}
+    not_live = {"503": _json("Has to be restarted.", record({"live": TRUTH}))}
     paths: dict[str, Any] = {
         "/predict": {"post": _predict(service, known)},
         "/explain": {"post": _explain(service, known)},
@@ -61,7 +62,9 @@ def description(service: Service, version: str, token: bool) -> dict[str, Any]:
                 known,
             )
         },
-        "/v2/health/live": {"get": {**_get("Whether the process runs.", record({"live": TRUTH}), ()), **free}},
+        "/v2/health/live": {
+            "get": {**_get("Whether the server works.", record({"live": TRUTH}), (), not_live), **free}
+        },
         "/v2/health/ready": {
             "get": {**_get("Whether requests are accepted.", record({"ready": TRUTH}), (), not_ready), **free}
         },

@@ -24,6 +24,7 @@ from .receiving import Receiver, unless_gone
 from .work import Detecting, Explaining, Question, Work
 
 T = TypeVar("T")
+GPU_FAILED = ("CUDA error", "HIP error")  # also the next computations on the GPU fail, until the process is restarted
 
 
 class Service:
@@ -40,8 +41,9 @@ class Service:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
         self._ahead = asyncio.Semaphore(4 * max_batch + threads)  # images that are decoded and not yet predicted
         self._loop = asyncio.get_running_loop()
+        self._gpu_failed = False
         self._batcher: Batcher[Work, Any, Any] = Batcher(
-            run=lambda work, items: work.run(items),
+            run=self._run,
             choose=lambda work, items: work.choose(items, max_batch),
             size=lambda work: work.size(max_batch),
             max_wait=max_wait,
@@ -50,7 +52,12 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        return self._batcher.alive
+        return self._batcher.alive and not self._gpu_failed
+
+    @property
+    def live(self) -> bool:
+        """False where only a new process helps: the model's thread has ended, or the GPU has failed."""
+        return not (self._batcher.broken or self._gpu_failed)
 
     def close(self) -> None:
         self._batcher.close()
@@ -119,6 +126,13 @@ class Service:
                 return await asyncio.wrap_future(self._batcher.submit(work, item(scaled)))
             except CondetrError:
                 raise Refused(503, "out of memory; send smaller images or try again later") from None
+
+    def _run(self, work: Work, items: list[Any]) -> Sequence[Any]:
+        try:
+            return work.run(items)
+        except RuntimeError as error:
+            self._gpu_failed |= str(error).startswith(GPU_FAILED)
+            raise
 
     def _observe(self, work: Work, images: int, seconds: float) -> None:
         if isinstance(work, Explaining):
