@@ -54,13 +54,17 @@ def test_the_container_starts_a_server_with_options_that_exist(tmp_path: Path):
 
 
 def test_the_pods_have_options_and_probes_that_exist(tmp_path: Path):
-    deployment, service, policy = yaml.safe_load_all(MANIFEST)
+    deployment, service, budget, policy = yaml.safe_load_all(MANIFEST)
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     options = parse([*instruction("ENTRYPOINT")[2:], *container["args"]], tmp_path)
     assert pod["terminationGracePeriodSeconds"] > 2 * options["timeout"] + 10 + 5
     assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     assert policy["spec"]["podSelector"]["matchLabels"] == service["spec"]["selector"]
+    assert budget["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
+    assert budget["spec"]["maxUnavailable"] < deployment["spec"]["replicas"]
+    (spread,) = pod["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"] == service["spec"]["selector"]
     (port,) = container["ports"]
     assert port["containerPort"] == options["port"]
     environment = {one["name"]: one["value"] for one in container["env"]}
