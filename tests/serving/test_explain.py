@@ -1,17 +1,19 @@
 """`POST /explain` returns what `condetr explain` computes, within the limits and the queue of predictions."""
 
 import base64
+import io
 import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from condetr.explaining.explain import explain
 from condetr.predicting.predictor import Predictor
+from condetr.predicting.tiling import Tiling
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
 from tests.serving.served import Client, Held, exported_model, model, multipart, picture, serving, tiny_weights
@@ -92,18 +94,27 @@ def test_what_cannot_be_explained_is_refused_in_one_line(client: Client):
     assert client.metric('condetr_explanations_total{model="tiny"}') >= 1
 
 
-class InTiles(Predictor):
-    """Stands for a predictor with a tiling, all of whose detections are those of a tile."""
-
-    def detect(self, *arguments, **options):
-        return [replace(found, queries=found.queries + 7) for found in super().detect(*arguments, **options)]
-
-
-def test_a_detection_of_a_tile_has_no_maps_of_the_whole_image():
-    with serving(Model("tiles", "0" * 64, InTiles(tiny_weights()))) as client:
-        reply = client("POST", "/explain?threshold=0&detection=2", IMAGE)
-        assert (reply.status, reply.json["error"].split(",")[0]) == (400, "detection 2: found in a tile")
-        assert client("POST", "/explain?at=4,5", IMAGE).status == 200
+def test_a_detection_of_a_tile_has_the_maps_of_that_tile():
+    pixels = np.asarray(Image.open(io.BytesIO(IMAGE)))
+    in_tiles = Predictor(tiny_weights(), tiling=Tiling(40))
+    regions = set()
+    with serving(Model("tiles", "0" * 64, in_tiles)) as client:
+        detections = client.predict(IMAGE).json["images"][0]["detections"]
+        for number in range(0, len(detections), max(1, len(detections) // 8)):
+            reply = client("POST", f"/explain?threshold=0&detection={number}", IMAGE).json
+            assert {name: reply[name] for name in detections[0]} == detections[number]
+            assert (reply["width"], reply["height"]) == (90, 60)
+            left, top, right, bottom = region = tuple(reply["attention"]["region"])
+            regions.add(region)
+            part = pixels[top:bottom, left:right]
+            in_part = TINY.predictor(part, 0.0).queries.tolist().index(reply["query"])
+            one = explain(TINY.predictor, part, detection=in_part, threshold=0.0)
+            scaled = one.maps / one.maps.max((-2, -1), keepdims=True) * 255
+            assert np.abs(maps_of(reply)[-1] - scaled).max() <= 0.51
+            corner = np.array([left, top, left, top])
+            assert np.allclose(reply["predictions"][-1]["box"], one.layer_boxes[-1] + corner, atol=1e-3)
+        assert client("POST", "/explain?at=4,5", IMAGE).json["attention"]["region"] == [0, 0, 90, 60]
+    assert len(regions - {(0, 0, 90, 60)}) > 1
 
 
 def test_explanations_wait_in_the_queue_of_predictions():

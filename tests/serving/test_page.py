@@ -11,6 +11,7 @@ from PIL import Image
 from condetr.explaining.explain import explain
 from condetr.predicting.exported import hash_of
 from condetr.predicting.predictor import Predictor
+from condetr.predicting.tiling import Tiling
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
 from tests.browser import chromium
@@ -22,6 +23,14 @@ HOSTILE = '<img src=x onerror="window.hacked=1">\u202e'
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 IMAGE = picture(3, (60, 90))
 WEIGHTS = spread_weights((HOSTILE, None, "dog"))
+BRIGHTEST = """() => {  // the place of the brightest pixel, as a fraction of the image's sides
+    const view = document.getElementById("view"), { width, height } = view;
+    const pixels = view.getContext("2d").getImageData(0, 0, width, height).data;
+    const light = i => pixels[i] + pixels[i + 1] + pixels[i + 2];
+    let best = 0;
+    for (let i = 0; i < pixels.length; i += 4) if (light(i) > light(best)) best = i;
+    return [best / 4 % width / width, Math.floor(best / 4 / width) / height];
+}"""
 HOSTILE_MODEL = Model("first", hash_of(WEIGHTS), Predictor(WEIGHTS))
 
 
@@ -128,16 +137,7 @@ def test_a_detection_shows_the_maps_of_its_heads(page: sync_api.Page):
     highest = int(np.argmax(peaks))
     heads.nth(highest).click()
     sync_api.expect(heads.nth(highest)).to_have_attribute("aria-pressed", "true")
-    x, y = page.evaluate(
-        """() => {  // the brightest pixel, as the image is black
-            const view = document.getElementById("view"), { width, height } = view;
-            const pixels = view.getContext("2d").getImageData(0, 0, width, height).data;
-            const light = i => pixels[i] + pixels[i + 1] + pixels[i + 2];
-            let best = 0;
-            for (let i = 0; i < pixels.length; i += 4) if (light(i) > light(best)) best = i;
-            return [best / 4 % width / width, Math.floor(best / 4 / width) / height];
-        }"""
-    )
+    x, y = page.evaluate(BRIGHTEST)
     rows, columns = combined.shape[1:]
     row, column = divmod(int(combined[highest].argmax()), columns)
     assert abs(x * columns - column - 0.5) <= 1
@@ -153,6 +153,28 @@ def test_a_detection_shows_the_maps_of_its_heads(page: sync_api.Page):
     )  # fmt: skip
     page.keyboard.press("Escape")
     sync_api.expect(page.locator("#attention")).to_be_hidden()
+
+
+def test_a_detection_of_a_tile_shows_maps_in_the_tile(browser: sync_api.Browser):
+    model, image = Model("tiles", "0" * 64, Predictor(WEIGHTS, tiling=Tiling(48))), black()
+    with serving(model) as client:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{client.port}/")
+        page.wait_for_selector("html[data-ready]")
+        drop(page, image)
+        page.locator("#slider").fill("0.01")
+        for number in range(page.locator("#list button").count()):
+            reply = client("POST", f"/explain?threshold=0.01&detection={number}", image).json
+            left, top, right, bottom = reply["attention"]["region"]
+            if right - left < 90:
+                break
+        assert right - left < 90
+        page.locator("#list button").nth(number).click()
+        sync_api.expect(page.locator("#attention .hint")).to_contain_text("found in a tile")
+        x, y = page.evaluate(BRIGHTEST)
+        assert left <= x * 90 <= right
+        assert top <= y * 60 <= bottom
+        page.close()
 
 
 def test_an_empty_spot_says_why_nothing_was_found_there(page: sync_api.Page):

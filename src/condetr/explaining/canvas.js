@@ -43,7 +43,7 @@ const scaleOf = (colormap, ratio) => {
   return make("p", {}, "attention: uniform ", bar, ` ${ratio.toFixed(1)} times that`);
 };
 
-// Draw an image `width` CSS pixels wide. `map` is { values, opacity, smooth, colormap } or null;
+// Draw an image `width` CSS pixels wide; its `region`, or else all of it, is what the map covers. `map` is { values, opacity, smooth, colormap } or null;
 // `marks` has boxes, dots (the extremities) and a reference point, all optional.
 const paint = (canvas, image, map, marks, width) => {
   const scale = width * devicePixelRatio / image.width, context = canvas.getContext("2d");
@@ -53,7 +53,9 @@ const paint = (canvas, image, map, marks, width) => {
   if (map) {
     context.imageSmoothingEnabled = map.smooth;
     context.imageSmoothingQuality = "high";
-    context.drawImage(heatmap(image, map), 0, 0, canvas.width, canvas.height);
+    const [left, top, right, bottom] = image.region ?? [0, 0, image.width, image.height];
+    const [across, down] = [canvas.width / image.width, canvas.height / image.height];
+    context.drawImage(heatmap(image, map), left * across, top * down, (right - left) * across, (bottom - top) * down);
   }
   const line = devicePixelRatio * (width > 300 ? 2 : 1);
   const stroke = (path, color, thickness, dash = []) => {

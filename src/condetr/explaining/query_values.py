@@ -9,7 +9,7 @@ from ..errors import CondetrError
 from ..predicting.batching import Scaled
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
-from ..predicting.tiling import Tiled
+from ..predicting.tiling import Box, Tiled
 from .extremities import REGIONS
 from .image_record import Candidate, ImageRecord, Point
 from .page_image import maps_of, packed
@@ -30,37 +30,35 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     """The keys are described in `docs/serve.md`.
 
     Detections are counted as `Predictor.detect` returns them: those of `Predictor.detector` differ by rounding, or
-    where the predictor has another precision. Raises CondetrError for a detection, query or point that does not exist.
+    where the predictor has another precision. A detection that was found in a tile is explained in that tile, points
+    and queries in the whole image. Raises CondetrError for a detection, query or point that does not exist.
     """
+    size, region = scaled.size, (0, 0, *scaled.size)
     if which.query is None and which.at is None:
-        if isinstance(scaled, Tiled):
-            raise CondetrError(
-                "the image was detected in tiles, but attention maps are of the whole image. Give a point with at"
-            )
         found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
         if which.detection not in range(len(found)):
             raise CondetrError(f"detection {which.detection}: there are {len(found)}, counted from 0")
-        query, one = int(found.queries[which.detection]), found[which.detection]
+        one = found[which.detection]
+        view, query = divmod(int(found.queries[which.detection]), predictor.config.model.queries)
         least = by_label(threshold, predictor)[one.label]
         own = _values(one.category_id, one.name, one.score, one.box) | {"threshold": least, "detected": True}
+        if isinstance(scaled, Tiled) and view:
+            region = left, top, right, bottom = scaled.tiles[view - 1]
+            scaled = predictor.scale(scaled.pixels[top:bottom, left:right])
         record, near = record_scaled(predictor, scaled, threshold, None), []
-        if query >= record.boxes.shape[1]:
-            raise CondetrError(
-                f"detection {which.detection}: found in a tile, and attention maps are those of the whole image"
-            )
     else:
         record = record_scaled(predictor, scaled, threshold, None)
         near = [] if which.at is None else [_candidate(record, one) for one in record.nearest(which.at)]
         own = near[0] if which.query is None else _candidate(record, _of_query(record, which.query))
         query = own["query"]
     return {
-        "width": record.size[0],
-        "height": record.size[1],
+        "width": size[0],
+        "height": size[1],
         **own,
         "query": query,
-        "predictions": [_prediction(record, layer, query) for layer in range(record.layers)],
+        "predictions": [_prediction(record, layer, query, region[:2]) for layer in range(record.layers)],
         "nearest": near,
-        "attention": _attention(record, query),
+        "attention": _attention(record, query, region),
     }
 
 
@@ -71,12 +69,14 @@ def _of_query(record: ImageRecord, query: int) -> Candidate:
     return next(one for one in record.nearest((0, 0), limit=number) if one.query == query)
 
 
-def _attention(record: ImageRecord, query: int) -> dict[str, Any]:
+def _attention(record: ImageRecord, query: int, region: Box) -> dict[str, Any]:
+    """`region` is the part of the image that the maps cover."""
     maps, measured = maps_of(record, [query])
     cells = int((~record.attention.padding).sum())
     peaks = [record.maps([query], layer)[:, :, 0].amax((-2, -1)).numpy() * cells for layer in range(record.layers)]
-    regions, inside = np.moveaxis(np.array(measured[0]), -1, 0)
+    places, inside = np.moveaxis(np.array(measured[0]), -1, 0)
     return {
+        "region": list(region),
         "parts": record.parts,
         "layers": record.layers,
         "heads": record.heads,
@@ -84,16 +84,18 @@ def _attention(record: ImageRecord, query: int) -> dict[str, Any]:
         "columns": record.grid[1],
         "maps": packed(maps),
         "peaks": np.stack(peaks).astype(np.float64).round(3).tolist(),
-        "regions": np.array(REGIONS)[regions].tolist(),
+        "regions": np.array(REGIONS)[places].tolist(),
         "inside": (inside / 100).tolist(),
     }
 
 
-def _prediction(record: ImageRecord, layer: int, query: int) -> dict[str, Any]:
-    """The query's best class after a layer; `reference` is the point from which the layer started."""
+def _prediction(record: ImageRecord, layer: int, query: int, corner: tuple[int, int]) -> dict[str, Any]:
+    """The query's best class after a layer; `reference` is the point from which the layer started. `corner` is the left
+    and top of what the record shows, in pixels of the image."""
     label, score = int(record.labels[layer, query]), float(record.scores[layer, query])
-    values = _values(record.categories.ids[label], record.categories.name(label), score, record.boxes[layer, query])
-    return {**values, "reference": record.references[layer, query].tolist()}
+    box = record.boxes[layer, query] + np.array([*corner, *corner], np.float32)
+    values = _values(record.categories.ids[label], record.categories.name(label), score, box)
+    return {**values, "reference": (record.references[layer, query] + np.array(corner, np.float32)).tolist()}
 
 
 def _candidate(record: ImageRecord, one: Candidate) -> dict[str, Any]:

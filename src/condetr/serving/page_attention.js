@@ -48,13 +48,14 @@ export const chosenMap = view => {
 
 // The part of the image, [left, top, share of its sides], that holds the box and the highest cells of all heads.
 const closeUp = (view, picture) => {
-  const { box, attention: { heads, rows, columns } } = view.answer, whole = [0, 0, 1];
+  const { box, attention: { heads, rows, columns, region: [west, north, east, south] } } = view.answer, whole = [0, 0, 1];
   const [x1, y1, x2, y2] = box.map((side, i) => side / (i % 2 ? picture.height : picture.width));
   const share = Math.min(1, Math.max(LEAST_SHARE, AROUND * (x2 - x1), AROUND * (y2 - y1)));
   const [left, top] = [(x1 + x2 - share) / 2, (y1 + y2 - share) / 2].map(low => Math.min(Math.max(low, 0), 1 - share));
   for (let h = 0; h < heads; h++) {
     const { values } = headMap(view, h), cell = values.indexOf(Math.max(...values));
-    const [x, y] = [(cell % columns + 0.5) / columns, (Math.floor(cell / columns) + 0.5) / rows];
+    const x = (west + (cell % columns + 0.5) / columns * (east - west)) / picture.width;
+    const y = (north + (Math.floor(cell / columns) + 0.5) / rows * (south - north)) / picture.height;
     if (x < left || x > left + share || y < top || y > top + share) return whole;
   }
   return [left, top, share];
@@ -144,8 +145,11 @@ export class Attention {
         make("tbody", {}, ...rows))));
     table.open = this.open ?? false;
     table.addEventListener("toggle", () => { this.open = table.open; });
+    const [west, north, east, south] = attention.region;
+    const tile = east - west < picture.width || south - north < picture.height
+      ? " It was found in a tile of the image, which the maps cover." : "";
     const blue = attention.parts.includes("spatial") ? " The blue cross is the point from which the layer starts." : "";
-    return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${blue}`), strip,
+    return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${tile}${blue}`), strip,
       make("div", { class: "legend" }, legend), table];
   }
 

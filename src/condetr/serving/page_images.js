@@ -37,7 +37,8 @@ export class Picture {
   // What `paint` needs: in grey under a map, whose grid is given.
   drawn(grid = null) {
     const { width, height, bitmap } = this;
-    return { width, height, bitmap, grey: grid && this.grey, rows: grid?.rows, columns: grid?.columns };
+    return { width, height, bitmap, grey: grid && this.grey, rows: grid?.rows, columns: grid?.columns,
+      region: grid?.region };
   }
 
   thumbnail() {

@@ -75,6 +75,7 @@ _ATTENTION = record(
             "contentEncoding": "base64",
             "description": "zlib-compressed bytes: layers x parts x heads x rows x columns, each map's maximum is 255.",
         },
+        "region": {"type": "array", "description": "The part of the image that the maps cover: x1, y1, x2, y2."},
         "peaks": {"type": "array", "description": "The maxima, as multiples of the attention of a uniform map."},
         "regions": {"type": "array", "description": "Where on the box the highest cell of each map is."},
         "inside": {"type": "array", "description": "The fraction of each map inside the box."},
