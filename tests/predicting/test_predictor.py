@@ -121,7 +121,7 @@ def test_a_stream_may_never_end_and_reads_little_ahead(predictor: Predictor, bat
     stream.close()  # type: ignore[attr-defined]
 
 
-def test_batches_hold_what_issimilar() -> None:
+def test_batches_hold_what_is_similar() -> None:
     def one(height: int, width: int) -> Scaled:
         return Scaled(np.zeros((height, width, 3), np.uint8), (width, height))
 
