@@ -113,11 +113,15 @@ def test_a_tiff_that_is_not_read_is_refused_by_its_layout(text):
         (b"RIFF\0\0\0\0WEBPxxxx", "a broken WebP"), (b"FUJIFILMCCD-RAW 0201", r"a raw photo \(RAF\)"),
         (b"\0\0\0\x18ftypcrx \0\0", r"a raw photo \(CR3\)"), (b"\0\0\0\x18ftypheic\0\0", "an HEIC image"),
         (b"%PDF-1.7", "a PDF, which is not read"), (b"8BPS\0\1", "a Photoshop file"),
-        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"), (b"text", "not an image of a known format"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\x01text", "not an image of a known format"),
+        (b'{"error": "403 Forbidden"}', r'not an image but a text file: {"error": "403'),
+        (b"Not Found\n", "not an image but a text file: Not Found"),
+        (b"\n\n<!DOCTYPE html>", "not an image but a text file"),
         (b"\xff\x4f\xff\x51\0", "a broken JPEG 2000"), (b"\0\0\0\x18ftypavif\0", "a broken AVIF"),
         (b"\0" * 128 + b"DICM\0", "a DICOM image"),
         (b"<?xml version='1.0'?><!-- drawn -->\n<svg>", "an SVG drawing"),
-        (b"<?xml version='1.0'?><a>", "an XML file"),
+        (b"<?xml version='1.0'?><Error>", "not an image but an XML file: .*<Error>"),
         (b"%!PS-Adobe-3.0", "a PostScript file"),
         (b"\0\0\0\x18ftypisom\0", r"a video \(MP4\)"), (b"PK\3\4", "a ZIP archive"),
         (b"../store/my b1.JPG", "a link that was copied as a text file"),
@@ -126,3 +130,10 @@ def test_a_tiff_that_is_not_read_is_refused_by_its_layout(text):
 def test_a_file_that_is_not_read_is_named_by_its_first_bytes(content, text):
     with pytest.raises(ImageError, match=text):
         open_image(content)
+
+
+def test_errors_of_the_system_are_not_called_broken_images(tmp_path):
+    (tmp_path / "a.png").symlink_to("a.png")
+    for path in (tmp_path / "a.png", tmp_path / ("x" * 300 + ".png")):
+        with pytest.raises(ImageError, match=r"^cannot be read \((too many levels|file name too long)"):
+            open_image(path)

@@ -16,9 +16,14 @@ def is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
 
 
+def holds_weights(folder: Path) -> bool:
+    """Whether this is a run's folder or one of weights, of condetr or transformers."""
+    return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
+
+
 def own_output(root: Path) -> str | None:
     """What a folder of weights or of runs is; None for any other."""
-    if (root / "config.json").is_file() and next(root.glob("*.safetensors"), None):
+    if holds_weights(root):
         return "a folder of weights, not a data set"
     if run := next((folder for folder in (*root.glob("*"), *root.glob("*/*")) if is_run(folder)), None):
         return f"not a data set: {run} is a run's folder"

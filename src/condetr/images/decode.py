@@ -91,6 +91,8 @@ def _image_errors() -> Iterator[None]:
     except MemoryError:
         raise ImageError("too large for the memory of this machine") from None
     except Exception as error:  # decoders of broken files raise nearly any exception
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: a loop of links, a name too long
+            raise ImageError(f"cannot be read ({(error.strerror or type(error).__name__).lower()})") from None
         line = " ".join(str(error).split())
         if "truncated" in line.lower():
             raise ImageError(f"cut short ({line})") from None

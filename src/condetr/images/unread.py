@@ -51,8 +51,23 @@ def reason(file: io.BufferedIOBase) -> str:
     kind = kind or next((name for start, name in _NOT_READ if head.startswith(start)), None)
     if kind == "an XML file" and b"<svg" in head + file.read(4096):
         kind = "an SVG drawing"
+    if kind == "an XML file" or (kind is None and _is_text(head)):
+        return f"not an image but {kind or 'a text file'}: {_start(head)}"
     if kind is None:
         return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)"
     if kind.startswith("a video"):
         return f"{kind}, not an image"
     return kind if "Git LFS" in kind or "web page" in kind else f"{kind}, which is not read. Convert it to JPEG or PNG"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file begins with words or with JSON, as a server's error does that was saved under an image's name."""
+    return (
+        re.match(rb"(\xef\xbb\xbf)?\s*[\w<{\[]", head) is not None
+        and re.search(rb"[\0-\x08\x0e-\x1f\x7f-\xff]", head[3:]) is None
+    )
+
+
+def _start(head: bytes) -> str:
+    text = " ".join(head.decode("utf-8", "replace").split())
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -6,7 +6,8 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from ..errors import ImageError
+from ..datasets.unlabelled import holds_weights
+from ..errors import CondetrError, ImageError
 from ..files import quoted
 from ..images.decode import SUFFIXES as IMAGES
 from ..images.decode import Pixels, open_image
@@ -151,6 +152,9 @@ def is_web(name: str) -> bool:
 
 
 def _folder(folder: Path, exclude: Path | None) -> Iterator[Found | Skipped]:
+    """Raises CondetrError for a folder of weights, whose only image would be a plot of the training."""
+    if holds_weights(folder):
+        raise CondetrError(f"{folder}: weights, not images. Give them as `weights`")
     something = False
     others: list[str] = []
     videos_found: list[str] = []
