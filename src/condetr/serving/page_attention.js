@@ -147,7 +147,7 @@ export class Attention {
     table.addEventListener("toggle", () => { this.open = table.open; });
     const [west, north, east, south] = attention.region;
     const tile = east - west < picture.width || south - north < picture.height
-      ? " It was found in a tile of the image, which the maps cover." : "";
+      ? " The object was found in a tile of the image, which the maps cover." : "";
     const blue = attention.parts.includes("spatial") ? " The blue cross is the point from which the layer starts." : "";
     return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${tile}${blue}`), strip,
       make("div", { class: "legend" }, legend), table];
