@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "condetr"
 LAYERS = [  # ground first; names in one layer may not import one another
-    {"errors", "image_keys", "plural", "shapes", "text"},
+    {"errors", "image_keys", "own_folders", "plural", "shapes", "text"},
     {"arguments"},
     {"boxes", "config", "cpu", "files"},
     {"suggestions", "types"},

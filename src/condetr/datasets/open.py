@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
+from ..own_folders import is_run
 from . import coco, coco_files, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
@@ -53,7 +54,7 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
 
 
 def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
-    if unlabelled.is_run(root):
+    if is_run(root):
         raise DataError(f"{root}: a run's folder, not a data set")
     files, yaml, folders = coco_files.find(root), yolo.find(root), voc_folders.find(root)
     names = None if yaml is not None else _find_names(root, alone=not files and not folders)

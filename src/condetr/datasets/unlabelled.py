@@ -4,21 +4,12 @@ from itertools import islice
 from pathlib import Path
 
 from ..images.decode import SUFFIXES
+from ..own_folders import holds_weights, is_run
 from .raw import split_name
 from .voc_folders import IMAGES
 from .walk import files_below
 
 _MOST = 10_000  # files that are looked at
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a training run wrote this folder."""
-    return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
-
-
-def holds_weights(folder: Path) -> bool:
-    """Whether this is a run's folder or one of weights, of condetr or transformers."""
-    return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
 
 
 def own_output(root: Path) -> str | None:

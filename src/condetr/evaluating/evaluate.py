@@ -7,7 +7,6 @@ import numpy as np
 
 from ..arguments import check_progress, path_of
 from ..checkpoint import load, save_thresholds, thresholds_split, weights_of_run
-from ..datasets.unlabelled import is_run
 from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
@@ -16,6 +15,7 @@ from ..metrics import BoxTable, Evaluator, match_classes
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
+from ..own_folders import is_run
 from ..predicting.predictor import Predictor
 from ..predicting.tiling import Tiling
 from ..types import Categories

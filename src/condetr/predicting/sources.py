@@ -6,11 +6,11 @@ from glob import has_magic
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from ..datasets.unlabelled import holds_weights
 from ..errors import CondetrError, ImageError
 from ..files import quoted
 from ..images.decode import SUFFIXES as IMAGES
 from ..images.decode import Pixels, open_image
+from ..own_folders import holds_weights
 from ..videos import sources as videos
 from ..videos.address import file_stem, shown
 from ..videos.capture import Frame

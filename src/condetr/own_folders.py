@@ -1,0 +1,13 @@
+"""Which folders hold a run or weights, recognised by the names of their files."""
+
+from pathlib import Path
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a training run wrote this folder."""
+    return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
+
+
+def holds_weights(folder: Path) -> bool:
+    """Whether this is a run's folder or one of weights, of condetr or transformers."""
+    return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
