@@ -206,9 +206,10 @@ def test_a_closed_pipe_ends_quietly() -> None:
         assert running.wait(60) == 141
 
 
-def test_a_full_disk_is_one_line() -> None:
+@pytest.mark.parametrize("words", [("recipes",), ("compare", "--help"), ("--version",)], ids=" ".join)
+def test_a_full_disk_is_one_line(words: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "condetr", "recipes"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run([sys.executable, "-m", "condetr", *words], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr == b"condetr: standard output: cannot be written (No space left on device)\n"
 

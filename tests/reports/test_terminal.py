@@ -80,6 +80,33 @@ def test_a_wide_terminal_shows_names_in_full() -> None:
     assert "a long name that is the first\\x1b[2J to make room" in rendered(table(), 120)
 
 
+@pytest.mark.parametrize("width", [8, 14, 20, 40])
+def test_numbers_are_whole_also_where_no_column_may_leave(width: int) -> None:
+    made = FittedTable(Column("split", kind="name"), *(Column(name) for name in ("images", "objects", "others")))
+    made.add_row("validation", "1,234", "98,765", "0.123")
+    text = rendered(made, width)
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    assert text.count("1,234") == (width > 8)
+    assert set(re.findall(r"[\d,.]{2,}", text)) <= {"1,234", "98,765", "0.123"}
+    missing = " ".join(text.split()).partition("too narrow for: ")[2]
+    assert all(name in text.split() for name in ("images", "objects", "others") if name not in missing)
+
+
+def test_a_word_that_is_wider_than_the_terminal_is_folded() -> None:
+    made = FittedTable(Column("recipe", kind="word"), Column("epochs", 1))
+    made.add_row("conditional_detr_dc5_r101", "50")
+    assert "conditional_detr_dc5\n_r101" in rendered(made, 20).replace(" ", "")
+
+
+def test_escapes_of_another_encoding_do_not_move_the_columns() -> None:
+    made = FittedTable(Column("class", kind="name"), Column("AP"))
+    made.add_row("狗 ñ ≥", "0.123")
+    made.add_row("cat", "0.456")
+    lines = rendered(made, 60, "cp1252").split("\n")
+    assert [line.index("0.") for line in lines if "0." in line] == [13, 13]
+    assert "\\u72d7 ñ >=" in rendered(made, 60, "cp1252")
+
+
 @pytest.mark.parametrize("width", [20, 40, 120])
 def test_a_terminal_without_unicode_gets_ascii(width: int) -> None:
     assert rendered(table(), width, "cp1252").isascii()

@@ -14,7 +14,7 @@ import typer
 from ..errors import CondetrError
 from .benchmark import benchmark
 from .bulk import bulk
-from .command import ClosedOutput, Command, Group, Interrupted, guarded
+from .command import ClosedOutput, Command, Group, Interrupted, explanation, guarded
 from .compare import compare
 from .convert import convert
 from .demo import demo, digits
@@ -28,7 +28,7 @@ from .recipes import recipes
 from .sample import sample
 from .serve import serve
 from .stopping import listen, status_of
-from .streams import discard_output, flush_output, message, survive_any_encoding
+from .streams import discard_output, flush_output, message, open_closed_streams, survive_any_encoding
 from .train import train
 
 GROUPS = {
@@ -78,6 +78,7 @@ for group, commands in GROUPS.items():
 
 def main() -> None:
     """The entry point. A user's mistake is one line on standard error and a non-zero exit status, not a traceback."""
+    open_closed_streams()
     survive_any_encoding()
     listen()
     if not _has_folder():
@@ -99,6 +100,11 @@ def main() -> None:
     except BrokenPipeError:
         discard_output()
         _fail(ClosedOutput())
+    except OSError as error:  # of the parser, which prints help
+        explained = explanation(error)
+        if explained is None:
+            raise
+        _fail(explained)
 
 
 def _has_folder() -> bool:

@@ -19,7 +19,7 @@ from .usage import UsageError, usage_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # errors of a full or failing disk
 
-PRINTING = ("condetr.cli.", "rich.")  # modules that print
+PRINTING = ("condetr.cli.", "rich.", "typer.")  # modules that print
 
 
 class Misused(CondetrError):

@@ -1,7 +1,6 @@
 """`condetr doctor`: the contents of a data set, and its defects."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from ..files import check_writable
 from ..reports.terminal import printable
 from .options import Data, FollowOutside, Json, Quiet
 from .progress import progress_bar
-from .streams import announce, messages, results
+from .streams import announce, messages, remark, results
 
 
 def doctor(
@@ -53,7 +52,7 @@ def doctor(
     if out is not None:
         page = diagnosis.write(out)
         if not quiet:
-            print(f"page: {printable(str(page))}", file=sys.stderr if json_ else sys.stdout)
+            remark(f"page: {printable(str(page))}", aside=json_)
     elif not (json_ or quiet):
         print("--out DIR writes a page with the worst images drawn, and everything as JSON")
     if diagnosis.refusal is not None:

@@ -1,7 +1,6 @@
 """`condetr evaluate`: the accuracy of a detector on labelled images."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +23,7 @@ from .options import (
     existing_data,
 )
 from .progress import progress_bar
-from .streams import announce, messages, results
+from .streams import announce, messages, remark, results
 from .values import tiling
 
 
@@ -121,10 +120,9 @@ def evaluate(
         else:
             results(quiet).print(tables(evaluation))
         if not quiet:
-            remarks = sys.stderr if json_ else sys.stdout
-            print(f"page: {printable(str(page))}", file=remarks)
+            remark(f"page: {printable(str(page))}", aside=json_)
         if save_thresholds:
             assert weights is not None
             verb.save_best_thresholds(weights, evaluation, replace_thresholds)
             if not quiet:
-                print(f"thresholds saved with {printable(str(weights))}", file=sys.stderr if json_ else sys.stdout)
+                remark(f"thresholds saved with {printable(str(weights))}", aside=json_)

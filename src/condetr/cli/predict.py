@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,7 +30,7 @@ from .options import (
 )
 from .predict_run import Kept, Part, Run
 from .stopping import status_of
-from .streams import announce, message, standard_input
+from .streams import StandardOutput, announce, message, standard_input
 from .values import confidence, one_of, tiling, words
 
 if TYPE_CHECKING:
@@ -172,7 +172,6 @@ def _outputs(
     from ..predicting.outputs import Outputs
     from ..predicting.writers import JsonLines
 
-    stdout: Any = sys.stdout
     if out == STDOUT:
-        return nullcontext(Outputs(out, [JsonLines(stdout)]))
+        return nullcontext(Outputs(out, [JsonLines(StandardOutput())]))
     return Outputs.open(out, formats, categories, codec)

@@ -34,6 +34,32 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(c) or c.encode("ascii", escape).decode() for c in characters), error.end
 
 
+def open_closed_streams() -> None:
+    """Where the process was started without standard streams, as by `2>&-`, their descriptors are the null device's.
+
+    Else the next file that is opened takes the descriptor, and libraries write their messages into that file; and
+    `print` to a standard error that does not exist writes to standard output, between the results.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def abandon_terminal() -> None:
+    """After the terminal was closed: what is still printed to it is discarded, instead of raising OSError."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (1, 2):
+        try:
+            os.write(descriptor, b"")  # writes nothing, and fails where the terminal is gone
+        except OSError:
+            os.dup2(null, descriptor)
+    os.close(null)
+
+
 def standard_input() -> Any:
     """A stream of the bytes of standard input; empty where the process has none."""
     return BytesIO() if sys.stdin is None else sys.stdin.buffer
@@ -49,8 +75,28 @@ def flush_output() -> None:
     """Raises CondetrError where what was printed cannot be written, BrokenPipeError where its reader closed it."""
     if sys.stdout is None:
         return
-    try:
+    with _named():
         sys.stdout.flush()
+
+
+class StandardOutput:
+    """Standard output as a text stream for results; errors of a full disk name it.
+
+    `write` and `flush` raise CondetrError if the text cannot be written, BrokenPipeError if the reader closed it.
+    """
+
+    def write(self, text: str) -> int:
+        with _named():
+            return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        flush_output()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -58,11 +104,18 @@ def flush_output() -> None:
         raise CondetrError(f"standard output: cannot be written ({error.strerror})") from None
 
 
+class _Console(Console):
+    """Raises BrokenPipeError at a closed pipe, as `print` does; rich's own exits with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def results(quiet: bool = False) -> Console:
     """Where results are shown. Lines are not wrapped; a table that is piped is `PIPE_WIDTH` wide."""
     if quiet:
         return Console(file=StringIO(), quiet=True)
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
@@ -70,12 +123,25 @@ def results(quiet: bool = False) -> Console:
 
 def messages() -> Console:
     """Where progress is shown."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 def message(text: str) -> None:
-    """One line for a person, on standard error; arguments in backticks are printed as flags."""
-    print(f"condetr: {printable(as_typed(text))}", file=sys.stderr, flush=True)
+    """One line for a person, on standard error; arguments in backticks are printed as flags.
+
+    A line that cannot be written is dropped: neither results nor a training are lost for it.
+    """
+    with suppress(OSError):
+        print(f"condetr: {printable(as_typed(text))}", file=sys.stderr, flush=True)
+
+
+def remark(line: str, aside: bool) -> None:
+    """A line after the results: on standard output, or `aside`, where they are JSON, on standard error."""
+    if not aside:
+        print(line)
+        return
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class _Announcements(logging.Handler):

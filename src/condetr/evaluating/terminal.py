@@ -41,7 +41,7 @@ def _unlimited(numbers: Unlimited | None) -> list[RenderableType]:
 
 def number_table(numbers: dict[str, float]) -> FittedTable:
     """One row; COCO's -1, for no object, is a dash."""
-    table = FittedTable(*(Column(name) for name in numbers))
+    table = FittedTable(*(Column(name, drop=place) for place, name in enumerate(numbers)))  # the last leave first
     table.add_row(*(_shown(value if value >= 0 else math.nan) for value in numbers.values()))
     return table
 

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from PIL import Image
 
@@ -121,11 +122,19 @@ class Coco(Writer):
         return id
 
 
+class TextStream(Protocol):
+    """What lines are written to: a file, or standard output."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class JsonLines(Writer):
     """`predictions.jsonl`: an object for each image or frame, with its detections or with the reason why it was
     skipped."""
 
-    def __init__(self, file: io.TextIOBase) -> None:
+    def __init__(self, file: TextStream) -> None:
         self.file = file
 
     def write(self, image: Opened, detections: Detections) -> None:

@@ -23,9 +23,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def ascii_text(text: str) -> str:
-    """The text with our own symbols in ASCII, for a terminal that is not UTF-8. Other characters stay."""
-    return "".join(ASCII.get(c, c) for c in text)
+def encoded(text: str, encoding: str) -> str:
+    """The text as a terminal of another encoding than UTF-8 shows it: our own symbols in ASCII, and escapes for the
+    characters that it does not have (`\\u72d7`)."""
+    text = "".join(ASCII.get(c, c) for c in text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def shortened(text: str, width: int, mark: str = "…") -> str:
@@ -90,9 +92,10 @@ class FittedTable:
         table = Table(box=box, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), show_header=self.header)
         for i in kept:
             column = self.columns[i]
+            width = min(widths[i], options.max_width)  # one that is wider than the terminal is folded
             table.add_column(
                 titles[i], justify="right" if column.kind == "number" else "left", style=column.style,
-                no_wrap=column.kind != "text", overflow="fold", width=widths[i],
+                no_wrap=column.kind != "text" and width == widths[i], overflow="fold", width=width,
             )  # fmt: skip
         for cells, (_, style) in zip(own, self.rows):
             table.add_row(*(self._fitted(cells[i], i, widths[i], mark) for i in kept), style=style)
@@ -106,7 +109,7 @@ class FittedTable:
                 yield Text(f"too narrow for: {named}", style="dim", overflow="fold")
 
     def _cell(self, text: Text, options: ConsoleOptions) -> Text:
-        return Text(ascii_text(text.plain), style=text.style) if options.ascii_only else text
+        return Text(encoded(text.plain, options.encoding), style=text.style) if options.ascii_only else text
 
     def _fitted(self, text: Text, column: int, width: int, mark: str) -> Text:
         if self.columns[column].kind != "name":
@@ -114,14 +117,20 @@ class FittedTable:
         return Text(shortened(text.plain, width, mark), style=text.style)
 
     def _fitting(self, widths: Sequence[int], room: int) -> list[int]:
-        """The columns that fit, where names and texts may shrink as far as they stay readable."""
+        """The columns that fit, where names and texts may shrink as far as they stay readable.
+
+        If those with `drop` 0 do not fit either, the first of them stay, with names of `LEAST`: a number is never cut.
+        """
         kinds = [column.kind for column in self.columns]
         least = [min(width, NARROWEST.get(kind, width)) for width, kind in zip(widths, kinds)]
         kept = list(range(len(self.columns)))
         for order in sorted({column.drop for column in self.columns if column.drop}, reverse=True):
             if _total([least[i] for i in kept]) <= room:
-                break
+                return kept
             kept = [i for i in kept if self.columns[i].drop != order]
+        least = [min(width, LEAST) if kind in NARROWEST else width for width, kind in zip(widths, kinds)]
+        while len(kept) > 1 and _total([least[i] for i in kept]) > room:
+            kept.pop()
         return kept
 
 
