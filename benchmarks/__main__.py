@@ -12,7 +12,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-NAMES = ("inference", "training", "memory", "startup", "growth", "loading", "evaluation")
+NAMES = ("inference", "training", "memory", "startup", "growth", "loading", "evaluation", "levers", "runtimes")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 START, END = "<!-- figures -->\n", "<!-- end of figures -->"
 
