@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from condetr.cpu.available import without_private_operators
 from condetr.model.attention import ConditionalCrossAttention, attend, split_heads
@@ -119,3 +120,18 @@ def test_the_attention_of_the_first_layer_adds_object_query_and_position_to_the_
     torch.testing.assert_close(q.content, split_heads(expected_q, 4))
     torch.testing.assert_close(k.content, split_heads(expected_k, 4))
     torch.testing.assert_close(k.spatial, split_heads(attention.key_spatial(memory.position), 4))
+
+
+def test_tokens_are_projected_once_in_training_and_gradients_of_all_uses_add_up():
+    torch.manual_seed(0)
+    layer, content = nn.Linear(8, 8), torch.randn(2, 5, 8, requires_grad=True)
+    tokens = Tokens.of_queries(content, torch.zeros(2, 5, 8), None)
+    used = tokens.projected(layer) * 2 + tokens.projected(layer).square()
+    expected = layer(content) * 2 + layer(content).square()
+    assert_same(used, expected, (content, *layer.parameters()), atol=1e-5)
+    assert tokens.projected(layer) is tokens.projected(layer)
+    other = tokens.with_content(content * 2)
+    torch.testing.assert_close(other.projected(layer), layer(content * 2))
+    with torch.no_grad():
+        layer.weight.zero_()
+        torch.testing.assert_close(tokens.projected(layer), layer(content))

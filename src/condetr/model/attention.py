@@ -132,7 +132,7 @@ class ConditionalCrossAttention(nn.Module):
     ) -> Float[Tensor, "B N D"]:
         """With a `bias`, the spatial scores take its form, one number per row and column, and are added to it."""
         content_, spatial_, object_ = (memory.by_image(x) for x in (content, spatial, object_query))
-        v = split_heads(self.value(memory.content), self.heads)
+        v = split_heads(memory.projected(self.value), self.heads)
         dropout = self.dropout * self.training
         if bias is None:
             q, k = self.halves(content_, spatial_, object_, memory)
@@ -147,7 +147,7 @@ class ConditionalCrossAttention(nn.Module):
         self, content: Float[Tensor, "B N D"], object_query: Float[Tensor, "B N D"], memory: Tokens
     ) -> tuple[Float[Tensor, "B H N E"], Float[Tensor, "B H L E"]]:
         """c_q and c_k, projected."""
-        q, k = self.query_content(content), self.key_content(memory.content)
+        q, k = self.query_content(content), memory.projected(self.key_content)
         if self.query_object is not None:
             q, k = q + self.query_object(object_query), k + self.key_spatial(memory.position)
         return split_heads(q, self.heads), split_heads(k, self.heads)
@@ -169,7 +169,7 @@ class ConditionalCrossAttention(nn.Module):
         memory: Tokens,
     ) -> tuple[Halves, Halves]:
         """The projected halves of queries (c_q, p_q; L = N) and keys (c_k, p_k; L = image tokens)."""
-        q_content, k_content = self.query_content(content), self.key_content(memory.content)
+        q_content, k_content = self.query_content(content), memory.projected(self.key_content)
         q_spatial, k_spatial = self.query_spatial(spatial), self.key_spatial(memory.position)
         if self.query_object is not None:
             q_content, k_content = q_content + self.query_object(object_query), k_content + k_spatial

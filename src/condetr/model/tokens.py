@@ -1,9 +1,9 @@
 """Image tokens with their positions and padding, passed to attention as one value."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..shapes import Bool, Float
 
@@ -32,6 +32,7 @@ class Tokens:
     grid: tuple[int, int]
     ragged: bool
     cells: Cells | None
+    _projections: dict[nn.Module, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of_queries(
@@ -48,6 +49,14 @@ class Tokens:
     def mask(self) -> Bool[Tensor, "B 1 1 L"] | None:
         """The mask of an attention to these tokens: True for those that take part; None where all do."""
         return ~self.padding[:, None, None, :] if self.ragged else None
+
+    def projected(self, layer: nn.Module) -> Float[Tensor, "B L D"]:
+        """`layer(content)`. In training it is computed once, because further queries learn from the same tokens."""
+        if not torch.is_grad_enabled():
+            return layer(self.content)
+        if layer not in self._projections:
+            self._projections[layer] = layer(self.content)
+        return self._projections[layer]
 
     def by_image(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
         """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
