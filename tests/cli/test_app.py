@@ -35,12 +35,13 @@ def process(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
 def called(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
     """The command line in this process: exit status, standard output, standard error."""
     monkeypatch.setattr(sys, "argv", ["condetr", *words])
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         with pytest.raises(SystemExit) as ended:
             main()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     captured = capsys.readouterr()
     return ended.value.code, captured.out, captured.err
 

@@ -186,7 +186,8 @@ def test_nothing_found_is_reported_before_any_weights_are_loaded(here: Path) -> 
     assert stderr == "condetr: empty: a folder without images\ncondetr: nowhere.jpg: no such file or folder\n"
 
 
-def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str, number: signal.Signals) -> None:
     """In a process of its own, fed by a list on standard input that never ends."""
     content = io.BytesIO()
     Image.new("RGB", (60, 40)).save(content, "PNG")
@@ -201,9 +202,9 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str) -> Non
         until = time.monotonic() + 60
         while not (tmp_path / "predictions/images/a.png").exists() and time.monotonic() < until:
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 143, stderr
+    assert process.returncode == 128 + number, stderr
     assert stdout.startswith(b"interrupted; kept: ")
     assert b"Traceback" not in stderr
     assert json.loads((tmp_path / "predictions/predictions.jsonl").read_text().splitlines()[0])["file"] == "a.png"

@@ -157,7 +157,7 @@ def test_a_run_is_trained_longer_without_what_it_was_initialised_from(dataset, w
     assert again.config.train.epochs == RunFolder(tmp_path / "run").saved_config().train.epochs == 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_path, number):
     out, sent, told = tmp_path / "run", [], []
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ..engine.interrupt import HANGUP
 from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Data, Device, FollowOutside, Quiet, Set, existing_init
 from .stopping import leave_at_once
-from .streams import announce, results
+from .streams import abandon_terminal, announce, results
 from .values import naming_flags, settings
 
 
@@ -76,8 +77,11 @@ def train(
     with naming_flags(flags), live_progress(results(quiet), as_typed) as show:
 
         def progress(event: Event) -> None:
-            if isinstance(event, Stopping) and event.now:
-                leave_at_once(event.number, str(event))
+            if isinstance(event, Stopping):
+                if event.now:
+                    leave_at_once(event.number, str(event))
+                if event.number == HANGUP:
+                    abandon_terminal()
             show(event)
 
         run = verb(

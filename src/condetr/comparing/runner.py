@@ -97,12 +97,12 @@ def _start(
 
 
 def _begin(process: BaseProcess) -> None:
-    """Start a process with SIGINT blocked: Ctrl-C reaches the whole process group until `_work` leaves it."""
+    """Start a process with SIGINT and SIGHUP blocked: they reach the whole process group until `_work` leaves it."""
     if sys.platform == "win32":  # no signal masks; see `_stop`
         process.start()
         return
     resource_tracker.ensure_running()  # before the mask is set: starting it unblocks SIGINT
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         process.start()
     finally:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request to stop at the next point where the state can be saved."""
+"""SIGTERM, Ctrl-C and a closed terminal as a request to stop at the next point where the state can be saved."""
 
 import signal
 import socket
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HANGUP: int = getattr(signal, "SIGHUP", 0)  # the terminal was closed; 0 on Windows, which has no such signal
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [HANGUP]))
 MARK = 255  # no signal's number
 Notify = Callable[[int, int], None]
 
@@ -21,7 +22,9 @@ class Interrupt:
 
 @contextmanager
 def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
-    """While the block runs, the first signal is only recorded; a second one has its usual effect.
+    """While the block runs, the first signal is only recorded; a second one has its usual effect, except SIGHUP: nobody
+    is impatient who closes a terminal, and it comes twice, from the system and from the shell. After `nohup`, which
+    ignores SIGHUP, it stays ignored.
 
     `notify(number, times)` is called at once for each signal, from another thread: Python itself runs no handler before
     an operation of torch has ended, which may take a minute. Outside the main thread, where Python receives no signals,
@@ -32,17 +35,21 @@ def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
         yield interrupt
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    if HANGUP and before[HANGUP] == signal.SIG_IGN:
+        del before[HANGUP]
     with _watched(interrupt, notify) as count:
 
         def record(number: int, frame: FrameType | None) -> None:
             interrupt.number = number
             _restore(before)
+            if HANGUP in before:
+                signal.signal(HANGUP, signal.SIG_IGN)
             count()
-            if interrupt.times > 1:  # the second one came before Python could handle the first
+            if interrupt.times > 1 and number != HANGUP:  # the second one came before Python could handle the first
                 signal.raise_signal(number)
 
         try:
-            for number in SIGNALS:
+            for number in before:
                 signal.signal(number, record)
             yield interrupt
         finally:
@@ -71,7 +78,7 @@ def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[Callable[[
         while number := int.from_bytes(receiver.recv(1)):  # 0 at the end
             if number == MARK:
                 marked.set()
-            elif number in SIGNALS:
+            elif number in SIGNALS and not (number == HANGUP and interrupt.times):
                 interrupt.times += 1
                 interrupt.number = number
                 notify(number, interrupt.times)

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
 import uvicorn
 
+from ..engine.interrupt import HANGUP
 from ..errors import CondetrError
 from .app import application
 from .connection import MOST_CONNECTIONS, Connection
@@ -31,6 +34,20 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A closed terminal stops the server as SIGTERM does, unless `nohup` has it ignored."""
+        before = signal.getsignal(HANGUP) if HANGUP else signal.SIG_IGN
+        with super().capture_signals():
+            if before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            signal.signal(HANGUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(HANGUP, signal.SIG_DFL if before is None else before)
 
 
 def bound(host: str, port: int) -> socket.socket:
