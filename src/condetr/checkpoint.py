@@ -18,7 +18,14 @@ from .config import Config, parse
 from .engine.device import check_device
 from .errors import CondetrError, WeightsError
 from .files import quoted, replacing, write_text
-from .interchange import fit, read_json, read_safetensors, read_transformers, read_transformers_config
+from .interchange import (
+    fit,
+    read_json,
+    read_safetensors,
+    read_transformers,
+    read_transformers_config,
+    refuse_adapter,
+)
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
 from .plural import counted
@@ -127,6 +134,7 @@ def _opened(source: str) -> tuple[Path, dict]:
             raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)
     path = weights_of_run(path)
+    refuse_adapter(path)
     return path, read_json(path / "config.json")
 
 

@@ -77,12 +77,70 @@ def test_heads_layers_and_widths_are_read(tmp_path, name, kind, wrapper):
 
 
 @pytest.mark.parametrize(
-    "args", [{"pre_norm": True}, {"position_embedding": "learned"}, {"masks": True}, {"nheads": 5}, {"nheads": "8"}]
-)
+    "args",
+    [
+        {"pre_norm": True}, {"position_embedding": "learned"}, {"masks": True}, {"nheads": 5}, {"nheads": "8"},
+        {"dilation": "False"}, {"activation": "gelu"},
+    ],
+)  # fmt: skip
 def test_another_model_of_the_official_code_is_refused_by_name(tmp_path, args):
     torch.save(broken(lambda state: None) | {"args": args}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=rf"x\.pth: args\.{next(iter(args))}="):
+    for recipe_named in (None, "detr_r50"):
+        with pytest.raises(WeightsError, match=rf"x\.pth: args\.{next(iter(args))}="):
+            convert(tmp_path / "x.pth", tmp_path / "out", recipe=recipe_named)
+
+
+@pytest.mark.parametrize("name", ["conditional_detr_r50", "detr_r50"])
+def test_a_recipe_tells_what_neither_tensors_nor_args_do(tmp_path, name):
+    """The number of heads and DC5; layers and widths are those of the tensors."""
+    backbone = {"name": "resnet50", "stride": 16}
+    model = config.parse({"model": small(name).model_dump() | {"backbone": backbone, "heads": 8}}, None).model
+    state = zeros(model)
+    file, dc5 = tmp_path / "x.pth", name.replace("r50", "dc5_r50")
+    torch.save(state, file)
+    with pytest.raises(WeightsError, match=rf"args\.nheads is missing.* --recipe {name}\."):
+        interchange.read_official(file, recipe=None)
+    assert interchange.read_official(file, recipe=dc5)[1].model == model
+    assert interchange.read_official(file, recipe=name)[1].model.backbone.stride == 32
+    torch.save({"model": state, "args": {"nheads": 4}}, file)
+    read = interchange.read_official(file, recipe=dc5)[1].model
+    assert (read.heads, read.backbone.stride) == (4, 16)
+    torch.save({"model": state, "args": {"nheads": 8, "dilation": False}}, file)
+    with pytest.raises(WeightsError, match=rf"args\.dilation=false: recipe={dc5}"):
+        interchange.read_official(file, recipe=dc5)
+    for other in ("small", "detr_r50" if name != "detr_r50" else "conditional_detr_r50"):
+        with pytest.raises(WeightsError, match=rf"recipe={other}: the file has another decoder"):
+            interchange.read_official(file, recipe=other)
+
+
+def test_a_dilated_network_of_basic_blocks_is_refused(tmp_path):
+    state = zeros(small("detr_r50"))
+    torch.save({"model": state, "args": {"nheads": 4, "dilation": True}}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"x\.pth: a dilated resnet18 \(DC5\).*args\.dilation"):
         convert(tmp_path / "x.pth", tmp_path / "out")
+
+
+@pytest.mark.parametrize("prefix", ["", "detr."])
+def test_a_checkpoint_with_a_mask_head_is_refused_by_name(tmp_path, prefix):
+    state = {prefix + name: tensor for name, tensor in broken(lambda state: None)["model"].items()}
+    torch.save({"model": state | {"mask_head.lay1.weight": torch.zeros(1)}}, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"x\.pth: .*a mask head \(segmentation\)"):
+        convert(tmp_path / "x.pth", tmp_path / "out")
+
+
+def test_what_a_training_saves_beside_the_model_is_left_out(tmp_path):
+    """The official code evaluates `model`; numbers of half precision are computed in float32."""
+    detector = shaken(small("detr_r50"), 3).half().float()
+    state = {name: t.half() for name, t in published.write(detector.state_dict(), "official").items()}
+    beside = {
+        "ema": {name: t * 0 for name, t in state.items()},
+        "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 1e-4}]},
+        "epoch": 3,
+    }
+    torch.save({"model": state, "args": {"nheads": 4}} | beside, tmp_path / "x.pth")
+    read = convert(tmp_path / "x.pth", tmp_path / "out").detector
+    for name, tensor in detector.state_dict().items():
+        torch.testing.assert_close(read.state_dict()[name], tensor, atol=0, rtol=0)
 
 
 def test_a_file_with_code_in_it_is_refused(tmp_path):
@@ -106,11 +164,16 @@ def test_tensors_that_are_no_checkpoint_are_refused(tmp_path, content):
 
 def broken(change) -> dict:
     """A complete official checkpoint, of zeros that take no space, after a change."""
-    with torch.device("meta"):
-        names = published.write(build_detector(recipe("detr_r50").model, 2).state_dict(), "official")
-    state = {name: torch.zeros(()).expand(tensor.shape) for name, tensor in names.items()}
+    state = zeros(recipe("detr_r50").model)
     change(state)
     return {"model": state}
+
+
+def zeros(model: config.Model) -> dict[str, torch.Tensor]:
+    """Zeros under the official names, which take no space."""
+    with torch.device("meta"):
+        names = published.write(build_detector(model, 2).state_dict(), "official")
+    return {name: torch.zeros(()).expand(tensor.shape) for name, tensor in names.items()}
 
 
 @pytest.mark.parametrize(

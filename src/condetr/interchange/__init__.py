@@ -3,7 +3,7 @@
 from .coco_slots import coco_categories
 from .loading import fit, read_json, read_safetensors
 from .official import read_official, read_pth
-from .transformers import read_transformers, read_transformers_config, write_transformers
+from .transformers import read_transformers, read_transformers_config, refuse_adapter, write_transformers
 
 __all__ = [
     "coco_categories",
@@ -14,5 +14,6 @@ __all__ = [
     "read_safetensors",
     "read_transformers",
     "read_transformers_config",
+    "refuse_adapter",
     "write_transformers",
 ]

@@ -12,7 +12,9 @@ from huggingface_hub.utils import tqdm
 
 from ..errors import WeightsError
 
-FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors")
+FILES = (
+    "config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors", "adapter_config.json",
+)  # fmt: skip
 REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*))?", re.ASCII)
 
 logger = logging.getLogger(__name__)

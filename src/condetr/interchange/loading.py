@@ -1,6 +1,7 @@
 """JSON and safetensors files to a detector: every tensor is assigned, or the first that does not fit is named."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..build import build_detector
 from ..errors import WeightsError
 from ..model.detector import Detector
 from . import published
+
+MASK_HEAD = ("mask_head.", "bbox_attention.")
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -52,34 +55,60 @@ def check_content(file: Path) -> None:
         raise WeightsError(f"{file}: a web page in place of the file. Download the file itself")
 
 
-def fit(detector: Detector, state: dict[str, Tensor], file: Path) -> None:
-    """Put weights of our names into a detector built on the meta device; the first that does not fit is named."""
+def fit(
+    detector: Detector,
+    state: dict[str, Tensor],
+    file: Path,
+    name_in_file: Callable[[str], str] = str,
+    source: str = "config.json",
+) -> None:
+    """Put weights of our names into a detector built on the meta device; the first that does not fit is named.
+
+    In errors a tensor has the name that `name_in_file` returns, and `source` is what describes the model.
+    """
     own = detector.state_dict()
     for name, tensor in state.items():
+        shown = name_in_file(name)
         if name not in own:
-            raise WeightsError(f"{file}: {name} belongs to another model than its config.json describes")
+            raise WeightsError(f"{file}: {shown} belongs to another model than that of {source}")
         if own[name].shape != tensor.shape:
-            expected = f"{tuple(own[name].shape)} was expected from config.json"
-            raise WeightsError(f"{file}: {name} has shape {tuple(tensor.shape)}, {expected}")
+            expected = f"{tuple(own[name].shape)} was expected from {source}"
+            raise WeightsError(f"{file}: {shown} has shape {tuple(tensor.shape)}, {expected}")
         if tensor.is_floating_point() != own[name].is_floating_point():
             expected = "a floating point type" if own[name].is_floating_point() else "an integer type"
-            raise WeightsError(f"{file}: {name} is {tensor.dtype}, {expected} was expected")
+            raise WeightsError(f"{file}: {shown} is {tensor.dtype}, {expected} was expected")
     missing = [name for name in own if name not in state]
     if missing:
-        raise WeightsError(f"{file}: {missing[0]} is missing" + f" (and {len(missing) - 1} more)" * (len(missing) > 1))
+        more = f" (and {len(missing) - 1} more)" * (len(missing) > 1)
+        raise WeightsError(f"{file}: {name_in_file(missing[0])} is missing{more}")
     detector.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()}, assign=True)
 
 
-def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path) -> Detector:
+def dialect_of(state: dict[str, Tensor], file: Path) -> published.Dialect:
+    """Whose names these are. Raises WeightsError for those of no published detector."""
+    if masks := [name for name in state if name.startswith(MASK_HEAD)]:
+        raise WeightsError(f"{file}: {masks[0]}: a mask head (segmentation); condetr reads detectors without one")
     dialect = published.dialect_of(state)
     if dialect is None:
         raise WeightsError(f"{file}: its tensor names are neither DETR's nor Conditional DETR's")
+    return dialect
+
+
+def load(state: dict[str, Tensor], model: config.Model, classes: int, file: Path, source: str) -> Detector:
+    """The detector of published weights. `source` is what describes its model, as errors name it."""
+    dialect = dialect_of(state, file)
     with torch.device("meta"):
         detector = build_detector(model, classes)
     read = published.read(state, dialect, detector.state_dict())
     if read.unexpected:
-        raise WeightsError(f"{file}: {read.unexpected[0]} belongs to another model than its configuration describes")
-    fit(detector, read.state, file)
+        raise WeightsError(f"{file}: {read.unexpected[0]} belongs to another model than that of {source}")
+    is_conditional = published.conditional(state)
+
+    def name_in_file(ours: str) -> str:
+        place = published.place(ours, dialect, is_conditional)
+        return ours if place is None else place.name
+
+    fit(detector, read.state, file, name_in_file, source)
     return detector
 
 

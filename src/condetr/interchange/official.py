@@ -16,7 +16,7 @@ from ..types import Categories
 from . import published
 from .coco_slots import coco_categories
 from .fields import Fixed, refused
-from .loading import check_content, config_of, load
+from .loading import MASK_HEAD, check_content, config_of, load
 
 CLASSES, QUERIES, BODY = "class_embed.weight", "query_embed.weight", "backbone.0.body."  # names in the official code
 ENCODER, DECODER = "transformer.encoder.layers.{}.norm1.weight", "transformer.decoder.layers.{}.norm1.weight"
@@ -27,6 +27,8 @@ ARGUMENTS: Fixed = {
     "position_embedding": ((None, "sine", "v2"), "condetr's image positions are sine embeddings"),
     "masks": ((None, False), "condetr reads detectors without a mask head"),
     "frozen_weights": ((None,), "condetr reads detectors without a mask head"),
+    "dilation": ((None, False, True), "it must be true or false"),
+    "activation": ((None, "relu"), "condetr's feed-forward networks have ReLU"),
 }
 
 
@@ -55,26 +57,29 @@ def read_official(file: Path, recipe: str | None) -> tuple[Detector, config.Conf
     """A `.pth` of either official repository. Only tensors, and an argparse.Namespace, are read: no code is run.
 
     The architecture is read from the tensors and from `args`, a Namespace or a dict, where the file has it. The tensors
-    tell neither the number of heads (by default 8) nor DC5, which is read from `args.dilation`, else from `recipe` (a
-    recipe's name), else from 'dc5' in the file's name.
+    tell neither the number of heads nor DC5: they are read from `args.nheads` and `args.dilation`, else from `recipe`
+    (a recipe's name). Without both, a model of the published width has 8 heads, and it is DC5 if 'dc5' is in the
+    file's name. Raises WeightsError for a file that does not fit these descriptions.
     """
     content = read_pth(file)
     state = content.get("model", content) if isinstance(content, dict) else {}
     state = state if isinstance(state, dict) else {}
     state = {k.removeprefix(WRAPPER): v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if any(name.startswith(MASK_HEAD) for name in state):
+        raise WeightsError(f"{file}: a checkpoint with a mask head (segmentation); condetr reads detectors without one")
     if published.dialect_of(state) != "official":
         raise WeightsError(f"{file}: not a checkpoint of DETR's or Conditional DETR's official code")
     for name in (CLASSES, QUERIES, HIDDEN):
         if name not in state or state[name].ndim != 2 or not len(state[name]):
             raise WeightsError(f"{file}: {name} is missing or not a matrix. The checkpoint is incomplete")
-    model = _model(state, _arguments(content, file), file) if recipe is None else recipes.recipe(recipe).model
+    model = _model(state, _arguments(content, file), file, recipe)
     logits = state[CLASSES].shape[0]
     classes = logits - 1 if model.scoring.kind == "softmax" else logits
     if classes < 1:
         raise WeightsError(f"{file}: {CLASSES} has {counted(logits, 'row')}, too few for a class")
     plain = Categories(tuple(range(classes)), tuple(f"class {i}" for i in range(classes)))
     categories = coco_categories() if classes == 91 else plain
-    detector = load(state, model, classes, file)
+    detector = load(state, model, classes, file, "its other tensors")
     return detector, config_of(model, {}, str(file)), categories
 
 
@@ -89,17 +94,34 @@ def _arguments(content: Any, file: Path) -> dict[str, Any]:
     return arguments
 
 
-def _model(state: dict[str, Tensor], arguments: dict[str, Any], file: Path) -> config.Model:
+def _model(state: dict[str, Tensor], arguments: dict[str, Any], file: Path, recipe: str | None) -> config.Model:
     """The published model with the backbone, widths, layers and queries of the tensors, and the heads of `args`."""
-    base = recipes.recipe("conditional_detr_r50" if published.conditional(state) else "detr_r50").model
-    dilation = bool(arguments.get("dilation", "dc5" in file.name.lower()))
-    backbone = base.backbone.model_dump() | {"name": _resnet(state, file), "stride": 16 if dilation else 32}
-    heads = arguments.get("nheads", base.heads)
+    fitting = "conditional_detr_r50" if published.conditional(state) else "detr_r50"
+    base = recipes.recipe(fitting).model
+    named = None if recipe is None else recipes.recipe(recipe).model
+    if named is not None and named.decoder.kind != base.decoder.kind:
+        raise WeightsError(f"{file}: recipe={recipe}: the file has another decoder, such as that of {fitting}")
     dim = state[QUERIES].shape[1]
+    heads = arguments.get("nheads")
+    if heads is None:
+        if named is None and dim != base.dim:
+            raise WeightsError(
+                f"{file}: args.nheads is missing, and tensors of {dim} channels do not tell the number of heads. If it "
+                f"is {base.heads}: --recipe {fitting}. Otherwise save the file with it: 'args': {{'nheads': …}}"
+            )
+        heads = (named or base).heads
     if type(heads) is not int or heads < 1 or dim % heads:
         raise WeightsError(f"{file}: args.nheads={heads!r}: {dim} channels cannot be split into so many heads")
+    dilation = arguments.get("dilation")
+    if named is not None and dilation not in (None, named.backbone.dilated):
+        raise refused(file, "args.dilation", dilation, f"recipe={recipe} names a model that differs in it (DC5)")
+    if dilation is None:
+        dilation = named.backbone.dilated if named else "dc5" in file.name.lower()
+    backbone = _resnet(state, file)
+    if dilation and backbone in ("resnet18", "resnet34"):
+        raise WeightsError(f"{file}: a dilated {backbone} (DC5): the official code has none. Is args.dilation right?")
     values = base.model_dump() | {
-        "backbone": backbone,
+        "backbone": base.backbone.model_dump() | {"name": backbone, "stride": 16 if dilation else 32},
         "dim": dim,
         "heads": heads,
         "hidden": state[HIDDEN].shape[0],

@@ -11,17 +11,23 @@ from .. import config
 from ..errors import CondetrError, WeightsError
 from ..files import replacing, write_text
 from ..model.detector import Detector
-from ..plural import counted
 from ..types import Categories
 from . import published
-from .coco_slots import coco_categories
 from .fields import refused
-from .loading import config_of, load, read_json, read_safetensors
+from .loading import config_of, dialect_of, load, read_json, read_safetensors
 from .transformers_backbone import with_timm_names
+from .transformers_classes import categories_of, logits_of_classes
 from .transformers_config import model_of
 from .transformers_images import image_size
 
-Name = str | int | float | None  # of a class in id2label
+CLASSES = "class_labels_classifier.bias"
+RESAVE = "load and save the model once with transformers: save_pretrained writes model.safetensors"
+UNREAD = {  # in the place of model.safetensors
+    "model.safetensors.index.json": "the weights are in several files, and condetr reads one",
+    "pytorch_model.bin": "such files can run code when opened",
+    "pytorch_model.bin.index.json": "such files can run code when opened",
+}
+HIDDEN = ("model.decoder.layers.0.fc1.bias", "model.decoder.layers.0.mlp.fc1.bias")  # of versions 4 and 5
 
 
 def read_transformers(folder: Path) -> tuple[Detector, config.Config, Categories]:
@@ -30,9 +36,14 @@ def read_transformers(folder: Path) -> tuple[Detector, config.Config, Categories
     theirs = read_json(file)
     model = model_of(theirs, file)
     images = image_size(folder)
+    weights = folder / "model.safetensors"
     state = with_timm_names(_tensors(folder), model.backbone.last_stage)
-    categories = _categories_of(theirs, file, state, model)
-    detector = load(state, model, len(categories), folder / "model.safetensors")
+    if dialect_of(state, weights) == "official" or CLASSES not in state:
+        raise WeightsError(f"{weights}: {CLASSES} is missing")
+    _check_sizes(theirs, file, state, model)
+    classes = logits_of_classes(tuple(state[CLASSES].shape), model.scoring.kind == "softmax", weights)
+    categories = categories_of(theirs, file, classes)
+    detector = load(state, model, classes, weights, f"config.json ({model.backbone.name})")
     return detector, config_of(model, images, str(folder)), categories
 
 
@@ -42,44 +53,50 @@ def read_transformers_config(folder: Path) -> config.Config:
     return config_of(model_of(read_json(file), file), image_size(folder), str(folder))
 
 
+def refuse_adapter(folder: Path) -> None:
+    """Raises WeightsError for a folder in which peft has saved an adapter, which changes the weights beside it."""
+    file = folder / "adapter_config.json"
+    if file.exists():
+        raise WeightsError(
+            f"{file}: condetr does not read adapters of peft. Merge the adapter into its model once (merge_and_unload) "
+            "and save the model with save_pretrained"
+        )
+
+
 def _tensors(folder: Path) -> dict[str, Tensor]:
     file = folder / "model.safetensors"
-    if not file.exists():
-        raise WeightsError(
-            f"{file}: no such file. If the weights are in pytorch_model.bin (which can run code when opened) or in "
-            "several files, load and save the model once with transformers: save_pretrained writes model.safetensors"
-        )
-    return read_safetensors(file)
+    if file.exists():
+        return read_safetensors(file)
+    for name, reason in UNREAD.items():
+        if (folder / name).exists():
+            raise WeightsError(f"{folder / name}: {reason}. To read them, {RESAVE}")
+    if variants := sorted(folder.glob("*.safetensors")):
+        raise WeightsError(f"{variants[0]}: condetr reads model.safetensors. If these are the weights, rename the file")
+    raise WeightsError(
+        f"{file}: no such file. If the weights are in pytorch_model.bin (which can run code when opened) or in several "
+        f"files, {RESAVE}"
+    )
 
 
-def _categories_of(theirs: dict[str, Any], file: Path, state: dict[str, Tensor], model: config.Model) -> Categories:
-    """COCO's where the labels are COCO's 91 slots; otherwise a category id is the label, unless we wrote the folder.
+def _check_sizes(theirs: dict[str, Any], file: Path, state: dict[str, Tensor], model: config.Model) -> None:
+    """Raises WeightsError for a size in config.json that is not that of the weights."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    queries = shapes.get("model.query_position_embeddings.weight", ())
+    sizes = {
+        "encoder_layers": (model.encoder_layers, _layers(state, "encoder")),
+        "decoder_layers": (model.decoder_layers, _layers(state, "decoder")),
+        "num_queries": (model.queries, *queries[:1]),
+        "d_model": (model.dim, *queries[1:2]),
+        "encoder_ffn_dim": (model.hidden, *(n for at in HIDDEN for n in shapes.get(at, ())[:1])),
+    }
+    for name, (described, *found) in sizes.items():
+        if found and found[0] != described:
+            raise refused(file, name, theirs.get(name, described), f"the weights have {found[0]}")
 
-    Without `id2label` the classes are called LABEL_0, LABEL_1 … as in transformers, `num_labels` or as many as the
-    weights have.
-    """
-    labels = theirs.get("id2label")
-    if labels is None:
-        count = theirs.get("num_labels")
-        if count is None:
-            rows = state["class_labels_classifier.bias"].numel() if "class_labels_classifier.bias" in state else 0
-            count = rows - (model.scoring.kind == "softmax")
-        if type(count) is not int or not 0 < count < 100_000:
-            raise WeightsError(f"{file}: neither id2label nor num_labels gives the number of classes")
-        labels = {str(i): f"LABEL_{i}" for i in range(count)}
-    if not isinstance(labels, dict) or not labels or not all(isinstance(name, Name) for name in labels.values()):
-        raise refused(file, "id2label", labels, "it must map labels to names")
-    count = len(labels)
-    if set(labels) != {str(i) for i in range(count)}:
-        raise refused(file, "id2label", labels, f"it must number {counted(count, 'class')} from 0 to {count - 1}")
-    names = [labels[str(i)] for i in range(count)]
-    coco = coco_categories()
-    if count == 91 and all(n in (None, "N/A", f"LABEL_{i}") or n == coco.names[i] for i, n in enumerate(names)):
-        return coco
-    ids = theirs.get("condetr_category_ids")
-    if not (isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)):
-        ids = list(range(count))
-    return Categories(tuple(ids), tuple(None if name in (None, "N/A") else str(name) for name in names))
+
+def _layers(state: dict[str, Tensor], side: str) -> int:
+    """The number of layers of the encoder or the decoder."""
+    return len({name.split(".")[3] for name in state if name.startswith(f"model.{side}.layers.")})
 
 
 def write_transformers(folder: Path, detector: Detector, c: config.Config, categories: Categories, card: str) -> None:

@@ -44,6 +44,8 @@ def backbone_of(theirs: dict[str, Any], file: Path) -> dict[str, Any]:
     if inner and theirs.get("backbone") is not None and _name(theirs["backbone"], file) != name:
         raise refused(file, "backbone", theirs["backbone"], f"backbone_config describes {name}")
     dilated = output_stride == 16 and last_stage == 4
+    if theirs.get("dilation") not in (None, False, True):
+        raise refused(file, "dilation", theirs["dilation"], "it must be true or false")
     if theirs.get("dilation"):
         can = not inner and theirs.get("use_timm_backbone", True) and not options
         if not can and not dilated:
@@ -80,7 +82,7 @@ def _timm(options: dict[str, Any], group: str, file: Path) -> tuple[int, int | N
     check_fields(options, read, fixed | FIXED_EVERYWHERE, INNER_NO_EFFECT, file, group)
     last = _last_stage(options, group, "layer", file)
     stride = options.get("output_stride")
-    if stride not in (None, 32, 16) or (stride == 16 and last != 4):
+    if type(stride) not in (int, type(None)) or stride not in (None, 32, 16) or (stride == 16 and last != 4):
         raise refused(file, f"{group}output_stride", stride, "condetr reads 32, and 16 with all stages (DC5)")
     return last, stride
 
@@ -99,13 +101,20 @@ def _own_resnet(inner: dict[str, Any], file: Path) -> tuple[str, int]:
     read = {"model_type", "depths", "layer_type", "hidden_sizes", "out_features", "out_indices"}
     check_fields(inner, read, fixed | FIXED_EVERYWHERE, INNER_NO_EFFECT, file, group)
     layer, depths = inner.get("layer_type", "bottleneck"), inner.get("depths", [3, 4, 6, 3])
-    name = RESNETS.get((str(layer), tuple(depths) if isinstance(depths, list) else ()))
+    if not isinstance(layer, str) or layer not in WIDTHS:
+        raise refused(file, f"{group}layer_type", layer, f"condetr reads {' and '.join(WIDTHS)}")
+    name = RESNETS.get((layer, tuple(depths))) if isinstance(depths, list) and _are_numbers(depths) else None
     if name is None:
-        raise refused(file, f"{group}depths", depths, f"with {layer} layers this is not ResNet-18, 34, 50 or 101")
+        reason = f"with layer_type={layer} this is not ResNet-18, 34, 50 or 101"
+        raise refused(file, f"{group}depths", depths, reason)
     widths = inner.get("hidden_sizes", WIDTHS["bottleneck"])
-    if widths != WIDTHS[str(layer)]:
-        raise refused(file, f"{group}hidden_sizes", widths, f"{name} has {WIDTHS[str(layer)]}")
+    if widths != WIDTHS[layer]:
+        raise refused(file, f"{group}hidden_sizes", widths, f"{name} has {WIDTHS[layer]}")
     return name, _last_stage(inner, group, "stage", file)
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(type(value) is int for value in values)
 
 
 def _last_stage(options: dict[str, Any], group: str, stage: str, file: Path) -> int:

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from .. import config
+from ..errors import ConfigError
 from ..images.prepare import MEAN, STD
 from .fields import Fixed, check_fields, refused
 from .loading import read_json
@@ -25,6 +27,7 @@ FIXED: Fixed = {
     "size_divisor": ((None,), "condetr's sizes are not rounded"),
     "size_divisibility": ((None, 0), "condetr's sizes are not rounded"),
 }
+READ_SIZES = "condetr keeps the shape of an image. It reads shortest_edge with longest_edge, and max_height = max_width"
 # padding is masked, and does not change the features of an image; the rest is about labels and calls
 NO_EFFECT = {
     "do_pad", "pad_size", "pad_and_return_pixel_mask", "format", "do_convert_annotations", "do_convert_rgb",
@@ -45,8 +48,9 @@ def image_size(folder: Path) -> dict[str, int | float]:
         return {}
     check_fields(values, READ, FIXED, NO_EFFECT, file, "")
     for key in ("image_processor_type", "feature_extractor_type"):
-        if values.get(key) is not None and values[key] not in PROCESSORS:
-            raise refused(file, key, values[key], "condetr reads DetrImageProcessor and ConditionalDetrImageProcessor")
+        name = values.get(key)
+        if name is not None and not (isinstance(name, str) and name in PROCESSORS):
+            raise refused(file, key, name, "condetr reads DetrImageProcessor and ConditionalDetrImageProcessor")
     for key, ours in (("image_mean", MEAN), ("image_std", STD), ("rescale_factor", (1 / 255,))):
         value = values.get(key)
         if value is not None and not _close(value if isinstance(value, list) else [value], ours):
@@ -58,9 +62,12 @@ def _image_processor(folder: Path) -> tuple[Path, dict[str, Any]]:
     """The settings of the image processor and their file; the newer file takes precedence, as in transformers 5."""
     file = folder / "processor_config.json"
     if file.exists():
-        nested = read_json(file).get("image_processor")
+        settings = read_json(file)
+        nested = settings.get("image_processor")
         if isinstance(nested, dict):
             return file, nested
+        if "image_processor" in settings:
+            raise refused(file, "image_processor", nested, "it must be an object, the settings of an image processor")
     file = folder / "preprocessor_config.json"
     return file, read_json(file) if file.exists() else {}
 
@@ -94,10 +101,13 @@ def _sides(values: dict[str, Any], file: Path) -> dict[str, int | float]:
         short, long = sides["shortest_edge"], sides["longest_edge"]
         if long < short:
             raise refused(file, "size", size, "longest_edge is less than shortest_edge")
-        return {"size": short, "longest": long / short}
-    if set(sides) == {"max_height", "max_width"} and sides["max_height"] == sides["max_width"]:
-        return {"size": sides["max_height"], "longest": 1.0}
-    raise refused(
-        file, "size", size,
-        "condetr keeps the shape of an image. It reads shortest_edge with longest_edge, and max_height = max_width",
-    )  # fmt: skip
+        found = {"size": short, "longest": long / short}
+    elif set(sides) == {"max_height", "max_width"} and sides["max_height"] == sides["max_width"]:
+        found = {"size": sides["max_height"], "longest": 1.0}
+    else:
+        raise refused(file, "size", size, READ_SIZES)
+    try:
+        config.parse({"data": found}, None)
+    except ConfigError as error:
+        raise refused(file, "size", size, f"condetr's {error.setting} {error.reason}") from None
+    return found
