@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from condetr.datasets.open import open_dataset
+from condetr.datasets.yolo_poses import are_poses
 from condetr.errors import DataError
 from condetr.examining.examine import examine
 from tests.labelled import write_image
@@ -84,6 +85,42 @@ def test_keypoints_are_ignored(tmp_path):
     line = "1 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n"
     root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\nkpt_shape: [2, 3]\n", line)
     assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+
+
+@pytest.mark.parametrize("shape", ["kpt_shape: [17, 3]\n", ""])
+@pytest.mark.parametrize("count", [1, 2, 5, 17])
+def test_keypoints_with_visibilities_are_recognised_without_kpt_shape(tmp_path, count, shape):
+    line = "1 0.5 0.5 0.25 0.5" + " 0.5 0.6 2" * (count - 1) + " 0 0 0\n"
+    root = write(tmp_path, f"names: [cat, dog]\ntrain: train/images\n{shape}", line)
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    found = [one.name for one in examine(open_dataset(root)).findings]
+    assert ("extra_number" in found) == (not shape)
+    assert "malformed_entry" not in found
+
+
+def test_keypoints_without_visibilities_lie_in_their_boxes(tmp_path):
+    lines = (
+        "1 0.5 0.5 0.25 0.5 0.45 0.5 0.55 0.7\n1 0.7 0.2 0.1 0.2 0.72 0.2 0.7 0.15\n1 0.8 0.8 0.1 0.2 0 0 0.81 0.82\n"
+    )
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n", lines)
+    np.testing.assert_allclose(truth(root).boxes, [[30, 10, 50, 30], [52, 4, 60, 12], [60, 28, 68, 36]], atol=1e-4)
+
+
+@pytest.mark.parametrize("corners", [3, 4, 6])
+def test_polygons_with_a_fixed_number_of_corners_are_no_poses(corners):
+    random = np.random.default_rng(corners)
+    for _ in range(50):
+        center, size = random.uniform(0.1, 0.9, (6, 1, 2)), random.uniform(0.02, 0.4, (6, 1, 2))
+        turn = random.uniform(0, np.pi, (6, 1)) + np.arange(corners) * 2 * np.pi / corners
+        points = center + size * np.stack([np.cos(turn), np.sin(turn)], axis=2) / 2
+        assert not are_poses([[0.0, *polygon.clip(0, 1).ravel().tolist()] for polygon in points])
+
+
+def test_labels_that_keep_the_suffix_of_the_image_are_found(tmp_path):
+    root = write(tmp_path, "names: [cat, dog]\ntrain: train/images\n")
+    (root / "train/labels/a.txt").rename(root / "train/labels/a.jpg.txt")
+    assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
+    assert [one.name for one in examine(open_dataset(root)).findings] == ["empty_class"]
 
 
 def test_hidden_files_of_macos_are_not_images(tmp_path):

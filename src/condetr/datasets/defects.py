@@ -118,7 +118,8 @@ _ALL = (
         "give every image its own file (frames of two videos may have the same names)",
     ),
     Defect(
-        "extra_number", "warning", "keep", "a number follows the box, such as a confidence or a track: it is not used",
+        "extra_number", "warning", "keep",
+        "numbers follow the box, such as a confidence, a track or keypoints: they are not used",
         "nothing, if these are labels and not the output of a detector",
     ),
     Defect("malformed_entry", "error", "drop", "an entry or line cannot be parsed", "correct it"),

@@ -14,6 +14,7 @@ from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawSplit, images, objects
 from .walk import files_below
+from .yolo_poses import BEFORE, are_poses
 
 SPLIT_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
 IN_PIXELS = 4.0  # a box that is larger than this many images is not in fractions
@@ -88,13 +89,14 @@ def split(
 ) -> RawSplit:
     """The images of `places` with their labels.
 
-    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points. The label
-    files are added to `used`, with the split's name.
+    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points. Lines of
+    many numbers that `are_poses` are read so in any case, with a finding. The label files are added to `used`, with the
+    split's name.
     """
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     findings += [one for place in places if place.is_dir() for one in _broken_links(place, name, deep)]
-    image_rows, object_rows, label_files = [], [], []
-    corners = []
+    image_rows, label_files = [], []
+    lines: list[tuple[int, Path, int, list[float]]] = []
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
         label_files.append(labels_of(path) if boundary.contains(path) else path)
@@ -102,10 +104,22 @@ def split(
             continue
         labels = label_files[-1]
         used[labels] = name
-        for line, numbers in _lines(labels, name, findings):
-            category, box = int(numbers[0]), _box(numbers[1:5] if keypoints else numbers[1:])
-            object_rows.append((row, category, *box, False, float("nan"), line))
-            corners.append((row, category, *numbers[1:5]))
+        lines += ((row, labels, line, numbers) for line, numbers in _lines(labels, name, findings))
+    long = [(labels, line, numbers) for _, labels, line, numbers in lines if len(numbers) > BEFORE]
+    if not keypoints and are_poses([numbers for _, _, numbers in long]):
+        keypoints = True
+        labels, line, numbers = long[0]
+        detail = f"{len(numbers) - BEFORE} numbers of keypoints follow the box"
+        findings.append(Finding("extra_number", name, labels, line, detail, "line"))
+    object_rows, corners = [], []
+    for row, labels, line, numbers in lines:
+        if not keypoints and len(numbers) > BEFORE and len(numbers) % 2 == 0:
+            detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
+            findings.append(Finding("malformed_entry", name, labels, line, detail, "line"))
+            continue
+        box = _box(numbers[1:BEFORE] if keypoints else numbers[1:])
+        object_rows.append((row, int(numbers[0]), *box, False, float("nan"), line))
+        corners.append((row, int(numbers[0]), *numbers[1:BEFORE]))
     if look_like_fractions_of_corners(object_rows, corners):
         detail = "read as x1, y1, x2, y2, all boxes would lie in their images"
         findings.append(Finding("corner_boxes", name, places[0], None, detail))
@@ -159,9 +173,10 @@ def labels_of(image: Path) -> Path:
 
 
 def _text_file(*images: Path) -> Path | None:
-    """The first file that has the name of an image and the suffix of text."""
+    """The first file that has the name of an image and the suffix of text: `0.txt`, or else `0.jpg.txt`."""
     files = (image.with_suffix(suffix) for suffix in (".txt", ".TXT") for image in images)
-    return next((file for file in files if file.is_file()), None)
+    longer = (image.with_name(f"{image.name}.txt") for image in images)  # of tools that keep the image's suffix
+    return next((file for file in (*files, *longer) if file.is_file()), None)
 
 
 def is_labelled(image: Path) -> bool:
@@ -170,7 +185,8 @@ def is_labelled(image: Path) -> bool:
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
-    """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points.
+    """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points, or
+    class, box and keypoints.
 
     A detector's labels have the confidence, a tracker's the number of the track behind the box: both are left out.
     """
@@ -196,7 +212,7 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
             if not extra:
                 findings.append(Finding("extra_number", split, file, i, f"{words[5]} follows the box", "line"))
             extra = True
-        if len(numbers) != 5 and (len(numbers) < 7 or len(numbers) % 2 == 0):
+        if len(numbers) < 5:
             detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
         elif not abs(numbers[0]) < 2**31 or numbers[0] != int(numbers[0]):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from ..errors import ImageError
 from ..shapes import Float64, UInt8
 from .tiff import is_unsigned, tags, white_is_zero
 
@@ -16,10 +17,11 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 
 def to_eight_bits(image: Image.Image) -> UInt8[np.ndarray, "H W"]:
-    """Scaled linearly from the image's range to 0..255; NaN becomes 0.
+    """Scaled linearly from the image's range to 0..255; NaN, as for missing values, becomes 0.
 
     The range is that of the type for 16 bits (12 bits in a 12-bit TIFF); for 32-bit integers 0..65535 and for floats
     0..1 if all values lie in it, else from the smallest to the largest value. A TIFF in which white is 0 is inverted.
+    Raises ImageError if no value is finite.
     """
     low, high = _range(image)
     scale = 255 / (high - low) if high > low else 0.0
@@ -51,7 +53,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         low = min(low, float(values.min(initial=np.inf, where=finite)))
         high = max(high, float(values.max(initial=-np.inf, where=finite)))
     if low > high:  # no finite value
-        return 0.0, 0.0
+        raise ImageError("without content: every pixel is NaN or infinite")
     if image.mode == "I" and low >= 0 and high <= 65535:  # Pillow opens a 16-bit PGM as mode "I"
         return 0.0, 65535.0
     if image.mode == "F" and low >= 0 and high <= 1:
