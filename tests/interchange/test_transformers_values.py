@@ -164,6 +164,14 @@ def test_sizes_that_are_not_those_of_the_weights_are_refused_by_name(base, tmp_p
         checkpoint.load(written(base, tmp_path / "x", other))
 
 
+@pytest.mark.parametrize("value", [0, False, "", [], "resnet18"])
+@pytest.mark.parametrize("name", ["backbone_config", "backbone_kwargs"])
+def test_a_backbone_that_is_no_object_is_refused(name, value):
+    with pytest.raises(CondetrError) as error:
+        transformers_config.model_of({"model_type": "detr", name: value}, Path("config.json"))
+    one_line(error.value, f"config.json: {name}=")
+
+
 def test_ids_of_the_weights_that_were_fine_tuned_are_left_out(base, tmp_path):
     loaded = checkpoint.load(written(base, tmp_path / "x", {"condetr_category_ids": [7, 9], "num_labels": 3}))
     assert loaded.categories.ids == (0, 1, 2)
@@ -177,6 +185,8 @@ def test_91_classes_are_cocos_only_if_they_have_its_names(base):
     assert read({"id2label": unnamed | {"17": "cat"}}, base, 91) == slots
     assert read({"id2label": {str(i): name or "N/A" for i, name in enumerate(slots.names)}}, base, 91) == slots
     assert read({"id2label": unnamed | {"17": "dog"}}, base, 91).names[17] == "dog"
+    ids = list(range(100, 191))
+    assert read({"id2label": unnamed | {"17": "cat"}, "condetr_category_ids": ids}, base, 91).ids == tuple(ids)
 
 
 @torch.no_grad()

@@ -57,10 +57,10 @@ def backbone_of(theirs: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def _mapping(theirs: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
-    value = theirs.get(key) or {}
-    if not isinstance(value, dict):
-        raise WeightsError(f"{file}: {key} must be an object, not {type(value).__name__}")
-    return value
+    value = theirs.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise refused(file, key, value, "it must be an object")
+    return value or {}
 
 
 def _name(name: Any, file: Path) -> str:

@@ -23,16 +23,21 @@ def categories_of(theirs: dict[str, Any], file: Path, logits: int) -> Categories
     names = _names(theirs, file, logits)
     if all(name in UNUSED for name in names):
         raise refused(file, "id2label", theirs.get("id2label"), "no class has a name")
-    coco = coco_categories()
-    slots = [name in (*UNUSED, f"LABEL_{i}") or name == coco.names[i] for i, name in enumerate(names[:91])]
-    if len(names) == 91 and all(slots) and set(names) & set(coco.names) - {None}:
-        return coco
     ids = theirs.get("condetr_category_ids")
     if ids is not None and not (isinstance(ids, list) and all(_is_id(i) for i in ids) and len(set(ids)) == len(ids)):
         raise refused(file, "condetr_category_ids", ids, "it must be a list of different whole numbers, or left out")
     if ids is None or len(ids) != len(names):  # transformers keeps those of the weights that were fine-tuned
+        if _are_cocos(names):
+            return coco_categories()
         ids = list(range(len(names)))
     return Categories(tuple(ids), tuple(None if name in UNUSED else str(name) for name in names))
+
+
+def _are_cocos(names: list[Name]) -> bool:
+    """Whether these are the names of COCO's 91 slots, of which some may be unnamed, but not all."""
+    coco = coco_categories().names
+    fitting = [name in (*UNUSED, f"LABEL_{i}") or name == coco[i] for i, name in enumerate(names[:91])]
+    return len(names) == 91 and all(fitting) and bool(set(names) & set(coco) - {None})
 
 
 def _names(theirs: dict[str, Any], file: Path, logits: int) -> list[Name]:
