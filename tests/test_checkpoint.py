@@ -149,8 +149,15 @@ def test_hostile_bytes_are_refused_in_one_line(tmp_path_factory, data):
 
 
 def test_the_hubs_address_and_a_revision_of_a_folder_get_the_way_out(tmp_path):
-    for address in ("https://huggingface.co/owner/name", "http://www.huggingface.co/owner/name/tree/main"):
+    for address in (
+        "https://huggingface.co/owner/name", "http://www.huggingface.co/owner/name/tree/main", "hf.co/owner/name",
+        "huggingface.co/owner/name", "hf://owner/name",
+    ):  # fmt: skip
         with pytest.raises(WeightsError, match=r"without the URL: owner/name$"):
             checkpoint.load(address)
+    with pytest.raises(WeightsError, match="the hub's datasets are not weights"):
+        checkpoint.load("https://huggingface.co/datasets/owner/name")
+    with pytest.raises(WeightsError, match=r"a revision is missing after @\. Name the repository as owner/name, or"):
+        checkpoint.load("owner/name@")
     with pytest.raises(WeightsError, match="a folder on this machine has no revisions"):
         checkpoint.load(f"{tmp_path}@v1")

@@ -140,11 +140,18 @@ def _opened(source: str) -> tuple[Path, dict]:
 
 def _neither(source: str) -> str:
     """Why a text is neither a folder nor a repository."""
-    address = re.match(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", source)
+    address = re.match(
+        r"(?:hf://|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)(?:(datasets|spaces)/)?([\w.-]+/[\w.-]+)", source
+    )
+    if address is not None and address[1]:
+        return f"the hub's {address[1]} are not weights. Name a model as owner/name"
     if address is not None:
-        return f"name weights on the hub without the URL: {address[1]}"
+        return f"name weights on the hub without the URL: {address[2]}"
     if "@" in source and Path(source.rpartition("@")[0]).is_dir():
         return "no such weights folder. @revision is for hub repositories; a folder on this machine has no revisions"
+    repository, at, revision = source.rpartition("@")
+    if at and not revision and is_repository(repository):
+        return f"a revision is missing after @. Name the repository as {repository}, or {repository}@revision"
     return "no such weights folder, and not the name of a hub repository (owner/name)"
 
 
