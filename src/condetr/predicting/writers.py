@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -122,6 +122,7 @@ class Coco(Writer):
         return id
 
 
+@runtime_checkable
 class TextStream(Protocol):
     """What lines are written to: a file, or standard output."""
 
