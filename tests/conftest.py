@@ -7,6 +7,7 @@ then fails for want of two of them; declaring these is enough. Where the operato
 import importlib.util
 import json
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -56,3 +57,11 @@ def roboflow(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "data"
 
     return write
+
+
+@pytest.fixture
+def hangup_as_usual():
+    """SIGHUP has its usual effect, also where the tests run under `nohup`, which ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

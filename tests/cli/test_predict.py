@@ -186,6 +186,7 @@ def test_nothing_found_is_reported_before_any_weights_are_loaded(here: Path) -> 
     assert stderr == "condetr: empty: a folder without images\ncondetr: nowhere.jpg: no such file or folder\n"
 
 
+@pytest.mark.usefixtures("hangup_as_usual")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_is_written(tmp_path: Path, weights: str, number: signal.Signals) -> None:
     """In a process of its own, fed by a list on standard input that never ends."""

@@ -158,7 +158,7 @@ def test_a_run_is_trained_longer_without_what_it_was_initialised_from(dataset, w
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_path, number):
+def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_path, number, hangup_as_usual):
     out, sent, told = tmp_path / "run", [], []
 
     def progress(event):

@@ -107,7 +107,7 @@ def _model(state: dict[str, Tensor], arguments: dict[str, Any], file: Path, reci
         if named is None and dim != base.dim:
             raise WeightsError(
                 f"{file}: args.nheads is missing, and tensors of {dim} channels do not tell the number of heads. If it "
-                f"is {base.heads}: --recipe {fitting}. Otherwise save the file with it: 'args': {{'nheads': …}}"
+                f"is {base.heads}: `recipe={fitting!r}`. Otherwise save the file with it: 'args': {{'nheads': …}}"
             )
         heads = (named or base).heads
     if type(heads) is not int or heads < 1 or dim % heads:
