@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,11 +25,7 @@ CONFIGS = {"conditional_detr": ConditionalDetrConfig, "detr": DetrConfig}
 REMOVE = object()
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """transformers asks the hub whether `backbone` is a repository."""
-    nobody = SimpleNamespace(repo_exists=lambda name: False)
-    monkeypatch.setattr("transformers.backbone_utils.hf_api", lambda: nobody)
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @pytest.fixture(scope="module", params=CONFIGS)

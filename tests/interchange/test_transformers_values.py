@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,11 +29,7 @@ UNUSUAL = [None, 0, 1, True, False, 2.0, -1, 0.5, "x", "3", "false", "", [], {},
 NUMBERS = [32.0, "32", 33, 4.0, 5, 48.0, 49, 3.0, 8]
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """transformers asks the hub whether `backbone` is a repository."""
-    nobody = SimpleNamespace(repo_exists=lambda name: False)
-    monkeypatch.setattr("transformers.backbone_utils.hf_api", lambda: nobody)
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @pytest.fixture(scope="module", params=KINDS)
