@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from condetr.checkpoint import load, save
-from condetr.cli.serve import _token
+from condetr.cli.serve import _names, _token
 from condetr.errors import CondetrError
 from condetr.predicting.predictor import Predictor
 from condetr.serving.models import named
@@ -78,3 +78,16 @@ def test_a_token_is_one_word_of_a_file_or_the_environment(tmp_path: Path, monkey
             _token(file)
     with pytest.raises(CondetrError, match="No such file"):
         _token(tmp_path / "none")
+
+
+def test_public_names_are_allowed_where_only_this_machine_is_served_without_a_token():
+    assert _names("127.0.0.1", None, []) == frozenset()
+    assert _names("localhost", None, ["Detect.example.org"]) == {"detect.example.org"}
+    assert _names("0.0.0.0", None, []) is None
+    assert _names("127.0.0.1", "secret", []) is None
+    for host, token, name, why in (
+        ("0.0.0.0", None, "a.org", "not needed with --host 0.0.0.0"), ("::1", "x", "a.org", "not needed with a token"),
+        ("127.0.0.1", None, "http://a.org", "not the name of a host"), ("::1", None, "*", "not the name of a host"),
+    ):  # fmt: skip
+        with pytest.raises(CondetrError, match=why):
+            _names(host, token, [name])

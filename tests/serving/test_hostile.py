@@ -1,17 +1,21 @@
 """Requests that are too large, too slow, broken or hostile are refused with one line, and the next one is served."""
 
 import io
+import json
 import re
 import socket
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from condetr.serving import connection
-from condetr.serving.limits import Limits
+from condetr.serving import connection, inference_protocol
+from condetr.serving.incoming import Decoder, Incoming
+from condetr.serving.limits import Limits, Refused
 from tests.serving.hostile import bomb
 from tests.serving.served import Client, model, multipart, picture, serving
 
@@ -141,6 +145,36 @@ def test_a_broken_chunk_ends_the_connection(client: Client):
     started = time.monotonic()
     assert client.raw(head + b"3\r\nabc\r\nnonsense\r\n") == b""
     assert time.monotonic() - started < 0.9
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8" + b"\xff\xe0\0\2" * 300_000, b"\xff\xd8" + b"\xff" * 300_000, IMAGE[:33]
+        + struct.pack(">I4sI", 0, b"tEXt", zlib.crc32(b"tEXt")) * 100_000, b"P6\n" + b"#a\n" * 200_000,
+        b"GIF89a\x10\0\x10\0\0\0\0" + b"\x21\xfe\1a\0" * 100_000, b"P6\n1500 1000\n100\n" + bytes(4_500_000),
+        b"P3\n1 1\n255\n" + b"1 " * 2_500_000,
+    ],
+    ids=["JPEG markers", "JPEG fill bytes", "PNG chunks", "PNM comments", "GIF blocks", "PNM levels", "PNM text"],
+)  # fmt: skip
+def test_files_that_cost_far_more_than_their_size_are_refused_at_once(content: bytes):
+    """Each of them kept a thread busy for half a minute at 30 MB; JPEG markers took a gigabyte, too."""
+    started = time.process_time()
+    with pytest.raises(Refused) as refused:
+        Decoder(Limits())(Incoming(content), 1, TINY.predictor.scale)
+    assert refused.value.status == 422
+    assert "too many parts" in refused.value.reason or "too long to decode" in refused.value.reason
+    assert time.process_time() - started < 3
+
+
+def test_an_inference_request_is_not_split_into_more_files_than_its_shape_has():
+    binary = bytes(4 * 3_000_000)
+    head = {"name": "files", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(binary)}}
+    text = json.dumps({"inputs": [head]}).encode()
+    started = time.process_time()
+    with pytest.raises(Refused, match="more files, but shape has 2"):
+        inference_protocol.parse(text + binary, str(len(text)), Limits())
+    assert time.process_time() - started < 1
 
 
 def test_two_requests_on_one_connection_are_answered_in_order(client: Client):

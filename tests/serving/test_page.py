@@ -68,12 +68,18 @@ def page(browser: sync_api.Browser, client: Client) -> Iterator[sync_api.Page]:
     yield opened
     assert requests
     assert [url for url in requests if not url.startswith((f"http://127.0.0.1:{client.port}/", "blob:"))] == []
-    assert [text for text in messages if "413" not in text] == []
+    assert [text for text in messages if "413" not in text and "ERR_FAILED" not in text] == []
     assert opened.evaluate("window.hacked") is None
     context.close()
 
 
 def drop(page: sync_api.Page, *images: bytes) -> None:
+    """Ends when a time is shown."""
+    drop_only(page, *images)
+    sync_api.expect(page.locator("#status")).to_contain_text(" ms")
+
+
+def drop_only(page: sync_api.Page, *images: bytes) -> None:
     texts = [base64.b64encode(image).decode() for image in images]
     transfer = page.evaluate_handle(
         """texts => {
@@ -85,7 +91,6 @@ def drop(page: sync_api.Page, *images: bytes) -> None:
         texts,
     )
     page.dispatch_event("body", "drop", {"dataTransfer": transfer})
-    sync_api.expect(page.locator("#status")).to_contain_text(" ms")
 
 
 def expected(threshold: float | None, of: Model = HOSTILE_MODEL, image: bytes = IMAGE, classes=None) -> int:
@@ -271,6 +276,36 @@ def test_the_camera_shows_frames_with_detections_and_what_fails_is_said(page: sy
     sync_api.expect(page.locator("#status")).to_contain_text("cannot show")
     page.set_input_files("#files", [{"name": "a.png", "mimeType": "image/png", "buffer": black(1001, 1000)}])
     sync_api.expect(page.locator("#status")).to_contain_text("1001 x 1000 pixels")
+
+
+def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_again(page: sync_api.Page):
+    status = page.locator("#status")
+    drop(page, IMAGE, b"hello", b"hello", black())
+    sync_api.expect(status).to_contain_text("cannot show as an image: image 1.png and 1 more.")
+    sync_api.expect(status).to_contain_text(" ms")
+    assert page.locator("#images button").count() == 2
+    drop(page, *[b"hello"] * 51)
+    sync_api.expect(status).to_contain_text("Only the first 50 of 51 files are shown.")
+    sync_api.expect(status).to_contain_text("and 49 more.")
+    page.locator("#images button").last.click()
+    sync_api.expect(status).not_to_contain_text("Only")
+    page.route("**/predict?*", lambda route: route.abort())
+    drop_only(page, IMAGE)
+    sync_api.expect(status).to_have_text("The server does not respond.")
+    page.unroute("**/predict?*")
+    page.locator("#images button").last.click()
+    has_count(page, expected(None))
+
+
+def test_long_names_do_not_cover_each_other_on_a_phone(page: sync_api.Page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    drop(page, IMAGE)
+    has_count(page, expected(None))
+    page.evaluate("document.querySelectorAll('#list span').forEach(one => one.textContent += ' very long'.repeat(30))")
+    assert page.evaluate(
+        "[...document.querySelectorAll('#list button')].every(one => one.scrollHeight <= one.clientHeight)"
+    )
+    assert fits(page)
 
 
 def test_a_token_is_asked_for_and_kept_in_memory_only(browser: sync_api.Browser):

@@ -11,6 +11,7 @@ import pytest
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.tiling import Tiling
 from condetr.serving.limits import Limits
+from condetr.serving.metrics import Metrics
 from condetr.serving.models import Model
 from tests.serving.served import Client, model, multipart, picture, serving, tiny_weights
 
@@ -166,6 +167,7 @@ def test_metadata_health_and_description(client: Client):
         ("GET", "/../etc/passwd", 404),
         ("POST", "/predict?model=third", 404), ("GET", "/v2/models/third", 404), ("POST", "/v2/models/x/infer", 404),
         ("POST", "/predict?threshold=2", 400), ("POST", "/predict?threshold=nan", 400),
+        ("POST", "/predict?threshold=0_1", 400), ("POST", "/predict?threshold=%D9%A1", 400),
         ("POST", "/predict?classes=bird", 400), ("POST", "/predict?classes=", 400),
         ("POST", "/predict?max_detections=0", 400), ("POST", "/predict?max_detections=1e9", 400),
         ("POST", "/predict?threshold=0.1&threshold=0.2", 400), ("POST", "/predict?url=http://127.0.0.1/", 403),
@@ -188,6 +190,34 @@ def test_metrics_count_requests_images_and_batches(client: Client):
     assert client.metric("condetr_held_bytes") == 0
     text = client("GET", "/metrics").content.decode()
     assert 'condetr_batch_images_bucket{le="+Inf"}' in text
+
+
+def test_counters_keep_all_digits():
+    metrics = Metrics(lambda: 12_345_678, lambda: 0)
+    metrics.batch("birds", 1_234_567, 0.125)
+    lines = metrics.text().splitlines()
+    assert 'condetr_images_total{model="birds"} 1234567' in lines
+    assert "condetr_queue_images 12345678" in lines
+    assert "condetr_batch_seconds_sum 0.125" in lines
+
+
+def test_a_path_with_a_slash_at_its_end_is_not_redirected_to_another_host_or_scheme(client: Client):
+    reply = client("POST", "/predict/", IMAGES[0], Host="elsewhere.example.org")
+    assert (reply.status, list(reply.json)) == (404, ["error"])
+
+
+def test_a_page_of_another_site_can_neither_read_nor_post():
+    with serving(FIRST, hosts=frozenset({"detect.example.org"})) as client:
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "Detect.Example.org:443", "laptop", "laptop.local:1"):
+            assert client("GET", "/models", Host=host).status == 200, host
+        for host in ("evil.example.org", "evil.example.org:8000", "127.0.0.1.evil.org", "detect.example.org.evil.org"):
+            reply = client("GET", "/models", Host=host)
+            assert (reply.status, list(reply.json)) == (403, ["error"]), host
+        for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+            assert client.predict(IMAGES[0], Sec_Fetch_Site=site).status == status
+        assert client("GET", "/", Sec_Fetch_Site="cross-site").status == 200  # a link to the page
+    with serving(FIRST) as client:
+        assert client("GET", "/models", Host="evil.example.org").status == 200
 
 
 def test_a_token_is_needed_but_for_probes():

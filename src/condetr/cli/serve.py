@@ -1,6 +1,7 @@
 """`condetr serve`: a detector as a web service."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +75,14 @@ def serve(
             help="requests may name images by URL at this host (name or name:port); repeatable",
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="without --host and token: a public name under which the server may be reached, for example that of a "
+            "proxy; repeatable",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -104,6 +113,7 @@ def serve(
     hosts = tuple(host for word in allow_urls_from or () for host in words("--allow-urls-from", word))
     for one in hosts:
         parse_host(one)
+    names = _names(host, token, allow_host or [])
     limits = Limits(
         max_megabytes * MEBIBYTE, round(max_megapixels * 1e6), min(max_images, max_queue), max_queue, timeout, hosts
     )
@@ -127,12 +137,28 @@ def serve(
 
         running = server(
             models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
-            max_wait=max_wait / 1000, token=token, page=page, started=started,
+            max_wait=max_wait / 1000, token=token, page=page, hosts=names,
+            started=started,
         )  # fmt: skip
         try:
             running.run(sockets=[socket])
         except KeyboardInterrupt:  # the signal, again, after what was accepted is finished
             results(quiet).print("stopped")
+
+
+def _names(host: str, token: str | None, allowed: list[str]) -> frozenset[str] | None:
+    """The public names under which the server may be reached; None: any. Raises CondetrError."""
+    from ..serving.serve import LOCAL
+
+    if host not in LOCAL or token is not None:
+        if allowed:
+            why = "with a token" if token is not None else f"with --host {host}"
+            raise CondetrError(f"--allow-host {allowed[0]}: not needed {why}, any name is allowed. Leave it out")
+        return None
+    for name in allowed:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+            raise CondetrError(f"--allow-host {name}: not the name of a host. Give one such as detect.example.org")
+    return frozenset(map(str.lower, allowed))
 
 
 def _token(file: Path | None) -> str | None:

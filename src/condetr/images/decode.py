@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError
 from ..shapes import UInt8
+from .bounded import BoundedFile
 from .grey import is_deep_grey, to_eight_bits
 from .tiff import HEADS, has_unnamed_band, refuse_raw
 from .unread import reason
@@ -30,6 +31,7 @@ SUFFIXES = frozenset(
 )
 BACKGROUND = (255, 255, 255)  # behind transparent pixels
 BAND = 1 << 20  # pixels that are converted at a time
+IN_PYTHON = frozenset({"ppm", "ppm_plain", "bmp_rle"})  # Pillow's decoders that are not written in C
 
 # EXIF 2.32, tag 0x0112: the operation that makes the stored image upright
 UPRIGHT = {
@@ -58,15 +60,29 @@ def open_image(source: Source) -> Pixels:
             return _upright_rgb(image)
 
 
+class Header(NamedTuple):
+    """The size of the upright image. `slow`: its pixels are decoded in Python, about 2 µs for each of their values."""
+
+    width: int
+    height: int
+    slow: bool
+
+
 def image_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int]:
     """(width, height) of the upright image from its header; pixels are not decoded. Raises ImageError."""
+    return image_header(source)[:2]
+
+
+def image_header(source: Path | str | bytes | io.BufferedIOBase) -> Header:
+    """What the header says; pixels are not decoded. Raises ImageError."""
     with _image_errors(), _file(source) as file, opened(file) as image:
         metadata = image.getexif
         if image.format == "PNG" and not _metadata_follows_pixels(file):
             metadata = partial(Image.Image.getexif, image)  # the PNG reader's own method decodes the pixels first
         # Pillow reports the upright size of a TIFF
         swapped = image.format != "TIFF" and _orientation(metadata) >= 5
-        return (image.height, image.width) if swapped else (image.width, image.height)
+        size = (image.height, image.width) if swapped else (image.width, image.height)
+        return Header(*size, any(tile[0] in IN_PYTHON for tile in image.tile))
 
 
 @contextmanager
@@ -103,7 +119,7 @@ def _image_errors() -> Iterator[None]:
 def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.BufferedIOBase]:
     """A regular, seekable file that is not empty. A file object from the caller is not closed."""
     if isinstance(source, bytes):
-        file: io.BufferedIOBase = io.BytesIO(source)
+        file: io.BufferedIOBase = BoundedFile(source)
     elif isinstance(source, Path | str):
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
@@ -112,7 +128,7 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
             raise ImageError("not an ordinary file")
         file = open(source, "rb")  # noqa: SIM115
     else:
-        file = source if source.seekable() else io.BytesIO(source.read())
+        file = source if source.seekable() else BoundedFile(source.read())
     try:
         if not file.read(1):
             raise ImageError("an empty file (0 bytes)")
@@ -124,7 +140,7 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
 
 
 @contextmanager
-def opened(file: io.BufferedIOBase) -> Iterator[Image.Image]:
+def opened(file: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
     """The image of an open file, whose pixels are not decoded. Raises ImageError for a file that is not read, Pillow's
     exceptions for a broken one."""
     head = file.read(10)

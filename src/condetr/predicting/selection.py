@@ -24,7 +24,8 @@ def parse_threshold(threshold: str | float) -> float | Literal["best"]:
     if threshold == "best":
         return "best"
     try:
-        score = float(threshold)
+        as_python = isinstance(threshold, str) and ("_" in threshold or not threshold.isascii())  # 0_1 is 1 for float()
+        score = -1.0 if as_python else float(threshold)
     except (TypeError, ValueError):
         score = -1.0
     if not 0 <= score <= 1:

@@ -1,7 +1,7 @@
 """The routes of a server. Every error is one line of JSON: `{"error": "..."}`."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,9 +28,15 @@ OPEN = ("/v2/health/live", "/v2/health/ready")  # no token: probes of an orchest
 GONE = 499  # in the metrics only: nobody receives it
 
 
-def application(start: Callable[[], Service], version: str, token: str | None, page: bool = True) -> ASGIApp:
+def application(
+    start: Callable[[], Service],
+    version: str,
+    token: str | None,
+    page: bool = True,
+    hosts: Collection[str] | None = None,
+) -> ASGIApp:
     """`start` is called in the event loop when the server starts. With a token, requests need it as bearer token, but
-    for probes and the files of the page. `page`: whether there is one, at `/`."""
+    for probes and the files of the page. `page`: whether there is one, at `/`. `hosts`: see `Access`."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -66,7 +72,8 @@ def application(start: Callable[[], Service], version: str, token: str | None, p
             Refused: _refused, ClientGone: _client_gone, HTTPException: _http_error, Exception: _unexpected,
         },
     )  # fmt: skip
-    return Access(app, app, token, {*OPEN, *(route.path for route in files)})
+    app.router.redirect_slashes = False  # a redirect would name http and the header Host, also behind a proxy with TLS
+    return Access(app, app, token, {*OPEN, *(route.path for route in files)}, hosts)
 
 
 def _model_routes(path: str) -> list[Route]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -94,7 +95,8 @@ class Connection(H11Protocol):
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         if self.cycle is None or self.cycle.response_complete:
-            reason = "the header is too large" if status == 431 else "not a valid HTTP request"
+            reasons = {431: "the header is too large", 501: "this transfer encoding is not supported"}
+            reason = reasons.get(status, "not a valid HTTP request")
             self.transport.write(_response(status, reason))
             self._end()
         else:  # in the body of a request that is being received
@@ -156,9 +158,8 @@ class _Lingering:
 
 def _response(status: int, reason: str, *headers: str) -> bytes:
     body = json.dumps({"error": reason}).encode()
-    phrase = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
     lines = [
-        f"HTTP/1.1 {status} {phrase.get(status, 'Service Unavailable' if status == 503 else 'Error')}",
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",

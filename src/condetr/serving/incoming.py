@@ -11,12 +11,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ..errors import ImageError
-from ..images.decode import Pixels, image_size, open_image
+from ..images.decode import Header, Pixels, image_header, open_image
 from ..plural import counted
 from ..predicting.batching import Scaled
 from .limits import Limits, Refused
 
 MOST_SCANS = 64  # of a progressive JPEG: each is decoded over the whole image, and editors write about ten
+MOST_SLOW_PIXELS, MOST_SLOW_BYTES = 1_000_000, 4_000_000  # of formats that are decoded in Python: about 2 s
 FORM = "multipart/form-data"
 START_OF_SCAN = b"\xff\xda"
 
@@ -41,10 +42,12 @@ class Decoder:
 
         Raises Refused for an image that is too large or cannot be read."""
         try:
-            width, height = self._size(image.content)
+            width, height, slow = self._header(image.content)
             if width * height > self._limits.pixels:
                 most = self._limits.pixels / 1e6
                 raise Refused(413, f"{_named(image, number)}: {width} x {height} pixels; at most {most:g} million")
+            if slow and (width * height > MOST_SLOW_PIXELS or len(image.content) > MOST_SLOW_BYTES):
+                raise ImageError("a format that takes too long to decode (text or RLE). Convert it to JPEG or PNG")
             with self._room(width * height):
                 return scale(open_image(image.content))
         except ImageError as error:
@@ -52,12 +55,12 @@ class Decoder:
             reason = " ".join(re.sub(r"<[^<>]*>", "the file", str(error)).split())
             raise Refused(422, f"{_named(image, number)}: {reason}") from None
 
-    def _size(self, content: bytes | np.ndarray) -> tuple[int, int]:
+    def _header(self, content: bytes | np.ndarray) -> Header:
         if isinstance(content, np.ndarray):
-            return content.shape[1], content.shape[0]
+            return Header(content.shape[1], content.shape[0], slow=False)
         if content.startswith(b"\xff\xd8") and content.count(START_OF_SCAN) > MOST_SCANS:
             raise ImageError(f"a JPEG of more than {MOST_SCANS} scans, which takes too long to decode")
-        return image_size(content)
+        return image_header(content)
 
     @contextmanager
     def _room(self, pixels: int) -> Iterator[None]:

@@ -118,9 +118,10 @@ def _images(given: Mapping[str, Any], binary: bytes, limits: Limits) -> list[Inc
         if len(pixels) != math.prod(shape):
             raise Refused(400, f"images: {counted(len(pixels), 'value')}, but shape has {math.prod(shape)}")
         return [Incoming(image) for image in np.frombuffer(pixels, np.uint8).reshape(shape)]
-    files = _decoded(given.get("data")) if size is None else _split(binary)
+    files = _decoded(given.get("data")) if size is None else _split(binary, shape[0] + 1)
     if len(files) != shape[0]:
-        raise Refused(400, f"files: {counted(len(files), 'file')}, but shape has {shape[0]}")
+        number = counted(len(files), "file") if len(files) <= shape[0] or size is None else "more files"
+        raise Refused(400, f"files: {number}, but shape has {shape[0]}")
     return [Incoming(file) for file in files]
 
 
@@ -144,10 +145,11 @@ def _decoded(data: Any) -> list[bytes]:
         raise Refused(400, "files: data must be base64") from None
 
 
-def _split(binary: bytes) -> list[bytes]:
-    """Elements of BYTES in the binary extension: each after its length, 4 bytes, little-endian."""
-    found, at = [], 0
-    while at < len(binary):
+def _split(binary: bytes, most: int) -> list[bytes]:
+    """The first `most` elements of BYTES in the binary extension: each after its length, 4 bytes, little-endian."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(binary) and len(found) < most:
         (length,) = struct.unpack_from("<I", binary, at) if at + 4 <= len(binary) else (len(binary),)
         if at + 4 + length > len(binary):
             raise Refused(400, "files: the binary data are cut short")

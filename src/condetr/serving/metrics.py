@@ -22,7 +22,9 @@ class Counter:
         self._values[tuple(labels.items())] += amount
 
     def lines(self, name: str) -> list[str]:
-        return [f"{name}{_labels(labels)} {value:g}" for labels, value in list(self._values.items())] or [f"{name} 0"]
+        return [f"{name}{_labels(labels)} {_number(value)}" for labels, value in list(self._values.items())] or [
+            f"{name} 0"
+        ]
 
 
 class Gauge:
@@ -34,7 +36,7 @@ class Gauge:
         self._read = read
 
     def lines(self, name: str) -> list[str]:
-        return [f"{name} {self._read():g}"]
+        return [f"{name} {_number(self._read())}"]
 
 
 class Histogram:
@@ -54,7 +56,7 @@ class Histogram:
         for bound, count in zip((*map("{:g}".format, self._bounds), "+Inf"), list(self._counts)):
             total += count
             lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*lines, f"{name}_sum {self._sum:g}", f"{name}_count {total}"]
+        return [*lines, f"{name}_sum {_number(self._sum)}", f"{name}_count {total}"]
 
 
 class Metrics:
@@ -103,6 +105,11 @@ class Metrics:
                 for line in (f"# HELP {name} {help}", f"# TYPE {name} {metric.kind}", *metric.lines(name))
             ]
         return "\n".join(lines) + "\n"
+
+
+def _number(value: float | int) -> str:
+    """All digits: a rounded counter seems to stand still, and then to jump."""
+    return str(int(value)) if float(value).is_integer() else repr(value)
 
 
 def _labels(labels: Labels) -> str:

@@ -13,7 +13,7 @@ const NO_ATTENTION = "These weights are an exported file, which returns detectio
 const byId = id => document.getElementById(id);
 const state = {
   models: [], model: null, pictures: [], current: null, filter: { threshold: 0.5, hidden: new Set() },
-  picked: null, pointed: null, cross: null, explained: null, notice: "",
+  picked: null, pointed: null, cross: null, explained: null, notice: "", left: "",
 };
 
 // --- the server ----------------------------------------------------------------------------------------------------
@@ -112,6 +112,7 @@ const close = () => {
 };
 const show = picture => {
   state.current = picture;
+  if (answerOf(picture)?.error) picture.answers.delete(state.model.name);  // it is sent again
   close();
   predictAll();
 };
@@ -137,12 +138,18 @@ const ask = (x, y) => {  // what is at a point of the image
 const add = async files => {
   stopCamera();
   let first = null;
+  const unshown = [], more = files.length - MOST_IMAGES;
+  const all = more > 0 ? `Only the first ${MOST_IMAGES} of ${files.length} files are shown. ` : "";
+  state.left = all;
   for (const file of [...files].slice(0, MOST_IMAGES)) {
     const picture = new Picture(file, file.name || "pasted image");
     try {
       await picture.open();
     } catch {
-      notice(`${picture.name}: this browser cannot show the file as an image.`);
+      unshown.push(picture.name);
+      const others = unshown.length > 1 ? ` and ${unshown.length - 1} more` : "";
+      state.left = `${all}This browser cannot show as an image: ${unshown[0]}${others}. `;
+      drawStatus();
       continue;
     }
     state.pictures.push(picture);
@@ -174,6 +181,7 @@ const runCamera = async () => {
   byId("camera").setAttribute("aria-pressed", "true");
   byId("camera").textContent = "Stop camera";
   state.current = null;
+  state.left = "";
   close();
   let last = performance.now();
   for (;;) {
@@ -210,9 +218,9 @@ const controls = new Controls({
 
 const drawStatus = () => {
   const answer = answerOf(state.current);
-  const text = state.notice || answer?.error || (answer ? `${Math.round(1000 * answer.time)} ms` : "");
-  byId("status").textContent = text;
-  byId("status").classList.toggle("error", Boolean(answer?.error) && text === answer.error);
+  const result = answer?.error || (answer ? `${Math.round(1000 * answer.time)} ms` : "");
+  byId("status").textContent = state.notice || `${state.left}${result}`;
+  byId("status").classList.toggle("error", Boolean(answer?.error) && !state.notice);
 };
 const drawStage = () => {
   const picture = state.current;
@@ -244,6 +252,7 @@ const drawImages = () => {
     return make("button", { type: "button", "aria-label": picture.name, title: picture.name,
       "aria-pressed": String(picture === state.current), onclick: () => {
         stopCamera();
+        state.left = "";
         show(picture);
         byId("images").children[state.pictures.indexOf(picture)]?.focus();
       } }, thumbnail);

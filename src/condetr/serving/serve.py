@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
@@ -78,17 +78,19 @@ def server(
     max_wait: float,
     token: str | None = None,
     page: bool = True,
+    hosts: Collection[str] | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> Server:
     """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first.
 
-    `max_wait` is in seconds, `page` says whether `/` is a page for people. The models should be warmed up, so that the
+    `max_wait` is in seconds, `page` says whether `/` is a page for people, and `hosts` are the public names
+    under which the server may be reached (None: any; see `Access`). The models should be warmed up, so that the
     first request does not wait.
     """
     most = min(MOST_CONNECTIONS, _most_files() - 64)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # no line for each malformed form
     config = uvicorn.Config(
-        application(lambda: Service(models, limits, max_batch, max_wait), version, token, page),
+        application(lambda: Service(models, limits, max_batch, max_wait), version, token, page, hosts),
         http=cast(type[asyncio.Protocol], partial(Connection, most)),
         loop="asyncio",
         ws="none",
