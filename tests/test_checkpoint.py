@@ -121,6 +121,11 @@ def test_a_bad_config_names_file_and_place(folder):
     refused(folder, "config.json: train.seed")
     with_(lambda r: r.update(thresholds=[0.5]))
     refused(folder, "thresholds")
+    for wrong in (float("nan"), 7, -0.1, True, "0.5"):
+        with_(lambda r, wrong=wrong: r.update(thresholds=[wrong] * len(r["categories"])))
+        refused(folder, f"config.json: thresholds must be numbers from 0 to 1, not {wrong}")
+    with_(lambda r: r["categories"][0].update(id=1.5))
+    refused(folder, "config.json: categories: ids must be whole numbers")
     with_(lambda r: r.pop("config"))
     refused(folder, "config.json")
     for text in ("", "[]", "{", "[" * 100_000):

@@ -12,7 +12,7 @@ from .errors import CondetrError
 
 def path_of(value: Any, name: str) -> Path:
     """The path that the argument `name` gives as text or as a path-like object."""
-    if not isinstance(value, str | os.PathLike) or value == "":
+    if not isinstance(value, str | os.PathLike) or value == "" or "\0" in os.fsdecode(value):
         raise wrong(value, name, "a path")
     return Path(value)
 

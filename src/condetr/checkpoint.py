@@ -176,19 +176,14 @@ def _own_config(folder: Path, record: dict) -> Config:
 def _read_own(folder: Path, record: dict) -> Weights:
     file, config = folder / "config.json", _own_config(folder, record)
     try:
-        categories = Categories(
-            tuple(int(c["id"]) for c in record["categories"]),
-            tuple(None if c["name"] is None else str(c["name"]) for c in record["categories"]),
-        )
-        thresholds = record.get("thresholds") and tuple(float(t) for t in record["thresholds"])
-    except (TypeError, ValueError, KeyError, OverflowError):
-        raise WeightsError(f"{file}: categories must be a list of {{id, name}}, thresholds of numbers") from None
+        ids, names = ([one[key] for one in record["categories"]] for key in ("id", "name"))
+    except (TypeError, KeyError):
+        raise WeightsError(f"{file}: categories must be a list of {{id, name}}") from None
+    try:
+        categories = Categories.read(ids, names)
+        thresholds = categories.thresholds(record.get("thresholds"))
     except CondetrError as error:
         raise WeightsError(f"{file}: {error}") from None
-    if not categories.real:
-        raise WeightsError(f"{file}: categories: none of them has a name")
-    if thresholds is not None and len(thresholds) != len(categories):
-        raise WeightsError(f"{file}: {len(thresholds)} thresholds for {len(categories)} categories")
     state = read_safetensors(folder / "model.safetensors")
     with torch.device("meta"):
         detector = build_detector(config.model, len(categories))

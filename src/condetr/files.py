@@ -87,6 +87,18 @@ def check_writable(folder: Path) -> None:
         raise _explained(folder, error) from None
 
 
+def check_replaceable(path: Path) -> None:
+    """Check before a long computation that a file can be written at a path, which need not exist yet. Raises
+    CondetrError."""
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise _explained(path, error) from None
+    if folder:
+        raise CondetrError(f"{path}: a folder with this name exists. Choose another name")
+    check_writable(path.parent)
+
+
 def _explained(path: Path, error: OSError) -> CondetrError:
     if error.errno == errno.ENOSPC:
         return CondetrError(f"{path}: the disk is full. Free some space and run again; the previous file is intact")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -143,6 +144,34 @@ class Categories:
             raise CondetrError(f"categories: {len(self.ids)} ids but {len(self.names)} names")
         if len(set(self.ids)) != len(self.ids):
             raise CondetrError(f"categories: the same id twice in {self.ids}")
+
+    @classmethod
+    def read(cls, ids: Any, names: Any) -> "Categories":
+        """From values of a JSON file. Raises CondetrError where they are not whole numbers and names of categories."""
+        if not (isinstance(ids, list) and all(type(id) is int for id in ids)):
+            raise CondetrError("categories: ids must be whole numbers")
+        if not (isinstance(names, list) and all(name is None or isinstance(name, str) for name in names)):
+            raise CondetrError("categories: names must be text or null")
+        categories = cls(tuple(ids), tuple(names))
+        if not categories.real:
+            raise CondetrError("categories: none of them has a name")
+        return categories
+
+    def thresholds(self, values: Any) -> tuple[float, ...] | None:
+        """The confidence threshold of each label, from values of a JSON file, in which null means that there are none.
+
+        Raises CondetrError where they are not one number from 0 to 1 for each label.
+        """
+        if values is None:
+            return None
+        if not isinstance(values, list):
+            raise CondetrError("thresholds must be a list of numbers, or null")
+        if len(values) != len(self):
+            raise CondetrError(f"{len(values)} thresholds for {len(self)} categories")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise CondetrError(f"thresholds must be numbers from 0 to 1, not {str(value)[:20]}")
+        return tuple(map(float, values))
 
     def __len__(self) -> int:
         """The number of labels K, gaps included."""

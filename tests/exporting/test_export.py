@@ -1,9 +1,11 @@
 """An export is one file that has been run beside its weights; a file with other detections is never handed over."""
 
+import hashlib
 import json
 import re
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 
 import condetr
-from condetr.checkpoint import Weights, save
+from condetr.checkpoint import Weights, load, save
 from condetr.detections import Detections
 from condetr.errors import CondetrError
 from condetr.exporting import export as verb
@@ -22,7 +24,7 @@ from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
 from condetr.model.keys import Keys
 from condetr.model.tokens import Tokens
-from condetr.predicting.exported import Exported, cache_folder, cached, write
+from condetr.predicting.exported import Exported, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.agreement import EXACT, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
@@ -53,9 +55,13 @@ def test_an_export_is_proved_and_predicts_as_its_weights(folder: Path, tmp_path:
     out = tmp_path / ("a.onnx" if format == "onnx" else "a.xml")
     result = condetr.export(folder, format=format, precision=precision, out=out)
     files = {path.name for path in tmp_path.iterdir()}
-    assert files == {out.name, "a.proof.json"} | ({"a.bin"} if format == "openvino" else set())
+    assert files == {out.name, f"{out.name}.proof.json"} | ({"a.bin"} if format == "openvino" else set())
     proof = json.loads(result.proof_file.read_text())
     assert proof["accepted"]
+    assert (proof["file"], proof["precision"], proof["weights"]) == (out.name, precision, hash_of(load(folder)))
+    assert set(proof["sha256"]) == files - {result.proof_file.name}
+    for name, digest in proof["sha256"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
     assert len(proof["each image alone"]) == len(example_images())
     assert len(proof["all images in one batch"]) == 4
     found, expected = (Predictor.load(one)(IMAGE, threshold=0.0) for one in (out, folder))
@@ -71,6 +77,48 @@ def test_queries_are_recovered_from_boxes(folder: Path) -> None:
     )
     assert len(found) == len(expected) == 7
     assert difference("image", found, expected, EXACT).within(EXACT)
+
+
+def test_a_suffix_may_be_in_capitals(folder: Path, tmp_path: Path) -> None:
+    done = export(folder, format="openvino", out=tmp_path / "A.XML")
+    assert set(json.loads(done.proof_file.read_text())["sha256"]) == {"A.XML", "A.bin"}
+    assert len(Predictor.load(done.file)(IMAGE, threshold=0.0)) == 14
+    assert {one.name for one in tmp_path.iterdir()} == {"A.XML", "A.bin", "A.XML.proof.json"}
+
+
+def test_weights_in_memory_stay_as_they_are(tmp_path: Path) -> None:
+    own = weights("tiny")
+    other = replace(own, detector=deepcopy(own.detector).half().train())
+    assert export(other, out=tmp_path / "a.onnx").proof.failure() is None
+    assert other.detector.training
+    assert {one.dtype for one in other.detector.parameters()} == {torch.float16}
+
+
+def test_arguments_that_no_export_can_have_are_refused_before_it_begins(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verb, "load", None)
+    (tmp_path / "a.onnx").mkdir()
+    (tmp_path / "b.onnx.proof.json").mkdir()
+    (tmp_path / "c.bin").mkdir()
+    data = tmp_path / "data"
+    for options, match in (
+        ({"out": tmp_path / "a.onnx"}, r"a\.onnx: a folder with this name exists"),
+        ({"out": tmp_path / "b.onnx"}, r"b\.onnx\.proof\.json: a folder with this name exists"),
+        ({"out": tmp_path / "c.xml", "format": "openvino"}, r"c\.bin: a folder with this name exists"),
+        ({"out": tmp_path / ("a" * 300 + ".onnx")}, r"cannot be written \(File name too long\)"),
+        ({"out": "a\0.onnx"}, "out: expected a path"),
+        ({"out": "a.xml"}, r"the name of this format ends in \.onnx, or choose `format='openvino'`"),
+        ({"max_drop": 0.1}, r"`max_drop`: AP is measured on labelled images only\. Add `data='DATA'`"),
+        ({"max_drop": float("nan"), "data": data}, "`max_drop` nan: expected a number of AP"),
+        ({"max_drop": 5, "data": data}, "`max_drop` 5: expected a number of AP"),
+        ({"calibration": "x"}, "calibration: expected a whole number"),
+        ({"weights": tmp_path / "d.onnx"}, r"d\.onnx: already exported\. Give the folder of weights"),
+    ):
+        with pytest.raises(CondetrError, match=match) as caught:
+            export(**({"weights": folder} | options))
+        assert "\n" not in str(caught.value)
+    assert {one.name for one in tmp_path.iterdir()} == {"a.onnx", "b.onnx.proof.json", "c.bin"}
 
 
 def test_a_file_with_other_detections_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

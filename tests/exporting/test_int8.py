@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from tests.exporting.changed import change_initializers
 from tests.exporting.test_without_condetr import OFFLINE_SOCKETS, python
 from tests.labelled import HEIGHT, WIDTH, write_image
 from tests.runtime.exported import CATEGORIES, weights, without_shape_checks
+from tests.tiny import shaken
 
 needs_nncf = pytest.mark.skipif(importlib.util.find_spec("nncf") is None, reason="nncf, of the extra int8, is missing")
 
@@ -84,7 +86,7 @@ def test_where_ap_falls_too_far_less_is_quantised(data: Path, tmp_path: Path, mo
     out = tmp_path / "a.xml"
     done = export(weights("tiny"), format="openvino", precision="int8", data=data, out=out, calibration=3)
     assert seen == [3, 3]
-    assert {path.name for path in tmp_path.iterdir()} == {"a.xml", "a.bin", "a.proof.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.xml", "a.bin", "a.xml.proof.json"}
     assert [one.parts for one in done.proof.attempts] == [("backbone", "encoder"), ("backbone",)]
     assert done.proof.attempts[0].ap < done.proof.attempts[1].ap - 0.1
     assert done.proof.accuracy is not None
@@ -103,6 +105,16 @@ def test_a_broken_int8_file_is_refused(data: Path, tmp_path: Path, monkeypatch: 
         export(weights("tiny"), format="openvino", precision="int8", data=data, out=tmp_path / "a.xml")
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_ap_decides_only_where_it_can_fall(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = stand_in(lambda parts: True, monkeypatch)
+    own = weights("tiny")
+    untrained = replace(own, detector=shaken(own.config.model, 3, seed=5))
+    text = r"int8: AP of the weights is 0\.\d+, so a fall by more than 0\.005 cannot be seen\. .* with `max_drop=1`$"
+    with pytest.raises(CondetrError, match=text):
+        export(untrained, format="openvino", precision="int8", data=data, out=tmp_path / "a.xml")
+    assert (seen, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_what_int8_needs_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from ..errors import CondetrError
 from .options import FollowOutside, Quiet, WeightsArgument, existing_data
 from .progress import progress_bar
 from .streams import announce, messages, results
@@ -43,8 +42,6 @@ def export(
     """Write a detector as one file for onnxruntime or OpenVINO, and check that its detections are the same."""
     one_of("--format", format, "onnx", "openvino")
     one_of("--precision", precision, "fp32", "fp16", "int8")
-    if max_drop is not None and data is None:
-        raise CondetrError("--max-drop: AP is measured on labelled images only; give --data DATA")
 
     announce("loading", weights)
     from ..exporting.export import export as verb

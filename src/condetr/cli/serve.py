@@ -99,7 +99,7 @@ def serve(
         imported(library, "serve")
 
     announce("starting", "the server")
-    from ..runtime.translate import package_version
+    from ..runtime.file_facts import package_version
     from ..serving.limits import MEBIBYTE, Limits
     from ..serving.models import load_model, named
     from ..serving.remote import parse_host

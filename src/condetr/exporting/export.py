@@ -1,17 +1,25 @@
 """Export weights to one file that other runtimes execute, and check that its detections are those of the weights."""
 
+import hashlib
+import json
 import logging
 import os
 import tempfile
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from ..arguments import check_progress, instance_of, one_of, path_of, whole_number
 from ..checkpoint import Weights, load
 from ..errors import CondetrError
 from ..evaluating.evaluate import weights_name
-from ..files import check_writable, write_text
-from ..predicting.exported import FORMATS, write
+from ..files import check_replaceable, write_text
+from ..predicting.exported import FORMATS, hash_of, is_exported, write
+from ..runtime.file_facts import package_version
 from ..runtime.quantise import MOST
 from .int8 import export_int8
 from .proof import MAX_DROP, Original, Progress, Proof
@@ -63,22 +71,19 @@ def export(
     one_of(format, "format", FORMATS)
     one_of(precision, "precision", MAX_DROP)
     check_progress(progress)
-    if max_drop is not None:
-        instance_of(max_drop, "max_drop", int | float, "a number")
+    calibration = whole_number(calibration, "calibration")
+    drop = _drop(max_drop, precision, data)
     if precision == "int8":
-        calibration = whole_number(calibration, "calibration")
         _check_int8(format, data, calibration)
-    name = "model" if isinstance(weights, Weights) else weights_name(os.fspath(path_of(weights, "weights")))
-    file = Path(f"{Path(name).name}{FORMATS[format]}") if out is None else path_of(out, "out")
-    if file.suffix.lower() != FORMATS[format]:
-        raise CondetrError(f"out {file}: the name of this format ends in {FORMATS[format]}")
     data = None if data is None else path_of(data, "data")
-    check_writable(file.parent)
-    loaded = weights if isinstance(weights, Weights) else load(weights)
+    file = _file(weights, format, out)
+    proof_file = file.with_name(f"{file.name}.proof.json")
+    for one in (file, proof_file, *([file.with_suffix(".bin")] if format == "openvino" else [])):
+        check_replaceable(one)
+    loaded = _copied(weights) if isinstance(weights, Weights) else load(weights)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
-        part = Path(folder) / file.name
-        drop = MAX_DROP[precision] if max_drop is None else float(max_drop)
+    with tempfile.TemporaryDirectory(prefix=f".{file.stem[:40]}.", dir=file.parent) as folder:
+        part = Path(folder) / f"model{FORMATS[format]}"
         logger.info("writing %s", file)
 
         def original() -> Original:
@@ -96,11 +101,61 @@ def export(
         failure = proof.failure()
         if failure is not None:
             raise CondetrError(f"{file}: refused and removed; {failure}")
-        for each in sorted(Path(folder).iterdir()):  # the .bin before the .xml that needs it
-            os.replace(each, file.with_suffix(each.suffix) if each != part else file)
-    proof_file = file.with_suffix(".proof.json")
-    write_text(proof_file, proof.text())
+        record = json.dumps(_described(file, part, loaded, precision) | proof.to_dict(), indent=1) + "\n"
+        try:
+            for each in sorted(Path(folder).iterdir()):  # the .bin before the .xml that needs it
+                os.replace(each, file.with_suffix(each.suffix) if each != part else file)
+        except OSError as error:
+            raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None
+    write_text(proof_file, record)
     return Export(file, proof_file, proof)
+
+
+def _drop(max_drop: Any, precision: str, data: object) -> float:
+    """The largest fall of AP that is accepted. Raises CondetrError for one that AP, from 0 to 1, cannot have."""
+    if max_drop is None:
+        return MAX_DROP[precision]
+    instance_of(max_drop, "max_drop", Real, "a number")
+    if data is None:
+        raise CondetrError("`max_drop`: AP is measured on labelled images only. Add `data='DATA'`")
+    if not -1 <= max_drop <= 1:
+        raise CondetrError(
+            f"`max_drop` {str(max_drop)[:20]}: expected a number of AP, which is from 0 to 1, such as 0.005"
+        )
+    return float(max_drop)
+
+
+def _file(weights: str | os.PathLike[str] | Weights, format: str, out: Any) -> Path:
+    """The file to write. Raises CondetrError for weights that are an exported file, or a name that does not fit."""
+    source = None if isinstance(weights, Weights) else path_of(weights, "weights")
+    if source is not None and is_exported(source):
+        raise CondetrError(f"{source}: already exported. Give the folder of weights that it was exported from")
+    name = "model" if source is None else Path(weights_name(os.fspath(source))).name
+    file = Path(f"{name}{FORMATS[format]}") if out is None else path_of(out, "out")
+    if file.suffix.lower() != FORMATS[format]:
+        other = next((name for name, suffix in FORMATS.items() if suffix == file.suffix.lower()), None)
+        hint = "" if other is None else f", or choose `format='{other}'`"
+        raise CondetrError(f"`out` {file}: the name of this format ends in {FORMATS[format]}{hint}")
+    return file
+
+
+def _copied(weights: Weights) -> Weights:
+    """Weights with a copy of the detector as files hold it: on the CPU, in float32, in evaluation mode."""
+    return replace(weights, detector=deepcopy(weights.detector).to("cpu", torch.float32).eval())
+
+
+def _described(file: Path, part: Path, weights: Weights, precision: str) -> dict[str, Any]:
+    """Which file a proof is about: its name, the hash of what was written, `part`, and that of the weights."""
+    written = [one for one in (part, part.with_suffix(".bin")) if one.exists()]
+    names = [file if one == part else file.with_suffix(one.suffix) for one in written]
+    hashes = {name.name: hashlib.sha256(one.read_bytes()).hexdigest() for name, one in zip(names, written)}
+    return {
+        "condetr": package_version(),
+        "file": file.name,
+        "sha256": hashes,
+        "weights": hash_of(weights),
+        "precision": precision,
+    }
 
 
 def _check_int8(format: str, data: object, calibration: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoint import Weights
+from ..errors import CondetrError
 from ..images.prepare import Prepare
 from ..plural import counted
 from ..predicting.exported import facts_of, graph_of
@@ -41,6 +42,7 @@ def export_int8(
         facts = facts_of(weights, graph.ragged, "int8")
         write_onnx(graph, replace(facts, precision="fp32"), plain)
         compared = original()
+        _check_ap(compared, max_drop)
         proof: Proof | None = None
         for parts in ATTEMPTS:
             logger.info("calibrating int8 for %s on %s", " and ".join(parts), counted(len(images.paths), "image"))
@@ -52,3 +54,14 @@ def export_int8(
                 break
     assert proof is not None
     return proof
+
+
+def _check_ap(original: Original, max_drop: float) -> None:
+    """Raises CondetrError where AP, which alone decides, cannot fall by more than `max_drop` whatever the file returns.
+    With `max_drop=1`, any AP is accepted on purpose."""
+    ap = original.evaluation.ap if original.evaluation is not None else 0.0
+    if ap <= max_drop < 1:
+        raise CondetrError(
+            f"precision int8: AP of the weights is {ap:.4f}, so a fall by more than {max_drop:g} cannot be seen. Train "
+            "longer, or accept any AP with `max_drop=1`"
+        )

@@ -1,6 +1,5 @@
 """The proof that an exported file returns the detections of its weights, for each image, and AP on labelled data."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import Any
 
 from ..checkpoint import Weights
 from ..datasets.open import open_dataset
-from ..errors import CondetrError
+from ..errors import CondetrError, DataError
 from ..evaluating.evaluate import evaluate
 from ..evaluating.evaluation import Evaluation
+from ..files import quoted
 from ..images.decode import Pixels, open_image
 from ..images.prepare import Prepare
 from ..predicting.exported import Exported, just_written, original_of
@@ -76,7 +76,7 @@ class Proof:
         if found:
             named = "; ".join(str(one) for one in worst(found)[:3])
             return f"{len(found)} of {len(self.differences)} comparisons differ from the weights: {named}"
-        if self.accuracy is not None and self.accuracy.drop > self.max_drop:
+        if self.accuracy is not None and not self.accuracy.drop <= self.max_drop:
             moved = "; ".join(str(one) for one in worst(self.differences)[:3])
             after = " and ".join(map(str, self.attempts)) or f"{self.accuracy.exported:.4f}"
             fall = f"AP falls from {self.accuracy.weights:.4f} to {after}"
@@ -94,9 +94,6 @@ class Proof:
             "max_drop": self.max_drop,
             "int8": [asdict(one) for one in self.attempts],
         }
-
-    def text(self) -> str:
-        return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,13 @@ class Original:
         names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
         split = "valid" if "valid" in names else None
         evaluation = evaluate(Predictor(weights), data, split=split, follow_outside=follow_outside, progress=progress)
-        return cls(weights, _first_images(evaluation), evaluation, data, follow_outside, progress)
+        images = _first_images(evaluation)
+        if not images:
+            raise DataError(
+                f"{data}: no image of '{evaluation.split.name}' can be read. `condetr doctor {quoted(data)}` gives the "
+                "reasons"
+            )
+        return cls(weights, images, evaluation, data, follow_outside, progress)
 
     def prove(self, file: Path, max_drop: float, quantised: tuple[str, ...] = ()) -> Proof:
         """Compare a file with the weights. `quantised` are its parts in int8."""

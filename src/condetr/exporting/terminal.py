@@ -34,7 +34,8 @@ def summary(export: Export) -> RenderableType:
 
 
 def _files(export: Export) -> list[Path]:
-    return [path for path in (export.file, export.file.with_suffix(".bin")) if path.exists()]
+    """The exported file, and in OpenVINO's format the one with the weights."""
+    return [export.file, *([export.file.with_suffix(".bin")] if export.file.suffix.lower() != ".onnx" else [])]
 
 
 def benchmark_table(measured: Sequence[Measured]) -> RenderableType:

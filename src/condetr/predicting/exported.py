@@ -20,14 +20,15 @@ from ..errors import CondetrError, WeightsError
 from ..images.prepare import Prepare
 from ..runtime.agreement import EXACT, difference, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
-from ..runtime.file_facts import FORMAT, FileFacts
+from ..runtime.file_facts import FORMAT, FileFacts, package_version
 from ..runtime.file_runtime import FileRuntime
 from ..runtime.onnx_runtime import OnnxRuntime
 from ..runtime.openvino_runtime import OpenVinoRuntime
 from ..runtime.runtime import Runtime
 from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
-from ..runtime.translate import INSTEAD, package_version, write_onnx, write_openvino
+from ..runtime.translate import INSTEAD, write_onnx, write_openvino
 from ..types import Categories
+from .local_files import is_folder
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
 NO_ATTENTION = (
@@ -74,8 +75,11 @@ def just_written(file: Path) -> Exported:
 
 
 def is_exported(weights: object) -> bool:
-    """Whether a path names an exported file, by its suffix."""
-    return isinstance(weights, str | os.PathLike) and Path(weights).suffix.lower() in FORMATS.values()
+    """Whether a path names an exported file, by its suffix. A folder with such a name is a folder of weights."""
+    if not isinstance(weights, str | os.PathLike):
+        return False
+    path = Path(os.fsdecode(weights))
+    return path.suffix.lower() in FORMATS.values() and not is_folder(path)
 
 
 def refuse_exported(weights: object) -> None:

@@ -1,8 +1,10 @@
 """The metadata of an exported file: written by the export, and read when the file is run."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version as installed
 
 from ..config import Config, parse
 from ..errors import CondetrError, WeightsError
@@ -62,27 +64,50 @@ class FileFacts:
         """Raises WeightsError for a file that was not exported by condetr, or by a later version."""
         if "condetr" not in metadata or "format" not in metadata:
             raise WeightsError(f"{file}: not exported by condetr. Export weights with: condetr export WEIGHTS")
-        version = metadata["condetr"]
+        written = metadata["condetr"]
         try:
-            if int(metadata["format"]) > FORMAT:
-                raise WeightsError(f"{file}: exported by a later condetr ({version[:20]}). Update condetr")
-            names, ids = json.loads(metadata["names"]), json.loads(metadata["category_ids"])
-            thresholds = json.loads(metadata["thresholds"])
-            return cls(
-                version,
-                metadata["weights"],
-                parse(json.loads(metadata["config"]), file),
-                Categories(tuple(map(int, ids)), tuple(None if name is None else str(name) for name in names)),
-                None if thresholds is None else tuple(map(float, thresholds)),
-                metadata["precision"],
-                int(metadata["detections"]),
-                bool(json.loads(metadata["ragged"])),
-                tuple(map(str, json.loads(metadata.get("quantised", "[]")))),
-            )
-        except WeightsError:
-            raise
-        except (KeyError, TypeError, ValueError, RecursionError, CondetrError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise WeightsError(
-                f"{file}: its metadata, of condetr {version[:20]}, cannot be read ({reason}). Export it again"
-            ) from None
+            if int(metadata["format"]) <= FORMAT:
+                return cls._read(metadata, file)
+        except KeyError as error:
+            reason = f"{error.args[0]} is missing"
+        except (TypeError, ValueError, RecursionError, CondetrError) as error:
+            reason = " ".join(str(error).removeprefix(f"{file}: ").split())[:120]
+        else:
+            raise WeightsError(f"{file}: exported by a later condetr ({written[:20]}). Update condetr")
+        if _is_later(written):
+            raise WeightsError(f"{file}: exported by a later condetr ({written[:20]}; {reason}). Update condetr")
+        raise WeightsError(
+            f"{file}: its metadata, of condetr {written[:20]}, cannot be read ({reason}). Export it again"
+        )
+
+    @classmethod
+    def _read(cls, metadata: Mapping[str, str], file: str) -> "FileFacts":
+        """Raises KeyError, ValueError, RecursionError or CondetrError for values that an export does not write."""
+        values = {key: json.loads(metadata[key]) for key in ("names", "category_ids", "thresholds", "config", "ragged")}
+        quantised, limit = json.loads(metadata.get("quantised", "[]")), int(metadata["detections"])
+        categories = Categories.read(values["category_ids"], values["names"])
+        if metadata["precision"] not in PRECISIONS:
+            raise ValueError(f"precision {metadata['precision'][:20]!r}")
+        if not isinstance(values["config"], dict):
+            raise ValueError("config must be an object")
+        if limit < 1:
+            raise ValueError(f"detections {limit}")
+        if not isinstance(values["ragged"], bool):
+            raise ValueError("ragged must be true or false")
+        if not (isinstance(quantised, list) and all(isinstance(part, str) for part in quantised)):
+            raise ValueError("quantised must be a list of names")
+        return cls(
+            metadata["condetr"], metadata["weights"], parse(values["config"], file), categories,
+            categories.thresholds(values["thresholds"]), metadata["precision"], limit, values["ragged"],
+            tuple(quantised),
+        )  # fmt: skip
+
+
+def package_version() -> str:
+    return installed("condetr")
+
+
+def _is_later(version: str) -> bool:
+    """Whether a version of condetr is later than this one, by its leading numbers."""
+    theirs, ours = ([int(part) for part in re.findall(r"\d{1,9}", one)[:3]] for one in (version, package_version()))
+    return theirs > ours

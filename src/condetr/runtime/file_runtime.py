@@ -1,19 +1,22 @@
 """Executes an exported file. Each image is executed alone and without padding: on a CPU batches are no faster."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..detections import Detections
-from ..errors import CondetrError
+from ..errors import CondetrError, WeightsError
+from ..plural import counted
 from ..shapes import Float, Int, Int64, UInt8
 from ..types import Categories
+from .exported_graph import INPUTS, OUTPUTS
 from .extras import first_line
 from .file_facts import FileFacts
 from .runtime import Runtime, Scaled
 
+NOT_OURS = "its inputs or outputs are not those of an exported detector. Export it again"
 Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes B M 4, scores B M (float32), labels B M (int64)
 
 
@@ -28,8 +31,20 @@ class FileRuntime(Runtime):
         return self.facts.limit
 
     @abstractmethod
+    def execute(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Sequence[np.ndarray]:
+        """The arrays that the file returns for OUTPUTS. Raises CondetrError where memory does not suffice."""
+
     def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
-        """The outputs of the graph, see `ExportedGraph`. Raises CondetrError where memory does not suffice."""
+        """The outputs of the graph, see `ExportedGraph`. Raises CondetrError where memory does not suffice,
+        WeightsError where they are not those of a detector with the categories of the metadata."""
+        boxes, scores, labels = self.execute(images, sizes)
+        shape = (len(images), scores.shape[-1] if scores.ndim else 0)
+        if not (scores.shape == labels.shape == shape and boxes.shape == (*shape, 4) and labels.dtype.kind in "iu"):
+            raise WeightsError(f"{self.file}: {NOT_OURS}")
+        if labels.size and not (labels.min() >= 0 and labels.max() < len(self.facts.categories)):
+            known = counted(len(self.facts.categories), "category")
+            raise WeightsError(f"{self.file}: its labels do not belong to the {known} of its metadata. Export it again")
+        return boxes.astype(np.float32, copy=False), scores.astype(np.float32, copy=False), labels.astype(np.int64)
 
     def detect(
         self, images: Sequence[Scaled], sizes: Sequence[tuple[int, int]], categories: Categories, limit: int | None
@@ -54,6 +69,11 @@ class FileRuntime(Runtime):
             _detections(boxes, scores, labels, categories, size)
             for boxes, scores, labels, size in zip(*outputs, sizes, strict=True)
         ]
+
+    def check_interface(self, inputs: Collection[str], outputs: Collection[str]) -> None:
+        """Raises WeightsError where these are not the names of the graph's inputs and outputs."""
+        if set(inputs) != set(INPUTS) or not set(OUTPUTS) <= set(outputs):
+            raise WeightsError(f"{self.file}: {NOT_OURS}")
 
     def failed(self, error: Exception, library: str, images: UInt8[np.ndarray, "B H W 3"]) -> CondetrError:
         """The error for images on which a library fails."""

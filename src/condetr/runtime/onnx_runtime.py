@@ -1,5 +1,6 @@
 """Executes an exported ONNX file with onnxruntime, with threads that sleep while they wait."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
 from .extras import first_line, imported
 from .file_facts import FileFacts
-from .file_runtime import FileRuntime, Outputs, is_out_of_memory
+from .file_runtime import FileRuntime, is_out_of_memory
 
 PLACES = ("Exception from ", "Check '")
 
@@ -27,17 +28,27 @@ class OnnxRuntime(FileRuntime):
         for pool in ("intra_op", "inter_op"):  # a thread that spins takes its core from other programs
             options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
         try:
-            self.session = library.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self.session = library.InferenceSession(_source(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no public base class
             raise unreadable(file, error, "onnxruntime", library.__version__) from None
         self.facts = FileFacts.read(self.session.get_modelmeta().custom_metadata_map, str(file))
+        names = ([one.name for one in each] for each in (self.session.get_inputs(), self.session.get_outputs()))
+        self.check_interface(*names)
 
-    def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
+    def execute(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Sequence[np.ndarray]:
         try:
-            boxes, scores, labels = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, sizes))))
+            return self.session.run(list(OUTPUTS), dict(zip(INPUTS, (images, sizes))))
         except Exception as error:
             raise self.failed(error, "onnxruntime", images) from None
-        return boxes, scores, labels.astype(np.int64)
+
+
+def _source(file: Path) -> str | bytes:
+    """The path, or the content of a file whose path is not text, which the library does not take."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        return file.read_bytes()
+    return str(file)
 
 
 def onnxruntime() -> ModuleType:

@@ -3,6 +3,7 @@
 Files are read with `Core.read_model`: unlike OpenVINO's converter, it sends no usage data.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
 from .extras import imported
 from .file_facts import FileFacts
-from .file_runtime import FileRuntime, Outputs
+from .file_runtime import FileRuntime
 from .onnx_runtime import unreadable
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -33,6 +34,9 @@ class OpenVinoRuntime(FileRuntime):
         try:
             model = core.read_model(str(file))
             self.facts = FileFacts.read(metadata(model), str(file))
+            self.check_interface(
+                *([name for one in each for name in one.names] for each in (model.inputs, model.outputs))
+            )
             self.model = core.compile_model(
                 model,
                 "CPU",
@@ -48,13 +52,12 @@ class OpenVinoRuntime(FileRuntime):
             raise unreadable(file, error, "openvino", library.__version__) from None
         self.request = self.model.create_infer_request()
 
-    def infer(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Outputs:
+    def execute(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Sequence[np.ndarray]:
         try:
             found = self.request.infer(dict(zip(INPUTS, (images, sizes))))
         except Exception as error:
             raise self.failed(error, "OpenVINO", images) from None
-        boxes, scores, labels = (np.array(found[name]) for name in OUTPUTS)
-        return boxes, scores, labels
+        return [np.array(found[name]) for name in OUTPUTS]
 
 
 def _check_xml(file: Path) -> None:

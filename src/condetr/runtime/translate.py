@@ -6,7 +6,6 @@ that run only, so every file is executed on images of other sizes before it is u
 """
 
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +66,6 @@ def write_openvino(onnx_file: Path, facts: FileFacts, file: Path) -> None:
         raise CondetrError(f"export: OpenVINO cannot read the model ({first_line(error)}). {INSTEAD}") from None
     model.set_rt_info(facts.metadata(), [KEY])
     library.save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
-
-
-def package_version() -> str:
-    return version("condetr")
 
 
 def _axes() -> dict[str, dict[int, str]]:
