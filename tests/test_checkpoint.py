@@ -68,6 +68,13 @@ def test_wrong_places_are_named(tmp_path, folder):
     refused(folder, "model.safetensors: no such file")
 
 
+def test_a_run_in_its_first_epoch_has_no_weights_yet(tmp_path):
+    for name in ("config.json", "data.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "journal.jsonl").touch()
+    refused(tmp_path, f"{tmp_path}: this training run has no weights yet. They are written after its first epochs")
+
+
 def test_without_a_network_a_hub_id_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -44,6 +44,11 @@ class Weights:
     categories: Categories
     thresholds: tuple[float, ...] | None
 
+    def __repr__(self) -> str:
+        parameters = sum(one.numel() for one in self.detector.parameters())
+        classes = counted(len(self.categories.real), "class")
+        return f"<Weights of the recipe {self.config.recipe}: {counted(parameters, 'parameter')}, {classes}>"
+
 
 def save(folder: str | os.PathLike[str], weights: Weights, card: str | None = None) -> None:
     """Write `model.safetensors`, `config.json` (config, categories, thresholds) and `README.md`, the model card.
@@ -134,6 +139,8 @@ def _opened(source: str) -> tuple[Path, dict]:
             raise WeightsError(f"{source}: {_neither(source)}")
         path = fetch(source)
     path = weights_of_run(path)
+    if (path / "journal.jsonl").exists() and not (path / "model.safetensors").exists():
+        raise WeightsError(f"{path}: this training run has no weights yet. They are written after its first epochs")
     refuse_adapter(path)
     return path, read_json(path / "config.json")
 

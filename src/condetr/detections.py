@@ -82,7 +82,7 @@ class Detections:
     def __getitem__(self, which: int | np.integer | slice | Sequence[int] | np.ndarray) -> "Detection | Detections":
         if isinstance(which, int | np.integer):
             if not -len(self) <= which < len(self):
-                raise IndexError(f"detection {which} of {len(self)}")
+                raise IndexError(f"index {which} is out of range for {counted(len(self), 'detection')}")
             label = int(self.labels[which])
             x1, y1, x2, y2 = self.boxes[which].astype(float).tolist()
             score, name, id = float(self.scores[which]), self.categories.name(label), self.categories.ids[label]

@@ -46,6 +46,14 @@ def called(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
     return ended.value.code, captured.out, captured.err
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "bulk", "export", "serve"])
+def test_the_help_names_arguments_without_python_types(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+    assert not re.search(r"<\w+", shown), shown
+    kinds = ["Options:"] if command in ("demo", "serve") else ["Arguments:", "Options:"]
+    assert [line for line in shown.splitlines() if line in ("Arguments:", "Options:")] == kinds
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated])
 def test_ctrl_c_and_sigterm_end_in_one_line_and_their_status(stop: type[BaseException]) -> None:
     own = typer.Typer()

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from condetr import cli, errors
 from condetr.checkpoint import Weights, save
+from condetr.cli.predict_run import Kept, Part, Run
 from condetr.config import Config, Data
 from condetr.types import Categories
 from tests.tiny import TINY, shaken
@@ -101,14 +102,13 @@ def test_files_of_earlier_runs_are_reported(here: Path, weights: str) -> None:
     for name in ("a.png", "b.png", "sub/c.png"):
         image(f"in/{name}")
     words = ("in", "--weights", weights, "--format", "images,csv")
-    assert "not of this run" not in predict(*words)[1]
-    assert "not of this run" not in predict(*words)[1], "the same files again"
+    assert "earlier runs" not in predict(*words)[1]
+    assert "earlier runs" not in predict(*words)[1], "the same files again"
     Path("in/b.png").unlink()
-    line = "predictions also has predictions.csv, 1 image in images that are not of this run: choose another folder"
+    line = "predictions also has files of earlier runs: predictions.csv and 1 image in images/. Use another --out"
     assert line in predict("in", "--weights", weights)[1]
-    assert (
-        "also has predictions.jsonl, 3 images in images that" in predict("in/a.png", *words[1:3], "--format", "csv")[1]
-    )
+    line = "of earlier runs: predictions.jsonl and 3 images in images/."
+    assert line in predict("in/a.png", *words[1:3], "--format", "csv")[1]
 
 
 def test_standard_input(here: Path, weights: str) -> None:
@@ -299,8 +299,11 @@ def test_images_with_as_many_objects_as_are_kept_are_reported(here: Path, weight
     image("a.jpg")
     image("b.jpg", seed=1)
     few = predict("a.jpg", "b.jpg", "--weights", weights, "--threshold", "0", "--max-detections", "2")[1]
-    assert "2 images with 2 objects, the most that are kept: --max-detections N keeps more" in few
+    assert "the most that" not in few, "the user has chosen this number"
     assert "the most that" not in predict("a.jpg", "--weights", weights, "--threshold", "0")[1]
+    run = Run(False, Kept(None, None, False), Part(1, None, None, 0), 1, images=3, objects=200, full=2)
+    lines = list(run.summary(Path("out"), interrupted=False))
+    assert lines[-1] == "2 images with 100 objects, the most that are kept: --max-detections N keeps more"
 
 
 def test_the_weights_own_thresholds_are_the_default(here: Path, weights: str) -> None:

@@ -60,6 +60,14 @@ def test_mistakes_are_one_line(root, words, expected):
     assert not Path("runs/shapes").exists()
 
 
+def test_the_folder_of_a_second_run_is_named_when_the_settings_are_valid(root):
+    Path("runs/shapes").mkdir(parents=True)
+    mistaken = CliRunner().invoke(app, ["train", str(root), "--recipe", "nano", "--lr", "0"])
+    assert "exists already" not in mistaken.stdout
+    nothing = CliRunner().invoke(app, ["train", str(root), "--recipe", "nano", "--init", "nowhere"])
+    assert "so this run is written to runs/shapes-2; --resume continues" in nothing.stdout
+
+
 def test_a_single_image_is_enough_to_train_on(tmp_path, monkeypatch):
     """Whether a model can learn one image is the first thing that many people try."""
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -62,6 +63,7 @@ def test_each_model_has_its_own_complete_schedule(comparison):
     for curve in comparison.curves:
         assert [point.images for point in curve.points] == [8, 16, 24, 32]
         assert all(a.seconds < b.seconds for a, b in zip(curve.points, curve.points[1:]))
+    assert re.fullmatch(r"<Comparison of detr, conditional_detr on data\d*: 2 finished runs>", repr(comparison))
     assert comparison.unfinished == ()
     assert comparison.problems == ()
 
@@ -148,6 +150,21 @@ def test_runs_need_no_signal_masks_and_process_groups_on_windows(data, tmp_path,
     receiver, sender = multiprocessing.Pipe(duplex=False)
     runner._work(Run("nano", 1, 0, Config(), tmp_path), dataset, "cpu", 1, 1, os.getppid(), sender)
     assert receiver.recv() == "no data"
+
+
+def test_a_run_that_crashes_or_does_not_begin_is_reported_with_the_reason(data, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(runner, "train", fails)
+    monkeypatch.setattr(os, "setpgrp", lambda: None)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    run, dataset = Run("nano", 1, 0, Config(), tmp_path), examine(data).trainable()
+    with pytest.raises(ValueError, match="a defect"):
+        runner._work(run, dataset, "cpu", 1, 1, os.getppid(), sender)
+    assert receiver.recv() == "ValueError: a defect"
+    assert "call compare below `if __name__ == '__main__':`" in runner._exit_text(1)  # the script was imported again
+    assert runner._exit_text(-9) == "killed by SIGKILL; out of memory?"
 
 
 @pytest.mark.parametrize("begun", [False, True])

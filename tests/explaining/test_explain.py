@@ -314,7 +314,7 @@ def test_an_image_without_the_selected_detection_or_point_does_not_stop_the_othe
 def test_an_image_without_the_selected_detection_fails(predictor, images, tmp_path):
     written = explain_images(predictor, images[:1], Selection(50, None, -1, 0.0), tmp_path / "out")
     ((_, why),) = written.failed
-    assert re.fullmatch(r"detection 50: there are \d+, counted from 0", why)
+    assert re.fullmatch(r"detection 50: the image has \d+ detections, and the first is number 0", why)
 
 
 @pytest.mark.parametrize(("interrupt", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])

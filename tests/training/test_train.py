@@ -173,7 +173,8 @@ def test_a_signal_saves_the_state_and_sets_the_exit_status(whole, dataset, tmp_p
     assert told == [Stopping(number, now=False, kept=None)]
     assert str(told[0]) == "stopping after this step; interrupt again to stop at once (no state has been saved yet)"
     second = str(replace(told[0], now=True, kept=(3, 20)))
-    assert second == "stopped at once; the newest state is from epoch 3, after 20 steps of it"
+    assert second == "stopped at once; the newest state is after 20 steps of epoch 3"
+    assert str(replace(told[0], now=True, kept=(2, 0))).endswith("the newest state is from the beginning of epoch 2")
     train(dataset, out=out, resume=True)
     assert same_bits(out, whole[0].folder)
 

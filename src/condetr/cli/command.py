@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from itertools import groupby
@@ -54,6 +55,16 @@ class Command(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces = (piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx))
         return ["DATA" if piece == "DATA..." else piece for piece in pieces]  # a second one is parsed to be refused
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The arguments, without the Python types that typer writes beside them (`IMAGES <list[str]>`); the options."""
+        records = [(one.param_type_name, one.get_help_record(ctx)) for one in self.get_params(ctx)]
+        for heading in ("Arguments", "Options"):
+            kind = heading.lower().removesuffix("s")
+            rows = [(re.sub(r" <.*>$", "", row[0]), row[1]) for of, row in records if of == kind and row is not None]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 class Group(TyperGroup):

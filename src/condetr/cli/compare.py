@@ -74,7 +74,9 @@ def compare(
 
     if (models is None) == (study is None):
         both = "not both; " if models is not None else ""
-        raise CondetrError(f"compare: give --models A,B or --study, {both}studies are {', '.join(variants.STUDIES)}")
+        raise CondetrError(
+            f"compare: give --models A,B or --study NAME, {both}the studies are {', '.join(variants.STUDIES)}"
+        )
     names = words("--models", models) if models is not None else variants.study(study or "")
     console = results(quiet)
     done, total = 0, 0

@@ -171,10 +171,9 @@ class Run:
         line = f"{', '.join(counts)}, {counted(self.objects, 'object')}: see {printable(str(out))}"
         yield f"interrupted; kept: {line}" if interrupted else line
         if self.outputs is not None and (others := self.outputs.earlier()):
-            where = f"{printable(str(out))} also has {', '.join(others)} that are not of this run"
-            yield f"{where}: choose another folder with --out to keep runs apart"
-        if self.full:
-            limit = self.kept.max_detections or MOST
-            most = f"{counted(limit, 'object')}, the most that are kept: --max-detections N keeps more"
+            where = f"{printable(str(out))} also has files of earlier runs: {' and '.join(others)}"
+            yield f"{where}. Use another --out to keep runs apart"
+        if self.full and self.kept.max_detections is None:
+            most = f"{counted(MOST, 'object')}, the most that are kept: --max-detections N keeps more"
             what = "frame" if self.frames and not self.images else "image"
             yield f"{counted(self.full, what)} with {most}" if done > 1 else f"it has {most}"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..files import write_text
+from ..plural import counted
 from ..training.plan import images
 from .convergence import Convergence, analyse
 from .learning_curve import LearningCurve, Point
@@ -26,6 +27,10 @@ class Comparison:
     parameters: dict[str, int]
     unfinished: tuple[str, ...]
     problems: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        models, runs = ", ".join(self.plan.request.models), counted(len(self.curves), "finished run")
+        return f"<Comparison of {models} on {self.plan.data.name}: {runs}>"
 
     def write(self, folder: Path) -> Path:
         """Write `comparison.json` and `report.html`; returns the path of the report."""

@@ -135,7 +135,12 @@ def _poll(run: Run, process: BaseProcess, connection: Connection, started: float
 
 
 def _exit_text(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}; out of memory?" if code < 0 else f"exit status {code}"
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}; out of memory?"
+    return (
+        f"exit status {code} before the training began. Each run is a process that imports the script: save it as a "
+        "file, and call compare below `if __name__ == '__main__':`"
+    )
 
 
 def _work(
@@ -163,6 +168,9 @@ def _work(
             connection.send(None)
         except CondetrError as error:
             connection.send(str(error))
+        except Exception as error:
+            connection.send(f"{type(error).__name__}: {error}")
+            raise
 
 
 def _finish(run: Run, dataset: DataSet, device: str, epochs: Sequence[Epoch]) -> None:

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ..errors import DataError
+from ..plural import counted
 from ..types import Categories, Sample
 
 
@@ -22,6 +23,9 @@ class Split:
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
 
+    def __repr__(self) -> str:
+        return f"<Split {self.name}: {counted(len(self), 'image')}>"
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
@@ -31,6 +35,10 @@ class DataSet:
     format: str
     categories: Categories
     splits: dict[str, Split]
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name} {len(split):,}" for name, split in self.splits.items())
+        return f"<DataSet {self.root}: {counted(len(self.categories.real), 'class')}; images: {splits}>"
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from ..metrics.operating_point import LEAST_AP
 from ..own_folders import is_run
 from ..predicting.predictor import Predictor
 from ..predicting.tiling import Tiling
+from ..suggestions import did_you_mean, nearest_path
 from ..types import Categories
 from .bulk_rows import evaluate_rows
 from .evaluation import Evaluation
@@ -105,6 +106,8 @@ def evaluate_detections(
     """
     file, data = path_of(file, "file"), path_of(data, "data")
     out = None if out is None else path_of(out, "out")
+    if not file.exists():  # before the data set is read
+        raise DataError(f"{file}: no such file or folder{did_you_mean(nearest_path(file))}")
     truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
     if file.is_dir():

@@ -12,6 +12,7 @@ from ..errors import CondetrError
 from ..files import write_text
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..metrics.coco_results import coco_results
+from ..plural import counted
 from ..shapes import Float64
 from .results import Results
 
@@ -35,6 +36,10 @@ class Evaluation(Results):
     that are used most. The twelve numbers are COCO's, and -1 where no object counts. `stored_thresholds` are the
     confidence thresholds that the weights carry, by label of the data set, or None.
     """
+
+    def __repr__(self) -> str:
+        images = counted(self.metrics.images, "image")
+        return f"<Evaluation of {self.source} on {self.data.name}, {self.split.name}: {images}, AP {self.ap:.3f}>"
 
     def precision_recall(self, class_name: str | None = None, iou: float = 0.5) -> PrecisionRecall:
         """The precision–recall curve of a class, or without a name the mean over the classes that have objects.

@@ -9,12 +9,16 @@ from ..datasets.dataset import DataSet
 from ..datasets.defects import DEFECTS, grouped
 from ..errors import DataError
 from ..files import quoted, write_text
+from ..plural import counted
 from .results import Results
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis(Results):
     """`findings` are all defects, `dataset` is the data after the action of every finding, `raw` the data as read."""
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis of {self.dataset.root}: {counted(len(self.findings), 'finding')}; {self.summary}>"
 
     def trainable(self) -> DataSet:
         """The clean data set. Raises DataError when training cannot start."""

@@ -64,6 +64,11 @@ class Explanation:
     encoder: Float[np.ndarray, "T H h w"]
     nearest: tuple[Candidate, ...]
 
+    def __repr__(self) -> str:
+        heads, rows, columns = self.maps.shape[1:]
+        maps = f"{', '.join(self.parts)} maps of {heads} heads ({rows} x {columns})"
+        return f"<Explanation of {self.name} {self.score:.2f}: query {self.query}, decoder layer {self.layer}, {maps}>"
+
     @classmethod
     def of(cls, record: ImageRecord, query: int, label: int, layer: int, at: Point | None = None) -> "Explanation":
         """The explanation of one query and label. `at` is the point of the encoder's maps, by default the box's middle.

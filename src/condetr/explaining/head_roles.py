@@ -9,6 +9,7 @@ import torch
 
 from ..boxes import generalized_iou
 from ..errors import CondetrError, ImageError
+from ..plural import counted
 from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
@@ -47,6 +48,10 @@ class AttentionShares:
     agreement: Float[np.ndarray, "P H"]
     mass_centres: Float[np.ndarray, "P H 2"]
     distances: Float[np.ndarray, "P H 5"]
+
+    def __repr__(self) -> str:
+        maps = f"{', '.join(self.parts)} maps of {self.inside.shape[1]} heads"
+        return f"<AttentionShares over {counted(self.detections, 'detection')}: decoder layer {self.layer}, {maps}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..detections import Detections
 from ..errors import CondetrError
+from ..plural import counted
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
 from .attention_maps import AttentionRecord, Part
@@ -93,7 +94,9 @@ class ImageRecord:
         if not count:
             raise CondetrError(f"detection {number}: {self.no_detection}. {ADVICE}")
         if not _is_integer(number) or not 0 <= number < count:
-            raise CondetrError(f"detection {number}: there {'is' if count == 1 else 'are'} {count}, counted from 0")
+            raise CondetrError(
+                f"detection {number}: the image has {counted(count, 'detection')}, and the first is number 0"
+            )
         return int(self.detections.queries[number]), int(self.detections.labels[number])
 
     def maps(self, queries: list[int], layer: int) -> Float[Tensor, "P H M h w"]:

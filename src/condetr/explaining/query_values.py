@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CondetrError
+from ..plural import counted
 from ..predicting.batching import Scaled
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Threshold
@@ -37,7 +38,10 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     if which.query is None and which.at is None:
         found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
         if which.detection not in range(len(found)):
-            raise CondetrError(f"detection {which.detection}: there are {len(found)}, counted from 0")
+            raise CondetrError(
+                f"detection {which.detection}: the image has {counted(len(found), 'detection')}, and the first is "
+                "number 0"
+            )
         one = found[which.detection]
         view, query = divmod(int(found.queries[which.detection]), predictor.config.model.queries)
         least = by_label(threshold, predictor)[one.label]
@@ -65,7 +69,7 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
 def _of_query(record: ImageRecord, query: int) -> Candidate:
     number = record.boxes.shape[1]
     if query not in range(number):
-        raise CondetrError(f"query {query}: there are {number}, counted from 0")
+        raise CondetrError(f"query {query}: the detector has {counted(number, 'query')}, and the first is number 0")
     return next(one for one in record.nearest((0, 0), limit=number) if one.query == query)
 
 

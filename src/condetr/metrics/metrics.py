@@ -1,11 +1,12 @@
 """All metrics of an evaluation in one value."""
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
+from ..plural import counted
 from ..shapes import Float64
 from ..types import Categories
 from .bootstrap import Bootstrap, bootstrap
@@ -38,7 +39,7 @@ class ClassMetrics:
     ap75: float
     ar: float
     best: OperatingPoint
-    precision: Float64[np.ndarray, "T R"]
+    precision: Float64[np.ndarray, "T R"] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; of the precision–recall curves those at IoU 0.50 and 0.75."""
@@ -85,6 +86,10 @@ class Metrics:
     bootstrap: Bootstrap
     by_image: tuple[ImageCounts, ...]
     unlimited: Unlimited | None
+
+    def __repr__(self) -> str:
+        counts = f"{counted(self.images, 'image')}, {counted(self.objects, 'object')}"
+        return f"<Metrics of {counts}: AP {self.summary.ap:.3f}, AP50 {self.summary.ap50:.3f}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values. Undefined numbers are None; the twelve keep COCO's -1."""

@@ -89,13 +89,13 @@ class Outputs:
             dropped += [writer.finish() for writer in drawn]
 
     def earlier(self) -> list[str]:
-        """What the folder has besides the files of this run: text files, and how many images and videos. They are of
-        earlier runs, or were there before."""
+        """What the folder has besides the files of this run, most likely of earlier ones: text files, and how many
+        images and videos."""
         names = [name for name in TEXTS if name not in self.texts and (self.folder / name).is_file()]
         for kind in ("images", "videos"):
             paths = (Path(at, name) for at, _, files in os.walk(self.folder / kind) for name in files)
             others = sum(not any(writer.wrote(path) for writer in self.writers) for path in paths)
-            names += [f"{counted(others, kind[:-1])} in {kind}"] if others else []
+            names += [f"{counted(others, kind[:-1])} in {kind}/"] if others else []
         return names
 
     def skip(self, name: str, reason: str) -> None:

@@ -17,6 +17,7 @@ from ..engine.device import check_device
 from ..errors import CondetrError, ImageError
 from ..images.decode import Pixels
 from ..model.detector import Detector
+from ..plural import counted
 from ..runtime.runtime import Runtime
 from ..videos.frames import Video, at_least
 from ..videos.live import RETRIES
@@ -75,6 +76,10 @@ class Predictor:
         self.scoring = build_scoring(weights.config.model.scoring)
         self.execution = Execution.of(weights, self.scoring, self.device, precision, fast, compile, tiling)
         self.prepare = self.execution.prepare
+
+    def __repr__(self) -> str:
+        classes = counted(len(self.categories.real), "class")
+        return f"<Predictor with weights of the recipe {self.config.recipe}: {classes}, device {self.device}>"
 
     @property
     def runtime(self) -> Runtime:

@@ -49,7 +49,7 @@ class Plan:
         images = ", ".join(f"{count} {name}" for name, count in self.images.items())
         return [
             ("recipe", self.recipe),
-            *([("chosen", self.chosen)] if self.chosen else []),
+            *([("why", self.chosen)] if self.chosen else []),
             ("images", f"{images}; {counted(self.objects, 'object')} in train"),
             ("classes", f"{len(self.classes)}: {classes}"),
             ("steps", f"{self.epochs * self.steps:,}: {counted(self.epochs, 'epoch')} of {self.steps:,}"),

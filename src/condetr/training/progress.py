@@ -76,7 +76,9 @@ class Stopping:
         """One line for a person."""
         state = "no state has been saved yet"
         if self.kept is not None:
-            state = f"the newest state is from epoch {self.kept[0]}, after {counted(self.kept[1], 'step')} of it"
+            epoch, steps = self.kept
+            position = f"after {counted(steps, 'step')}" if steps else "from the beginning"
+            state = f"the newest state is {position} of epoch {epoch}"
         if self.now:
             return f"stopped at once; {state}"
         when = "after this step" if self.stepping else "before the first step"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import CondetrError
+from ..plural import counted
 from .progress import Epoch
 
 
@@ -25,6 +26,10 @@ class Run:
     best_epoch: int | None
     config: Config
     main_process: bool = True
+
+    def __repr__(self) -> str:
+        best = "" if self.best_ap is None else f", best AP {self.best_ap:.3f} in epoch {self.best_epoch}"
+        return f"<Run in {self.folder}: {counted(len(self.epochs), 'epoch')}{best}>"
 
 
 class Stopped(CondetrError):

@@ -116,7 +116,8 @@ def train(
         try:
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
-            if out is None and (note := folder_note(folder.path, data, resume)):
+            note = folder_note(folder.path, data, resume) if out is None else ""
+            if note and resume:
                 report(Message(note))
             with processes.first_process_first():
                 if processes.first:
@@ -129,6 +130,8 @@ def train(
                 config = resolve(recipe, arguments, settings or {}, chosen.config(1) if chosen else saved)
                 if saved is None:
                     check_random_start(config)
+                if note and not resume:
+                    report(Message(note))
                 dataset = training_data(data, config, report, follow_outside)
                 if saved is not None:
                     folder.check_data(dataset_folder(data), fingerprint(dataset))
