@@ -33,8 +33,7 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush(part)
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, path)
     except OSError as error:
@@ -46,6 +45,12 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         raise _explained(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush(file: Path) -> None:
+    """Write to the disk what the system has of a file in memory, before the file gets its final name."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

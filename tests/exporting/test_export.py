@@ -24,8 +24,10 @@ from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
 from condetr.model.keys import Keys
 from condetr.model.tokens import Tokens
-from condetr.predicting.exported import Exported, cache_folder, cached, hash_of, write
+from condetr.predicting import exported as exported_files
+from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
+from condetr.runtime import extras
 from condetr.runtime.agreement import EXACT, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content
@@ -192,12 +194,49 @@ def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkey
     assert difference("image", found, expected, EXACT).within(EXACT)
     (file,) = cache_folder().glob("*.onnx")
     before = file.stat().st_mtime_ns
-    assert cached(weights("tiny")) == file
-    again = Predictor.load(folder, runtime="openvino")(IMAGE, threshold=0.0)
-    assert difference("image", again, expected, EXACT).within(EXACT)
+    assert cached(weights("tiny"), "onnx") == file
     assert file.stat().st_mtime_ns == before
     other = Weights(weights("tiny").detector, weights("tiny").config, CATEGORIES, None)
-    assert cached(other) != file
+    assert _key(other, "onnx") != _key(weights("tiny"), "onnx") == file.stem
+    for content in (b"", file.read_bytes()[:10_000]):  # as after a crash of the machine
+        file.write_bytes(content)
+        (file.parent / f".{file.name}.abc.part.onnx").write_bytes(content)  # of a process that was killed
+        again = Predictor.load(folder, runtime="onnx")(IMAGE, threshold=0.0)
+        assert difference("image", again, expected, EXACT).within(EXACT)
+    assert {one.suffix for one in cache_folder().iterdir()} == {".onnx", ".lock"}
+    assert len(list(cache_folder().iterdir())) == 2
+
+
+def test_openvino_alone_executes_weights(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `openvino` does not install onnxruntime."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    found = Predictor.load(folder, runtime="openvino")(IMAGE, threshold=0.0)
+    assert difference("image", found, Predictor.load(folder)(IMAGE, threshold=0.0), EXACT).within(EXACT)
+
+
+def test_what_a_runtime_lacks_is_said_before_anything_is_exported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for library, format, out in (("onnxruntime", "onnx", "a.onnx"), ("openvino", "openvino", "a.xml")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, library, None)
+            patch.setattr(exported_files, "write_onnx", None)
+            missing = rf"^{library} is not installed: pip install 'condetr\[{format}\]'$"
+            with pytest.raises(CondetrError, match=missing):
+                Predictor.load(folder, runtime=format)
+            with pytest.raises(CondetrError, match=missing):
+                export(folder, format=format, out=tmp_path / out)
+    with pytest.raises(CondetrError, match=r"^precision bf16: onnxruntime computes in fp32 here\."):
+        Predictor.load(folder, runtime="onnx", precision="bf16")
+    real = extras.version
+    old = {"onnxruntime": "1.9.0", "openvino": "2024.6", "onnx": "1.15.1"}
+    monkeypatch.setattr(extras, "version", lambda name: old.get(name) or real(name))
+    for library, least in (("onnx", "1.18"), ("openvino", "2025.0")):
+        with pytest.raises(CondetrError, match=rf"is too old, at least {least} .*: pip install --upgrade 'condetr\["):
+            Predictor.load(folder, runtime=library)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_file_of_grown_weights_returns_a_detection_for_each_query(tmp_path: Path) -> None:
@@ -299,6 +338,8 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
         assert "openvino is not installed: pip install 'condetr[openvino]'" in one.missing
     with pytest.raises(CondetrError, match="no image found"):
         benchmark(exported("tiny"), [])
+    with pytest.raises(CondetrError, match="rounds 0: must be at least 1"):
+        benchmark(exported("tiny"), [IMAGE], rounds=0)
     with pytest.raises(CondetrError, match=r"nothing\.jpg: no such file"):
         benchmark(exported("tiny"), [IMAGE, "nothing.jpg"])
 

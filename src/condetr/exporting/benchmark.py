@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
-from ..arguments import whole_number
+from ..arguments import check_progress, path_of, whole_number
 from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels
@@ -51,6 +50,10 @@ def benchmark(
     the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
     """
     rounds = whole_number(rounds, "rounds")
+    if rounds < 1:
+        raise CondetrError(f"rounds {rounds}: must be at least 1")
+    check_progress(progress)
+    labelled = None if data is None else path_of(data, "data")
     pixels = [one.open_named() for one, _ in zip(inputs(images), range(MOST))]
     if not pixels:
         raise CondetrError("benchmark: no image found. Give images or a folder of images")
@@ -64,9 +67,12 @@ def benchmark(
             missing[runtime, precision] = str(error)
     if not opened:
         raise CondetrError(next(iter(missing.values())))
+    ap = {
+        choice: None if labelled is None else evaluate(predictor, labelled).ap for choice, predictor in opened.items()
+    }
     times = _times(opened, pixels, rounds, progress)
     return [
-        Measured(*choice, *times[choice], _ap(opened[choice], data), "")
+        Measured(*choice, *times[choice], ap[choice], "")
         if choice in opened
         else Measured(*choice, None, None, None, None, missing[choice])
         for choice in choices
@@ -97,7 +103,3 @@ def _seconds(run: Callable[[], object]) -> tuple[float, float]:
     start, used = perf_counter(), process_time()
     run()
     return perf_counter() - start, process_time() - used
-
-
-def _ap(predictor: Predictor, data: str | os.PathLike[str] | None) -> float | None:
-    return None if data is None else evaluate(predictor, Path(data)).ap

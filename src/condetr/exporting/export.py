@@ -17,8 +17,8 @@ from ..arguments import check_progress, instance_of, one_of, path_of, whole_numb
 from ..checkpoint import Weights, load
 from ..errors import CondetrError
 from ..evaluating.evaluate import weights_name
-from ..files import check_replaceable, write_text
-from ..predicting.exported import FORMATS, hash_of, is_exported, write
+from ..files import check_replaceable, flush, write_text
+from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, write
 from ..runtime.file_facts import package_version
 from ..runtime.quantise import MOST
 from .int8 import export_int8
@@ -75,6 +75,8 @@ def export(
     drop = _drop(max_drop, precision, data)
     if precision == "int8":
         _check_int8(format, data, calibration)
+    else:
+        LIBRARIES[format]()  # which will run the file beside its weights
     data = None if data is None else path_of(data, "data")
     file = _file(weights, format, out)
     proof_file = file.with_name(f"{file.name}.proof.json")
@@ -104,6 +106,7 @@ def export(
         record = json.dumps(_described(file, part, loaded, precision) | proof.to_dict(), indent=1) + "\n"
         try:
             for each in sorted(Path(folder).iterdir()):  # the .bin before the .xml that needs it
+                flush(each)
                 os.replace(each, file.with_suffix(each.suffix) if each != part else file)
         except OSError as error:
             raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None

@@ -26,7 +26,7 @@ from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from ..scoring import Scoring
 from ..types import Categories
 from .batching import Scaled, within_memory
-from .exported import RUNTIMES, Exported, cached, is_exported
+from .exported import RUNTIMES, Exported, is_exported, load_cached
 from .tiling import Tiled, Tiling
 
 Precision = Literal["fp32", "bf16"]
@@ -107,8 +107,9 @@ def load_for(
             raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
         if compile or not fast:
             raise CondetrError("compile and fast=False: only for weights with the runtime torch. Leave them out")
-        file = Path(weights) if is_exported(weights) else cached(load(weights))
-        return Exported.load(file, runtime, precision), "cpu"
+        if is_exported(weights):
+            return Exported.load(Path(weights), runtime, precision), "cpu"
+        return load_cached(load(weights), str(runtime), precision), "cpu"
     device = check_device(device)
     loaded = load(weights, device)
     if fast:

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,24 +16,29 @@ from ..checkpoint import Weights
 from ..config import Config
 from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
+from ..files import replacing
 from ..images.prepare import Prepare
 from ..runtime.agreement import EXACT, difference, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
 from ..runtime.file_facts import FORMAT, FileFacts, package_version
 from ..runtime.file_runtime import FileRuntime
-from ..runtime.onnx_runtime import OnnxRuntime
-from ..runtime.openvino_runtime import OpenVinoRuntime
+from ..runtime.onnx_runtime import OnnxRuntime, onnxruntime
+from ..runtime.openvino_runtime import OpenVinoRuntime, openvino
 from ..runtime.runtime import Runtime
 from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from ..runtime.translate import INSTEAD, write_onnx, write_openvino
 from ..types import Categories
 from .local_files import is_folder
 
+logger = logging.getLogger(__name__)
+
 FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
 NO_ATTENTION = (
     "an exported file returns detections only, no attention maps. Give the folder of weights that it was exported from"
 )
 RUNTIMES = ("torch", "onnx", "openvino")
+LIBRARIES = {"onnx": onnxruntime, "openvino": openvino}  # by the name of the runtime, and of the format that it checks
+FP32_ONLY = "onnxruntime computes in fp32 here. Choose fp32, or the runtime openvino"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,17 @@ class Exported:
             other = "onnx or openvino" if file.suffix.lower() == ".onnx" else "openvino"
             raise CondetrError(f"{file}: not run by {runtime}. Choose {other}")
         if precision != "fp32" and runtime == "onnx":
-            raise CondetrError(f"{file}: onnxruntime computes in fp32 here. Choose fp32, or the runtime openvino")
+            raise CondetrError(f"{file}: {FP32_ONLY}")
         opened = OnnxRuntime(file) if runtime == "onnx" else OpenVinoRuntime(file, precision)
         facts = opened.facts
         return cls(opened, facts.config, facts.categories, facts.thresholds)
 
 
-def just_written(file: Path) -> Exported:
-    """A file that `write` has just written. Raises CondetrError if its runtime refuses it, for example because torch
-    translated an operation wrongly."""
+def just_written(file: Path, runtime: str | None = None) -> Exported:
+    """A file that `write` has just written, as `Exported.load` loads it. Raises CondetrError if its runtime refuses it,
+    for example because torch translated an operation wrongly."""
     try:
-        return Exported.load(file)
+        return Exported.load(file, runtime)
     except WeightsError as error:
         text = str(error).removeprefix(f"{file}: ")
         reason = text[text.find("(") + 1 : text.rfind(")")]
@@ -142,27 +146,44 @@ def original_of(weights: Weights) -> Runtime:
     return DetectorRuntime(TorchRuntime.plain(weights.detector.eval()), scoring, torch.device("cpu"))
 
 
-def cached(weights: Weights) -> Path:
-    """The ONNX file of weights in the user's cache, which is written and compared with the weights on first use.
+def cached(weights: Weights, runtime: str, anew: bool = False) -> Path:
+    """The ONNX file of weights for a runtime in the user's cache, written and compared with the weights on first use,
+    or `anew`.
 
     Its name is a hash of the weights and of all that belongs to them. Processes that need the same file wait for the
-    one that writes it. Raises CondetrError if the file's detections are not those of the weights.
+    one that writes it. Raises CondetrError if the runtime is not installed, or if its detections are not those of the
+    weights.
     """
-    file = cache_folder() / f"{_key(weights)}.onnx"
-    if file.is_file():
+    LIBRARIES[runtime]()
+    file = cache_folder() / f"{_key(weights, runtime)}.onnx"
+    if file.is_file() and not anew:
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file.with_suffix(".lock"))
+        lock = FileLock(file.with_suffix(".lock")).acquire()
     except OSError as error:
         raise CondetrError(f"{file.parent}: cannot be written ({error.strerror}). Set XDG_CACHE_HOME") from None
     with lock:
-        if not file.is_file():
-            with _beside(file) as part:
+        for left in file.parent.glob(f".{file.name}.*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        if anew or not file.is_file():
+            logger.info("exporting the weights for %s, once: kept in %s", runtime, file.parent)
+            with replacing(file, ".part.onnx") as part:
                 write(weights, part)
-                _check(weights, part)
-                os.replace(part, file)
+                _check(weights, part, runtime)
     return file
+
+
+def load_cached(weights: Weights, runtime: str, precision: str) -> Exported:
+    """The cached file of weights, loaded. A file that cannot be loaded is written again."""
+    if runtime == "onnx" and precision != "fp32":
+        raise CondetrError(f"precision {precision}: {FP32_ONLY}")
+    file = cached(weights, runtime)
+    try:
+        return Exported.load(file, runtime, precision)
+    except WeightsError:
+        logger.info("%s: damaged, so it is written again", file)
+    return Exported.load(cached(weights, runtime, anew=True), runtime, precision)
 
 
 def cache_folder() -> Path:
@@ -173,27 +194,20 @@ def cache_folder() -> Path:
         raise CondetrError("no home folder to keep exported files in. Set XDG_CACHE_HOME to a folder") from None
 
 
-def _key(weights: Weights) -> str:
+def _key(weights: Weights, runtime: str) -> str:
     categories = weights.categories
     rest = [weights.config.model_dump(mode="json"), categories.ids, categories.names, weights.thresholds]
-    text = json.dumps([FORMAT, package_version(), torch.__version__, hash_of(weights), _limit(weights), rest])
+    text = json.dumps([FORMAT, package_version(), torch.__version__, runtime, hash_of(weights), _limit(weights), rest])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-@contextmanager
-def _beside(file: Path) -> Iterator[Path]:
-    """A path in a temporary folder beside `file`."""
-    with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
-        yield Path(folder) / file.name
-
-
-def _check(weights: Weights, file: Path) -> None:
+def _check(weights: Weights, file: Path, name: str) -> None:
     prepare = Prepare.of(weights.config.data)
     images = {name: prepare.scale(image) for name, image in example_images().items()}
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     expected, found = (
         runtime.detect(list(images.values()), sizes, weights.categories, _limit(weights))
-        for runtime in (original_of(weights), just_written(file).runtime)
+        for runtime in (original_of(weights), just_written(file, name).runtime)
     )
     differences = [difference(name, a, b, EXACT) for name, a, b in zip(images, expected, found, strict=True)]
     if not all(one.within(EXACT) for one in differences):
