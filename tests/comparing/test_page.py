@@ -6,7 +6,7 @@ import re
 import pytest
 
 from condetr.comparing.convergence import analyse
-from condetr.comparing.figures import _plot_model, learning_figures
+from condetr.comparing.figures import _plot_model, learning_figures, schedule_figure
 from condetr.comparing.headline import models_text
 from condetr.comparing.page import measured
 from condetr.reports.charts import chart
@@ -29,7 +29,7 @@ def slow_and_fast(seeds: int, epochs: int = 40) -> list:
 def test_a_faster_model_takes_fewer_epochs_and_a_slower_one_more():
     sooner, later = written(slow_and_fast(3), "slow"), written(slow_and_fast(3), "fast")
     assert "3.7 ×" in sooner
-    assert "fewer epochs than slow to 90% of its best AP" in sooner
+    assert "fewer epochs than slow to 90 % of its best AP" in sooner
     assert "more epochs than fast" in written(
         [*slow_and_fast(3), *(curve("third", ramp(0.02, 40), s) for s in range(3))], "fast"
     )
@@ -43,7 +43,7 @@ def test_the_seeds_that_missed_a_level_are_counted():
     curves = slow_and_fast(2)
     curves[-1] = curve("fast", [0.0] * 40, 1)
     page = written(curves, "slow")
-    assert "fast did not reach 90% of slow's best AP" in page
+    assert "fast did not reach 90 % of slow's best AP" in page
     assert "within 40 epochs in 1 of 2 seeds, so there is no ratio" in page
     assert "reached in 1 of 2 seeds" in page
 
@@ -73,6 +73,17 @@ def test_the_time_per_epoch_is_beside_the_gain():
     assert page.index("AP minus slow") < page.index("time per epoch") < page.index("significance")
     assert "1.50 (1.25 … 1.75)" in page
     assert "a multiple of slow's" in page
+
+
+def test_axes_have_whole_epochs_and_do_not_magnify_noise():
+    models = ["slow", "fast"]
+    curves = [curve(m, [0.0, 0.0004, 0.0008], s) for s in range(2) for m in models]
+    plot = learning_figures(curves, models)[0].axes[0]
+    assert plot.get_ylim() == (0, 0.01)
+    assert all(tick == round(tick) for tick in plot.get_xticks())
+    below = schedule_figure(analyse(curves, "slow").finals, models, [3])
+    assert (len(below.legends), below.axes[0].get_legend()) == (1, None)
+    assert below.axes[0].get_ylim() == (0, 0.01)
 
 
 def test_many_models_have_a_table_instead_of_tiles_and_legends_below_the_plots():

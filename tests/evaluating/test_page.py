@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -68,11 +69,17 @@ def test_the_mistakes_are_counted_at_the_best_thresholds(tmp_path: Path) -> None
     evaluation = evaluate_detections(file, root)
     html, errors = page(evaluation).html(), evaluation.metrics.errors
     assert 0 < errors.confident[:5].sum() < errors.counts[:5].sum()
-    section = html[html.index(">Mistakes</h2>") : html.index(">Confusion matrix</h2>")]
+    section = html[html.index(">Error types</h2>") : html.index(">Confusion matrix</h2>")]
     counts = [int(n) for n in re.findall(r'<td class="number" data-key="(\d+)">', section)]
     assert sorted(counts) == sorted(errors.confident.tolist())
     written = evaluation.to_dict()["errors"]["background"]
     assert (written["count"], written["count_at_best_thresholds"]) == (errors.counts[4], errors.confident[4])
+
+
+def test_weights_with_the_name_of_the_data_set_are_told_apart(evaluation: Evaluation) -> None:
+    data = evaluation.data.name
+    assert replace(evaluation, name="birds").subject == f"birds on {data}"
+    assert replace(evaluation, name=data).subject == f"the weights {data} on {data}"
 
 
 def test_every_class_opens_its_curves(evaluation: Evaluation, html: str) -> None:

@@ -16,6 +16,7 @@ COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 STYLES = ("-", "--", ":")  # of the first models, of those who use the colors again, and once more
 MARKERS = "osD^vP*X"
 LEGEND_ROW = 0.16  # inches
+LEAST_TOP = 0.01  # AP: the least upper end of an axis
 
 _AXES: tuple[tuple[str, Callable[[Point], float], str, Callable[[Point], float]], ...] = (
     ("epochs", lambda p: p.epoch, "AP", lambda p: p.ap),
@@ -32,7 +33,9 @@ def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> 
         figure, (plot,) = _chart(models)
         for number, model in enumerate(models):
             _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
-        plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, None))
+        plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, _top(plot)))
+        if x_label == "epochs":
+            plot.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         _legend(figure, plot, models)
         figures.append(figure)
     return figures
@@ -72,9 +75,16 @@ def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: S
             plot.plot([x] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
     plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])
     plot.yaxis.set_major_locator(MaxNLocator(6))
-    plot.set(xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, None), xlim=(-0.6, len(schedules) - 0.4))
-    _legend(figure, plot, models, columns=2)
+    plot.set(
+        xlabel="epochs of the schedule", ylabel="final AP", ylim=(0, _top(plot)), xlim=(-0.6, len(schedules) - 0.4)
+    )
+    _legend_below(figure, plot)  # in the plot, its marks would look like results
     return figure
+
+
+def _top(plot: Axes) -> float:
+    """The upper end of an axis of AP: noise near zero is not magnified."""
+    return max(LEAST_TOP, plot.get_ylim()[1])
 
 
 def _chart(models: Sequence[str]) -> tuple[Figure, list[Axes]]:
@@ -83,11 +93,15 @@ def _chart(models: Sequence[str]) -> tuple[Figure, list[Axes]]:
     return chart(1, (width, height + (LEGEND_ROW * _legend_rows(models) if len(models) > len(COLORS) else 0.0)))
 
 
-def _legend(figure: Figure, plot: Axes, models: Sequence[str], columns: int = 1) -> None:
+def _legend(figure: Figure, plot: Axes, models: Sequence[str]) -> None:
     """In the plot; for many models below it, where it covers no line."""
     if len(models) <= len(COLORS):
-        plot.legend(fontsize=8, ncols=columns)
-        return
+        plot.legend(fontsize=8)
+    else:
+        _legend_below(figure, plot)
+
+
+def _legend_below(figure: Figure, plot: Axes) -> None:
     handles, labels = plot.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=2, frameon=False)
 

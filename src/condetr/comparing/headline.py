@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..plural import counted
+from ..plural import counted, percent
 from ..reports.page import Page
 from ..reports.tables import Cell, Column
 from .convergence import Convergence, Final, Target
@@ -42,7 +42,7 @@ def _tiles(page: Page, results: Convergence, others: Sequence[Target], ends: Seq
     tiles: list[tuple[str, Cell, str]] = []
     for target in others:
         times, words = speedup_text(target.ratio_epochs.median)
-        level = f"{HEADLINE:.0%} of its best AP"
+        level = f"{percent(HEADLINE)} of its best AP"
         tiles.append((target.model, times, f"{words} {results.reference} to {level}{seeds_text(target)}"))
     page.numbers(tiles)
     page.numbers(
@@ -54,10 +54,10 @@ def _table(page: Page, results: Convergence, others: Sequence[Target], ends: Seq
     """AP, and gain and cost beside each other; the epochs only where the reference sets a level."""
     sooner = {target.model: target.ratio_epochs.median for target in others}
     reference = results.reference
-    ratio = f" ×: how many times fewer epochs to {HEADLINE:.0%} of {reference}'s best AP; below 1, more."
+    ratio = f" ×: how many times fewer epochs to {percent(HEADLINE)} of {reference}'s best AP; below 1, more."
     columns: list[str | Column] = ["model", Column("AP", bar=True), "gain", "time per epoch"]
     page.table(
-        [*columns, Column(f"× to {HEADLINE:.0%}", optional=True)] if sooner else columns,
+        [*columns, Column(f"× to {percent(HEADLINE)}", optional=True)] if sooner else columns,
         [
             [
                 f.model, f.ap.mean, None if f.difference is None else f"{f.difference.mean:+.3f}",

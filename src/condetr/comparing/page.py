@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..config import Config
-from ..plural import counted
+from ..plural import counted, percent
 from ..reports.page import Page
 from ..reports.tables import Cell
 from ..training.plan import images
@@ -83,7 +83,7 @@ def targets(page: Page, results: Convergence, models: Sequence[str]) -> None:
     page.heading(f"When each model reached the level of {reference}")
     rows = [
         [
-            model, f"{t.share:.0%}", t.ap.median, range_text(t.epochs, 0),
+            model, percent(t.share), t.ap.median, range_text(t.epochs, 0),
             t.images.median and int(t.images.median), t.seconds.median and int(t.seconds.median),
             f"{t.epochs.reached} of {t.epochs.seeds}", times_text(t.ratio_epochs), times_text(t.ratio_seconds),
         ]
@@ -120,19 +120,28 @@ def finals(page: Page, results: Convergence) -> None:
     )  # fmt: skip
     page.table(
         [
-            "model", "epochs", f"AP minus {results.reference}", "time per epoch", "p", "significance",
-            "mean AP minus it", "p",
+            "model",
+            "epochs",
+            f"AP minus {results.reference}",
+            "time per epoch",
+            "p",
+            "significance",
         ],
-        [
-            [f.model, f.epochs, *_gain_and_cost(f), *difference_text(f.mean_difference)[:2]]
-            for f in results.finals
-            if f.difference is not None
-        ],
+        [[f.model, f.epochs, *_gain_and_cost(f)] for f in results.finals if f.difference is not None],
         f"Paired by seed, 95 % intervals in brackets. The time per epoch is a multiple of {results.reference}'s, the "
         "median and range of the seeds; it includes evaluations. p is the p-value of Student's paired test with Holm's "
         f"correction for all rows with the same number of epochs. With fewer than {FEWEST_SEEDS} seeds no difference "
         "is called significant and p is left out.",
-    )  # fmt: skip
+    )
+    page.table(
+        ["model", "epochs", f"mean AP over epochs, minus {results.reference}", "p"],
+        [
+            [f.model, f.epochs, *difference_text(f.mean_difference)[:2]]
+            for f in results.finals
+            if f.difference is not None
+        ],
+        "The mean of the AP at all evaluations of a training, paired by seed as above.",
+    )
 
 
 def _gain_and_cost(final: Final) -> tuple[Cell, ...]:
@@ -142,12 +151,17 @@ def _gain_and_cost(final: Final) -> tuple[Cell, ...]:
 
 def _schedules(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
     schedules = sorted({curve.epochs for curve in curves})
-    page.figure(schedule_figure(results.finals, models, schedules), "Marks are means, lines are seeds.")
+    page.figure(
+        schedule_figure(results.finals, models, schedules),
+        "Large marks are means over the seeds, short lines are single seeds.",
+    )
     if len(schedules) > 1:
         page.table(
-            ["model", f"AP of {results.reference} after its longest", "shortest schedule with as much", "×"],
+            ["model", "AP to reach", "shortest schedule", "×"],
             [[s.model, s.target, s.epochs, s.ratio] for s in results.shortest],
-            "The schedule-matched ratio: complete schedules only, each with its own learning rate drop.",
+            f"AP to reach: that of {results.reference} after its longest schedule. Shortest schedule: the epochs of "
+            "the model's shortest complete schedule with at least this final AP. ×: the epochs of the longest schedule "
+            f"of {results.reference} divided by these.",
         )
 
 

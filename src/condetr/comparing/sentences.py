@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..plural import counted
+from ..plural import counted, percent
 from .convergence import LEAST_AP, LEAST_LEARNED, Convergence, Final, Target
 from .learning_curve import WINDOW
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
@@ -14,7 +14,7 @@ def reference_not_learned(results: Convergence) -> str:
     best = max((t.ap.median or 0.0 for t in results.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
     if not results.learned:
         return f"No model learned anything within {counted(results.longest, 'epoch')}. Use longer schedules."
-    less = f", less than {LEAST_LEARNED:.0%} of the best model's" if best >= LEAST_AP else ""
+    less = f", less than {percent(LEAST_LEARNED)} of the best model's" if best >= LEAST_AP else ""
     return (
         f"{reference} has not started to learn within {counted(results.longest, 'epoch')}: its best AP is "
         f"{best:.3f}{less}. The time at which other models passed this level is meaningless. "
@@ -32,7 +32,7 @@ def schedules_text(epochs: Sequence[int]) -> str:
 def reached_sentence(target: Target, results: Convergence) -> str:
     reference, longest = results.reference, results.longest
     slow = next(t for t in results.targets if (t.model, t.share) == (reference, target.share))
-    level = f"{target.share:.0%} of {reference}'s best AP (AP {range_text(target.ap)})"
+    level = f"{percent(target.share)} of {reference}'s best AP (AP {range_text(target.ap)})"
     if target.epochs.median is None or slow.epochs.median is None:
         who = target if target.epochs.median is None else slow
         missed = f"{who.epochs.seeds - who.epochs.reached} of {counted(who.epochs.seeds, 'seed')}"

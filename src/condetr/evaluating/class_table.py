@@ -6,6 +6,7 @@ import numpy as np
 
 from ..metrics import ClassMetrics, Metrics
 from ..metrics.coco import IOU_THRESHOLDS
+from ..plural import percent
 from ..reports.elements import visible
 from ..reports.page import Page
 from ..reports.tables import Column, Name
@@ -33,7 +34,7 @@ def class_section(page: Page, metrics: Metrics, categories: Categories) -> None:
             ]
             for at, one in enumerate(metrics.classes)
         ],
-        f"Weak: an AP below {WEAK:.0%} of the mean, or of 0.000. Few: under {FEW} objects, so that the "
+        f"Weak: AP is 0.000 or below {percent(WEAK)} of the mean. Few: under {FEW} objects, so that the "
         "numbers are uncertain. The threshold is the class's best: the confidence threshold with the largest F1 at IoU "
         "0.5; precision, recall and F1 are those at this threshold.",
     )  # fmt: skip

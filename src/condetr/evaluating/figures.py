@@ -36,7 +36,7 @@ def _curves(classes: Sequence[ClassMetrics], iou: float) -> Figure:
         plot.plot(RECALLS, np.mean(curves, axis=0), color="#000000", linewidth=2.2, label="mean of classes")
     plot.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     plot.set_title(f"IoU {iou:.2f}", fontsize=11, loc="left")
-    plot.legend(fontsize=8, loc="lower left")
+    plot.legend(fontsize=8)  # where it covers least of the curves
     return figure
 
 
@@ -50,7 +50,7 @@ def calibration_figures(calibration: Calibration) -> list[Figure]:
         calibration.score[filled], calibration.precision[filled], "o-", color=BLUE, markersize=4, label="measured"
     )
     plot.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score", ylabel="fraction correct")
-    plot.legend(fontsize=8, loc="upper left")
+    plot.legend(fontsize=8)
     histogram.bar(middle, calibration.count, width=0.9 / len(middle), color=BLUE)
     histogram.set(xlim=(0, 1), xlabel="score", ylabel="detections")
     if filled.any():

@@ -1,4 +1,4 @@
-"""The mistakes on an evaluation's page: what confidence thresholds give, the types of errors, the confusion matrix."""
+"""The errors on an evaluation's page: what confidence thresholds give, the types of errors, the confusion matrix."""
 
 import html
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from ..metrics import Metrics
 from ..metrics.confusion import Confusion
 from ..metrics.error_types import ERROR_TYPES
-from ..plural import counted
+from ..plural import counted, percent
 from ..reports.elements import visible
 from ..reports.page import Page
 from ..reports.tables import Cell, Column
@@ -41,15 +41,16 @@ def threshold_table(page: Page, counts: Sequence[tuple[str, OperatingCounts]]) -
 
 
 def error_section(page: Page, metrics: Metrics) -> None:
-    page.heading("Mistakes")
+    page.heading("Error types")
     counts, confident, gains = (getattr(metrics.errors, name).tolist() for name in ("counts", "confident", "gains"))
     order = np.argsort(gains, kind="stable").tolist()
     page.table(
-        ["mistake", "count", Column("AP50 gain", bar=True), "meaning"],
+        ["type", "count", Column("AP50 gain", bar=True), "meaning"],
         [[ERROR_TYPES[i], confident[i], max(0.0, gains[i]), _MEANINGS[ERROR_TYPES[i]]] for i in reversed(order)],
-        "The counts are those at each class's best threshold. The gain is the rise of AP50 if these errors alone were "
-        f"corrected, over all detections, those with low scores too: {counted(metrics.detections, 'detection')}, "
-        f"{counted(sum(counts), 'error')}. The types and gains are those of TIDE (Bolya et al., ECCV 2020).",
+        "The counts are those at each class's best threshold. The gain is the increase of AP50 if only these errors "
+        "were corrected. It is computed from all detections, also those with low scores: "
+        f"{counted(metrics.detections, 'detection')}, {counted(sum(counts), 'error')}. The types and gains are those "
+        "of TIDE (Bolya et al., ECCV 2020).",
     )
 
 
@@ -69,7 +70,7 @@ def confusion_section(page: Page, confusion: Confusion, categories: Categories) 
     confused.sort(key=lambda one: -one[0])
     if confused:
         rows: list[list[Cell]] = [
-            [names[a], names[b], n, f"{n / counts[a].sum():.0%}"] for n, a, b in confused[:MOST_CONFUSIONS]
+            [names[a], names[b], n, percent(n / counts[a].sum())] for n, a, b in confused[:MOST_CONFUSIONS]
         ]
         page.table(["true class", "predicted class", "count", "of the class"], rows, "The most frequent confusions.")
 
@@ -86,7 +87,7 @@ def _matrix(counts: np.ndarray, labels: list[int], names: dict[int, str]) -> str
             n, share = int(counts[truth, predicted]), float(counts[truth, predicted] / total)
             color = "42,157,111" if truth == predicted else "209,73,91"
             shade = f"background:rgba({color},{0.08 + 0.6 * share:.2f})" if n else "color:var(--soft)"
-            cells.append(f'<td class="number" style="{shade}" title="{share:.0%}">{n:,}</td>')
+            cells.append(f'<td class="number" style="{shade}" title="{percent(share)}">{n:,}</td>')
         rows.append(f'<tr><th scope="row">{shown[truth]}</th>{"".join(cells)}</tr>')
     top = f"<tr><th>true ↓ &nbsp; predicted →</th>{head}</tr>"
     return f'<div class="scroll matrix" tabindex="0"><table><tbody>{top}{"".join(rows)}</tbody></table></div>'

@@ -10,7 +10,7 @@ from ..metrics import NAMES, Metrics
 from ..metrics.bootstrap import Interval
 from ..metrics.matching import match
 from ..metrics.metrics import DEFAULT_THRESHOLD
-from ..plural import counted
+from ..plural import counted, percent
 from ..reports.elements import visible
 from ..reports.page import Page
 from .class_table import class_section
@@ -34,7 +34,7 @@ def page(evaluation: Results) -> Page:
     number = counted(metrics.images, "image")
     date = f"{datetime.fromisoformat(made.date):%d %B %Y}".lstrip("0")
     page = Page(
-        f"Evaluation of {evaluation.name} on {evaluation.data.name}",
+        f"Evaluation of {evaluation.subject}",
         f"{evaluation.model} · {number} of the split '{evaluation.split.name}' · {date} · "
         f"condetr {made.versions['condetr']}",
     )
@@ -81,11 +81,11 @@ def _headline(page: Page, evaluation: Results) -> None:
     )
     counts = threshold_counts(evaluation)
     _, best = counts[0]
-    precision = f", and {best.precision:.0%} of its detections are correct" if best.precision is not None else ""
+    precision = f", and {percent(best.precision)} of its detections are correct" if best.precision is not None else ""
     found = f"{best.found:,} of {counted(metrics.objects, 'object')}"
     page.text(
         f"With each class at its best threshold, the detector finds {found} "
-        f"({best.recall:.0%}){precision}. The ranges are 95 % intervals over the choice of images."
+        f"({percent(best.recall)}){precision}. The ranges are 95 % intervals over the choice of images."
     )
     threshold_table(page, counts)
 
@@ -116,7 +116,7 @@ def _images(page: Page, evaluation: Results) -> None:
     for heading, images in (("The worst images", worst), ("The best images", best)):
         if images:
             page.heading(heading)
-            page.text("Detections that reach the best threshold of their class, with their scores.")
+            page.text("The detections are those that reach the best threshold of their class.")
             page.marked_gallery(
                 drawings(
                     samples,
@@ -175,7 +175,8 @@ def _method(page: Page, evaluation: Results) -> None:
 def _intervals(metrics: Metrics) -> str:
     bootstrap = metrics.bootstrap
     return (
-        f"Intervals: bias-corrected bootstrap over images, {bootstrap.resamples:,} resamples, {bootstrap.level:.0%}. "
-        "They show how much the numbers depend on the choice of images, not how much another training would change "
-        "them. Thresholds chosen on these images look slightly better here than on other images."
+        f"Intervals: bias-corrected bootstrap over images, {bootstrap.resamples:,} resamples, "
+        f"{percent(bootstrap.level)}. They show how much the numbers depend on the choice of images, not how much "
+        "another training would change them. Thresholds chosen on these images look slightly better here than on "
+        "other images."
     )

@@ -62,6 +62,12 @@ class Results:
         return self.metrics.summary.ap
 
     @property
+    def subject(self) -> str:
+        """What was evaluated on what. By default, a run has the name of its data set: equal names are told apart."""
+        name = f"the weights {self.name}" if self.name == self.data.name else self.name
+        return f"{name} on {self.data.name}"
+
+    @property
     def nothing_learned(self) -> bool:
         """Whether AP is so low that thresholds and detections are arbitrary."""
         return self.ap < LEAST_AP

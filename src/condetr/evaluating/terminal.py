@@ -17,7 +17,7 @@ def tables(evaluation: Results) -> RenderableType:
     metrics = evaluation.metrics
     numbers = list(evaluation.numbers.items())
     low, high = metrics.bootstrap.ap.low, metrics.bootstrap.ap.high
-    title = f"{evaluation.name} on {evaluation.data.name} {evaluation.split.name}: {counted(metrics.images, 'image')}, "
+    title = f"{evaluation.subject}, {evaluation.split.name}: {counted(metrics.images, 'image')}, "
     title += f"{counted(metrics.objects, 'object')}; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
     warnings = [Text(printable(f"warning: {warning}"), style="yellow") for warning in evaluation.warnings]
     nothing = [Text(NOTHING_LEARNED, style="yellow")] if evaluation.nothing_learned else []

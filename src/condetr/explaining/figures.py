@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 
 from ..images.prepare import resize
+from ..plural import percent
 from ..reports.elements import visible
 from .attention_maps import Part
 from .explanation import Explanation
@@ -131,7 +132,7 @@ def _captions(one: Explanation, heads: int) -> list[list[str]]:
     flat = one.maps.max((-2, -1)) < NEARLY_UNIFORM * one.maps.mean((-2, -1))
     regions = np.where(flat, "nearly uniform", np.array(REGIONS)[one.peak_regions])
     return [
-        [f"head {head}: {region[head]} · {inside[head]:.0%} in the box" for head in range(heads)]
+        [f"head {head}: {region[head]} · {percent(inside[head])} in the box" for head in range(heads)]
         for region, inside in zip(regions.tolist(), one.inside.tolist())
     ]
 

@@ -7,7 +7,7 @@
   const inflate = async text => new Uint8Array(await new Response(
     new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
   const colormap = bytes(data.colors);
-  const percent = value => `${value}%`;
+  const percent = value => `${value} %`;
   const MODES = { detection: "Detections", encoder: "Encoder", why: "Why nothing here?" };
   const HINTS = {
     detection: "Click a box. Arrow keys: left and right change the head, up and down the layer; n and p the detection.",

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..plural import percent
 from ..reports.elements import escape, visible
 from ..reports.page import Page
 from ..reports.tables import Cell
@@ -73,9 +74,16 @@ class ExplanationPage:
         if shares is not None:
             page.heading("What each head attends to")
             over = f"Means over {shares.detections} detections" if shares.detections > 1 else "One detection"
-            page.text(SHARES.format(over, shares.layer, shares.inside_uniform, shares.border_uniform))
+            page.text(SHARES.format(over, shares.layer, percent(shares.inside_uniform), percent(shares.border_uniform)))
             page.table(
-                ["part", "head", "peak most often", "of the detections", "inside the box", "near its border"],
+                [
+                    "part",
+                    "head",
+                    "most frequent peak",
+                    "share of detections",
+                    "attention in the box",
+                    "near its border",
+                ],
                 _rows(shares),
             )
         page.heading("How to read this")
@@ -99,7 +107,7 @@ class ExplanationPage:
 
 
 SHARES = (
-    "{}, decoder layer {}. A uniform map would have {:.0%} of its attention inside the box (the box's area) and {:.0%} "
+    "{}, decoder layer {}. A uniform map would have {} of its attention inside the box (the box's area) and {} "
     "near its border (within a tenth of its sides). The peak of a map is its brightest cell. It is inside when it lies "
     "in the middle third of the box in both directions, elsewhere when the whole cell is outside the box by more than "
     "a quarter of its side, and otherwise at the side (left, top, right, bottom) it is closest to."
@@ -109,18 +117,18 @@ LEGEND = (
     "own maximum. Color begins at the attention that a uniform map would have: cells with less stay grey. A map with "
     "a maximum below twice that attention is faint, because its brightest cell means little; below 1.5 times that, "
     "it is called nearly uniform.",
-    "The spatial part is the softmax of p_q.p_k alone, the content part that of c_q.c_k, and combined is the softmax "
+    "The spatial part is the softmax of p_q·p_k alone, the content part that of c_q·c_k, and combined is the softmax "
     "of their sum, which is what the layer uses. In the first layer, c_q and c_k include the object query and the "
     "key's position, so the content part depends on positions, too. DETR has only the combined map.",
     "The text below each map gives the region of its brightest cell on the object, and the fraction of the attention "
-    "that lies inside the box. The address of this page changes with the selection, so that a view can be shared or "
+    "that lies inside the box. The URL of this page changes with the selection, so that a view can be shared or "
     "bookmarked.",
 )
 
 
 def _rows(shares: AttentionShares) -> list[list[Cell]]:
     return [
-        [part, head, shares.roles[i][head], *(f"{values[i, head]:.0%}" for values in shown)]
+        [part, head, shares.roles[i][head], *(percent(values[i, head]) for values in shown)]
         for shown in [(shares.agreement, shares.inside, shares.border)]
         for i, part in enumerate(shares.parts)
         for head in range(shares.inside.shape[1])

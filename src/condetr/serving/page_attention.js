@@ -166,6 +166,6 @@ export class Attention {
       "aria-pressed": String(view.head === h),
       "aria-label": `head ${h}: ${where}, ${inside} percent in the box, at most ${peak.toFixed(1)} times uniform attention`,
       onclick: () => this.on.change({ head: view.head === h ? "all" : h }) }, canvas,
-    make("small", {}, `head ${h} · ${where} · ${inside}% in box`));
+    make("small", {}, `head ${h} · ${where} · ${inside} % in box`));
   }
 }
