@@ -6,15 +6,18 @@ import re
 import signal
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 import typer
 from rich.console import Console
 from typer.main import get_command
+from typer.models import ArgumentInfo
 from typer.testing import CliRunner
 
 from condetr.checkpoint import load
 from condetr.cli import app, main
+from condetr.cli.app import GROUPS
 from condetr.cli.command import Interrupted, explanation, guarded
 from condetr.cli.progress import progress_bar
 from condetr.cli.stopping import Terminated
@@ -278,6 +281,16 @@ def test_a_folder_that_is_gone_is_one_line(tmp_path) -> None:
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True)
     assert done.returncode == 1
     assert done.stderr == "condetr: the current folder does not exist any more. Change to another one\n"
+
+
+@pytest.mark.parametrize("command", [one for commands in GROUPS.values() for one in commands])
+def test_a_flag_is_explicit_where_the_metavar_repeats_it(command) -> None:
+    """typer 0.27.0 takes an option `lr` with the metavar `LR` for `--LR`."""
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        for option in getattr(hint, "__metadata__", ()):
+            explicit = str(option.default).startswith("--")  # in an annotation the first word is a flag, no default
+            repeats = (option.metavar or "").replace("_", "-").lower() == name.replace("_", "-")
+            assert explicit or isinstance(option, ArgumentInfo) or not repeats, name
 
 
 def test_an_option_is_the_same_in_every_command_that_detects() -> None:

@@ -22,7 +22,9 @@ def benchmark(
     images: Annotated[list[str], typer.Argument(metavar="IMAGES", help="images, folders or globs")],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATA", help="also measure AP on this labelled data set", callback=existing_data),
+        typer.Option(
+            "--data", metavar="DATA", help="also measure AP on this labelled data set", callback=existing_data
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="how often each image is predicted")] = 5,
     quiet: Quiet = False,

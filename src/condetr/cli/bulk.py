@@ -63,7 +63,9 @@ def bulk(
     runtime: Runtime = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="a Ray cluster: auto, host:6379; default: processes of this machine"),
+        typer.Option(
+            "--address", metavar="ADDRESS", help="a Ray cluster: auto, host:6379; default: processes of this machine"
+        ),
     ] = None,
     explain_plan: Annotated[bool, typer.Option("--explain-plan", help="print what would run where, and stop")] = False,
     quiet: Quiet = False,

@@ -23,7 +23,10 @@ def export(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DATA", help="also compare AP, on the valid split of this data set", callback=existing_data
+            "--data",
+            metavar="DATA",
+            help="also compare AP, on the valid split of this data set",
+            callback=existing_data,
         ),
     ] = None,
     out: Annotated[

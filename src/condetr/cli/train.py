@@ -36,7 +36,8 @@ def train(
         int | None, typer.Option(metavar="N", help="train.batch: images in a step, over all processes")
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(metavar="LR", help="train.lr: learning rate; the backbone's is a multiple of it")
+        float | None,
+        typer.Option("--lr", metavar="LR", help="train.lr: learning rate; the backbone's is a multiple of it"),
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="data.size: the short side, in pixels")] = None,
     queries: Annotated[
