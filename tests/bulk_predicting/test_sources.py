@@ -134,3 +134,42 @@ def test_keys_and_options_of_an_address_are_used_and_not_shown(here: Path, monke
     with pytest.raises(CondetrError) as caught:
         found("s3://key:sec@bucket/none")
     assert "sec" not in str(caught.value)
+
+
+def test_manifests_that_name_nothing_or_are_damaged_say_so_in_one_line(here: Path):
+    bytes_of_no_text = arrow.Array.from_buffers(
+        arrow.string(), 1, [None, arrow.py_buffer(np.array([0, 2], np.int32)), arrow.py_buffer(b"\xff\xfe")]
+    )
+    manifest(here / "binary.parquet", path=bytes_of_no_text)
+    manifest(here / "empty.parquet", path=arrow.array([], arrow.string()))
+    twice = arrow.Table.from_arrays([arrow.array(["a/0000.png"])] * 2, ["path", "path"])
+    parquet.write_table(twice, here / "twice.parquet")
+    spark = here / "table.parquet"
+    spark.mkdir()
+    manifest(spark / "part-0.parquet", path=["../a/0000.png"])
+    for name, reason in (
+        ("binary.parquet", "not UTF-8"), ("empty.parquet", "leads to no image"), ("twice.parquet", "several columns"),
+        ("table.parquet", r"name them: 'table.parquet/\*.parquet'"),
+    ):  # fmt: skip
+        with pytest.raises(CondetrError, match=reason):
+            found(name)
+    assert [image.location for image in found("table.parquet/*.parquet")] == [str(here / "a/0000.png")]
+
+
+def test_a_glob_without_match_and_names_that_are_no_utf8_in_a_store_say_so(here: Path):
+    with pytest.raises(CondetrError, match=r"a/nope\*: no file matches"):
+        found(f"file://{here}/a/nope*")
+    name = os.fsencode(here / "a") + b"/\xff.png"
+    try:
+        shutil.copy(here / "a/0000.png", name)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    with pytest.raises(CondetrError, match=r"not UTF-8.*Name the folder as a path"):
+        found(f"file://{here}/a")
+
+
+def test_the_client_of_googles_store_does_not_try_for_a_quarter_of_an_hour():
+    assert stores.patient("gs://b/") == "gs://b/?retry_limit_seconds=20"
+    assert stores.patient("gs://b/?scheme=http") == "gs://b/?scheme=http&retry_limit_seconds=20"
+    for address in ("gs://b/?retry_limit_seconds=9", "s3://b/"):
+        assert stores.patient(address) == address

@@ -27,12 +27,18 @@ def read_manifest(file: Any, name: str) -> Iterator[str | None]:
         if column is None:
             there = ", ".join(schema.names[:10])
             raise CondetrError(f"{name}: no column path or image, which would name the images. There are: {there}")
+        if schema.names.count(column) > 1:
+            raise CondetrError(f"{name}: has several columns {column}. Rename all but the one that names the images")
         kind = schema.field(column).type
         text = kind.value_type if arrow.types.is_dictionary(kind) else kind
         if not (arrow.types.is_string(text) or arrow.types.is_large_string(text) or arrow.types.is_string_view(text)):
             raise CondetrError(f"{name}: the column {column} must hold text (paths or URLs), not {kind}")
         for batch in opened.iter_batches(ROWS, columns=[column]):
             yield from batch.column(0).cast(arrow.string()).to_pylist()
+    except UnicodeDecodeError as error:
+        raise CondetrError(
+            f"{name}: the column {column} holds text that is not UTF-8 ({error.object[:100]!r})"
+        ) from None
     except arrow.ArrowException as error:
         raise CondetrError(f"{name}: cannot be read as Parquet ({first_line(error)})") from None
     except OSError as error:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from ..errors import CondetrError
+from ..files import quoted
 from ..images.decode import SUFFIXES
 from ..predicting.local_files import UNREADABLE, exists
 from ..predicting.sources import Found, find_one
@@ -30,11 +31,14 @@ class Sources:
         self.notes.clear()
         seen, repeated = _Seen(), 0
         for number, name in enumerate(self.names):
+            image = None
             for image in self._of(name, number):
                 if seen.add(image.location or image.name):
                     yield image
                 else:
                     repeated += 1
+            if image is None:
+                raise CondetrError(f"{printed(name)}: leads to no image, a manifest without rows")
         if repeated:
             self.notes.append(f"{repeated:,} images are named more than once: each is predicted once")
 
@@ -49,7 +53,7 @@ class Sources:
             if not isinstance(found, Found):
                 if found.failed:
                     near = did_you_mean(nearest_path(Path(name))) if found.reason.startswith("no such") else ""
-                    raise CondetrError(f"{found.name}: {found.reason}{near}")
+                    raise CondetrError(f"{found.name}: {found.reason}{near}{_manifests_in(name)}")
                 self.notes.append(f"{found.name}: {found.reason}")
             elif isinstance(found.location, str):
                 yield Image(found.name, found.location, number)
@@ -94,6 +98,16 @@ class Sources:
             address = base.at(os.path.normpath("/".join((base.path, value))).replace(os.sep, "/"))
             return Image(value, str(address), number)
         return Image(value, os.path.abspath(os.path.join(folder, value)), number)
+
+
+def _manifests_in(folder: str) -> str:
+    """The way out for a folder of Parquet files, as Spark writes a table; empty if it holds none."""
+    try:
+        inside = any(is_manifest(one) for one in os.listdir(folder))
+    except OSError:
+        return ""
+    manifests = os.path.join(folder, "*.parquet")
+    return f". To read its Parquet files as manifests, name them: {quoted(manifests)}" if inside else ""
 
 
 class _Seen:

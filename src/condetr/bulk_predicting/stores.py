@@ -11,6 +11,8 @@ from ..errors import CondetrError, ImageError
 from ..predicting.download import MAX_BYTES
 from ..runtime.extras import first_line, imported
 
+PATIENCE = 20  # seconds in which a request to Google's store is repeated
+
 
 class Address(NamedTuple):
     """`s3://key:secret@bucket/photos?region=eu-central-1` in its parts; `path` is /photos, not quoted."""
@@ -99,6 +101,9 @@ class Stores:
                 yield from (address.at(each) for each in self._walk(system, address, lambda folders: True))
             else:
                 raise CondetrError(f"{address}: no such file or folder")
+        except UnicodeDecodeError as error:  # of a local file system
+            name = f"{error.object[:100]!r}"
+            raise CondetrError(f"{address}: a name in it is not UTF-8 ({name}). Name the folder as a path") from None
         except OSError as error:
             raise CondetrError(f"{address}: cannot be listed ({first_line(error)})") from None
 
@@ -107,9 +112,13 @@ class Stores:
         fixed = next(i for i, part in enumerate(parts) if has_magic(part))
         base, pattern = address.at("/" + "/".join(parts[:fixed])), parts[fixed:]
         start = len(PurePosixPath(base.path).parts)
+        found = False
         for path in self._walk(system, base, lambda folders: _leads(folders, pattern)):
             if _fits(PurePosixPath(path).parts[start:], pattern):
+                found = True
                 yield address.at(path)
+        if not found:
+            raise CondetrError(f"{base}/{'/'.join(pattern)}: no file matches")
 
     def _walk(self, system: Any, address: Address, enter: Callable[[tuple[str, ...]], bool]) -> Iterator[str]:
         """The paths of all files below a folder, those of each folder before its subfolders; `enter` says which
@@ -129,8 +138,16 @@ class Stores:
 
 def connect(address: str) -> tuple[Any, str]:
     """pyarrow's file system at an address, and the path of its root."""
-    system, root = imported("pyarrow.fs", "bulk").FileSystem.from_uri(address)
+    system, root = imported("pyarrow.fs", "bulk").FileSystem.from_uri(patient(address))
     return system, root
+
+
+def patient(address: str) -> str:
+    """The address with a limit on retries if it is Google's: its client would try for a quarter of an hour, and
+    meanwhile no signal stops this process."""
+    if not address.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in address:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}retry_limit_seconds={PATIENCE}"
 
 
 def _fits(names: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
