@@ -42,6 +42,20 @@ def test_a_still_scene_gives_few_frames_and_a_change_one_more(tmp_path: Path) ->
     assert set(numbers(part)) <= {1, 2, 3, 4}
 
 
+@pytest.mark.parametrize("rate", [0.05, 1000.0])
+def test_a_time_lapse_and_slow_motion_are_spread_evenly_too(tmp_path: Path, rate: float) -> None:
+    """What OpenCV says of their rates is not used, but the times of their frames are."""
+    clip = clips.write(tmp_path / "clip.mp4", 40, rate=rate)
+    found = numbers(condetr.sample(clip, 10, tmp_path / "frames"))
+    assert np.abs(np.array(found) - np.arange(0, 40, 4)).max() <= 2
+
+
+def test_a_cut_file_gives_as_many_frames_as_a_whole_one(tmp_path: Path) -> None:
+    clip = clips.cut(clips.write(tmp_path / "clip.mkv", 60))
+    with pytest.warns(UserWarning, match="cut short"):
+        assert len(condetr.sample(clip, 10, tmp_path / "frames")) == 10
+
+
 def test_files_are_replaced_only_when_asked(tmp_path: Path) -> None:
     clip, out = clips.write(tmp_path / "clip.mp4", 10), tmp_path / "frames"
     first = condetr.sample(clip, 2, out)

@@ -34,7 +34,8 @@ class Frame:
 class Capture:
     """Reads a source in order. `grab` decodes the next frame, `pixels` converts the one that was grabbed.
 
-    `rate` is in frames per second, `count` the number of frames that the container declares, None for an endless one.
+    `rate` is in frames per second, `rate_declared` whether the container declares it, and `count` the number of frames
+    that it declares, None for an endless one.
     Raises VideoError for a source that cannot be opened.
     """
 
@@ -54,7 +55,8 @@ class Capture:
             self._mirroring = mirroring(source.location) if isinstance(source.location, Path) else None
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1 if self._mirroring is None else 0)
         rate, count = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.rate = float(rate) if RATES[0] <= rate <= RATES[1] else USUAL_RATE
+        self.rate_declared = RATES[0] <= rate <= RATES[1]
+        self.rate = float(rate) if self.rate_declared else USUAL_RATE
         self.count = int(count) if source.kind != "camera" and 0 < count < 1e12 else None
         self._before = -math.inf
 

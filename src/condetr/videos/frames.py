@@ -48,14 +48,15 @@ class Video:
         return max(0, -(-(last - round(self.start * self.rate)) // self.every))
 
     def length(self) -> float:
-        """The length of a file in seconds, from its index, or by decoding the file if the index does not tell."""
-        if self._capture.count is not None:
+        """The length of a file in seconds, from its index, or by decoding the file if the index does not tell, as for
+        unusual rates (a time lapse) and files that are cut short."""
+        if self._capture.count is not None and self._capture.rate_declared and _damage(self.source) is None:
             return self._capture.count / self.rate
-        counted, time = Capture(self.source), 0.0
+        counted, time, frames = Capture(self.source), 0.0, 0
         while (later := counted.grab()) is not None:
-            time = later
+            time, frames = later, frames + 1
         counted.close()
-        return time + 1 / self.rate
+        return time + (time / (frames - 1) if frames > 1 else 1 / self.rate)
 
     def frames(self, due: Callable[[float], bool] | None = None) -> Iterator[Frame]:
         """Every `every`-th frame, from the first one at or after `start` to the last one before `end`. With `due`, only
