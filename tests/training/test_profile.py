@@ -1,11 +1,14 @@
 """`--profile` reports where the time goes, and changes nothing."""
 
 import io
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
+import torch
 from rich.console import Console
 
+from condetr.engine.precision import Float32
 from condetr.engine.stopwatch import Stopwatch, measured_by, switch, timed, timed_items
 from condetr.examining.examine import examine
 from condetr.training.live import LiveProgress, profile_table
@@ -46,6 +49,18 @@ def test_each_moment_belongs_to_one_part():
     assert watch.seconds == {"other": 33, "outer": 10, "inner": 4, "items": 6, "last": 32}
 
 
+def in_another_thread(work):
+    """As torch runs the backward pass on a GPU."""
+
+    def on_one_core():
+        torch.set_num_threads(1)
+        work()
+
+    thread = Thread(target=on_one_core)
+    thread.start()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
     tmp = tmp_path_factory.mktemp("profile")
@@ -59,6 +74,7 @@ def profiled(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
         train(dataset, config, out=tmp / "plain")
+        patch.setattr(Float32, "backward", lambda self, loss: in_another_thread(loss.backward))
         train(dataset, config, out=tmp / "profiled", profile=True, progress=events.append)
     return tmp, [event for event in events if isinstance(event, Profiled)]
 

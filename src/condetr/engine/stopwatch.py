@@ -53,9 +53,14 @@ def measured_by(watch: Stopwatch) -> Iterator[None]:
         _running.reset(token)
 
 
+def running() -> Stopwatch | None:
+    """The stopwatch of this thread. Another thread has none: it is handed this one."""
+    return _running.get()
+
+
 def switch(part: str) -> str:
     """Start a part, if a stopwatch runs; returns the part that has ended."""
-    watch = _running.get()
+    watch = running()
     return watch.switch(part) if watch is not None else part
 
 

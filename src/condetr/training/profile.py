@@ -6,12 +6,13 @@ in the backward pass. Nothing of what is computed changes.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..engine.stopwatch import Stopwatch, measured_by, switch
+from ..engine.stopwatch import Stopwatch, measured_by, running, switch
 from ..model.detector import Detector
 from .progress import Profiled, Progress
 
@@ -87,9 +88,12 @@ def _mark(detector: Detector) -> None:
             if not module.training:
                 return
             switch(part)
+            watch = running()
+            if watch is None:
+                return
             for tensor in tensors(output):
                 if isinstance(tensor, Tensor) and tensor.requires_grad:
-                    tensor.register_hook(lambda gradient: _switched(backward))
+                    tensor.register_hook(partial(_switched, watch, backward))
 
         return hook
 
@@ -100,6 +104,6 @@ def _mark(detector: Detector) -> None:
     detector.heads.register_forward_hook(leave("loss", "decoder backward", lambda p: [p.logits, p.boxes]))
 
 
-def _switched(part: str) -> None:
-    """As a hook, it leaves the gradient as it is."""
-    switch(part)
+def _switched(watch: Stopwatch, part: str, gradient: Tensor) -> None:
+    """As a hook of a gradient, which it leaves as it is. On a GPU, another thread runs the backward pass."""
+    watch.switch(part)
