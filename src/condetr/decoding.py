@@ -41,10 +41,10 @@ def decode(
     boxes = cxcywh_to_xyxy(predictions.boxes[-1].float())
     boxes = boxes.gather(1, queries[..., None].expand(-1, -1, 4))
     scale = torch.tensor([[w, h, w, h] for w, h in sizes], dtype=boxes.dtype).to(boxes.device)
-    boxes = boxes * scale[:, None]
+    arrays = [_numpy(x) for x in (boxes * scale[:, None], scores, labels, queries)]  # the batch at once, from a GPU
     return [
-        Detections(_numpy(box), _numpy(score), _numpy(label), _numpy(query), categories, (int(size[0]), int(size[1])))
-        for box, score, label, query, size in zip(boxes, scores, labels, queries, sizes, strict=True)
+        Detections(box, score, label, query, categories, (int(size[0]), int(size[1])))
+        for box, score, label, query, size in zip(*arrays, sizes, strict=True)
     ]
 
 

@@ -1,5 +1,6 @@
 """A batch of images and targets on their way to the detector."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from ..shapes import UInt8
 from ..types import ComputedImages, Images, ObjectCounts, Sample, Target
 from .augment import Size
-from .prepare import normalise
+from .prepare import normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,20 @@ class Batch:
     @property
     def images(self) -> Images:
         """The detector's input, computed on the device of the pixels at every call: move the batch first."""
-        height, width = self.pixels.shape[1:3]
-        pixels = normalise(self.pixels)
-        padding = torch.zeros(len(pixels), height, width, dtype=torch.bool, device=pixels.device)
-        for i, (w, h) in enumerate(self.sizes):
-            pixels[i, :, h:], pixels[i, :, :, w:] = 0, 0
-            padding[i, h:], padding[i, :, w:] = True, True
-        return Images(pixels, padding, ragged=any(size != (width, height) for size in self.sizes))
+        return normalised(self.pixels, self.sizes)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on a device. Bytes are copied: a quarter of the size of normalised pixels."""
         pixels = self.pixels.to(device, non_blocking=True)
         return replace(self, pixels=pixels, targets=[target.to(device) for target in self.targets])
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """The images from `start` to `stop`, padded no more than they need."""
+        sizes = self.sizes[start:stop]
+        width, height = (max(size[side] for size in sizes) for side in (0, 1))
+        pixels = self.pixels[start:stop, :height, :width]
+        targets, samples = self.targets[start:stop], self.samples[start:stop]
+        return replace(self, pixels=pixels, sizes=sizes, targets=targets, samples=samples)
 
     def few(self, number: int) -> "Batch":
         """The first `number` images, as the only batch of a step."""
@@ -71,6 +74,13 @@ class FeatureBatch:
     object_counts: ObjectCounts
     last: bool
 
+    def part(self, start: int, stop: int) -> "FeatureBatch":
+        """The images from `start` to `stop`."""
+        features, padding = (part[start:stop] for part in self.images.features), self.images.padding[start:stop]
+        images = ComputedImages.of(tuple(features), padding, self.images.ragged)
+        targets, samples = self.targets[start:stop], self.samples[start:stop]
+        return replace(self, images=images, targets=targets, samples=samples)
+
     def to(self, device: torch.device | str) -> "FeatureBatch":
         return replace(self, images=self.images.to(device), targets=[target.to(device) for target in self.targets])
 
@@ -79,3 +89,10 @@ class FeatureBatch:
 
 
 AnyBatch = Batch | FeatureBatch
+
+
+def divided(batch: AnyBatch, most: int) -> Iterator[AnyBatch]:
+    """A batch in parts of nearly equal sizes, each of at most `most` images."""
+    parts = -(-len(batch) // most)
+    for i in range(parts):
+        yield batch.part(i * len(batch) // parts, (i + 1) * len(batch) // parts) if parts > 1 else batch

@@ -100,6 +100,28 @@ class Prepare:
         return pad([self.scale(image) for image in images])
 
 
-def pad(scaled: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Images:
-    """Scaled images, normalised and padded to the largest one."""
-    return Images.pad([normalise(torch.tensor(image)) for image in scaled])
+def pad(scaled: Sequence[UInt8[np.ndarray, "_ _ 3"]], device: torch.device | str = "cpu") -> Images:
+    """Scaled images on a device, normalised and padded to the largest one.
+
+    Bytes are moved to a GPU, a quarter of the size of normalised pixels, and normalised there.
+    """
+    if torch.device(device).type == "cpu":
+        return Images.pad([normalise(torch.tensor(image)) for image in scaled])
+    sizes = [(image.shape[1], image.shape[0]) for image in scaled]
+    width, height = (max(size[side] for size in sizes) for side in (0, 1))
+    pixels = torch.zeros(len(scaled), height, width, 3, dtype=torch.uint8)
+    for canvas, image in zip(pixels, scaled):
+        canvas[: image.shape[0], : image.shape[1]] = torch.tensor(image)
+    return normalised(pixels.to(device), sizes)
+
+
+def normalised(pixels: UInt8[Tensor, "B H W 3"], sizes: Sequence[tuple[int, int]]) -> Images:
+    """The detector's input, computed on the device of the pixels. Each image lies in the top left corner, with its
+    (width, height) of `sizes`."""
+    height, width = pixels.shape[1:3]
+    floats = normalise(pixels)
+    padding = torch.zeros(len(pixels), height, width, dtype=torch.bool, device=pixels.device)
+    for i, (w, h) in enumerate(sizes):
+        floats[i, :, h:], floats[i, :, :, w:] = 0, 0
+        padding[i, h:], padding[i, :, w:] = True, True
+    return Images(floats, padding, ragged=any(size != (width, height) for size in sizes))

@@ -74,7 +74,7 @@ class DetectorRuntime(Runtime):
     def detect(
         self, images: Sequence[Scaled], sizes: Sequence[tuple[int, int]], categories: Categories, limit: int | None
     ) -> list[Detections]:
-        predictions = self.runtime.run(pad(images).to(self.device))
+        predictions = self.runtime.run(pad(images, self.device))
         return decode(predictions, self.scoring, sizes, categories, limit)
 
 
