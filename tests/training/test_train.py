@@ -257,6 +257,45 @@ def test_accumulating_gives_the_same_weights(dataset, tmp_path, scoring):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
 
 
+def test_where_memory_runs_out_fewer_images_at_a_time_give_the_same_weights(dataset, tmp_path, monkeypatch):
+    expected = train(dataset, settings(), out=tmp_path / "all")
+    backward, at_once, events = Loop._backward, [], []
+
+    def with_little_memory(self, part, progress):
+        at_once.append(len(part))
+        terms = backward(self, part, progress)
+        if len(part) > 2 and len(at_once) > 4:  # after the dry runs and the first step
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return terms
+
+    monkeypatch.setattr(Loop, "_backward", with_little_memory)
+    found = train(dataset, settings(), out=tmp_path / "few", progress=events.append)
+    for a, b in zip(weights(expected.folder).values(), weights(found.folder).values(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+    assert at_once == [1, 2, 8, 8, 8, 4, *[2] * 12]
+    notes = [event.text for event in events if isinstance(event, Message) and "out of memory" in event.text]
+    assert notes == ["cpu: out of memory; from here on 2 images at a time, for the same batches"]
+
+
+def test_the_plan_says_how_many_images_fit_and_a_single_one_that_does_not_is_one_line(dataset, tmp_path, monkeypatch):
+    backward, most, plans = Loop._backward, 3, []
+
+    def with_little_memory(self, part, progress):
+        if len(part) > most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return backward(self, part, progress)
+
+    def plan(event):
+        plans.extend([event.plan] if isinstance(event, Planned) else [])
+
+    monkeypatch.setattr(Loop, "_backward", with_little_memory)
+    train(dataset, settings(train__epochs=1), out=tmp_path / "few", progress=plan)
+    assert plans[0].parts == (2, 4, 1)
+    most = 0
+    with pytest.raises(CondetrError, match=r"^cpu: out of memory with a single image"):
+        train(dataset, settings(), out=tmp_path / "none")
+
+
 def launched(processes: int, root: Path, out: Path, *more: str, timeout: int = 600) -> subprocess.CompletedProcess:
     script = Path(__file__).parents[1] / "launched.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

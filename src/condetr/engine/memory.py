@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
 
 def resident_memory() -> int:
     """Bytes that this process occupies now; elsewhere than on Linux the peak, and 0 where the system has no such
@@ -26,3 +28,11 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error means that memory is used up, also on a CPU and an Apple GPU, for which torch has no error of
+    its own."""
+    text = str(error)
+    known = "can't allocate memory" in text or "out of memory" in text
+    return known or isinstance(error, torch.OutOfMemoryError | MemoryError)

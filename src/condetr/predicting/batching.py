@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..detections import Detections
+from ..engine.memory import is_out_of_memory
 from ..engine.processors import cores
 from ..errors import CondetrError, ImageError
 from ..shapes import UInt8
@@ -102,14 +103,6 @@ def similar(candidates: Sequence[Scaled], batch: int) -> list[int]:
         if len(chosen) < batch and padded <= WASTE * sum(h * w for h, w in members):
             chosen.append(i)
     return chosen
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error means that memory is used up, also on a CPU and an Apple GPU, for which torch has no error of
-    its own."""
-    text = str(error)
-    known = "can't allocate memory" in text or "out of memory" in text
-    return known or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def within_memory(detect: Detect, scaled: list[Scaled], device: torch.device) -> list[Detections]:

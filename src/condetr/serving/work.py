@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..detections import Detections
+from ..engine.memory import is_out_of_memory
 from ..errors import CondetrError
 from ..explaining.query_values import Which, query_values
-from ..predicting.batching import Scaled, is_out_of_memory
+from ..predicting.batching import Scaled
 from ..predicting.selection import Threshold
 from .limits import Refused
 from .models import Model

@@ -14,6 +14,7 @@ from ..datasets.dataset import DataSet
 from ..engine.distributed import Processes
 from ..engine.memory import resident_memory
 from ..images.loader import Loader
+from ..plural import counted
 from ..types import Images, OptimizerStep, Target
 from .features import FeaturePhase, computed
 from .loop import Loop
@@ -42,6 +43,10 @@ def process_memory(step: int, cached_images: int) -> int:
     and ResNet-50).
     """
     return resident_memory() + 2 * step + cached_images
+
+
+def out_of_memory_note(device: torch.device, images: int) -> str:
+    return f"{device}: out of memory; from here on {counted(images, 'image')} at a time, for the same batches"
 
 
 def step_memory(config: Config, classes: int, micro_batch: int, value_bytes: int) -> int:

@@ -1,5 +1,6 @@
 """The arithmetic of one optimizer step; without files, terminal or schedule."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -11,11 +12,12 @@ from ..build import build_learner, build_loss
 from ..config import Config
 from ..engine.distributed import Processes
 from ..engine.ema import Average, decay
+from ..engine.memory import is_out_of_memory
 from ..engine.optimizer import adamw, clip, set_lr
 from ..engine.precision import Precision
 from ..engine.stopwatch import OTHER, switch, timed
 from ..errors import CondetrError
-from ..images.batch import AnyBatch, FeatureBatch
+from ..images.batch import AnyBatch, FeatureBatch, divided
 from ..model.detector import Detector
 from ..types import OptimizerStep
 
@@ -52,6 +54,7 @@ class Loop:
         self.detector: Detector = detector.to(device)
         self.train, self.device, self.precision, self.processes = config.train, device, precision, processes
         self.steps = steps
+        self.most = sys.maxsize  # images in a forward pass: fewer after the device has run out of memory
         loss, self.weights = build_loss(config)
         self.learner = build_learner(self.detector, loss, config.train)
         self.optimizer = adamw(self.learner, config.train)
@@ -72,12 +75,7 @@ class Loop:
         changed, when the loss or a gradient is NaN or infinite.
         """
         self.learner.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = torch.zeros(0, device=self.device)
-        for i, part in enumerate(parts):
-            torch.manual_seed(_seed(self.train.seed, number, self.processes.part(i)))
-            own = self._backward(part, number / self.steps)
-            terms = own if i == 0 else terms + own
+        terms = self._accumulate(parts, number)
         switch("optimizer")
         stops = torch.tensor([float(stop)], device=self.device)
         local_terms = terms.clone()
@@ -101,6 +99,32 @@ class Loop:
         loss = weight.classes * sum(classes) + weight.l1 * sum(l1) + weight.giou * sum(giou)
         return StepResult(loss, classes[-1], l1[-1], giou[-1], total, changed, int(stopping))
 
+    def _accumulate(self, parts: Sequence[AnyBatch], number: int) -> Tensor:
+        """The gradients of this process's micro-batches, and the sum of their loss terms.
+
+        Where the device runs out of memory, all of them are computed again with half as many images at a time, and the
+        following steps too. Raises torch's error where a single image does not fit.
+        """
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._sum([one for part in parts for one in divided(part, self.most)], number)
+            except (RuntimeError, MemoryError) as error:
+                most = min(self.most, max(len(part) for part in parts))
+                if not is_out_of_memory(error) or most == 1:
+                    raise
+            self.most = most // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # blocks of the sizes that did not fit
+
+    def _sum(self, parts: Sequence[AnyBatch], number: int) -> Tensor:
+        terms = torch.zeros(0, device=self.device)
+        for i, part in enumerate(parts):
+            torch.manual_seed(_seed(self.train.seed, number, self.processes.part(i)))
+            own = self._backward(part, number / self.steps)
+            terms = own if i == 0 else terms + own
+        return terms
+
     def _backward(self, part: AnyBatch, progress: float) -> Tensor:
         """Accumulate the gradients of a micro-batch; returns its loss terms: classes, l1 and giou of all layers."""
         part = part.to(self.device)
@@ -113,10 +137,13 @@ class Loop:
         return torch.cat(losses.values()).detach()
 
     def dry_run(self, part: AnyBatch) -> None:
-        """Run forward and backward on a micro-batch and discard the gradients: to measure how long a step takes."""
+        """Run forward and backward on a micro-batch and discard the gradients: to measure how long a step takes, and
+        how many images at a time fit into memory beside the optimizer's moments."""
         self.learner.train()
-        self._backward(part, progress=0.0).tolist()
+        moments = [torch.empty_like(p) for p in self.parameters for _ in range(2)]
+        self._accumulate([part], 0).tolist()
         self.optimizer.zero_grad(set_to_none=True)
+        del moments
 
     def _gradient(self, parameter: Tensor) -> Tensor:
         """The gradient, zero where there is none, so that all processes sum the same tensors."""

@@ -13,9 +13,9 @@ from ..datasets.dataset import DataSet
 from ..engine.device import check_device, local_device
 from ..engine.distributed import process_group
 from ..engine.interrupt import deferred_signals
+from ..engine.memory import is_out_of_memory
 from ..engine.trackers import check_names
 from ..errors import CondetrError
-from ..plural import counted
 from .data import fingerprint, training_data
 from .default_folder import dataset_folder, default_folder, folder_note
 from .defaults import default
@@ -112,7 +112,6 @@ def train(
     with ExitStack() as stack:
         processes = stack.enter_context(process_group(cuda=name.startswith("cuda")))
         report = progress if progress is not None and processes.first else silent
-        machine = None
         try:
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
@@ -156,10 +155,12 @@ def train(
             if processes.first:
                 folder.mark_started(dataset_folder(data), fingerprint(dataset))
             return trainer.run()
-        except torch.OutOfMemoryError:
-            now = f" with {counted(machine.micro_batch, 'image')} at a time" if machine is not None else ""
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise CondetrError(
-                f"{name}: out of memory{now}. Run it again with `resume=True` and a smaller `micro_batch`"
+                f"{name}: out of memory with a single image. Free some memory and run it again with `resume=True`, or "
+                f"train with a smaller `size` or `precision='bf16'`"
             ) from None
         except CondetrError as error:
             error.silent = not (processes.first or isinstance(error, LossError))

@@ -5,6 +5,8 @@ import time
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 
+import torch
+
 from ..checkpoint import Weights
 from ..config import Config
 from ..datasets.dataset import DataSet
@@ -19,7 +21,7 @@ from ..metrics.operating_point import LEAST_AP
 from .batches import Batches
 from .card import card
 from .data import box_sizes, fingerprint
-from .estimates import run_memory, run_seconds
+from .estimates import out_of_memory_note, run_memory, run_seconds
 from .loop import Loop, LossError, StepResult
 from .machine import Machine
 from .nothing_learned import nothing_learned
@@ -102,7 +104,7 @@ class Trainer:
         sums = position.sums = position.sums or [0.0] * 5
         with closing(self.batches.epoch(position.epoch, position.step)) as steps:  # type: ignore[type-var]
             for parts in timed_items("reading", steps):
-                lr = self.schedule(position.epoch, position.total)
+                lr, most = self.schedule(position.epoch, position.total), self.loop.most
                 try:
                     result = self.loop.step(parts, lr, position.total, bool(self.interrupt.number))
                 except LossError as error:
@@ -115,6 +117,8 @@ class Trainer:
                 position.sums = sums = [a + b for a, b in zip(sums, values)]
                 position.step, position.total = position.step + 1, position.total + 1
                 self._report_step(result, lr)
+                if self.loop.most < most:
+                    self.report(Message(out_of_memory_note(self.machine.device, self.loop.most)))
                 if result.stop:
                     self._stop()
                 with timed("files"):
@@ -214,18 +218,26 @@ class Trainer:
         again = resuming_note(self.position, epochs, self.schedule, history[-1].lr if history else 0.0)
         for note in notes if new else (again,):
             self.report(Message(note))
-        micro_batch = min(self.machine.micro_batch, batches.per_process)
-        parts = (micro_batch, batches.micro_batches, self.processes.world)
-        memory = run_memory(
-            self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, batches.read.budget
-        )
-        if self.machine.device.type == "cpu":
-            memory += batches.reserved
-        seconds = None
+        seconds, gpu = None, self.machine.device.type == "cuda"
         if new:
             logger.info("measuring the time and the memory of a step")
+            if gpu:
+                torch.cuda.reset_peak_memory_stats(self.machine.device)
             valid = len(self.validation.samples)
             seconds = run_seconds(self.loop, batches.loader, batches.phase, valid, self.config, self.processes)
+        micro_batch = min(self.machine.micro_batch, batches.per_process)
+        accumulated = batches.micro_batches
+        if self.loop.most < micro_batch:  # the dry run has found out
+            micro_batch, accumulated = self.loop.most, -(-batches.per_process // self.loop.most)
+        parts = (micro_batch, accumulated, self.processes.world)
+        if new and gpu:
+            memory = torch.cuda.max_memory_allocated(self.machine.device)
+        else:
+            memory = run_memory(
+                self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, batches.read.budget
+            )
+        if self.machine.device.type == "cpu":
+            memory += batches.reserved
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, self.schedule, len(batches), parts,
             str(self.machine.device), memory, seconds, batches.phase, self.folder.path, notes, self.chosen,
