@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install test slow lint demo docs dist bench clean
+.PHONY: install test slow gpu lint demo docs dist bench clean
 
 install: $(STAMP)
 
@@ -32,6 +32,10 @@ test: install lint
 
 slow: install
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+
+# on a machine with a CUDA device, in an environment whose torch uses it; the other tests hide it
+gpu: install
+	CONDETR_TESTS_ON_GPU=1 $(BIN)/python -m pytest tests/gpu
 
 demo: install
 	$(BIN)/condetr demo

@@ -1,7 +1,9 @@
 """transformers' Conditional DETR with the same weights as ours, for comparisons."""
 
+import importlib.util
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,12 @@ def transformers_of(ours: Detector, config: Config, supervised: bool) -> nn.Modu
 
 
 def declare_operators() -> None:
-    """transformers' backbone imports torchvision, whose ordinary wheel fails with a CPU torch without two operators."""
+    """transformers' backbone imports torchvision, whose ordinary wheel fails with a CPU torch without two operators.
+    Where its operators can be loaded, they are."""
+    found = importlib.util.find_spec("torchvision")
+    for extension in Path(found.origin).parent.glob("_C*") if found and found.origin else ():
+        with suppress(OSError):  # made for a torch with CUDA
+            torch.ops.load_library(extension)
     if not hasattr(torch.ops.torchvision, "nms"):
         operators = torch.library.Library("torchvision", "DEF")
         operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,4 +1,4 @@
-"""Shapes are checked at every call while the tests run; torch keeps to one thread.
+"""Shapes are checked at every call while the tests run; torch keeps to one thread, and to the CPU except in tests/gpu.
 
 timm and transformers import torchvision. Its ordinary wheel cannot load its operators with a CPU torch, and its import
 then fails for want of two of them; declaring these is enough. Where the operators can be loaded, they are.
@@ -20,6 +20,8 @@ from jaxtyping import install_import_hook
 
 from tests.labelled import write_image
 
+if os.environ.get("CONDETR_TESTS_ON_GPU", "0") in ("", "0"):  # the same bits, and the same default, on every machine
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 install_import_hook("condetr", "beartype.beartype").__enter__()
 torch.set_num_threads(1)
 torchvision = importlib.util.find_spec("torchvision")
