@@ -344,6 +344,17 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
         benchmark(exported("tiny"), [IMAGE, "nothing.jpg"])
 
 
+def test_a_benchmark_measures_torch_on_the_gpu_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another name of the CPU for the GPU."""
+    monkeypatch.setattr("condetr.exporting.benchmark.default_device", lambda: "cpu:0")
+    monkeypatch.setattr("condetr.exporting.benchmark.CHOICES", (("torch", "fp32"), ("onnx", "fp32")))
+    rows = benchmark(folder, [IMAGE], rounds=1)
+    assert [(row.name, row.device) for row in rows] == [
+        ("torch", "cpu"), ("torch on cpu:0", "cpu:0"), ("onnx", "cpu"),
+    ]  # fmt: skip
+    assert all(row.latency for row in rows)
+
+
 def test_files_in_the_format_of_openvino_that_are_not_whole_or_not_ours_are_one_line(tmp_path: Path, capfd) -> None:
     whole = exported("tiny", "openvino")
     xml, weights_of = whole.read_bytes(), whole.with_suffix(".bin").read_bytes()

@@ -5,27 +5,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..arguments import check_progress, path_of, whole_number
+from ..engine.device import default_device
 from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels
+from ..predicting.execution import Precision
 from ..predicting.exported import is_exported
 from ..predicting.inputs import inputs
 from ..predicting.predictor import Predictor
 
-CHOICES = (("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+CHOICES: tuple[tuple[str, Precision], ...] = (
+    ("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"),
+)  # fmt: skip
 MOST = 16  # images
 BATCH = 8
 Report = Callable[[int, int], None]  # steps done, steps in all
 
 
+class Choice(NamedTuple):
+    """What executes the weights."""
+
+    runtime: str
+    precision: Precision
+    device: str
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One runtime with one precision. `latency` is the median time of one image in seconds and `cpu` the processor time
-    of all its threads, `throughput` images per second: from decoded pixels to detections. `missing` is why it was not
-    measured."""
+    """One runtime with one precision on one device. `latency` is the median time of one image in seconds and `cpu` the
+    processor time of all its threads, `throughput` images per second: from decoded pixels to detections. `missing` is
+    why it was not measured."""
 
     runtime: str
     precision: str
@@ -34,6 +46,12 @@ class Measured:
     throughput: float | None
     ap: float | None
     missing: str
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """The runtime, and the device if it is not the CPU."""
+        return self.runtime if self.device == "cpu" else f"{self.runtime} on {self.device}"
 
 
 def benchmark(
@@ -44,7 +62,8 @@ def benchmark(
     rounds: int = 5,
     progress: Report | None = None,
 ) -> list[Measured]:
-    """Measure every runtime that executes weights (a folder, a hub id, an exported file) on this machine's CPU.
+    """Measure every runtime that executes weights (a folder, a hub id, an exported file) on this machine: all on the
+    CPU, and torch also on a GPU, if there is one.
 
     The runtimes take turns, so that other load on the machine affects all of them. `images` are what `Predictor` takes;
     the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
@@ -57,14 +76,19 @@ def benchmark(
     pixels = [one.open_named() for one, _ in zip(inputs(images), range(MOST))]
     if not pixels:
         raise CondetrError("benchmark: no image found. Give images or a folder of images")
-    choices = [one for one in CHOICES if not (is_exported(weights) and one[0] == "torch")]
-    opened: dict[tuple[str, str], Predictor] = {}
-    missing: dict[tuple[str, str], str] = {}
-    for runtime, precision in choices:
+    choices = [
+        Choice(runtime, precision, device)
+        for runtime, precision in CHOICES
+        for device in (_devices() if runtime == "torch" else ("cpu",))
+        if not (is_exported(weights) and runtime == "torch")
+    ]
+    opened: dict[Choice, Predictor] = {}
+    missing: dict[Choice, str] = {}
+    for choice in choices:
         try:
-            opened[runtime, precision] = Predictor.load(weights, "cpu", precision, runtime=runtime)  # type: ignore[arg-type]
+            opened[choice] = Predictor.load(weights, choice.device, choice.precision, runtime=choice.runtime)
         except CondetrError as error:
-            missing[runtime, precision] = str(error)
+            missing[choice] = str(error)
     if not opened:
         raise CondetrError(next(iter(missing.values())))
     ap = {
@@ -72,19 +96,24 @@ def benchmark(
     }
     times = _times(opened, pixels, rounds, progress)
     return [
-        Measured(*choice, *times[choice], ap[choice], "")
+        Measured(choice.runtime, choice.precision, *times[choice], ap[choice], "", choice.device)
         if choice in opened
-        else Measured(*choice, None, None, None, None, missing[choice])
+        else Measured(choice.runtime, choice.precision, None, None, None, None, missing[choice], choice.device)
         for choice in choices
     ]
 
 
+def _devices() -> tuple[str, ...]:
+    """The CPU, and the GPU that is used by default, if there is one."""
+    return ("cpu",) if default_device() == "cpu" else ("cpu", default_device())
+
+
 def _times(
-    opened: dict[tuple[str, str], Predictor], pixels: Sequence[Pixels], rounds: int, progress: Report | None
-) -> dict[tuple[str, str], tuple[float, float, float]]:
+    opened: dict[Choice, Predictor], pixels: Sequence[Pixels], rounds: int, progress: Report | None
+) -> dict[Choice, tuple[float, float, float]]:
     """Latency, processor time and throughput of each runtime."""
-    alone: dict[tuple[str, str], list[tuple[float, float]]] = {choice: [] for choice in opened}
-    together: dict[tuple[str, str], list[float]] = {choice: [] for choice in opened}
+    alone: dict[Choice, list[tuple[float, float]]] = {choice: [] for choice in opened}
+    together: dict[Choice, list[float]] = {choice: [] for choice in opened}
     for number in range(rounds + 1):
         for choice, predictor in opened.items():
             each = [_seconds(lambda one=one: predictor(one, threshold=0.0)) for one in pixels]  # type: ignore[misc]  # noqa: B023

@@ -48,14 +48,14 @@ def benchmark_table(measured: Sequence[Measured]) -> RenderableType:
         if one.latency is not None and one.cpu is not None and one.throughput is not None:
             ap = "–" if one.ap is None else f"{one.ap:.4f}"
             times = (f"{seconds * 1e3:.1f}" for seconds in (one.latency, one.cpu))
-            table.add_row(one.runtime, one.precision, *times, f"{one.throughput:.1f}", ap)
-    reasons = [Text(printable(f"{one.runtime} {one.precision}: {one.missing}")) for one in measured if one.missing]
+            table.add_row(one.name, one.precision, *times, f"{one.throughput:.1f}", ap)
+    reasons = [Text(printable(f"{one.name} {one.precision}: {one.missing}")) for one in measured if one.missing]
     return Group(table, *reasons, *_fastest(measured))
 
 
 def _fastest(measured: Sequence[Measured]) -> list[Text]:
     """The fastest of those whose detections are the same: none where there is no choice."""
-    times = {one.runtime: one.latency for one in measured if one.precision == "fp32" and one.latency is not None}
+    times = {one.name: one.latency for one in measured if one.precision == "fp32" and one.latency is not None}
     if len(times) < 2:
         return []
     best = min(times, key=lambda runtime: times[runtime])
