@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from condetr.plural import counted
+
 Work = Callable[[], object]
 
 
@@ -52,7 +54,7 @@ def machine() -> str:
         model = names[0] if names else model
     card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return (
-        f"{model} ({platform.machine()}, {os.cpu_count()} cores){card}; {torch.get_num_threads()} threads; "
+        f"{model} ({platform.machine()}, {os.cpu_count()} cores){card}; {counted(torch.get_num_threads(), 'thread')}; "
         f"torch {torch.__version__}; load {os.getloadavg()[0]:.1f}"
     )
 

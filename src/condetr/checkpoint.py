@@ -34,6 +34,8 @@ from .types import Categories
 
 logger = logging.getLogger(__name__)
 
+MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -201,7 +203,6 @@ def _read_own(folder: Path, record: dict) -> Weights:
 def model_card(weights: Weights, converted_from: str | None = None) -> str:
     """The README of a folder of weights, with the metadata that the hub reads."""
     model = weights.config.model
-    name = "DETR" if model.decoder.kind == "detr" else "Conditional DETR"
     parameters = sum(p.numel() for p in weights.detector.parameters())
     return "\n".join(
         [
@@ -209,7 +210,7 @@ def model_card(weights: Weights, converted_from: str | None = None) -> str:
             "library_name: condetr",
             "pipeline_tag: object-detection",
             "---",
-            f"# {name}, {model.backbone.name}",
+            f"# {MODELS[model.decoder.kind]}, {model.backbone.name}",
             "",
             f"{parameters:,} parameters; {counted(model.queries, 'query')}; stride {model.backbone.stride}; "
             f"images with a short side of {weights.config.data.size} pixels.",

@@ -109,7 +109,9 @@ def test_a_run_writes_its_files_and_reports_its_events(whole):
     assert best.categories.names == ("square", "bar")
     assert result.best_ap == 0
     assert best.thresholds is None  # there are none to choose from
-    assert "on `valid`" in (result.folder / "best" / "README.md").read_text()
+    card = (result.folder / "best" / "README.md").read_text()
+    assert "on `valid`" in card
+    assert "- model: Conditional DETR, nano, " in card
     assert [epoch.epoch for epoch in result.epochs] == [1, 2]
     assert result.best_ap == max(epoch.ap for epoch in result.epochs)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import check_progress, path_of
-from ..checkpoint import load, save_thresholds, thresholds_split, weights_of_run
+from ..checkpoint import MODELS, load, save_thresholds, thresholds_split, weights_of_run
 from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
@@ -27,7 +27,6 @@ from .results import Provenance
 from .samples import Progress, evaluate_samples
 from .selected import Selected
 
-MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}
 UNNAMED = frozenset({"best", "last", "run", "weights"})  # folders that are named after the folder above them
 
 

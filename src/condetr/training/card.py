@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ..checkpoint import MODELS
 from ..config import Config, override
 from ..datasets.dataset import DataSet
 from ..plural import counted
@@ -36,7 +37,7 @@ def card(config: Config, dataset: DataSet, evaluated: dict[str, Any] | None) -> 
         f"# {config.recipe}, trained on {dataset.name}", "",
         f"Detects {', '.join(names)}.", "",
         f"- data: {images} ({dataset.format} labels)",
-        f"- model: {config.model.decoder.kind}, {config.model.backbone.name}, "
+        f"- model: {MODELS[config.model.decoder.kind]}, {config.model.backbone.name}, "
         f"{counted(config.model.queries, 'query')}, short side {config.data.size} px",
         f"- training: {counted(config.train.epochs, 'epoch')}, batch {config.train.batch}, "
         f"learning rate {config.train.lr:g}, seed {config.train.seed}, initialised from {config.train.init}",
