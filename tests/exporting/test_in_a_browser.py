@@ -32,6 +32,10 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def _close(found: list[float], expected: list[float]) -> bool:
+    return found[0] == pytest.approx(expected[0], abs=0.0011) and found[1:] == pytest.approx(expected[1:], abs=0.11)
+
+
 @pytest.mark.skipif(not LIBRARY, reason="CONDETR_ONNXRUNTIME_WEB names no folder with onnxruntime-web")
 def test_the_page_finds_what_the_predictor_finds(tmp_path: Path) -> None:
     (page,) = re.findall(r'```html title="detect.html"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.S)
@@ -41,8 +45,9 @@ def test_the_page_finds_what_the_predictor_finds(tmp_path: Path) -> None:
     with without_shape_checks():
         write(replace(weights("tiny"), thresholds=(0.0, 0.0, 0.0)), tmp_path / "birds.onnx")
     random = np.random.default_rng(5)
-    for name, shape in (("larger.png", (190, 141, 3)), ("smaller.png", (40, 33, 3)), ("long.png", (20, 400, 3))):
-        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / name)
+    shapes = {"larger": (190, 141), "smaller": (40, 33), "long": (20, 400), "half": (101, 214), "very long": (1, 400)}
+    for name, shape in shapes.items():
+        Image.fromarray(random.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
     upside_down = Image.Exif()
     upside_down[0x0112] = 3
     with Image.open(resources.files("condetr.datasets") / "embedded" / "flower.jpg") as photo:
@@ -64,9 +69,10 @@ def test_the_page_finds_what_the_predictor_finds(tmp_path: Path) -> None:
             tab.wait_for_function("document.querySelector('pre').textContent")
             found = [line.rsplit(" ", 5) for line in tab.inner_text("pre").splitlines()]
             expected = predictor(file)
-            assert [line[0] for line in found] == expected.names
-            for line, one in zip(found, expected, strict=True):
-                assert float(line[1]) == pytest.approx(one.score, abs=0.0011), file.name
-                assert [float(value) for value in line[2:]] == pytest.approx(one.box, abs=0.11), file.name
+            assert len(found) == len(expected)
+            for name, score, *box in found:  # scores of nearly the same size may change places
+                values = [float(score), *map(float, box)]
+                same = [one for one in expected if one.name == name and _close(values, [one.score, *one.box])]
+                assert same, (file.name, name, values)
         server.shutdown()
     assert not errors

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_what_int8_needs_is_named(data: Path, tmp_path: Path, monkeypatch: pytes
     refused("calibration 0: must be at least 1", calibration=0)
     refused("calibration: expected a whole number", calibration=1.5)
     with monkeypatch.context() as patch:
-        patch.setitem(quantise.sys.modules, "nncf", None)
+        patch.setitem(sys.modules, "nncf", None)
         refused(r"nncf is not installed: pip install 'condetr\[int8\]'")
     stand_in(lambda parts: False, monkeypatch)
     other = shutil.copytree(data, tmp_path / "data", ignore=shutil.ignore_patterns("train"))

@@ -105,8 +105,10 @@ def export(
             raise CondetrError(f"{file}: refused and removed; {failure}")
         record = json.dumps(_described(file, part, loaded, precision) | proof.to_dict(), indent=1) + "\n"
         try:
-            for each in sorted(Path(folder).iterdir()):  # the .bin before the .xml that needs it
+            written = sorted(Path(folder).iterdir())  # the .bin before the .xml that needs it
+            for each in written:
                 flush(each)
+            for each in written:
                 os.replace(each, file.with_suffix(each.suffix) if each != part else file)
         except OSError as error:
             raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None

@@ -117,7 +117,11 @@ class Original:
         if data is None:
             return cls(weights, example_images(), None, None, follow_outside, progress)
         names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
-        split = "valid" if "valid" in names else None
+        split = next((name for name in ("valid", "test") if name in names), None)
+        if split is None:
+            raise DataError(
+                f"{data}: neither 'valid' nor 'test' to compare AP on. There are: {', '.join(sorted(names)) or 'none'}"
+            )
         evaluation = evaluate(Predictor(weights), data, split=split, follow_outside=follow_outside, progress=progress)
         images = _first_images(evaluation)
         if not images:

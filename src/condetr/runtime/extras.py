@@ -1,11 +1,17 @@
-"""Imports of libraries that only an extra installs."""
+"""Imports of libraries that only an extra installs, such that they send no usage data."""
 
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import ModuleType
 
 from ..errors import CondetrError
+
+REPORTING = "openvino_telemetry"
 
 
 def imported(name: str, extra: str) -> ModuleType:
@@ -13,11 +19,30 @@ def imported(name: str, extra: str) -> ModuleType:
     install = f"pip install 'condetr[{extra}]'"
     _check_version(name, extra)
     try:
-        return import_module(name)
+        with _without_usage_data():
+            return import_module(name)
     except ModuleNotFoundError as error:
         raise CondetrError(f"{error.name or name} is not installed: {install}") from None
     except (ImportError, OSError) as error:
         raise CondetrError(f"{name} cannot be imported ({first_line(error)}). Install it again: {install}") from None
+
+
+@contextmanager
+def _without_usage_data() -> Iterator[None]:
+    """Inside the block, libraries are imported such that they report nothing to their makers.
+
+    openvino reports its import, and nncf every call, through a library; without it they report nothing. onnxruntime
+    (1.29 and later) reports every session from native code, unless this variable is set before it is imported; the
+    variable stays, for the processes that this one starts.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    before = {REPORTING: sys.modules[REPORTING]} if REPORTING in sys.modules else {}
+    sys.modules[REPORTING] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[REPORTING]
+        sys.modules.update(before)
 
 
 def _check_version(name: str, extra: str) -> None:

@@ -52,9 +52,9 @@ def _source(file: Path) -> str | bytes:
 
 
 def onnxruntime() -> ModuleType:
-    """The library, which sends no usage data. Raises CondetrError where it is not installed."""
+    """The library. Raises CondetrError where it is not installed."""
     library = imported("onnxruntime", "onnx")
-    library.disable_telemetry_events()
+    library.disable_telemetry_events()  # also where the user's program has imported it before
     return library
 
 

@@ -5,9 +5,8 @@ the pixels and the projection to the encoder, which take little time and cost AP
 """
 
 import logging
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from inspect import unwrap
 from io import StringIO
 from pathlib import Path
@@ -24,7 +23,6 @@ from .runtime import Scaled
 
 PARTS = {"backbone": ("backbone",), "encoder": ("encoder", "keys")}  # modules of the detector, by part
 MOST = 300  # images that NNCF runs the model on
-TELEMETRY = "openvino_telemetry"
 
 
 def write_quantised(
@@ -65,26 +63,13 @@ def write_quantised(
 def nncf() -> ModuleType:
     """The library. Raises CondetrError where it is not installed.
 
-    It reports every call to its maker, unless its telemetry library cannot be imported or the function is unwrapped.
+    Its functions, unless unwrapped, report every call to its maker where its telemetry library could be imported.
     """
     logger_class = logging.getLoggerClass()
-    with _without(TELEMETRY):
-        library = imported("nncf", "int8")
+    library = imported("nncf", "int8")
     logging.setLoggerClass(logger_class)  # which it replaces for the whole process
     library.set_log_level(logging.ERROR)
     return library
-
-
-@contextmanager
-def _without(name: str) -> Iterator[None]:
-    """Inside the block, an import of the module fails as if it was not installed."""
-    before = {name: sys.modules[name]} if name in sys.modules else {}
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        sys.modules.update(before)
 
 
 def _inputs(image: Scaled) -> dict[str, np.ndarray]:
