@@ -111,7 +111,7 @@ def test_a_run_writes_its_files_and_reports_its_events(whole):
     assert best.thresholds is None  # there are none to choose from
     card = (result.folder / "best" / "README.md").read_text()
     assert "on `valid`" in card
-    assert "- model: Conditional DETR, nano, " in card
+    assert "- model: Conditional DETR with refined boxes, nano, 6 queries, short side 32 px" in card
     assert [epoch.epoch for epoch in result.epochs] == [1, 2]
     assert result.best_ap == max(epoch.ap for epoch in result.epochs)
 
