@@ -8,7 +8,7 @@ from condetr.engine.distributed import SINGLE
 from condetr.images.cache import reader
 from condetr.training.estimates import count_parameters, process_memory, seconds_per_image, step_memory
 from condetr.training.machine import choose_machine
-from condetr.training.plan import warmup_note
+from condetr.training.plan import _millions, warmup_note
 from tests.small_run import settings
 
 
@@ -34,6 +34,10 @@ def test_frozen_parameters_do_not_count_as_trained():
     with torch.device("meta"):
         detector = build_detector(recipes.recipe("conditional_detr_r50").model, 91)
     assert (count_parameters(detector), count_parameters(detector, trained=True)) == (43_418_401, 43_196_001)
+
+
+def test_numbers_of_parameters_are_short():
+    assert [_millions(number) for number in (0, 49_800, 897_000, 41_500_000)] == ["none", "50 k", "0.9 M", "41.5 M"]
 
 
 def test_a_cpu_processes_large_images_one_by_one_and_small_ones_together():

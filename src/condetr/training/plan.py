@@ -146,6 +146,8 @@ def objects(samples: Sequence[Sample]) -> int:
 
 
 def _millions(parameters: int) -> str:
+    if not parameters:
+        return "none"
     return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k"
 
 
