@@ -124,6 +124,12 @@ def test_a_run_goes_on_where_it_was_interrupted_and_repeats_nothing(here: Path):
     assert contents(here / "out") == first
 
 
+def test_a_run_continues_when_the_same_images_are_named_in_another_way(here: Path):
+    bulk("images", "weights", "out", workers=1)
+    names = sorted(f"images/{one.name}" for one in (here / "images").iterdir())
+    assert bulk(names, "weights", "out", workers=1).images == len(names)  # as a shell expands images/*
+
+
 def test_other_images_weights_or_settings_are_refused(here: Path):
     start()
     with pytest.raises(CondetrError, match=r"out: holds a run with threshold 0.005, not 0.3. Repeat its command"):

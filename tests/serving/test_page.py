@@ -292,6 +292,7 @@ def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_ag
     page.route("**/predict?*", lambda route: route.abort())
     drop_only(page, IMAGE)
     sync_api.expect(status).to_have_text("The server does not respond.")
+    sync_api.expect(page.locator("#count")).to_have_text("Detections")  # not 0
     page.unroute("**/predict?*")
     page.locator("#images button").last.click()
     has_count(page, expected(None))

@@ -21,13 +21,19 @@ class Image:
     location: str
     source: int
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What two runs must have in common: for an object store the source, too, whose options open it."""
+        in_store = is_address(self.location) and not is_web(self.location)
+        return self.location, self.source if in_store else 0
+
     def read(self, stores: Stores) -> Pixels:
         """Raises ImageError with the reason."""
         if not self.location:
             raise ImageError("the manifest names no image in this row")
         if not is_address(self.location):
             return open_image(Path(self.location))
-        if self.location.lower().startswith(("http://", "https://")):
+        if is_web(self.location):
             return open_image(download(self.location))
         return open_image(stores.read(self.location, self.source))
 
@@ -40,6 +46,10 @@ def is_address(name: str) -> bool:
     """Whether a name is an address such as `s3://bucket/a.jpg`. A drive of Windows is not one: it has a single
     letter."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
+def is_web(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
 
 
 def printed(name: str) -> str:

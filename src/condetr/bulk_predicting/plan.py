@@ -126,7 +126,7 @@ class Plan:
                 raise CondetrError(f"{self.out}: holds a run with {differs}. {WAY_OUT}")
         planned = chain.from_iterable(shard.images for shard in self.read())
         for old, new in zip_longest(planned, images()):
-            if old is None or new is None or (old.location, old.source) != (new.location, new.source):
+            if old is None or new is None or old.key != new.key:
                 differs = f"without {new.name}" if new is not None else f"with {old.name}, too" if old else ""
                 raise CondetrError(f"{self.out}: holds a run of other images, {differs}. {WAY_OUT}")
 

@@ -118,7 +118,7 @@ const show = picture => {
 };
 const shownDetections = () => {
   const answer = answerOf(state.current);
-  return answer && kept(answer.detections, state.model, state.filter);
+  return answer && !answer.error ? kept(answer.detections, state.model, state.filter) : null;
 };
 const pick = number => {
   stopCamera();
@@ -128,7 +128,7 @@ const pick = number => {
   explain(captionOf(one), { detection: number }, null);
 };
 const ask = (x, y) => {  // what is at a point of the image
-  if (!answerOf(state.current)) return;
+  if (!shownDetections()) return;
   const found = hit(shownDetections(), x, y);
   if (found) return pick(found.number);
   stopCamera();
@@ -259,7 +259,7 @@ const drawImages = () => {
   }));
 };
 const draw = () => {
-  const answer = answerOf(state.current), shown = shownDetections();
+  const shown = shownDetections(), answer = shown && answerOf(state.current);
   drawStage();
   controls.draw(state.model, state.filter, answer?.detections ?? null, shown, state.picked);
   attention.draw(state.current, state.model, state.filter, state.explained);
