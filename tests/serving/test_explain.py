@@ -73,10 +73,10 @@ def test_what_cannot_be_explained_is_refused_in_one_line(client: Client):
     two, _ = multipart(("a.png", IMAGE), ("b.png", IMAGE))
     assert client("POST", "/explain?threshold=0", body, Content_Type=kind).status == 200
     for query, content, headers, status, words in [
-        ("?detection=999", IMAGE, {}, 400, "detection 999: there are"),
+        ("?detection=999", IMAGE, {}, 400, "detection 999: the image has"),
         ("?detection=-1", IMAGE, {}, 400, "whole number"),
-        ("?detection=0&threshold=1", IMAGE, {}, 400, "detection 0: there are 0"),
-        ("?query=7", IMAGE, {}, 400, "query 7: there are 7"),
+        ("?detection=0&threshold=1", IMAGE, {}, 400, "detection 0: the image has 0"),
+        ("?query=7", IMAGE, {}, 400, "query 7: the detector has 7"),
         ("?at=1,2&query=1", IMAGE, {}, 400, "one of"), ("?at=1", IMAGE, {}, 400, "X,Y"),
         ("?at=91,3", IMAGE, {}, 400, "outside the image"), ("?at=nan,1", IMAGE, {}, 400, "outside the image"),
         ("?classes=dog", IMAGE, {}, 400, "unknown parameter"), ("?threshold=x", IMAGE, {}, 400, "threshold"),
