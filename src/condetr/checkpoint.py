@@ -133,6 +133,8 @@ def _opened(source: str) -> tuple[Path, dict]:
                 f"{path}: such files can run code when opened. Convert it once: condetr convert {quoted(path)} "
                 f"{quoted(path.stem)}/"
             )
+        if path.suffix.lower() in {".onnx", ".xml"}:
+            raise WeightsError(f"{path}: an exported file. Give the folder of weights that it was exported from")
         raise WeightsError(f"{path}: give the folder that holds config.json and model.safetensors, not a file in it")
     if not path.is_dir():
         if (missing := missing_folder(source)) is not None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from condetr.predicting import exported as exported_files
 from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
 from condetr.runtime import extras
-from condetr.runtime.agreement import EXACT, Difference, difference, example_images
+from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content
 from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
@@ -170,6 +171,17 @@ def test_differences_are_found() -> None:
     assert not difference("a", one, one[:0], EXACT).within(EXACT)
 
 
+def test_boxes_with_low_scores_are_compared_as_well() -> None:
+    """Of photographs without an object that the weights know, no detection reaches 0.3."""
+    boxes, scores = np.array([[0.0, 0, 10, 10], [5, 5, 20, 20]], np.float32), np.array([0.12, 0.1], np.float32)
+    one, moved = (
+        Detections(values, scores, np.array([0, 2]), np.array([0, 1]), CATEGORIES, (100, 50))
+        for values in (boxes, boxes + 5)
+    )
+    assert difference("a", one, moved, ROUNDED).box == pytest.approx(0.1)
+    assert not difference("a", one, moved, ROUNDED).within(ROUNDED)
+
+
 def test_ties_at_the_end_of_a_list_are_not_differences() -> None:
     """Which of many detections with equal scores are the last of a hundred depends on rounding."""
     random = np.random.default_rng(0)
@@ -255,6 +267,9 @@ def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Pa
         condetr.explain(file, IMAGE)
     with pytest.raises(CondetrError, match=r"no attention maps\. Give the folder of weights"):
         _ = Predictor.load(file).detector
+    for misused in (condetr.load, partial(condetr.convert, folder=tmp_path / "other")):
+        with pytest.raises(CondetrError, match=r"an exported file[.] Give the folder of weights"):
+            misused(file)
     with pytest.raises(CondetrError, match="max_detections 101: an exported file returns at most 100"):
         Predictor.load(file)(IMAGE, max_detections=101)
     with pytest.raises(CondetrError, match="onnxruntime computes in fp32"):

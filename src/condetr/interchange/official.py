@@ -48,6 +48,10 @@ def read_pth(file: Path) -> Any:
     except WeightsError:
         raise
     except Exception:  # torch.load raises whatever the bytes make it raise; its sentences recommend unsafe loading
+        if file.suffix.lower() in {".onnx", ".xml"}:
+            raise WeightsError(
+                f"{file}: an exported file. Give the folder of weights that it was exported from"
+            ) from None
         raise WeightsError(
             f"{file}: not a file of weights (.pth): it is damaged, of another kind, or would run code when read"
         ) from None

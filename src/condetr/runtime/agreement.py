@@ -13,13 +13,14 @@ from ..plural import counted
 from ..shapes import Float
 
 COUNTED = 0.3  # the score from which the set of detections must be the same
+FEWEST = 10  # detections of an image that are compared, however low their scores
 MOST = 8  # images that a message names
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
     """The largest difference of a box, as a fraction of the image side, and of a score; `least` is the score from which
-    detections are compared."""
+    detections are compared, and the FEWEST best ones always are."""
 
     box: float
     score: float
@@ -66,7 +67,9 @@ def _unmatched(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tu
     boxes, others = _relative(ours), _relative(theirs)
     box = score = 0.0
     unmatched = 0
-    for i in np.flatnonzero((ours.scores >= tolerance.least) & (ours.scores > end + tolerance.score)):
+    best = np.sort(ours.scores)[::-1][:FEWEST]
+    least = min(tolerance.least, float(best[-1])) if len(best) else tolerance.least
+    for i in np.flatnonzero((ours.scores >= least) & (ours.scores > end + tolerance.score)):
         candidates = np.flatnonzero(theirs.labels == ours.labels[i])
         moved = np.abs(others[candidates] - boxes[i]).max(-1, initial=0.0)
         change = np.abs(theirs.scores[candidates] - ours.scores[i])
