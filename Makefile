@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install test slow gpu lint demo docs dist bench clean
+.PHONY: install test slow lowest gpu lint demo docs dist bench clean
 
 install: $(STAMP)
 
@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/mypy
 
 # one torch thread in tests: on two cores more of them only wait for each other
-test slow: export OMP_NUM_THREADS = 1
+test slow lowest: export OMP_NUM_THREADS = 1
 
 test: install lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -36,6 +36,17 @@ slow: install
 # on a machine with a CUDA device, in an environment whose torch uses it; the other tests hide it
 gpu: install
 	CONDETR_TESTS_ON_GPU=1 $(BIN)/python -m pytest tests/gpu
+
+# the lowest versions that pyproject.toml accepts; without the tests that compare with transformers, which needs a newer
+# huggingface_hub
+LOWEST := cli training predicting evaluating datasets images engine model exporting runtime videos serving
+
+lowest:
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[onnx,openvino,serve,video,supervision,timm]"
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt pytest pytest-xdist hypothesis jaxtyping beartype pycocotools
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal $(addprefix tests/,$(LOWEST))
 
 demo: install
 	$(BIN)/condetr demo
@@ -65,4 +76,4 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-docs .venv-dist build dist site src/*.egg-info
+	rm -rf $(VENV) .venv-docs .venv-dist .venv-lowest build dist site src/*.egg-info

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from condetr.errors import CondetrError
 from condetr.videos import live
 from condetr.videos.capture import Capture
 from condetr.videos.frames import Video
+from condetr.videos.opencv import quiet
 from condetr.videos.sources import source_of
 from tests.videos import clips
 from tests.videos.cameras import camera
@@ -129,6 +131,18 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert reason(987) == reason("camera:987")
     assert reason("rtsp://me:secret@127.0.0.1:9/live").startswith("rtsp://***@127.0.0.1:9/live: cannot be opened")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_opencv_logs_nothing_within_the_block(older: bool) -> None:
+    """OpenCV 4.10 to 4.12 has the functions in cv2 itself, 4.13 and later in cv2.utils.logging."""
+    levels = [3]
+    log = SimpleNamespace(getLogLevel=lambda: levels[-1], setLogLevel=levels.append)
+    cv2 = ModuleType("cv2")
+    vars(cv2).update(vars(log) | {"utils": SimpleNamespace()} if older else {"utils": SimpleNamespace(logging=log)})
+    with quiet(cv2):
+        assert levels == [3, 0]
+    assert levels == [3, 0, 3]
 
 
 def test_without_opencv_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

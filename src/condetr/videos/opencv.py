@@ -8,6 +8,8 @@ from types import ModuleType
 
 from ..runtime.extras import imported
 
+SILENT = 0  # the lowest of OpenCV's log levels
+
 
 def opencv() -> ModuleType:
     """The module cv2. Raises CondetrError, with the command that installs it, if it is missing.
@@ -22,9 +24,13 @@ def opencv() -> ModuleType:
 @contextmanager
 def quiet(cv2: ModuleType) -> Iterator[None]:
     """OpenCV logs nothing while the block runs."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        get_level, set_level = cv2.utils.logging.getLogLevel, cv2.utils.logging.setLogLevel
+    except AttributeError:  # before 4.13
+        get_level, set_level = cv2.getLogLevel, cv2.setLogLevel
+    level = get_level()
+    set_level(SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
