@@ -55,7 +55,7 @@ def test_iterating_yields_single_detections():
     assert list(found) == [found[0], found[1], found[2]]
     assert found[-1] == found[2]
     assert found[np.int64(1)].name == "dust"
-    with pytest.raises(IndexError, match="detection 3 of 3"):
+    with pytest.raises(IndexError, match="index 3 is out of range for 3 detections"):
         found[3]
 
 

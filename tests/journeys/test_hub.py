@@ -150,7 +150,7 @@ def test_without_flags_a_cpu_trains_the_small_recipe_also_from_the_cache(root, d
     with HubServer(root) as server:
         done = condetr("train", data, *short, at=tmp_path, cache=cache, endpoint=server.url)
         assert done.returncode == 0, done.stderr
-        assert "chosen         no GPU was found" in done.stdout
+        assert "why            no GPU was found" in done.stdout
         other = f"instead        condetr train {data} --init {CONDITIONAL} "
         assert other in done.stdout
         words = other.split()[2:]  # as printed, without the name of the program

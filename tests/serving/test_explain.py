@@ -75,7 +75,7 @@ def test_what_cannot_be_explained_is_refused_in_one_line(client: Client):
     for query, content, headers, status, words in [
         ("?detection=999", IMAGE, {}, 400, "detection 999: the image has"),
         ("?detection=-1", IMAGE, {}, 400, "whole number"),
-        ("?detection=0&threshold=1", IMAGE, {}, 400, "detection 0: the image has 0"),
+        ("?detection=0&threshold=1", IMAGE, {}, 400, "detection 0: the image has no detection"),
         ("?query=7", IMAGE, {}, 400, "query 7: the detector has 7"),
         ("?at=1,2&query=1", IMAGE, {}, 400, "one of"), ("?at=1", IMAGE, {}, 400, "X,Y"),
         ("?at=91,3", IMAGE, {}, 400, "outside the image"), ("?at=nan,1", IMAGE, {}, 400, "outside the image"),

@@ -38,10 +38,8 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     if which.query is None and which.at is None:
         found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
         if which.detection not in range(len(found)):
-            raise CondetrError(
-                f"detection {which.detection}: the image has {counted(len(found), 'detection')}, and the first is "
-                "number 0"
-            )
+            has = f"{counted(len(found), 'detection')}, and the first is number 0" if len(found) else "no detection"
+            raise CondetrError(f"detection {which.detection}: the image has {has}")
         one = found[which.detection]
         view, query = divmod(int(found.queries[which.detection]), predictor.config.model.queries)
         least = by_label(threshold, predictor)[one.label]
