@@ -246,7 +246,7 @@ def test_what_a_runtime_lacks_is_said_before_anything_is_exported(
     old = {"onnxruntime": "1.9.0", "openvino": "2024.6", "onnx": "1.15.1"}
     monkeypatch.setattr(extras, "version", lambda name: old.get(name) or real(name))
     for library, least in (("onnx", "1.18"), ("openvino", "2025.0")):
-        with pytest.raises(CondetrError, match=rf"is too old, at least {least} .*: pip install --upgrade 'condetr\["):
+        with pytest.raises(CondetrError, match=rf"is too old, at least {least} .*: pip install -U 'condetr\["):
             Predictor.load(folder, runtime=library)
     assert not (tmp_path / "cache").exists()
 

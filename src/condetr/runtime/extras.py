@@ -54,7 +54,7 @@ def _check_version(name: str, extra: str) -> None:
     for one in needed:
         least = re.match(rf"{re.escape(name)}\b[^;]*>=([\d.]+).*extra == .{extra}\b", one)
         if least is not None and _numbers(installed) < _numbers(least[1]):
-            update = f"pip install --upgrade 'condetr[{extra}]'"
+            update = f"pip install -U 'condetr[{extra}]'"
             raise CondetrError(f"{name} {installed} is too old, at least {least[1]} is needed: {update}")
 
 

@@ -51,7 +51,7 @@ class Access:
         host = next(iter(_values(scope, b"host")), b"").decode("latin-1")
         if self._hosts is not None and not _is_local(host) and _name(host) not in self._hosts:
             name = "".join(c for c in _name(host) if c.isprintable())[:100]
-            return error_response(403, f"this server is not reached under the name {name}; `--allow-host` allows one")
+            return error_response(403, f"this server has not been allowed to answer under the name {name}")
         if scope["method"] == "POST" and {*_values(scope, b"sec-fetch-site")} & {b"cross-site", b"same-site"}:
             return error_response(403, "a page of another site sent this request")
         if self._token is None or scope["path"] in self._open or self._authorised(scope):
