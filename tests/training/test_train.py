@@ -18,6 +18,7 @@ from condetr.config import override
 from condetr.errors import CondetrError
 from condetr.examining.examine import examine
 from condetr.objective.set_loss import SetLoss
+from condetr.training import trainer
 from condetr.training.length import FEWEST
 from condetr.training.loop import Loop, LossError
 from condetr.training.progress import Epoch, Evaluating, Message, Planned, Step, Stopping
@@ -277,6 +278,15 @@ def test_where_memory_runs_out_fewer_images_at_a_time_give_the_same_weights(data
     assert at_once == [1, 2, 8, 8, 8, 4, *[2] * 12]
     notes = [event.text for event in events if isinstance(event, Message) and "out of memory" in event.text]
     assert notes == ["cpu: out of memory; from here on 2 images at a time, for the same batches"]
+
+
+def test_memory_is_estimated_before_the_dry_runs_take_some(dataset, tmp_path, monkeypatch):
+    calls = []
+    for name in ("run_memory", "run_seconds"):
+        measure = getattr(trainer, name)
+        monkeypatch.setattr(trainer, name, lambda *a, name=name, measure=measure: calls.append(name) or measure(*a))
+    train(dataset, settings(train__epochs=1), out=tmp_path / "run")
+    assert calls == ["run_memory", "run_seconds"]
 
 
 def test_the_plan_says_how_many_images_fit_and_a_single_one_that_does_not_is_one_line(dataset, tmp_path, monkeypatch):

@@ -218,6 +218,8 @@ class Trainer:
         again = resuming_note(self.position, epochs, self.schedule, history[-1].lr if history else 0.0)
         for note in notes if new else (again,):
             self.report(Message(note))
+        micro_batch, accumulated = min(self.machine.micro_batch, batches.per_process), batches.micro_batches
+        memory = self._memory(micro_batch)  # before the dry runs, after which the process keeps some of theirs
         seconds, gpu = None, self.machine.device.type == "cuda"
         if new:
             logger.info("measuring the time and the memory of a step")
@@ -225,21 +227,21 @@ class Trainer:
                 torch.cuda.reset_peak_memory_stats(self.machine.device)
             valid = len(self.validation.samples)
             seconds = run_seconds(self.loop, batches.loader, batches.phase, valid, self.config, self.processes)
-        micro_batch = min(self.machine.micro_batch, batches.per_process)
-        accumulated = batches.micro_batches
-        if self.loop.most < micro_batch:  # the dry run has found out
+        if self.loop.most < micro_batch:  # the dry runs have found out
             micro_batch, accumulated = self.loop.most, -(-batches.per_process // self.loop.most)
-        parts = (micro_batch, accumulated, self.processes.world)
+            memory = self._memory(micro_batch)
         if new and gpu:
             memory = torch.cuda.max_memory_allocated(self.machine.device)
-        else:
-            memory = run_memory(
-                self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, batches.read.budget
-            )
-        if self.machine.device.type == "cpu":
-            memory += batches.reserved
+        parts = (micro_batch, accumulated, self.processes.world)
         plan = make_plan(
             self.config, self.dataset, self.loop.detector, self.schedule, len(batches), parts,
             str(self.machine.device), memory, seconds, batches.phase, self.folder.path, notes, self.chosen,
         )  # fmt: skip
         self.report(Planned(plan))
+
+    def _memory(self, micro_batch: int) -> int:
+        """The estimate for the whole run, in bytes."""
+        memory = run_memory(
+            self.config, self.dataset, self.machine, micro_batch, self.precision.bytes, self.batches.read.budget
+        )
+        return memory + self.batches.reserved if self.machine.device.type == "cpu" else memory
