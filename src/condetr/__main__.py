@@ -1,10 +1,15 @@
 """The program `condetr`, also as `python -m condetr`: Ctrl-C ends it in one line, even while modules are imported."""
 
+import atexit
+import gc
 import sys
 
 
 def main() -> None:
     """Import the command line and run it."""
+    # Python's end searches all objects of torch for cycles, which takes a second, and the system frees them anyway.
+    # Registered first, it is called last: what libraries do at the end, and files, are not affected.
+    atexit.register(gc.freeze)
     try:
         from .cli import main as run
 

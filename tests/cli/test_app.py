@@ -200,6 +200,17 @@ def test_ctrl_c_during_imports_is_one_line(module: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "condetr: interrupted\n")
 
 
+def test_the_end_of_the_program_does_not_search_the_objects_of_its_libraries_for_cycles() -> None:
+    code = (
+        "import atexit, gc, runpy, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+        "sys.argv = ['condetr', '--version']\n"
+        "runpy.run_module('condetr', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "True")
+
+
 def test_a_signal_that_python_wraps_in_an_error_is_an_interrupt() -> None:
     def command() -> None:
         raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()

@@ -220,6 +220,42 @@ def test_a_page_of_another_site_can_neither_read_nor_post():
         assert client("GET", "/models", Host="evil.example.org").status == 200
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://localhost/models", 200), ("HTTP://detect.example.org:80/models?", 200), ("http://[::1]:1/models", 200),
+        ("http://localhost", 200), ("http://evil.example.org/models", 403), ("http://localhost/none", 404),
+        ("http:///models", 400), ("http://a@localhost/models", 400), ("http://localhost:x/models", 400),
+        ("https://localhost/models", 400),
+    ],
+)  # fmt: skip
+def test_the_host_of_a_target_in_absolute_form_replaces_that_of_the_header(target: str, status: int):
+    """RFC 9112, section 3.2.2."""
+    with serving(FIRST, hosts=frozenset({"detect.example.org"})) as client:
+        for host in ("localhost", "evil.example.org"):
+            head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            assert client.raw(head.encode()).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_an_image_can_be_posted_to_a_target_in_absolute_form_and_the_token_is_checked():
+    with serving(FIRST, token="s3cret") as client:
+        assert client.predict(IMAGES[0]).status == 401
+        for authorization, status in (("Bearer wrong", 401), ("Bearer s3cret", 200)):
+            reply = client("POST", "http://localhost/predict?threshold=0", IMAGES[0], Authorization=authorization)
+            assert reply.status == status
+        assert reply.json["images"][0]["detections"] == expected(IMAGES[0], FIRST, threshold=0.0)
+
+
+def test_text_around_the_parts_of_a_form_is_ignored(client: Client):
+    """Preamble and epilogue, RFC 2046, section 5.1.1."""
+    body, kind = multipart(("a.png", IMAGES[0]), ("b.png", IMAGES[1]))
+    wanted = client("POST", "/predict?threshold=0", body, Content_Type=kind)
+    assert wanted.status == 200
+    for before in (b"\r\n", b"For old clients: --b0undary\r\n", b"\n-\r\n--b0und\r\n"):
+        given = client("POST", "/predict?threshold=0", before + body + b"\r\nAn end", Content_Type=kind)
+        assert (given.status, given.json.get("images")) == (200, wanted.json["images"]), before
+
+
 def test_a_token_is_needed_but_for_probes():
     with serving(FIRST, token="s3cret") as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):

@@ -10,7 +10,7 @@ import pytest
 
 from condetr.detections import Detections
 from condetr.predicting.batching import Scaled
-from condetr.serving import serve
+from condetr.serving import connection, serve
 from condetr.serving.batcher import Batcher
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
@@ -106,6 +106,29 @@ def test_what_was_accepted_is_finished_when_the_server_stops():
             wait_until(lambda: client.metric("condetr_queue_images") == 3)
             threading.Timer(0.5, held.go.set).start()
         assert [reply.result().status for reply in replies] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", b""), (b"GET /v2 HTTP/1.1\r\nHost: a", b""), (b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n", b"200"),
+        (b"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", b"404"),
+        (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", b"408"),
+    ],
+    ids=["connected", "half a header", "kept alive", "half a refused body", "half a body"],
+)  # fmt: skip
+def test_a_connection_without_accepted_work_does_not_hold_up_the_end(sent: bytes, status: bytes, monkeypatch):
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 20.0)
+    monkeypatch.setattr(connection, "STOPPING_SECONDS", 0.2)
+    with serving(TINY, limits=Limits(seconds=1.0)) as client:
+        held = socket.create_connection(("127.0.0.1", client.port), 10)
+        held.sendall(sent)
+        response = held.recv(12) if status in (b"200", b"404") else b""
+        time.sleep(0.1)
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    with held:
+        assert (response or held.recv(12)).removeprefix(b"HTTP/1.1 ") == status
 
 
 def test_a_failing_batch_fails_only_the_image_that_causes_it():

@@ -10,6 +10,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .limits import Refused
+from .target import in_origin_form
+
 LOCAL_NAMES = (".localhost", ".local", ".internal")
 
 
@@ -41,11 +44,19 @@ class Access:
             await send(message)
 
         try:
-            refusal = self._refusal(scope)
+            scope, refusal = self._checked(scope)
             await (self._app if refusal is None else refusal)(scope, receive, observed)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._routes.state.service.metrics.request(route, status, time.monotonic() - started)
+
+    def _checked(self, scope: Scope) -> tuple[Scope, JSONResponse | None]:
+        """The request with a path as its target, and the response if it is refused."""
+        try:
+            scope = in_origin_form(scope)
+        except Refused as refused:
+            return scope, error_response(refused.status, refused.reason)
+        return scope, self._refusal(scope)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         host = next(iter(_values(scope, b"host")), b"").decode("latin-1")

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 10.0  # for the header of a request to arrive
 LINGER_SECONDS = 5.0  # for a client to read a response, or to stop sending a body that was refused
+STOPPING_SECONDS = 1.0  # for the latter, when the server stops
 MOST_CONNECTIONS = 2000
 
 
@@ -24,7 +25,7 @@ class Connection(H11Protocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._body_timer: asyncio.TimerHandle | None = None
-        self._refused = False
+        self._refused = self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_Lingering(transport, self._unread, self._discard))  # type: ignore[arg-type]
@@ -65,7 +66,7 @@ class Connection(H11Protocol):
     def _discard(self) -> None:
         self._refused = True
         self.flow.resume_reading()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self.loop.call_later(STOPPING_SECONDS if self._stopping else LINGER_SECONDS, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -75,6 +76,7 @@ class Connection(H11Protocol):
         if self._refused:
             self.transport.abort()
             return
+        self._stopping = True
         super().shutdown()
         if self.transport.is_closing():
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)

@@ -121,13 +121,22 @@ def parts(content: bytes, content_type: str, most: int) -> list[Incoming]:
                 "on_end": reader.finish,
             },
         )
-        parser.write(content)
+        parser.write(_without_preamble(content, boundary))
         parser.finalize()
     except FormParserError:
         raise Refused(400, "multipart/form-data: malformed body") from None
     if not reader.complete:
         raise Refused(400, "multipart/form-data: the body ends before its last boundary")
     return reader.files
+
+
+def _without_preamble(content: bytes, boundary: bytes) -> bytes:
+    """The body from its first boundary on: the text that may stand before it (RFC 2046, section 5.1.1) is ignored, as
+    the parser ignores the text behind the last one."""
+    if content.startswith((b"--" + boundary, b"\r\n--" + boundary)):
+        return content
+    at = content.find(b"\r\n--" + boundary)
+    return content if at < 0 else content[at + 2 :]
 
 
 class _Reader:
