@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "condetr"
 LAYERS = [  # ground first; names in one layer may not import one another
     {"errors", "image_keys", "own_folders", "plural", "shapes", "text"},
-    {"arguments"},
+    {"arguments", "extras"},
     {"boxes", "config", "cpu", "files"},
     {"suggestions", "types"},
     {"class_names", "scoring"},

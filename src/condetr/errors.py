@@ -48,3 +48,12 @@ class DataError(CondetrError):
 
 class ImageError(CondetrError):
     """An image that cannot be read. The message is the reason, without the path."""
+
+
+def first_line(error: BaseException, text: str | None = None, limit: int = 160) -> str:
+    """The first line of another library's error, and the second where the first ends in a colon, at most `limit`
+    characters. `text` is the message where it differs from the error's own. An error without one is named by its class.
+    """
+    lines = [line.strip() for line in (str(error) if text is None else text).splitlines() if line.strip()]
+    line = " ".join(lines[:2]) if lines and lines[0].endswith(":") else next(iter(lines), type(error).__name__)
+    return line if len(line) <= limit else line[: limit - 1] + "…"

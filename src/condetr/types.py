@@ -26,6 +26,12 @@ class Images:
     padding: Bool[Tensor, "B H W"]
     ragged: bool = True
 
+    @property
+    def sizes(self) -> Int[Tensor, "B 2"]:
+        """(width, height) of each image in pixels, without padding."""
+        inside = ~self.padding
+        return torch.stack([inside[:, 0].sum(1), inside[:, :, 0].sum(1)], dim=1)
+
     @classmethod
     def pad(cls, images: Sequence[Float[Tensor, "3 _h _w"]]) -> "Images":
         """A batch of images of any sizes, each in the top left corner, as high and wide as the largest of them."""

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import condetr
+from condetr import extras
 from condetr.checkpoint import Weights, load, save
 from condetr.detections import Detections
 from condetr.errors import CondetrError
@@ -28,7 +29,6 @@ from condetr.model.tokens import Tokens
 from condetr.predicting import exported as exported_files
 from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
-from condetr.runtime import extras
 from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, example_images
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content

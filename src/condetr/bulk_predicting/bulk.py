@@ -15,6 +15,7 @@ from ..engine.device import check_device
 from ..engine.lock import locked
 from ..engine.processors import cores
 from ..errors import CondetrError
+from ..extras import imported
 from ..files import check_writable
 from ..predicting.execution import PRECISIONS, Precision
 from ..predicting.exported import RUNTIMES, is_exported
@@ -22,7 +23,6 @@ from ..predicting.predictor import Classes
 from ..predicting.selection import Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
-from ..runtime.extras import imported
 from . import cluster
 from .plan import Plan, remove_leftovers
 from .rows import Counts

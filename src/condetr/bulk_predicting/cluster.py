@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from ..errors import CondetrError
-from ..runtime.extras import first_line, imported
+from ..errors import CondetrError, first_line
+from ..extras import imported
 from .images import Image
 from .task import Shards, Task
 from .workers import Worker, WorkerDied

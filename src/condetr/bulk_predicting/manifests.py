@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import CondetrError
-from ..runtime.extras import first_line, imported
+from ..errors import CondetrError, first_line
+from ..extras import imported
 
 COLUMNS = ("path", "image")  # the first of these that the file has
 ROWS = 4096  # in memory at a time

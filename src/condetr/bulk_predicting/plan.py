@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CondetrError
+from ..extras import imported
 from ..files import replacing, write_text
-from ..runtime.extras import imported
 from .images import Image
 from .rows import Counts, counted
 

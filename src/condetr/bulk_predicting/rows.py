@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..detections import Detections
-from ..runtime.extras import imported
+from ..extras import imported
 from .images import Image
 
 

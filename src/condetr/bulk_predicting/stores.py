@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from ..errors import CondetrError, ImageError
+from ..errors import CondetrError, ImageError, first_line
+from ..extras import imported
 from ..predicting.download import MAX_BYTES
-from ..runtime.extras import first_line, imported
 
 PATIENCE = 20  # seconds in which a request to Google's store is repeated
 

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 
 from ..detections import Detections
-from ..errors import CondetrError, ImageError
+from ..errors import CondetrError, ImageError, first_line
 from ..predicting.execution import Precision
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Selection, Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
-from ..runtime.extras import first_line
 from . import rows
 from .images import Image
 from .stores import Stores

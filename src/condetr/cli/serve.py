@@ -93,7 +93,7 @@ def serve(
     quiet: Quiet = False,
 ) -> None:
     """Detect objects over HTTP, for other programs and on a page in the browser."""
-    from ..runtime.extras import imported
+    from ..extras import imported
 
     for library in ("starlette", "uvicorn", "python_multipart", "httpx2"):
         imported(library, "serve")

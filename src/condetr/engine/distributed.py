@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, distributed
 
 from ..cpu.foreach import copy_
-from ..errors import CondetrError
+from ..errors import CondetrError, first_line
 from ..shapes import Int64
 
 TIMEOUT = timedelta(minutes=30)  # how long the others wait for a process that evaluates or writes
@@ -112,5 +112,4 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise LostProcess(f"another process of this run ended or cannot be reached ({reason})") from None
+        raise LostProcess(f"another process of this run ended or cannot be reached ({first_line(error)})") from None

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import CondetrError
+from ..errors import CondetrError, first_line
 from ..files import replacing
 from .ema import Average
 
@@ -107,7 +107,7 @@ def _open(file: Path, with_tensors: bool) -> tuple[dict[str, Tensor], Position]:
             names = list(opened.keys()) if with_tensors else []
             tensors = {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
-        raise _broken(file, f"not a complete state ({str(error)[:120]})") from None
+        raise _broken(file, f"not a complete state ({first_line(error, limit=120)})") from None
     if metadata.get("condetr_state") != VERSION:
         raise _broken(file, "written by another version of condetr")
     try:

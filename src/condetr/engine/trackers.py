@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import CondetrError
+from ..errors import CondetrError, first_line
 
 
 class Tracker(ABC):
@@ -97,7 +97,7 @@ class Trackers:
             except ImportError:
                 report(f"{name} is not installed and records nothing. Install it: pip install 'condetr[{name}]'")
             except Exception as error:  # a tracker may raise anything; the run continues
-                report(f"{name} failed to start and records nothing ({_line(error)})")
+                report(f"{name} failed to start and records nothing ({first_line(error)})")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._each(lambda tracker: tracker.log(step, values))
@@ -111,7 +111,7 @@ class Trackers:
                 act(tracker)
             except Exception as error:  # as above
                 del self.active[name]
-                self.report(f"{name} failed and records nothing more ({_line(error)})")
+                self.report(f"{name} failed and records nothing more ({first_line(error)})")
 
 
 def check_names(names: tuple[str, ...]) -> None:
@@ -119,7 +119,3 @@ def check_names(names: tuple[str, ...]) -> None:
     for name in names:
         if name not in TRACKERS:
             raise CondetrError(f"`trackers={name!r}`: no such tracker. There are {', '.join(TRACKERS)}")
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

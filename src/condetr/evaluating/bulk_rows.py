@@ -10,9 +10,9 @@ import numpy as np
 from ..bulk_predicting.images import Image, is_address
 from ..bulk_predicting.plan import Plan
 from ..detections import Detections
-from ..errors import CondetrError, DataError
+from ..errors import CondetrError, DataError, first_line
+from ..extras import imported
 from ..metrics import Evaluator
-from ..runtime.extras import first_line, imported
 from ..types import Categories, Sample
 from .ground_truth import GroundTruth
 

@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import tqdm
 
-from ..errors import WeightsError
+from ..errors import WeightsError, first_line
 
 FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "model.safetensors", "adapter_config.json",
@@ -34,9 +34,7 @@ def is_repository(name: str) -> bool:
 
 def reason(error: Exception) -> str:
     """The first line of a client's error, without the prefix `Got:` of the hub's client, at most 120 characters."""
-    text = str(error).strip().removeprefix("Got: ").strip()
-    first = text.splitlines()[0] if text else type(error).__name__
-    return first if len(first) <= 120 else first[:119] + "…"
+    return first_line(error, str(error).strip().removeprefix("Got: "), limit=120)
 
 
 def download(repository: str, revision: str | None, files: Sequence[str]) -> Path:

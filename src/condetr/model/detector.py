@@ -103,9 +103,7 @@ class Detector(nn.Module):
         features = self.project(features)
         position = embed_grid(padding, features.shape[1]).to(features.dtype)
         rows, columns = features.shape[2:]
-        inside = ~images.padding
-        size = torch.stack([inside[:, 0].sum(1), inside[:, :, 0].sum(1)], dim=1)
         return Tokens(
             features.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
-            images.ragged, Cells(self.backbone.stride, size.to(torch.float32)),
+            images.ragged, Cells(self.backbone.stride, images.sizes.to(torch.float32)),
         )  # fmt: skip

@@ -20,6 +20,13 @@ class MLP(nn.Sequential):
         linears = [Linear(a, b) for a, b in itertools.pairwise(widths)]
         super().__init__(*[m for linear in linears for m in (linear, nn.ReLU())][:-1])
 
+    @torch.no_grad()
+    def start_with(self, value: Float[Tensor, "*_o"]) -> None:
+        """Initialise so that the output is `value` for every input: with zero weights in the last layer."""
+        weight, bias = self[-1].parameters()
+        weight.zero_()
+        bias.copy_(value)
+
 
 class FeedForward(nn.Sequential):
     """The feed-forward network of a transformer layer: linear, ReLU, dropout, linear."""

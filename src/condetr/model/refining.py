@@ -14,7 +14,7 @@ from ..shapes import Float
 from .box_bias import BoxBias
 from .decoders import Decoded, Decoder, Queries, Refine, Valid, conditional_layers
 from .layers import MLP, at_least_float32, embed_boxes
-from .spatial_query import Identity, SpatialQuery, start_with
+from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
 
 SMALLEST = 1e-3  # side of a box, relative to the image, in the modulation
@@ -49,7 +49,7 @@ class SizeModulation(Modulation):
 
     def start(self) -> None:
         """Initialise so that all boxes have the same modulation."""
-        start_with(self.size, torch.tensor(self.START).logit())
+        self.size.start_with(torch.tensor(self.START).logit())
 
 
 class RefiningDecoder(Decoder):

@@ -42,7 +42,7 @@ class Scalar(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        start_with(self.transform, torch.ones(()))
+        self.transform.start_with(torch.ones(()))
 
 
 class Diagonal(SpatialQuery):
@@ -56,7 +56,7 @@ class Diagonal(SpatialQuery):
         return self.transform(f) * p
 
     def start_as_identity(self) -> None:
-        start_with(self.transform, torch.ones(()))
+        self.transform.start_with(torch.ones(()))
 
 
 class BlockDiagonal(SpatialQuery):
@@ -73,7 +73,7 @@ class BlockDiagonal(SpatialQuery):
         return torch.einsum("bnkij,bnkj->bnki", T, p).flatten(-2)
 
     def start_as_identity(self) -> None:
-        start_with(self.transform, torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
+        self.transform.start_with(torch.eye(self.side).expand(self.blocks, -1, -1).flatten())
 
 
 class TransformOnly(SpatialQuery):
@@ -105,12 +105,4 @@ class FromContent(SpatialQuery):
         return self.transform(c) * p
 
     def start_as_identity(self) -> None:
-        start_with(self.transform, torch.ones(()))
-
-
-def start_with(transform: MLP, value: Float[Tensor, "*_o"]) -> None:
-    """Initialise an MLP so that its output is `value` for every input."""
-    weight, bias = transform[-1].parameters()
-    with torch.no_grad():
-        weight.zero_()
-        bias.copy_(value)
+        self.transform.start_with(torch.ones(()))

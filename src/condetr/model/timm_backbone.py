@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 from ..images.prepare import MEAN, STD
 from ..shapes import Float
 from ..types import Images
@@ -47,12 +47,11 @@ class UnpaddedBatches(Batching):
     def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
         if not images.ragged or pixels.is_meta:  # on the meta device sizes are not known, and nothing is computed
             return network(_to_multiples(pixels, stride))
-        inside = ~images.padding
-        sizes = torch.stack([inside[:, :, 0].sum(1), inside[:, 0].sum(1)], dim=1).tolist()
+        sizes = [tuple(size) for size in images.sizes.tolist()]
         rows, columns = (-(-side // stride) for side in pixels.shape[2:])
         features: list[Features] = [pixels.new_zeros(0)] * len(sizes)
-        for h, w in dict.fromkeys(map(tuple, sizes)):
-            members = [i for i, size in enumerate(sizes) if size == [h, w]]
+        for w, h in dict.fromkeys(sizes):
+            members = [i for i, size in enumerate(sizes) if size == (w, h)]
             found = network(_to_multiples(pixels[members, :, :h, :w], stride))
             missing = (0, columns - found.shape[3], 0, rows - found.shape[2])
             for i, feature in zip(members, F.pad(found, missing)):
@@ -187,7 +186,7 @@ def timm_backbone(name: str, stride: int, dilated: bool, batching: Batching, nor
             trial = timm.create_model(name, **options).eval()
             shapes = [tuple(features.shape) for features in trial(torch.zeros(1, 3, height, width))]
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        reason = first_line(error, limit=100)
         raise ConfigError(
             f"{setting}: not usable as a backbone for images of any size{', dilated' * dilated} ({reason}). "
             "Choose a convolutional network"
@@ -223,7 +222,7 @@ def _timm() -> ModuleType:
             raise ConfigError(f"timm needs {error.name}, which is not installed: pip install 'condetr[timm]'") from None
         raise ConfigError("a timm backbone needs timm: pip install 'condetr[timm]'") from None
     except (ImportError, RuntimeError) as error:  # a torchvision of another torch stops at import
-        reason = str(error).strip().splitlines()[0][:100]
         raise ConfigError(
-            f"timm cannot be imported ({reason}). Install the torchvision that belongs to torch {torch.__version__}"
+            f"timm cannot be imported ({first_line(error, limit=100)}). Install the torchvision that belongs to torch "
+            f"{torch.__version__}"
         ) from None

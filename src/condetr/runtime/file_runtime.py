@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ..detections import Detections
-from ..errors import CondetrError, WeightsError
+from ..errors import CondetrError, WeightsError, first_line
 from ..plural import counted
 from ..shapes import Float, Int, Int64, UInt8
 from ..types import Categories
 from .exported_graph import INPUTS, OUTPUTS
-from .extras import first_line
 from .file_facts import FileFacts
 from .runtime import Runtime, Scaled
 

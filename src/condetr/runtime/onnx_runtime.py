@@ -7,10 +7,10 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from ..errors import CondetrError, WeightsError
+from ..errors import CondetrError, WeightsError, first_line
+from ..extras import imported
 from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
-from .extras import first_line, imported
 from .file_facts import FileFacts
 from .file_runtime import FileRuntime, is_out_of_memory
 
@@ -66,7 +66,7 @@ def unreadable(file: Path, error: Exception, library: str, version: str) -> Cond
         return CondetrError(f"{file}: not enough memory to load it. Free some memory")
     text = str(error).rpartition(f"{file} failed:")[2]
     said = [line for line in text.splitlines() if not line.startswith(PLACES)]  # not where in the library's source
-    reason = first_line("\n".join(said) or text)
+    reason = first_line(error, "\n".join(said) or text)
     if any(word in text.lower() for word in ("opset", "ir version", "ir_version")):
         return CondetrError(f"{file}: {library} {version} is too old for this file ({reason}). Update {library}")
     return WeightsError(f"{file}: incomplete, or not a model ({reason}). Export or copy it again")

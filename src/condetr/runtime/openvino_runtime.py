@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from ..errors import WeightsError
+from ..extras import imported
 from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
-from .extras import imported
 from .file_facts import FileFacts
 from .file_runtime import FileRuntime
 from .onnx_runtime import unreadable

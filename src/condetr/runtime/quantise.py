@@ -14,9 +14,9 @@ from types import ModuleType
 
 import numpy as np
 
-from ..errors import CondetrError
+from ..errors import CondetrError, first_line
+from ..extras import imported
 from .exported_graph import INPUTS
-from .extras import first_line, imported
 from .file_facts import FileFacts
 from .openvino_runtime import KEY, openvino
 from .runtime import Scaled

@@ -95,6 +95,5 @@ def _compiled(predict: Predict) -> Predict:
 
 def _each(images: Images) -> Iterator[Images]:
     """Each image as a batch of its own, without padding."""
-    for pixels, padding in zip(images.pixels, images.padding):
-        h, w = int((~padding[:, 0]).sum()), int((~padding[0]).sum())
+    for pixels, padding, (w, h) in zip(images.pixels, images.padding, images.sizes.tolist()):
         yield Images(pixels[None, :, :h, :w], padding[None, :h, :w], ragged=False)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from ..cpu.available import without_private_operators
-from ..errors import CondetrError
+from ..errors import CondetrError, first_line
+from ..extras import imported
 from .exported_graph import INPUTS, OUTPUTS, ExportedGraph
-from .extras import first_line, imported
 from .file_facts import FileFacts
 from .openvino_runtime import KEY, openvino
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import CondetrError
-from ..runtime.extras import imported
+from ..extras import imported
 from ..videos.address import shown
 from .incoming import Incoming
 from .limits import Limits, Refused

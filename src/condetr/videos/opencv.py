@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from ..runtime.extras import imported
+from ..extras import imported
 
 SILENT = 0  # the lowest of OpenCV's log levels
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import ModuleType
 
-from ..errors import CondetrError
+from .errors import CondetrError, first_line
 
 REPORTING = "openvino_telemetry"
 
@@ -60,10 +60,3 @@ def _check_version(name: str, extra: str) -> None:
 
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)[:3]]
-
-
-def first_line(error: BaseException | str) -> str:
-    """The first line of a library's message, or of the text where it ends in a colon, at most 160 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:2]) if lines and lines[0].endswith(":") else next(iter(lines), type(error).__name__)
-    return text if len(text) <= 160 else text[:159] + "…"
