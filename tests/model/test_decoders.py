@@ -37,7 +37,7 @@ def test_heads_offset_the_box_of_each_layer_from_its_own_reference():
 
 
 @pytest.mark.parametrize("model", [TINY, TINY_DETR], ids=["conditional", "detr"])
-def test_queries_that_fill_up_a_row_change_nothing_and_rows_of_them_alone_stay_finite(model):
+def test_padding_queries_change_nothing_and_rows_of_them_alone_stay_finite(model):
     """Rows of different lengths, filled up with anything: the valid queries are decoded as if they were alone."""
     detector = shaken(model, classes=3)
     images = Images.pad([torch.randn(3, 48, 80), torch.randn(3, 64, 64), torch.randn(3, 64, 64)])

@@ -20,10 +20,12 @@ SEVERAL = 6  # models; of more, the main numbers are a table
 
 
 def models_text(models: Sequence[str]) -> str:
+    """The names of a few models, or the number of many."""
     return ", ".join(models) if len(models) <= SEVERAL else f"{len(models)} models"
 
 
 def headline(page: Page, results: Convergence, models: Sequence[str]) -> None:
+    """Add the first sentence, or the reason why there is no ratio, and the main numbers."""
     others = [t for t in results.targets if t.share == HEADLINE and t.model != results.reference]
     reason = too_few_evaluations(results, HEADLINE) if results.reference_learned else reference_not_learned(results)
     if reason:

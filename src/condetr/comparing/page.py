@@ -37,6 +37,7 @@ def page(
     plan: Plan, results: Convergence, curves: Sequence[LearningCurve], parameters: Mapping[str, int],
     unfinished: Sequence[str],
 ) -> Page:  # fmt: skip
+    """`parameters` is the number of parameters by model, `unfinished` the names of the runs that are not finished."""
     models = [model for model in plan.request.models if any(curve.model == model for curve in curves)]
     sizes = images(plan.data)
     seeds = max(sum(c.model == m and c.epochs == results.longest for c in curves) for m in models)
@@ -68,6 +69,7 @@ def measured(page: Page, results: Convergence, curves: Sequence[LearningCurve], 
 
 
 def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], models: Sequence[str]) -> None:
+    """The learning curves of the longest schedule."""
     page.heading("AP during training")
     longest = [curve for curve in curves if curve.epochs == results.longest]
     page.figure(learning_figures(longest, models))
@@ -79,6 +81,7 @@ def learning(page: Page, results: Convergence, curves: Sequence[LearningCurve], 
 
 
 def targets(page: Page, results: Convergence, models: Sequence[str]) -> None:
+    """When each model reached each share of the reference's best AP."""
     reference = results.reference
     page.heading(f"When each model reached the level of {reference}")
     rows = [
@@ -103,6 +106,7 @@ def targets(page: Page, results: Convergence, models: Sequence[str]) -> None:
 
 
 def finals(page: Page, results: Convergence) -> None:
+    """AP after each complete schedule, and the differences from the reference with their significance."""
     page.heading("After complete schedules")
     page.table(
         ["model", "epochs", "AP", "95 % over seeds", "AP50", "mean AP over epochs", "95 % over images"],
@@ -119,14 +123,7 @@ def finals(page: Page, results: Convergence) -> None:
         "trainings.",
     )  # fmt: skip
     page.table(
-        [
-            "model",
-            "epochs",
-            f"AP minus {results.reference}",
-            "time per epoch",
-            "p",
-            "significance",
-        ],
+        ["model", "epochs", f"AP minus {results.reference}", "time per epoch", "p", "significance"],
         [[f.model, f.epochs, *_gain_and_cost(f)] for f in results.finals if f.difference is not None],
         f"Paired by seed, 95 % intervals in brackets. The time per epoch is a multiple of {results.reference}'s, the "
         "median and range of the seeds; it includes evaluations. p is the p-value of Student's paired test with Holm's "

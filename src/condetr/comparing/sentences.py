@@ -30,6 +30,7 @@ def schedules_text(epochs: Sequence[int]) -> str:
 
 
 def reached_sentence(target: Target, results: Convergence) -> str:
+    """After how many epochs a model and the reference reached a level, or which of them did not."""
     reference, longest = results.reference, results.longest
     slow = next(t for t in results.targets if (t.model, t.share) == (reference, target.share))
     level = f"{percent(target.share)} of {reference}'s best AP (AP {range_text(target.ap)})"
@@ -76,6 +77,7 @@ def speedup_text(ratio: float | None) -> tuple[str, str]:
 
 
 def seeds_text(target: Target) -> str:
+    """In how many seeds the level was reached, or the ratios of the seeds where it was reached in all."""
     reached, seeds = target.epochs.reached, target.epochs.seeds
     if reached < seeds:
         return f"; reached in {reached} of {counted(seeds, 'seed')}"
@@ -96,6 +98,7 @@ def ratio_text(values: Spread) -> str:
 
 
 def final_spread_text(final: Final) -> str:
+    """The interval of a final AP over the seeds; with too few of them, their range."""
     if len(final.values) < FEWEST_SEEDS:
         return "one seed" if len(final.values) == 1 else f"seeds {between(min(final.values), max(final.values))}"
     return f"95 % over seeds {interval_text(final.ap)}"
@@ -107,6 +110,7 @@ def interval_text(value: Interval) -> str:
 
 
 def between(low: float, high: float) -> str:
+    """`0.412 – 0.437`."""
     return f"{low:.3f} – {high:.3f}"
 
 
@@ -122,6 +126,7 @@ def range_text(values: Spread, digits: int = 3) -> str:
 
 
 def times_text(values: Spread) -> str:
+    """A ratio as `2.20 (1.90 … 3.00)`; 0 where a seed never reached the level, a dash where most did not."""
     if values.median is None:
         return "–"
     if values.seeds == 1:
@@ -131,6 +136,7 @@ def times_text(values: Spread) -> str:
 
 
 def difference_text(value: Difference | None) -> tuple[str, float | None, str]:
+    """The difference with its interval, Holm's p-value where there are enough seeds, and the significance in words."""
     if value is None:
         return ("–", None, "–")
     bounds = "" if value.low is None else f" ({value.low:+.3f} … {value.high:+.3f})"
@@ -138,4 +144,5 @@ def difference_text(value: Difference | None) -> tuple[str, float | None, str]:
 
 
 def setting_text(value: object) -> str:
+    """The value of a setting, numbers in their shortest form."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -26,6 +26,7 @@ class Spread:
 
 
 def spread(values: Sequence[float | None]) -> Spread:
+    """The median and range of one value per seed; None where a seed has none."""
     ordered = sorted(math.inf if value is None else value for value in values)
     middle = median(ordered) if ordered else math.inf
     numbers = [value if math.isfinite(value) else None for value in (middle, *ordered[:1], *ordered[-1:])]
@@ -44,6 +45,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
+    """The mean and interval of one value per seed, of which there is at least one."""
     seeds, mean = len(values), fmean(values)
     if seeds < 2:
         return Interval(mean, None, None, seeds)

@@ -22,7 +22,10 @@ RESULT = "result.json"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: a model, a complete schedule and one of the seeds. Runs with equal settings share a folder."""
+    """One training: a model, a complete schedule and one of the seeds, whose number from 0 is `replicate`.
+
+    Runs with equal settings share a folder.
+    """
 
     model: str
     epochs: int
@@ -32,6 +35,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """`conditional_detr/e12/s0`: model, epochs, and the number of the seed from 0."""
         return f"{self.model}/e{self.epochs}/s{self.replicate}"
 
 
@@ -45,6 +49,7 @@ class RunResult:
     parameters: int
 
     def curve(self, run: Run) -> LearningCurve:
+        """The result as the learning curve of its run."""
         return LearningCurve(run.model, run.epochs, run.replicate, self.points, self.interval)
 
 
@@ -60,6 +65,7 @@ class Request:
     data: str
 
     def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, with the whole config of each model."""
         models = {name: config.model_dump(mode="json") for name, config in self.models.items()}
         return {**asdict(self), "models": models, "epochs": ",".join(map(str, self.epochs))}
 
@@ -74,7 +80,7 @@ class Schedule:
 
 
 def fit_budget(per_epoch: Mapping[str, float], request: Request, jobs: int) -> Schedule:
-    """Leaves out seeds first, then the longest schedules, then epochs of the last one, until the rest fits the budget.
+    """Leave out seeds first, then the longest schedules, then epochs of the last one, until the rest fits the budget.
 
     `per_epoch` are seconds by model. Raises ConfigError when not even one epoch of each model fits.
     """
@@ -216,5 +222,6 @@ def _described(changed: Sequence[str], before: Mapping[str, Any], now: Mapping[s
 
 
 def save_study(folder: Path, request: Request, schedule: Schedule) -> None:
+    """Write `study.json`, which `saved_schedule` reads."""
     values = {"request": request.to_dict(), "schedule": asdict(schedule)}
     write_text(folder / "study.json", json.dumps(values, indent=1) + "\n")

@@ -61,6 +61,7 @@ def final_table(results: Convergence) -> FittedTable:
 
 
 def target_table(results: Convergence) -> FittedTable:
+    """A row for each model: the epochs to each share of the reference's best AP, and the ratio to the reference's."""
     shares = list(dict.fromkeys(target.share for target in results.targets))
     drop = {share: order for order, share in enumerate(sorted(shares, key=lambda share: abs(share - KEPT)))}
     epochs = [Column(f"{share:.0%}", drop=drop[share]) for share in shares]

@@ -54,10 +54,11 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
 
     Setting another `kind` keeps the settings that both variants have. A `data.size` among the settings is final: images
     are not enlarged beyond it, unless `data.enlarge` is set too. `train.epochs` is final in the same way, unless
-    `train.steps` is set too. Of the two lengths of the warm-up, the one that is set
-    replaces the other. A refining decoder gets anchors, and another one in its place predicted reference points and no
-    denoising, unless these are set too. With a backbone that has no finer features, `model.keys` becomes `encoder`,
-    unless it is set too. Raises ConfigError.
+    `train.steps` is set too. Of the two lengths of the warm-up, the one that is set replaces the other. A refining
+    decoder gets anchors, and another one in its place predicted reference points and no denoising, unless these are set
+    too. With a backbone that has no finer features, `model.keys` becomes `encoder`, unless it is set too.
+
+    Raises ConfigError for a path that does not exist, and for values that are invalid or do not fit one another.
     """
     values = config.model_dump()
     for given, replaced in REPLACES.items():

@@ -9,11 +9,15 @@ from .strict import Strict
 
 
 class Softmax(Strict):
+    """DETR: cross-entropy over K classes and 'no object', whose weight is `background_weight`."""
+
     kind: Literal["softmax"] = "softmax"
     background_weight: float = Field(0.1, gt=0)
 
 
 class Focal(Strict):
+    """Conditional DETR: sigmoid focal loss."""
+
     kind: Literal["focal"] = "focal"
     alpha: float = Field(0.25, ge=0, le=1)
     gamma: float = Field(2.0, ge=0)
@@ -48,6 +52,8 @@ Scoring = Softmax | Focal | IouAware | Matchability
 
 
 class Detr(Strict):
+    """DETR's decoder, which has no settings of its own."""
+
     kind: Literal["detr"] = "detr"
 
 
@@ -58,6 +64,8 @@ SpatialQuery = Literal[
 
 
 class Conditional(Strict):
+    """Conditional DETR's decoder. `spatial_query` is the form of p_q: see `condetr.model.spatial_query`."""
+
     kind: Literal["conditional"] = "conditional"
     spatial_query: SpatialQuery = "diagonal"
     start: Literal["published", "local"] = Field(
@@ -88,6 +96,8 @@ class Refining(Strict):
 
 
 class Model(Strict):
+    """The detector. `dim` is the number of channels D, `hidden` the width of the feed-forward networks."""
+
     backbone: Backbone = Backbone()
     scoring: Annotated[Scoring, Field(discriminator="kind")] = Focal()
     decoder: Annotated[Detr | Conditional | Refining, Field(discriminator="kind")] = Conditional()

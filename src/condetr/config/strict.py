@@ -4,4 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
+    """A group of settings."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

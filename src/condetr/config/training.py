@@ -18,6 +18,8 @@ class Loss(Strict):
 
 
 class Train(Strict):
+    """How long, with what and in which steps a detector is trained. `epochs` counts passes over the training images."""
+
     epochs: int = Field(50, ge=1)
     steps: int = Field(
         0,
@@ -52,7 +54,7 @@ class Train(Strict):
         0,
         ge=0,
         le=10000,
-        description="about the number of denoising queries of each image in training, which start from boxes of "
+        description="number of denoising queries of each image in training, approximately; they start from boxes of "
         "objects with noise (DINO); 0: none. Needs model.decoder.kind=refining",
     )
     denoising_noise: Literal["contrastive", "positive"] = Field(

@@ -30,6 +30,7 @@ def check_device(name: str | None) -> str:
 
 
 def default_device() -> str:
+    """cuda where there is a GPU, else mps where there is one, else cpu."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -46,10 +46,14 @@ class Precision(ABC):
 
 
 class Float32(Precision):
+    """Everything in fp32."""
+
     bytes = 4
 
 
 class BFloat16(Precision):
+    """The forward pass under autocast; bf16 has the range of fp32, so that the loss is not scaled."""
+
     bytes = 2
 
     def __init__(self, device: torch.device) -> None:

@@ -16,6 +16,7 @@ from .tokens import Tokens
 
 
 def split_heads(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S E"]:
+    """The D channels of each token as H heads of E = D / H channels."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
@@ -59,7 +60,8 @@ def _join_heads(x: Float[Tensor, "B H S V"]) -> Float[Tensor, "B S HV"]:
 
 
 class AdditiveAttention(nn.Module):
-    """DETR's attention: the position is added to the content before both are projected (DETR, appendix A.3)."""
+    """DETR's attention: the position is added to the content of queries and keys before they are projected; values are
+    content alone (DETR, appendix A.3)."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -76,7 +78,8 @@ class AdditiveAttention(nn.Module):
 
 
 class DecoupledSelfAttention(nn.Module):
-    """Conditional DETR's self-attention: content and position are projected separately, then added."""
+    """Conditional DETR's self-attention: content and position are projected separately, then added. Values are content
+    alone, as in DETR."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -88,7 +91,7 @@ class DecoupledSelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B N D"], position: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None
     ) -> Float[Tensor, "B N D"]:
-        """`valid` is False for queries that only fill up their row, to which no other attends; None where all count."""
+        """`valid` is False for padding queries, to which no other query attends; None where there are none."""
         mask = None if valid is None else (valid | ~valid.any(1, keepdim=True))[:, None, None]
         q = split_heads(self.query_content(x) + self.query_position(position), self.heads)
         k = split_heads(self.key_content(x) + self.key_position(position), self.heads)
@@ -98,7 +101,7 @@ class DecoupledSelfAttention(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """The content half and the spatial half of queries or keys, split into heads."""
+    """The content half and the spatial half of queries or keys, split into heads; `joined` has both side by side."""
 
     content: Float[Tensor, "B H L E"]
     spatial: Float[Tensor, "B H L E"]

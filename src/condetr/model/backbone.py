@@ -14,9 +14,12 @@ CellPadding = Bool[Tensor, "B _h _w"]
 
 
 class Backbone(nn.Module, ABC):
-    """`channels` of its features; `stride` in pixels from one cell to the next; `exact`: whether an image gets the same
-    features alone and in a padded batch; `finer_channels`: those of the features at half the stride, 0 where it does
-    not return them."""
+    """From images to features B C h w.
+
+    `channels` is their number of channels C, `stride` the distance in pixels from one cell to the next. `exact` means
+    that an image gets the same features alone and in a padded batch. `finer_channels` is the number of channels of the
+    features at half the stride, 0 where the backbone does not return them.
+    """
 
     channels: int
     stride: int

@@ -36,10 +36,13 @@ class AxialScores:
 class BoxBias(nn.Module, ABC):
     @abstractmethod
     def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores | None:
-        """The bias of the queries with these boxes (cxcywh, relative) towards the tokens of their image; None: none."""
+        """What is added to the scores of the queries with these boxes (cxcywh, relative) for the tokens of their image;
+        None: nothing."""
 
 
 class NoBoxBias(BoxBias):
+    """Cross-attention without a box bias, as in the published models."""
+
     def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> None:
         return None
 
@@ -54,6 +57,8 @@ class Distance(ABC):
 
 
 class LinearDistance(Distance):
+    """d, in pixels"""
+
     std = 0.02
 
     def __call__(self, pixels: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

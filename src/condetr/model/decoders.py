@@ -51,8 +51,8 @@ class Decoder(nn.Module, ABC):
 
         `queries` are the object queries; `reference` are the logits that the first layer starts from. B is the number
         of images, or a multiple of it: then the groups of queries of an image follow one another. `valid` is False for
-        queries that only fill up their row: the others do not see them. None where all are valid. `refine` computes the
-        next reference from a layer's normalised embeddings and its reference; not all decoders use it.
+        padding queries, to which no other query attends; None where there are none. `refine` computes the next
+        reference from a layer's normalised embeddings and its reference; not all decoders use it.
         """
 
 

@@ -77,7 +77,7 @@ class Detector(nn.Module):
     ) -> Decoded:
         """Decode any queries, from references (logits), by default those that the detector has for these queries.
 
-        `valid` is False for queries that only fill up their row. See `Decoder.forward`.
+        `valid` is False for padding queries. See `Decoder.forward`.
         """
         reference = self.reference(queries) if reference is None else reference
         return self.decoder(queries, reference, memory, valid, self.heads.refine)

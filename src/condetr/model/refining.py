@@ -27,6 +27,8 @@ class Modulation(nn.Module, ABC):
 
 
 class NoModulation(Modulation):
+    """The spatial query does not depend on the size of the box, as in Conditional DETR."""
+
     def forward(self, f: Queries, p: Queries, boxes: Float[Tensor, "B N 4"]) -> Queries:
         return p
 

@@ -16,6 +16,7 @@ from .norms import Norm
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """Without a bias, which the norm after it has; padded so that stride 1 keeps the size."""
     padding = dilation * (kernel - 1) // 2
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
@@ -47,6 +48,8 @@ class Block(nn.Module):
 
 
 class BasicBlock(Block):
+    """Two 3 × 3 convolutions: ResNet-18 and ResNet-34."""
+
     expansion = 1
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int, norm: Callable[[int], Norm]) -> None:
@@ -61,6 +64,8 @@ class BasicBlock(Block):
 
 
 class Bottleneck(Block):
+    """1 × 1, 3 × 3 and 1 × 1 convolutions; the second has the stride: ResNet-50 and ResNet-101."""
+
     expansion = 4
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int, norm: Callable[[int], Norm]) -> None:

@@ -38,7 +38,10 @@ class Tokens:
     def of_queries(
         cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"] | None
     ) -> "Tokens":
-        """Queries as tokens. Those that are not valid are padding, except in rows without any; None: all are valid."""
+        """Queries as tokens. Those that are not `valid` are padding; None: all are valid.
+
+        In a row without a valid query none counts as padding: an attention needs at least one token.
+        """
         if valid is None:
             padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
         else:
@@ -63,7 +66,7 @@ class Tokens:
         return queries.reshape(self.content.shape[0], -1, queries.shape[-1])
 
     def axes(self) -> tuple[Float[Tensor, "B h d"], Float[Tensor, "B w d"]]:
-        """The embedded y of each row and x of each column. Of padding they are undefined."""
+        """The embedded y of each row and x of each column, undefined for those that are padding."""
         position = self.position.unflatten(1, self.grid)
         half = position.shape[-1] // 2
         return position[:, :, 0, :half], position[:, 0, :, half:]

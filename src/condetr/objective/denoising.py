@@ -4,7 +4,7 @@ Li et al., "DN-DETR", CVPR 2022; Zhang et al., "DINO", ICLR 2023, section 3.3. M
 batch, and there are G groups of 2 M queries (of M without negative ones) for each image:
 
 groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
-queries of a group    positive 1 ... M, negative 1 ... M; an image with fewer objects has queries that only fill up
+queries of a group    positive 1 ... M, negative 1 ... M; an image with fewer objects gets padding queries
 
 A positive query starts from a box near its object, and learns the object. A negative one starts from a box that is
 further away, and learns that it is background, so that not every query next to an object predicts it.
@@ -30,7 +30,7 @@ from .set_loss import LossTerms, loss_of_matches
 CONTRASTIVE, POSITIVE = (0.0, 1.0), (0.0,)  # least noise of the kinds of queries; the first kind is positive
 OTHER_LABEL = 0.25  # probability that a query's label is replaced by a random one
 SMALLEST = 1e-3  # side of a box, and distance of its centre from the edge of the image, relative to the image
-BACKGROUND = -torch.inf  # logit of queries that only fill up: their loss and gradient are zero
+BACKGROUND = -torch.inf  # logit of padding queries: their loss and gradient are zero
 
 
 class DenoisingQueries(TrainingQueries):
@@ -54,8 +54,8 @@ class DenoisingQueries(TrainingQueries):
         decoded = detector.decode(self.labels(noised.labels), memory, reference, valid)
         predictions = by_image(detector.heads(decoded.embeddings, decoded.references), len(targets))
         if valid is not None:
-            fills = ~valid.view(len(targets), -1, 1)
-            predictions = Predictions(predictions.logits.masked_fill(fills, BACKGROUND), predictions.boxes)
+            padding = ~valid.view(len(targets), -1, 1)
+            predictions = Predictions(predictions.logits.masked_fill(padding, BACKGROUND), predictions.boxes)
         matches = known_matches(padded, groups, len(self.kinds), len(predictions.logits))
         terms = loss_of_matches(self.scoring, predictions, matches, padded, step)
         return LossTerms(*(term / groups for term in terms.values()))
@@ -94,7 +94,7 @@ def add_noise(targets: PaddedTargets, groups: int, kinds: tuple[float, ...], cla
 
 
 def valid_queries(targets: PaddedTargets, groups: int, kinds: int) -> Bool[Tensor, "BG N"] | None:
-    """False for queries that only fill up a row; None where there are none."""
+    """False for padding queries; None where there are none."""
     objects = targets.labels.shape[1]
     if min(targets.counts) == objects:
         return None

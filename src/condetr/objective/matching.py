@@ -29,6 +29,7 @@ class Matches:
 
     @classmethod
     def none(cls, device: torch.device) -> "Matches":
+        """No pairs, P = 0."""
         empty = torch.zeros(0, dtype=torch.int64, device=device)
         return cls(empty, empty, empty, empty)
 
@@ -87,6 +88,7 @@ class Matcher:
         return Matches(*torch.from_numpy(index).to(predictions.logits.device, non_blocking=True))
 
     def cost(self, predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
+        """The cost of each pair of a query and an object, in float32 at least; of padded objects it means nothing."""
         logits, boxes = predictions.logits.float(), predictions.boxes.float()
         classes = self.scoring.cost(logits, targets.labels.expand(len(logits), -1, -1)).mT
         # queries are the last axis: the longest, so that processors and the assignment read contiguous memory

@@ -72,7 +72,7 @@ def select(predictions: Predictions, targets: PaddedTargets) -> Matches:
 
 
 def pair_scores(predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
-    """S of each query and object; -1 for objects that only fill up an image's targets."""
+    """S of each query and object; -1 for the padding of the targets."""
     logits, boxes = at_least_float32(predictions.logits), at_least_float32(predictions.boxes)
     columns = targets.labels[None, :, None].expand(*logits.shape[:3], -1)
     iou, _ = iou_and_giou(cxcywh_to_xyxy(boxes[..., None, :]), cxcywh_to_xyxy(targets.boxes[None, :, None]))

@@ -38,6 +38,8 @@ class LossTerms:
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
+    """The weights of the loss terms (DETR, appendix A.2: lambda_L1 and lambda_iou; the class loss has one, too)."""
+
     classes: float
     l1: float
     giou: float

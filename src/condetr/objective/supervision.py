@@ -39,6 +39,7 @@ class OneToOne(Supervision):
     def of_predictions(
         self, predictions: Predictions, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
+        """The loss of predictions S (B·G) N."""
         return self.loss(by_group(predictions, groups), targets, step).mean_over(groups)
 
 

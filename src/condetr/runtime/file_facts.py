@@ -104,6 +104,7 @@ class FileFacts:
 
 
 def package_version() -> str:
+    """The version of condetr that is running."""
     return installed("condetr")
 
 

@@ -148,7 +148,7 @@ class Convolution(nn.Module):
 
 
 class FoldedBlock(nn.Module):
-    """A residual block of either kind."""
+    """A basic block; what it has in common with a bottleneck block is in `__init__`."""
 
     def __init__(self, block: BasicBlock | Bottleneck, precision: torch.dtype) -> None:
         super().__init__()
@@ -166,6 +166,8 @@ class FoldedBlock(nn.Module):
 
 
 class FoldedBottleneck(FoldedBlock):
+    """A bottleneck block, which has a third convolution."""
+
     def __init__(self, block: Bottleneck, precision: torch.dtype) -> None:
         super().__init__(block, precision)
         self.conv3 = Convolution.folded(block.conv3, block.bn3, precision)
@@ -176,6 +178,8 @@ class FoldedBottleneck(FoldedBlock):
 
 
 class FoldedResNet(nn.Module):
+    """A ResNet with frozen batch norms, whose blocks are in one list."""
+
     def __init__(self, plain: ResNet, precision: torch.dtype) -> None:
         super().__init__()
         self.padding_rule, self.stride = plain.padding_rule, plain.stride
