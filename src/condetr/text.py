@@ -1,6 +1,7 @@
 """Text files of other systems: UTF-8, or what their byte order mark declares, or UTF-16 of English text without one."""
 
 import codecs
+import re
 from pathlib import Path
 
 _MARKS = (
@@ -12,6 +13,12 @@ _MARKS = (
 def read_text(file: Path) -> str:
     """Raises OSError, and UnicodeDecodeError for any other encoding."""
     return decoded(file.read_bytes())
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, which end at line feeds and carriage returns only: `str.splitlines` also divides a line at
+    U+2028, U+0085 and others, which names and JSON can contain."""
+    return re.split("\r\n|[\r\n]", text)
 
 
 def decoded(content: bytes, errors: str = "strict") -> str:

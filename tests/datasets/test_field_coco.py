@@ -1,6 +1,7 @@
 """COCO files as the tools of the field write them: found, matched and read, or refused by name."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -401,6 +402,156 @@ def two_files_without_a_split(root):
     images(root / "images")
     write(root / "first.json", coco(BARE[:2]))
     write(root / "second.json", coco(BARE[2:], first=2))
+
+
+def changed(root: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Three images with labels to which `change` was applied."""
+    content = coco(BARE)
+    change(content)
+    images(root / "images")
+    write(root / "coco.json", content)
+
+
+def annotations(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    changed(root, lambda content: [one.update(change(one)) for one in content["annotations"]] and None)
+
+
+@case("coco cat,dog train 2 valid 1 test 0 (and 1 wrong)")
+def a_split_without_objects_and_classes(root):
+    for i, (split, count) in enumerate((("train", 2), ("valid", 1), ("test", 1))):
+        images(root / split, BARE[:count], first=2 * i - (i == 2))
+        content = coco(BARE[:count], first=2 * i - (i == 2))
+        if split == "test":
+            del content["annotations"], content["categories"]
+        write(root / split / "_annotations.coco.json", content)
+
+
+@case(THREE)
+def category_ids_as_text_with_a_point(root):
+    annotations(root, lambda one: {"category_id": f"{one['category_id']}.0"})
+
+
+@case(THREE)
+def names_of_classes_instead_of_category_ids(root):
+    annotations(root, lambda one: {"category_id": ("", "cat", "dog")[one["category_id"]]})
+
+
+@case(THREE)
+def names_of_images_instead_of_image_ids(root):
+    annotations(root, lambda one: {"image_id": ("img0", "img1.png", "img2.png")[one["image_id"]]})
+
+
+@case("coco cat,dog train 3")
+def classes_with_a_supercategory_and_no_name(root):
+    changed(root, lambda content: content["categories"][0].update(name=None, supercategory="cat"))
+
+
+@case("DataError: .*coco.json: category 1 is 'cat' and 'bird'. Give every class its own id")
+def an_id_of_two_classes(root):
+    changed(root, lambda content: content["categories"].append({"id": 1, "name": "bird"}))
+
+
+@case(THREE)
+def boxes_as_the_text_of_a_list(root):
+    annotations(root, lambda one: {"bbox": str(one["bbox"])})
+
+
+@case(THREE)
+def boxes_with_names_and_in_a_list_of_lists(root):
+    keys = ("x", "y", "width", "height"), ("x", "y", "w", "h")
+    annotations(root, lambda one: {"bbox": dict(zip(keys[one["id"]], one["bbox"])) if one["id"] < 2 else [one["bbox"]]})
+
+
+@case("coco cat,dog train 1 (and 2 wrong)", "shifted_categories")
+def categories_from_1_and_objects_from_0(root):
+    annotations(root, lambda one: {"category_id": one["category_id"] - 1})
+
+
+@case("coco Cat,cat train 3", "similar_names")
+def names_that_differ_in_case(root):
+    changed(root, lambda content: content.update(categories=[{"id": 1, "name": "Cat"}, {"id": 2, "name": "cat "}]))
+
+
+@case("coco a,A train 3")
+def letters_that_differ_in_case(root):
+    changed(root, lambda content: content.update(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "A"}]))
+
+
+@case("coco cat,dog train 3", "crowd_box")
+def iscrowd_in_words(root):
+    annotations(root, lambda one: {"iscrowd": ("false", "true", None)[one["id"]]})
+
+
+@case(THREE)
+def names_of_files_in_a_path_an_address_or_after_an_empty_name(root):
+    def change(content: dict[str, Any]) -> None:
+        for one, key in zip(content["images"], ("path", "flickr_url", "image_name")):
+            one |= {key: f"/datasets/birds/{one['file_name']}", "file_name": ""}
+
+    changed(root, change)
+
+
+@case(THREE)
+def names_with_plus_signs_and_entities(root):
+    named(root, ["my+cat+0.png", "a&amp;1.png", "it&#39;s+2.png"], ["my cat 0.png", "a&1.png", "it's+2.png"])
+
+
+@case("coco cat,dog train 2 valid 1")
+def a_suffix_in_capitals(root):
+    images(root / "train", BARE[:2])
+    images(root / "val", BARE[:1], first=2)
+    write(root / "annotations" / "Instances_train.JSON", coco(BARE[:2]))
+    write(root / "annotations" / "Instances_val.JSON", coco(BARE[:1], first=2))
+
+
+@case("coco cat,dog train 2 valid 1")
+def a_split_with_another_name_beside_roboflows(root):
+    images(root / "train", BARE[:2])
+    images(root / "valid", BARE[:1], first=2)
+    write(root / "train" / "_annotations.coco.json", coco(BARE[:2]))
+    write(root / "valid" / "_annotations.json", coco(BARE[:1], first=2))
+
+
+@case("coco cat,dog train 2 valid 1")
+def one_file_for_the_folders_of_all_splits(root):
+    images(root / "train", BARE[:2])
+    images(root / "val", BARE[2:], first=2)
+    write(root / "annotations.json", coco(["train/img0.png", "train\\img1.png", "val/img2.png"]))
+
+
+@case("coco cat,dog train 2 test 1")
+def one_file_whose_images_say_their_split(root):
+    def change(content: dict[str, Any]) -> None:
+        for one, split in zip(content["images"], ("train", "train", "test")):
+            one["split"] = split
+
+    changed(root, change)
+
+
+@case("coco cat,dog train 2 valid 1")
+def labels_in_a_folder_of_their_format(root):
+    images(root / "images" / "train", BARE[:2])
+    images(root / "images" / "val", BARE[:1], first=2)
+    write(root / "annotations" / "coco" / "train.json", coco(BARE[:2]))
+    write(root / "annotations" / "coco" / "val.json", coco(BARE[:1], first=2))
+
+
+@case("DataError: .*Extra data\\)$")
+def two_documents_in_one_file(root):
+    images(root / "images")
+    write(root / "coco.json", json.dumps(coco(BARE)) * 2)
+
+
+@case("DataError: .*Hasty JSON is not read; export it")
+def images_without_classes_of_another_format(root):
+    images(root / "images")
+    labels = [{"class_name": "cat", "bbox": [4, 6, 16, 16]}]
+    write(root / "a.json", {"label_classes": [{"class_name": "cat"}], "images": [{"image_id": 1, "labels": labels}]})
+
+
+@case("DataError: .*r.json: a file of detections .* is not read")
+def detections_in_place_of_labels(root):
+    return write(root / "r.json", [{"image_id": 0, "category_id": 1, "bbox": box(0), "score": 0.5}])
 
 
 @pytest.mark.parametrize("name", CASES)

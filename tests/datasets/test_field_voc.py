@@ -318,6 +318,55 @@ def a_folder_of_labels_with_an_unusual_name(root):
     pairs(root / "photos", root / "my_xml")
 
 
+@case(THREE)
+def images_in_subfolders_and_labels_in_one(root):
+    for i in range(3):
+        image(root / "JPEGImages" / f"cam{i}" / f"img{i}.png", i)
+        write(root / "Annotations" / f"img{i}.xml", voc(f"img{i}.png", i))
+
+
+@case("voc cat,dog train 2")
+def images_with_one_name_in_the_folders_that_the_labels_name(root):
+    for i, tag in enumerate(("<folder>cam0</folder>", "<path>C:\\rec\\cam1\\img.png</path>")):
+        image(root / "JPEGImages" / f"cam{i}" / "img.png", i)
+        write(root / "Annotations" / f"a{i}.xml", voc("img.png", i).replace("<filename>", f"{tag}<filename>"))
+
+
+@case("voc cat,dog train 2 test 1")
+def images_in_folders_of_splits_and_labels_in_one(root):
+    for i in range(3):
+        image(root / "images" / ("test" if i == 2 else "train") / f"img{i}.png", i)
+        write(root / "annotations" / f"img{i}.xml", voc(f"img{i}.png", i))
+
+
+@case("voc cat,dog train 2 valid 1")
+def labels_in_xmls_in_annotations_of_each_split(root):
+    pairs(root / "train" / "images", root / "train" / "annotations" / "xmls", 2)
+    pairs(root / "valid" / "images", root / "valid" / "annotations" / "xmls", 1, 2)
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_in_capitals(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    write(root / "ImageSets" / "Main" / "TRAIN.TXT", "img0\nimg1\n")
+    write(root / "ImageSets" / "Main" / "VAL.TXT", "img2\n")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_of_each_class_only(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    for name in ("cat", "dog"):
+        write(root / "ImageSets" / "Main" / f"{name}_train.txt", "img0  1\nimg1 -1\n")
+        write(root / "ImageSets" / "Main" / f"{name}_val.txt", "img2 1\n")
+
+
+@case(THREE, "crowd_box")
+def difficult_in_words(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    text = voc("img0.png", 0).replace("<bndbox>", "<difficult>True</difficult><bndbox>")
+    write(root / "Annotations" / "img0.xml", text)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_voc_folders_of_the_field(name: str, tmp_path: Path) -> None:
     CASES.check(name, tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from condetr.examining.examine import examine
-from tests.datasets.field import Cases, H, W, box, image, line, write
+from tests.datasets.field import Cases, H, W, box, image, line, outcome, write
 
 CASES = Cases()
 case = CASES.case
@@ -458,6 +458,169 @@ def the_folder_of_a_split(root):
 @case("DataError: .*looks like YOLO .*neither data.yaml nor classes.txt")
 def labels_without_names(root):
     pairs(root / "images", root / "labels")
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["cat, dog", "\"['cat', 'dog']\"", "\n  - 0: cat\n  - 1: dog", "\n  - {id: 0, name: cat}\n  - {id: 1, name: dog}",
+     "{cat: 0, dog: 1}", "{1: dog, 0: cat}"],
+)  # fmt: skip
+def test_forms_of_names(names: str, tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "labels")
+    yaml(tmp_path, "train: images\n", names=names)
+    assert outcome(tmp_path)[0] == TWO
+
+
+@pytest.mark.parametrize("names", ["0 cat\n1 dog\n", "0: cat\n1: dog\n", "cat,dog\n", "cat\ndog\n\n"])
+def test_forms_of_files_of_names(names: str, tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "labels")
+    write(tmp_path / "classes.txt", names)
+    assert outcome(tmp_path)[0] == TWO
+
+
+@case("yolo cat train 1")
+def a_single_class_as_a_word(root):
+    pairs(root / "images", root / "labels", 1)
+    yaml(root, "train: images\nnc: 1\n", names="cat")
+
+
+@case(TWO)
+def names_as_classes(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\nnc: 2\nclasses: [cat, dog]\n", names="")
+
+
+@case("DataError: .*data.yaml: invalid YAML at line 3 .the key 0 occurs twice")
+def a_number_of_two_names(root):
+    pairs(root / "images", root / "labels")
+    yaml(root, "train: images\n", names="\n  0: cat\n  0: dog")
+
+
+@case("DataError: .*the key train occurs twice")
+def a_split_that_is_given_twice(root):
+    yaml(splits(root), "train: images/train\ntrain: images/val\n")
+
+
+@case("DataError: .*line 2: a .* in double quotes. Write / in its place")
+def backslashes_in_double_quotes(root):
+    yaml(splits(root), 'train: "D:\\data\\images\\train"\n')
+
+
+@case(BOTH)
+def backslashes_in_double_quotes_that_are_escapes(root):
+    yaml(splits(root), 'train: "images\\train"\nval: "images\\val"\n')
+
+
+@case(BOTH)
+def entries_that_repeat_an_absolute_path(root):
+    pairs(root / "train", root / "train")
+    pairs(root / "val", root / "val", 1, 2)
+    yaml(root, "path: /data/birds\ntrain: /data/birds/train\nval: /data/birds/val\n")
+
+
+@case("yolo cat,dog train 3")
+def lists_in_a_list(root):
+    yaml(splits(root), "train: [[images/train], [images/val]]\n")
+
+
+@case("yolo cat,dog train 1 (and 1 wrong)", "shifted_categories")
+def numbers_from_1(root):
+    pairs(root / "images", root / "labels")
+    for i in range(2):
+        write(root / "labels" / f"img{i}.txt", f"{1 + i % 2}{line(i)[1:]}")
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def old_ends_of_lines_and_signs_that_are_not_seen(root):
+    pairs(root / "images", root / "labels")
+    write(root / "labels" / "img0.txt", f"# class x y w h\r{line(0).strip()}\r\x1a")
+    write(root / "labels" / "img1.txt", f"\u200b{line(1).strip()}\0\0".replace(" ", "\u00a0"))
+    write(root / "data.yaml", "train: images\rnames: [cat, dog]\r")
+
+
+@case("yolo cat,dog train 0 (and 2 wrong)", "nothing_to_learn", "malformed_entry")
+def boxes_with_an_angle(root):
+    pairs(root / "images", root / "labels")
+    for i, angle in enumerate((0.7, -1.2)):
+        write(root / "labels" / f"img{i}.txt", f"{line(i).strip()} {angle}\n")
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 0 (and 3 wrong)", "corner_boxes", "clipped_box")
+def upper_left_corners(root):
+    pairs(root / "images", root / "labels", 3)
+    for i in range(3):
+        x, y, w, h = box(i)
+        write(root / "labels" / f"img{i}.txt", f"{i % 2} {x / W} {y / H} {w / W} {h / H}\n")
+    yaml(root, "train: images\n")
+
+
+@case(BOTH)
+def text_files_with_capitals(root):
+    pairs(root / "images", root / "labels", 3)
+    write(root / "Classes.TXT", "cat\ndog\n")
+    write(root / "Train.TXT", "images/img0.png\nimages/img1.png\n")
+    write(root / "VAL.TXT", "images/img2.png\n")
+
+
+@case(TWO)
+def a_yaml_with_capitals(root):
+    pairs(root / "images", root / "labels")
+    write(root / "other.yaml", "names: [a, b]\ntrain: images\n")
+    yaml(root, "train: images\n", "DATA.YAML")
+
+
+@case(TWO)
+def label_files_in_another_case_and_form(root):
+    for i, (one, other) in enumerate((("IMG_0", "img_0"), ("\u00e9", "e\u0301"))):
+        image(root / "images" / f"{one}.png", i)
+        write(root / "labels" / f"{other}.txt", line(i))
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def other_folders_beside_the_labels(root):
+    pairs(root / "JPEGImages", root / "label")
+    yaml(root, "train: JPEGImages\n")
+
+
+@case(TWO)
+def images_in_images(root):
+    pairs(root / "images" / "images", root / "labels" / "images")
+    yaml(root, "train: images/images\n")
+
+
+def pose(i: int) -> str:
+    """Five keypoints without visibilities, in no order that an outline has."""
+    x, y, w, h = box(i)
+    places = ((0.3, 0.2), (0.7, 0.2), (0.4, 0.9), (0.6, 0.1), (0.2, 0.8))
+    points = " ".join(f"{(x + w * dx) / W} {(y + h * dy) / H}" for dx, dy in places)
+    return f"{line(i).strip()} {points}\n"
+
+
+@case("yolo cat,dog train 5 valid 1", "extra_number")
+def keypoints_without_visibilities_in_a_split_of_one_line(root):
+    pairs(root / "images" / "train", root / "labels" / "train", 5)
+    pairs(root / "images" / "val", root / "labels" / "val", 1, 5)
+    for i in range(6):
+        write(root / "labels" / ("train" if i < 5 else "val") / f"img{i}.txt", pose(i))
+    yaml(root, "train: images/train\nval: images/val\n")
+
+
+@case("yolo cat,dog train 1", "extra_number")
+def keypoints_without_visibilities_in_one_line(root):
+    pairs(root / "images", root / "labels", 1)
+    write(root / "labels" / "img0.txt", pose(0))
+    yaml(root, "train: images\n")
+
+
+@case(TWO)
+def keypoints_that_only_flip_idx_announces(root):
+    pairs(root / "images", root / "labels")
+    for i in range(2):
+        write(root / "labels" / f"img{i}.txt", f"{line(i).strip()} 0.5 0.5 0.9 0.9\n")
+    yaml(root, "train: images\nflip_idx: [1, 0]\n")
 
 
 def test_the_place_where_labels_are_looked_for_is_named(tmp_path: Path) -> None:

@@ -76,16 +76,74 @@ def test_images_are_known_by_the_names_of_their_files(tmp_path: Path) -> None:
     assert [split.images.keys for split in open_dataset(tmp_path).splits] == [(0, 1), (2,)]
 
 
+def flat(change: Callable[[str, int], dict[str, Any]], name: str = "train/metadata.jsonl") -> Callable[[Path], None]:
+    """Builds a folder whose file has in each line what `change` returns for the name and the number of an image."""
+
+    def build(root: Path) -> None:
+        names = images((root / name).parent, 2)
+        write(
+            root / name, "".join(f"{json.dumps(change(one, i), ensure_ascii=False)}\n" for i, one in enumerate(names))
+        )
+
+    return build
+
+
+def objects(**found: Any) -> Callable[[Path], None]:
+    return flat(lambda name, i: {"file_name": name, "objects": {key: value(i) for key, value in found.items()}})
+
+
+def words(i: int) -> list[str]:
+    return [("cat", "dog")[i % 2]]
+
+
+def boxes(i: int) -> list[list[int]]:
+    return [box(i)]
+
+
+def named_in_a_list(root: Path) -> None:
+    objects(bbox=boxes, category=lambda i: [str(i)])(root)
+    write(root / "README.md", CARD.replace(CARD[CARD.index("            '0'") : CARD.index("---\n# B")], "").replace(
+        "names:\n", "names: [cat, dog]\n"))  # fmt: skip
+
+
 CASES: list[tuple[Callable[[Path], None], str]] = [
     (in_each_split, "imagefolder cat,dog,no train 2 valid 1"),
     (one_for_all, "imagefolder cat,dog train 2 test 1"),
     (alone, "imagefolder class 0,class 1 train 2"),
     (without_classes, "DataError: .*no object has a class"),
+    (objects(bboxes=boxes, labels=words), "imagefolder cat,dog train 2"),
+    (objects(boxes=boxes, class_labels=words), "imagefolder cat,dog train 2"),
+    (objects(bbox=box, category=lambda i: words(i)[0]), "imagefolder cat,dog train 2"),
+    (objects(bbox=boxes, category=lambda i: [float(i)]), "imagefolder class 0,class 1 train 2"),
+    (named_in_a_list, "imagefolder cat,dog train 2"),
+    (flat(lambda name, i: {"image": name, "bbox": boxes(i), "label": words(i)}), "imagefolder cat,dog train 2"),
+    (
+        flat(lambda name, i: {"image": {"path": name}, "annotations": [{"bbox": box(i), "category": words(i)[0]}]}),
+        "imagefolder cat,dog train 2",
+    ),
+    (
+        flat(
+            lambda name, i: {
+                "file_name": name,
+                "note": "a\u2028b\x85",
+                "objects": {"bbox": boxes(i), "label": words(i)},
+            },
+            "data/validation/Metadata.JSONL",
+        ),
+        "imagefolder cat,dog valid 2",
+    ),
     (broken, "DataError: .*metadata.jsonl: line 2 is not a JSON object"),
 ]
 
 
-@pytest.mark.parametrize(("build", "expected"), CASES, ids=[build.__name__ for build, _ in CASES])
+@pytest.mark.parametrize(
+    ("build", "expected"), CASES, ids=[f"{i}-{build.__name__}" for i, (build, _) in enumerate(CASES)]
+)
 def test_image_folders_are_read(build: Callable[[Path], None], expected: str, tmp_path: Path) -> None:
     build(tmp_path)
     assert re.match(f"{expected}$" if "Error" not in expected else expected, outcome(tmp_path)[0])
+
+
+def test_the_file_itself_can_be_given(tmp_path: Path) -> None:
+    in_each_split(tmp_path)
+    assert outcome(tmp_path / "train" / "metadata.jsonl")[0] == "imagefolder cat,dog,no train 2"

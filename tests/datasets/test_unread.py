@@ -41,6 +41,25 @@ LABELS = {
     "MMDetection": ("train.json", [{"filename": "a.png", "ann": {"bboxes": [[4, 6, 16, 16]], "labels": [0]}}]),
     "YOLO text": ("annotations/a.txt", "0 0.5 0.5 0.25 0.25\n"),
     "archive": ("birds.zip", "PK"),
+    "Darwin": ("a.json", {"item": {"name": "a.png", "slots": []}, "annotations": [{"bounding_box": {"h": 1}}]}),
+    "Darwin JSON": ("a.json", {"image": {"filename": "a.png"}, "annotations": [{"bounding_box": {"h": 1}}]}),
+    "Labelbox JSON": ("export.json", [{"data_row": {"id": "a"}, "projects": {}}]),
+    "Labelbox JSON ": ("export.json", [{"ID": "a", "Labeled Data": "a.png", "Label": {"objects": []}}]),
+    "CVAT JSON": ("annotations.json", [{"shapes": [{"type": "rectangle", "points": [1, 2]}], "tracks": []}]),
+    "VGG Image Annotator JSON": ("via.json", {"_via_settings": {"ui": "x" * 5000}, "_via_img_metadata": {}}),
+    "VGG Image Annotator JSON ": ("via3.json", {"attribute": {"1": {"aname": "class"}}, "metadata": {}}),
+    "Label Studio JSON": ("export.json", [{"file_upload": "x" * 5000, "annotations": [{"rectanglelabels": ["cat"]}]}]),
+    "Scale AI": ("tasks.json", [{"task_id": "a", "response": {"annotations": [{"label": "cat", "left": 1}]}}]),
+    "SuperAnnotate": ("a.png___objects.json", {"metadata": {}, "instances": [{"className": "cat"}]}),
+    "Detectron2": ("train.json", [{"file_name": "a.png", "annotations": [{"bbox": [1, 2, 3, 4], "bbox_mode": 1}]}]),
+    "detections": ("r.json", [{"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]),
+    "Ultralytics": ("d.ndjson", {"type": "dataset", "class_names": {"0": "cat"}}),
+    "dlib": ("train.xml", "<dataset><images><image file='a.png'/></images></dataset>"),
+    "CSV ": ("gt.csv", "Filename;Annotation tag;x;y\na.png;cat;1;2\n"),
+    "CSV  ": ("gt.tsv", "filename\tclass\txmin\na.png\tcat\t1\n"),
+    "spreadsheet": ("labels.xlsx", "PK"),
+    "MATLAB": ("gt.mat", "MATLAB 5.0 MAT-file"),
+    "NumPy": ("gt.npz", "PK"),
     "Parquet": ("data/train-00000-of-00001.parquet", "PAR1"),
 }  # fmt: skip
 
@@ -51,7 +70,7 @@ def test_the_format_is_named_with_its_file(tmp_path, name):
     file = tmp_path / place
     write_image(file.parent / "a.png", 1)
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(DataError, match=f"{name}.*is not read.*(convert|export|put|unpack) it") as error:
+    with pytest.raises(DataError, match=f"{name.strip()}.*is not read.*(convert|export|put|unpack) it") as error:
         open_dataset(tmp_path)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
@@ -82,6 +101,21 @@ def test_folders_without_labels_are_described(tmp_path, files, reason):
         write_image(tmp_path / name, i) if name.endswith(".png") else (tmp_path / name).write_text("a,b")
     with pytest.raises(DataError, match=f"^{tmp_path}: (no data set recognised: )?{reason}"):
         open_dataset(tmp_path)
+
+
+def test_labels_of_an_unknown_form_are_named(tmp_path):
+    write_image(tmp_path / "a.png", 1)
+    (tmp_path / "a.json").write_text("{'images': ['a.png']}")
+    with pytest.raises(
+        DataError, match=r"no data set recognised: the form of .*a\.json is not known\. Looked for .*Export"
+    ):
+        open_dataset(tmp_path)
+
+
+def test_a_file_of_another_format_is_named(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([{"data_row": {"id": "a"}}]))
+    with pytest.raises(DataError, match="Labelbox JSON is not read"):
+        open_dataset(tmp_path / "a.json")
 
 
 def test_images_alone_are_no_format(tmp_path):

@@ -106,14 +106,16 @@ def test_keypoints_without_visibilities_lie_in_their_boxes(tmp_path):
     np.testing.assert_allclose(truth(root).boxes, [[30, 10, 50, 30], [52, 4, 60, 12], [60, 28, 68, 36]], atol=1e-4)
 
 
-@pytest.mark.parametrize("corners", [3, 4, 6])
+@pytest.mark.parametrize("corners", [3, 4, 5, 6, 9])
 def test_polygons_with_a_fixed_number_of_corners_are_no_poses(corners):
     random = np.random.default_rng(corners)
     for _ in range(50):
         center, size = random.uniform(0.1, 0.9, (6, 1, 2)), random.uniform(0.02, 0.4, (6, 1, 2))
         turn = random.uniform(0, np.pi, (6, 1)) + np.arange(corners) * 2 * np.pi / corners
         points = center + size * np.stack([np.cos(turn), np.sin(turn)], axis=2) / 2
-        assert not are_poses([[0.0, *polygon.clip(0, 1).ravel().tolist()] for polygon in points])
+        lines = [[0.0, *polygon.clip(0, 1).ravel().tolist()] for polygon in points]
+        assert not are_poses(lines)
+        assert not any(are_poses(lines[i : i + 1 + i % 2]) for i in range(6))  # a split can have few
 
 
 def test_labels_that_keep_the_suffix_of_the_image_are_found(tmp_path):

@@ -59,7 +59,8 @@ def test_sound_data_have_no_findings(roboflow):
         ({"category_id": 77}, "unknown_category", 1),
         ({"category_id": None}, "malformed_entry", 1),
         ({"bbox": [1, 2, 3]}, "malformed_entry", 1),
-        ({"bbox": "1 2 3 4"}, "malformed_entry", 1),
+        ({"bbox": "1 2 3 four"}, "malformed_entry", 1),
+        ({"bbox": [1, 2, 3, 4, 0.5]}, "malformed_entry", 1),
         ({"image_id": 99}, "orphan_annotation", 1),
     ],
 )

@@ -1,10 +1,32 @@
 """Whether all boxes of a COCO file are written in another form than COCO's x, y, width, height in pixels."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 OFTEN = 0.25  # of the boxes exceed their images
+
+
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+
+
+def box_of(value: Any) -> tuple[float, float, float, float]:
+    """The four numbers of a box that is not written as a list of them: as text ("[4, 6, 12, 10]"), as a list with one
+    list in it, or with names (x, y, width, height). Raises ValueError, with the reason, for anything else."""
+    if isinstance(value, str):
+        value = re.split(r"[\s,;]+", value.strip("[]() \t\r\n"))
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+    if isinstance(value, dict):
+        value = next(([value[key] for key in keys] for keys in _SIDES if value.keys() >= set(keys)), None)
+    if isinstance(value, list) and len(value) == 5:
+        raise ValueError("a bbox of 5 numbers: rotated boxes are not read")
+    try:
+        x, y, w, h = map(float, value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("no bbox of four numbers") from None
+    return x, y, w, h
 
 
 def are_fractions(objects: list[tuple[Any, ...]]) -> bool:
@@ -31,12 +53,18 @@ def look_like_corners(objects: list[tuple[Any, ...]], sizes: list[tuple[int, int
     return bool(fits.all() and exceeds.mean() >= OFTEN)
 
 
-def look_like_fractions_of_corners(objects: list[tuple[Any, ...]], corners: list[tuple[Any, ...]]) -> bool:
-    """Whether many of YOLO's boxes exceed their images, but none would if the four numbers were corners: `objects` and
-    `corners` are rows with x1, y1, x2, y2, both ways, in columns 2 to 5."""
+def other_form_of_fractions(objects: list[tuple[Any, ...]], written: list[tuple[Any, ...]]) -> str | None:
+    """The form of YOLO's boxes if many of them exceed their images, but none would in that form: corners, or the upper
+    left corner with width and height. `objects` are rows with x1, y1, x2, y2 in columns 2 to 5, `written` likewise with
+    the four numbers of the file."""
     if not objects:
-        return False
-    boxes, other = (np.array([row[2:6] for row in rows], dtype=np.float64) for rows in (objects, corners))
-    fits = (other > -0.01).all() and (other < 1.01).all() and (other[:, 2:] > other[:, :2]).all()
-    exceeds = ((boxes < -0.01) | (boxes > 1.01)).any(1)
-    return bool(fits and exceeds.mean() >= OFTEN)
+        return None
+    boxes, numbers = (np.array([row[2:6] for row in rows], dtype=np.float64) for rows in (objects, written))
+    if ((boxes < -0.01) | (boxes > 1.01)).any(1).mean() < OFTEN:
+        return None
+    shifted = np.concatenate([numbers[:, :2], numbers[:, :2] + numbers[:, 2:]], axis=1)
+    for form, corners in (("x1, y1, x2, y2", numbers), ("x1, y1, width, height", shifted)):
+        inside = (corners > -0.01).all() and (corners < 1.01).all()
+        if inside and (corners[:, 2:] > corners[:, :2]).all():
+            return form
+    return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..types import Categories
-from .coco_json import whole_number
+from .coco_json import NotCocoError, whole_number
 from .defects import Finding
 
 
@@ -22,14 +22,14 @@ class Category:
 def categories_of(entries: Any, file: Path) -> list[Category]:
     """The classes of a file. Raises DataError where the list or an entry is not valid."""
     if not isinstance(entries, list) or not entries:
-        raise DataError(
+        raise NotCocoError(
             f"{file}: not a COCO file: it has no list 'categories'. Add one with the number and name of each class: "
             '"categories": [{"id": 1, "name": "cat"}, …]'
         )
     found = []
     for i, entry in enumerate(entries):
         id = whole_number(entry.get("id")) if isinstance(entry, dict) else None
-        name = entry.get("name") if isinstance(entry, dict) else None
+        name = entry.get("name") or entry.get("supercategory") if isinstance(entry, dict) else None
         if id is None or not isinstance(name, str | int | float) or not str(name).strip():
             raise DataError(f"{file}: categories[{i}] needs an integer id and a name")
         parent = entry.get("supercategory")
@@ -47,6 +47,11 @@ def merged(lists: dict[str, list[Category]], used: set[int], root: Path) -> tupl
     for file, categories in lists.items():
         for category in categories:
             if names.setdefault(category.id, category.name) != category.name:
+                if where[category.id] == file:
+                    raise DataError(
+                        f"{root / file}: category {category.id} is '{names[category.id]}' and '{category.name}'. "
+                        "Give every class its own id"
+                    )
                 raise DataError(
                     f"{root}: category {category.id} is '{names[category.id]}' in {where[category.id]} "
                     f"and '{category.name}' in {file}. Use the same ids in every split"

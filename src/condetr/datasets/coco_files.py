@@ -7,6 +7,7 @@ from ..errors import DataError
 from .coco_json import looks_like
 from .raw import folder_split, split_name
 
+_ROBOFLOW = "_annotations.coco.json"
 _LABEL_FOLDERS = ("annotations", "annotation", "labels")  # in any case; images are next to these folders
 
 
@@ -15,7 +16,7 @@ def root_of(file: Path) -> Path:
     folder = file.absolute().parent
     if folder.name.lower() in _LABEL_FOLDERS:
         return folder.parent
-    if folder.parent.name.lower() in _LABEL_FOLDERS and folder_split(folder):
+    if folder.parent.name.lower() in _LABEL_FOLDERS:
         return folder.parent.parent
     return file.parent
 
@@ -29,26 +30,36 @@ def split_of(file: Path) -> str | None:
 
 def find(root: Path) -> dict[str, Path]:
     """The JSON file of each split; empty if there is none."""
-    roboflow = [
-        folder / "_annotations.coco.json"
-        for folder in sorted(root.iterdir())
-        if split_name(folder.name) and (folder / "_annotations.coco.json").is_file()
-    ]
+    named = [folder for folder in _folders(root) if split_name(folder.name)]
+    roboflow = [folder / _ROBOFLOW for folder in named if (folder / _ROBOFLOW).is_file()]
     if roboflow:
-        return _by_split({file: split_name(file.parent.name) for file in roboflow})
-    alone = root / "_annotations.coco.json"
+        missing = {split_name(folder.name) for folder in named} - {split_name(file.parent.name) for file in roboflow}
+        others = [folder for folder in named if split_name(folder.name) in missing]
+        return _by_split({file: split_name(file.parent.name) for file in roboflow} | _in_split_folders(others))
+    alone = root / _ROBOFLOW
     if alone.is_file():
         return {folder_split(root.resolve()) or "train": alone}
     label_folders = [folder for folder in _folders(root) if folder.name.lower() in _LABEL_FOLDERS]
     for folder in (*label_folders, root):
         if found := _labels_in(folder):
             return _by_split({file: split_name(file.stem) for file in found})
-    nested: dict[Path, str | None] = {}
-    for folder in (below for above in (root, *label_folders) for below in _folders(above) if split_name(below.name)):
+    below = [folder for above in (root, *label_folders) for folder in _folders(above)]
+    if nested := _in_split_folders([folder for folder in below if split_name(folder.name)]):
+        return _by_split(nested)
+    for folder in (one for above in label_folders for one in _folders(above)):  # annotations/coco/train.json
+        if found := _labels_in(folder):
+            return _by_split({file: split_name(file.stem) for file in found})
+    return {}
+
+
+def _in_split_folders(folders: list[Path]) -> dict[Path, str | None]:
+    """The files in folders of one split each, or in their folders of labels."""
+    found: dict[Path, str | None] = {}
+    for folder in folders:
         places = (folder, *(below for below in _folders(folder) if below.name.lower() in _LABEL_FOLDERS))
-        labels = next((found for place in places if (found := _labels_in(place))), [])
-        nested |= {file: split_name(folder.name) for file in labels}
-    return _by_split(nested)
+        labels = next((files for place in places if (files := _labels_in(place))), [])
+        found |= {file: split_name(folder.name) for file in labels}
+    return found
 
 
 def _folders(above: Path) -> Iterator[Path]:
@@ -57,8 +68,8 @@ def _folders(above: Path) -> Iterator[Path]:
 
 def _labels_in(folder: Path) -> list[Path]:
     """The files that look like COCO's; only those named `instances…`, if there are any."""
-    found = [file for file in sorted(folder.glob("*.json")) if looks_like(file)]
-    return [file for file in found if file.name.startswith("instances")] or found
+    found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".json" and looks_like(file)]
+    return [file for file in found if file.name.lower().startswith("instances")] or found
 
 
 def _by_split(names: dict[Path, str | None]) -> dict[str, Path]:

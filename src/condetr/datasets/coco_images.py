@@ -1,8 +1,9 @@
 """Where the images are that a COCO file names: file names come from other folders, machines and tools."""
 
+import html
 import re
 from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 
 from ..images.decode import SUFFIXES
 from .boundary import Boundary
@@ -130,8 +131,10 @@ def _forms(name: str) -> list[str]:
             forms += [*parse_qs(address.query).get("d", ()), unquote(address.path)]
         except ValueError:  # not an address
             pass
-    if "%" in name:
-        forms.append(unquote(name))
+    if "%" in name or "+" in name:
+        forms += [unquote(name), unquote_plus(name)]
+    if "&" in name:
+        forms.append(html.unescape(name))
     return [form for form in dict.fromkeys(forms) if form and "\0" not in form]
 
 

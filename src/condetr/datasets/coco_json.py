@@ -11,6 +11,10 @@ from ..text import decoded
 from .coco_masks import box_around
 
 
+class NotCocoError(DataError):
+    """A JSON file has no list of images or classes: it can be of another format."""
+
+
 def looks_like(file: Path) -> bool:
     """Whether a file is a JSON object with a list at a key "images" somewhere. False is certain, True is not."""
     try:
@@ -37,13 +41,15 @@ def read_json(file: Path) -> dict[str, Any]:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"{file}: invalid JSON at {place} ({error.msg}). Is the file truncated?") from None
+        at_end = not error.doc[error.pos :].strip("\0 \t\r\n") or error.msg.startswith("Unterminated string")
+        cut = ". Is the file truncated?" if at_end else ""
+        raise DataError(f"{file}: invalid JSON at {place} ({error.msg}){cut}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: invalid JSON: not UTF-8 text (byte {error.start}). Save it as UTF-8") from None
     except (ValueError, RecursionError, MemoryError) as error:  # huge numbers, deep nesting
         raise DataError(f"{file}: invalid JSON ({_one_line(error)})") from None
     if not isinstance(content, dict) or "images" not in content:
-        raise DataError(f"{file}: not a COCO file: it has no list 'images'")
+        raise NotCocoError(f"{file}: not a COCO file: it has no list 'images'")
     return content
 
 
@@ -69,16 +75,23 @@ def list_at(content: dict[str, Any], key: str, file: Path) -> list[Any]:
 
 
 def whole_number(value: Any) -> int | None:
-    """An integer that fits into 64 bits, also when written as 7.0 or "7"."""
+    """An integer that fits into 64 bits, also when written as 7.0, "7" or "7.0"."""
     if isinstance(value, str | float) and not isinstance(value, bool):
         try:
-            number = float(value) if isinstance(value, float) else int(value)
+            number = value if isinstance(value, float) else _number(value)
             value = int(number) if number == int(number) else None
         except (ValueError, OverflowError):
             return None
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if abs(value) < 2**63 else None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def float_or_nan(value: Any) -> float:

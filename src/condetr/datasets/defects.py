@@ -107,6 +107,15 @@ _ALL = (
     Defect("empty_class", "warning", "keep", "a class without training objects", "add examples"),
     Defect("class_missing", "note", "keep", "a class without objects in this split", "nothing"),
     Defect("same_name", "warning", "keep", "two category ids have the same class name", "merge the two classes"),
+    Defect(
+        "similar_names", "warning", "keep", "the names of two classes differ only in case, spaces, - or _",
+        "merge the two classes, if they are one",
+    ),
+    Defect(
+        "shifted_categories", "error", "keep",
+        "some objects have unknown classes, and none would if all numbers were one larger, or smaller",
+        "number the classes in the labels as in the list of classes (from 0 in YOLO's labels)",
+    ),
     # label files
     Defect("orphan_annotation", "error", "drop", "the object's image is not listed", "add the image"),
     Defect("orphan_labels", "warning", "drop", "a label file without an image", "add the image"),

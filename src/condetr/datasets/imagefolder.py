@@ -12,20 +12,31 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
-from ..text import read_text
+from ..text import lines_of, read_text
 from . import coco
 from .boundary import Boundary
 from .raw import RawDataSet, split_name
 
 NAME = "metadata.jsonl"
-_CLASSES = ("categories", "category", "category_id", "labels", "label", "class", "classes")
+_OBJECTS = ("objects", "annotations")
+_BOXES = ("bbox", "bboxes", "boxes")
+_CLASSES = (
+    "categories", "category", "category_id", "labels", "label", "class", "classes", "class_labels", "class_label",
+    "category_name", "name", "names",
+)  # fmt: skip
+_IMAGES = ("file_name", "image_file_name", "image", "path")
 
 
 def find(root: Path) -> list[Path]:
     """The files of a folder and of its split folders that have images with objects."""
-    below = [folder for folder in sorted(root.iterdir()) if split_name(folder.name)]
-    files = [folder / NAME for folder in (root, root / "data", *below) if (folder / NAME).is_file()]
-    return [file for file in files if _has_objects(file)]
+    above = [root, *(folder for folder in _folders(root) if folder.name.lower() == "data")]
+    below = [folder for one in above for folder in _folders(one) if split_name(folder.name)]
+    files = [file for folder in (*above, *below) for file in folder.iterdir() if file.name.lower() == NAME]
+    return [file for file in files if file.is_file() and _has_objects(file)]
+
+
+def _folders(above: Path) -> list[Path]:
+    return sorted(folder for folder in above.iterdir() if folder.is_dir())
 
 
 def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
@@ -34,12 +45,14 @@ def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
     rows: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for file in files:
         for row in _rows(file):
-            name = str(row.get("file_name", "")).replace("\\", "/")
+            name = str(_image(row) or "").replace("\\", "/")
             inside = (split_name(part) for part in PurePosixPath(name).parts[:-1])
             split = split_name(file.parent.name) if file.parent != root else None
             rows.setdefault(split or next(filter(None, inside), None) or "train", []).append((file, row))
-    used = {value for found in rows.values() for _, row in found for _, value in _objects(row)}
-    named = _names(root / "README.md")
+    named = _names(root / "README.md") or _names(root.parent / "README.md")  # `root` can be one split
+    for row in (row for found in rows.values() for _, row in found):  # text can be a number that is named
+        row["objects"] = [(box, _number_in(value, named)) for box, value in _objects(row)]
+    used = {value for found in rows.values() for _, row in found for _, value in row["objects"]}
     words = sorted({value for value in used if isinstance(value, str)})
     numbers = sorted({value for value in used if isinstance(value, int)} | named.keys())
     ids: dict[Any, int] = {number: number for number in numbers}
@@ -58,32 +71,54 @@ def _content(rows: list[tuple[Path, dict[str, Any]]], ids: dict[Any, int], names
     annotations: list[Any] = []
     for i, (_, row) in enumerate(rows, start=1):
         sides = {side: row.get(side) for side in ("width", "height")}
-        images.append({"id": i, "file_name": row.get("file_name"), **sides})
-        for box, value in _objects(row):
+        images.append({"id": i, "file_name": _image(row), **sides})
+        for box, value in row["objects"]:
             place = len(annotations) + 1
             annotations.append({"id": place, "image_id": i, "bbox": box, "category_id": ids.get(value)})
     categories = [{"id": id, "name": name} for id, name in names.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
+def _image(row: dict[str, Any]) -> Any:
+    """The image's name; `image` can be a mapping with its path."""
+    value = next((row[key] for key in _IMAGES if row.get(key)), None)
+    return value.get("path") if isinstance(value, dict) else value
+
+
 def _objects(row: dict[str, Any]) -> Iterator[tuple[Any, int | str | None]]:
-    """Box and class of each object: `objects` is a dict of lists, or a list of dicts."""
-    objects = row.get("objects")
+    """Box and class of each object: `objects` is a dict of lists, a dict of one object, or a list of dicts; or the row
+    has the boxes itself."""
+    objects = next((row[key] for key in _OBJECTS if isinstance(row.get(key), dict | list)), row)
     if isinstance(objects, dict):
-        boxes, key = objects.get("bbox"), next((key for key in _CLASSES if key in objects), "")
-        values = objects.get(key)
-        if isinstance(boxes, list):
-            values = values if isinstance(values, list) else []
-            objects = [{"bbox": box, "category": values[i] if i < len(values) else None} for i, box in enumerate(boxes)]
-    for one in objects if isinstance(objects, list) else ():
+        boxes, values = _first(objects, _BOXES), _first(objects, _CLASSES)
+        if not isinstance(boxes, list):
+            return
+        if boxes and not isinstance(boxes[0], list | dict):  # one object
+            boxes, values = [boxes], values if isinstance(values, list) else [values]
+        values = values if isinstance(values, list) else []
+        objects = [{"bbox": box, "category": values[i] if i < len(values) else None} for i, box in enumerate(boxes)]
+    for one in objects:
         if isinstance(one, dict):
-            value = next((one[key] for key in _CLASSES if key in one), None)
-            yield one.get("bbox"), value if isinstance(value, int | str) and not isinstance(value, bool) else None
+            yield _first(one, _BOXES), _class(_first(one, _CLASSES))
+
+
+def _first(found: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((found[key] for key in keys if key in found), None)
+
+
+def _class(value: Any) -> int | str | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _number_in(value: int | str | None, named: dict[int, str]) -> int | str | None:
+    return int(value) if isinstance(value, str) and value.isdecimal() and int(value[:9]) in named else value
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = read_text(file).splitlines()
+        lines = lines_of(read_text(file))
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{file}: not a readable text file") from None
     for number, line in enumerate(lines, start=1):
@@ -102,7 +137,7 @@ def _has_objects(file: Path) -> bool:
     """Whether one of the first lines has boxes: such folders are also used for classification."""
     with file.open("rb") as opened:
         head = opened.read(1 << 16)
-    return b'"objects"' in head and b'"bbox"' in head
+    return any(f'"{key}"'.encode() in head for key in _BOXES)
 
 
 def _names(readme: Path) -> dict[int, str]:
@@ -118,8 +153,9 @@ def _names(readme: Path) -> dict[int, str]:
 def _class_labels(value: Any) -> Iterator[dict[str, str]]:
     if isinstance(value, dict):
         label = value.get("class_label")
-        if isinstance(label, dict) and isinstance(label.get("names"), dict):
-            yield label["names"]
+        names = label.get("names") if isinstance(label, dict) else None
+        if isinstance(names, dict | list):
+            yield names if isinstance(names, dict) else {str(i): name for i, name in enumerate(names)}
         for below in value.values():
             yield from _class_labels(below)
     elif isinstance(value, list):

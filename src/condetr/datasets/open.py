@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..own_folders import is_run
-from . import coco, coco_files, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
+from . import coco, coco_files, coco_json, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
 from .walk import files_below
@@ -46,9 +46,15 @@ def _open_file(path: Path, follow_outside: bool) -> RawDataSet:
     root = coco_files.root_of(path)
     boundary = Boundary(path.parent, root, follow_outside=follow_outside)
     if suffix == ".json":
-        return coco.read({coco_files.split_of(path) or "train": path}, root, boundary)
+        try:
+            return coco.read({coco_files.split_of(path) or "train": path}, root, boundary)
+        except coco_json.NotCocoError:
+            _refuse_unread(path)
+            raise
     if suffix in (".yaml", ".yml"):
         return yolo.read(path, boundary, own_path=True)
+    if path.name.lower() == imagefolder.NAME:
+        return imagefolder.read([path], root, boundary)
     _refuse_unread(path)
     raise DataError(f"{path}: not a data set. Give a folder, a COCO .json or a YOLO .yaml file")
 
@@ -73,7 +79,11 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         way_out = f"Give {file}, or move the other away" if file else "Move one of them away"
         raise DataError(f"{root}: two data sets in one folder: {what}. {way_out}")
     if files:
-        return coco.read(files, root, boundary)
+        try:
+            return coco.read(files, root, boundary)
+        except coco_json.NotCocoError:
+            _refuse_unread(root)  # others have a list of images too
+            raise
     if yaml is not None:
         return yolo.read(yaml, boundary)
     if folders:
@@ -97,12 +107,18 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         raise DataError(f"{root}: {reason}")
     _refuse_unread(root)
     yolo.refuse_nameless(root)
-    images = unlabelled.only_images(root)
+    images, labels = unlabelled.only_images(root), unread.unknown(root)
+    what, way_out = "", ""
+    if labels is not None:
+        what = f": the form of {labels} is not known"
+        way_out = ". Export or convert the labels to one of these"
+    elif images:
+        what = f": {images}"
+        way_out = ". Draw boxes with a labelling tool such as CVAT or Label Studio, which export these"
     raise DataError(
-        f"{root}: no data set recognised{f': {images}' if images else ''}. Looked for "
+        f"{root}: no data set recognised{what}. Looked for "
         "train|valid|test/_annotations.coco.json, annotations/*.json, data.yaml or classes.txt (YOLO), "
-        "Annotations/*.xml (Pascal VOC), metadata.jsonl (Hugging Face)"
-        + (". Draw boxes with a labelling tool such as CVAT or Label Studio, which export these" if images else "")
+        f"Annotations/*.xml (Pascal VOC), metadata.jsonl (Hugging Face){way_out}"
     )
 
 

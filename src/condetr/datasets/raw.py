@@ -84,9 +84,10 @@ def split_name(text: str) -> str | None:
     return next((_SPLIT_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _SPLIT_OF), None)
 
 
-def folder_split(folder: Path) -> str | None:
+def folder_split(folder: Path | str) -> str | None:
     """As `split_name`, for a folder: only if its whole name is a split's name, as in `val2017`."""
-    return split_name(folder.name) if re.fullmatch(r"[A-Za-z]+[0-9]*", folder.name) else None
+    name = folder if isinstance(folder, str) else folder.name
+    return split_name(name) if re.fullmatch(r"[A-Za-z]+[0-9]*", name) else None
 
 
 def objects(

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from ..text import decoded
+from ..text import decoded, lines_of
 
 _MOST = 200  # files that are looked at
-_HEAD = 4096
+_HEAD = 1 << 18  # bytes: settings or an embedded image can come before the labels
 
 # {folder} is the data set's. The commands were run on small examples and their boxes compared, but for `-if datumaro`
 _DATUM = "pip install 'datumaro[cli]', then datum convert -i {folder} -if %s -f coco -o {folder}-coco -- --save-media"
@@ -30,7 +30,7 @@ _PARQUET = "Parquet", "export it to image files with a metadata.jsonl (the page 
 _ARROW = "Arrow", "export it to image files with a metadata.jsonl (the page on data sets has a script)"
 _TFRECORD = "TFRecord", "export it as COCO, YOLO or Pascal VOC"
 _LABEL_STUDIO = "Label Studio JSON", "export it from Label Studio as COCO or YOLO"
-_LABELBOX = "Labelbox NDJSON", "convert it to COCO: a bounding box has top, left, height and width there"
+_LABELBOX = "Labelbox JSON", "convert it to COCO: a bounding box has top, left, height and width there"
 _MANIFEST = "SageMaker manifest", "convert it to COCO: a box has left, top, width and height there"
 _VIA = "VGG Image Annotator JSON", "export it from VIA as COCO"
 _DATUMARO = "Datumaro JSON", f"convert it: {_DATUM % 'datumaro'}"
@@ -47,12 +47,36 @@ _YOLO = (
     "put it beside the images, or into a folder labels beside the folder images, and the class names into "
     "{folder}/classes.txt",
 )
+_CVAT_BACKUP = "CVAT JSON (a backup)", "export it from CVAT as COCO 1.0"
+_DARWIN = "Darwin JSON", "export it from V7 as COCO"
+_DETECTRON = "Detectron2 JSON", "convert it with detectron2.data.datasets.coco.convert_to_coco_json"
+_HASTY = "Hasty JSON", "export it from Hasty (CloudFactory) as COCO"
+_SCALE = "Scale AI JSON", "convert it to COCO: a box has left, top, width and height there"
+_SUPERANNOTATE = "SuperAnnotate JSON", "export it from SuperAnnotate as COCO"
+_RESULTS = (
+    "a file of detections (COCO results)",
+    "export it with images and categories, as labels have them (evaluate compares detections with labels)",
+)
+_ULTRALYTICS = "Ultralytics NDJSON", "export it as YOLO, with a data.yaml and label files"
+_DLIB = "dlib XML", "convert it to COCO: a box has left, top, width and height there"
+_SHEET = "a spreadsheet", "convert it to COCO, YOLO or Pascal VOC"
+_MATLAB = "a MATLAB file", "convert it to COCO, YOLO or Pascal VOC"
+_NUMPY = "a NumPy or pickle file", "convert it to COCO, YOLO or Pascal VOC"
 _ARCHIVE = "an archive", "unpack it and give the folder"
 _SUFFIXES = {
     **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"), _ARCHIVE),
     ".parquet": _PARQUET, ".arrow": _ARROW, ".tfrecord": _TFRECORD, ".tfrecords": _TFRECORD, ".record": _TFRECORD,
-    ".manifest": _MANIFEST,
+    ".manifest": _MANIFEST, ".mat": _MATLAB,
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), _SHEET), **dict.fromkeys((".npy", ".npz", ".pkl", ".pickle"), _NUMPY),
 }  # fmt: skip
+
+
+_TEXTS = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".tsv")
+
+
+def unknown(root: Path) -> Path | None:
+    """The first file of a folder that can contain labels, whatever their form."""
+    return next((file for file in islice(_files(root), _MOST) if file.suffix.lower() in _TEXTS), None)
 
 
 def recognise(root: Path) -> tuple[str, str, Path] | None:
@@ -77,7 +101,7 @@ def _files(root: Path) -> Iterator[Path]:
     if root.is_file():
         yield root
         return
-    suffixes = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", *_SUFFIXES)
+    suffixes = (*_TEXTS, ".txt", *_SUFFIXES)
     for pattern in ("*", "*/*", "*/*/*"):
         yield from (file for file in sorted(root.glob(pattern)) if file.suffix.lower() in suffixes and file.is_file())
 
@@ -92,13 +116,17 @@ def _format(file: Path) -> tuple[str, str] | None:
     if suffix in (".jsonl", ".ndjson"):
         if any(word in head for word in ("<loc", '"messages"')):  # PaliGemma, Florence; GPT
             return _LANGUAGE
+        if '"class_names"' in head:
+            return _ULTRALYTICS
         return _LABELBOX if '"data_row"' in head else _MANIFEST if '"source-ref"' in head else None
     if suffix == ".xml":
         if "<annotations" in head and ("<image" in head or "<track" in head or "<meta" in head):
             return _CVAT
+        if "<dataset" in head and "<images" in head:
+            return _DLIB
         return _ROTATED if "<robndbox>" in head else _LABELME_XML if "<polygon>" in head and "<pt>" in head else None
-    if suffix == ".csv":
-        return _CSV if "," in head else None
+    if suffix in (".csv", ".tsv"):
+        return _CSV if any(sign in head for sign in ",;\t") else None
     if suffix == ".txt":
         return _text_format(file, head)
     return _json_format(file, head)
@@ -107,7 +135,7 @@ def _format(file: Path) -> tuple[str, str] | None:
 def _text_format(file: Path, head: str) -> tuple[str, str] | None:
     """By the first lines: VisDrone has eight whole numbers (some lines end in a comma), KITTI a word and 14 numbers,
     DOTA eight numbers, a word and a number; MOT and WIDER FACE are recognised by the names of their files too."""
-    lines = [line.strip().rstrip(",") for line in head.splitlines()[:3] if line.strip()]
+    lines = [line.strip().rstrip(",") for line in lines_of(head)[:3] if line.strip()]
     commas, spaces = [line.split(",") for line in lines], [line.split() for line in lines]
     if not lines:
         return None
@@ -141,6 +169,25 @@ def _number(word: str) -> bool:
 
 
 def _json_format(file: Path, head: str) -> tuple[str, str] | None:
+    if '"shapes"' in head and '"tracks"' in head:
+        return _CVAT_BACKUP
+    if any(word in head for word in ('"_via_img_metadata"', '"_via_settings"', '"aname"')):
+        return _VIA
+    if '"data_row"' in head or '"Labeled Data"' in head:
+        return _LABELBOX
+    if '"bounding_box"' in head and ('"annotations"' in head or '"slots"' in head):
+        return _DARWIN
+    if '"label_classes"' in head and '"class_name"' in head:
+        return _HASTY
+    if '"instances"' in head and '"className"' in head:
+        return _SUPERANNOTATE
+    if '"task_id"' in head and '"left"' in head:
+        return _SCALE
+    if head.lstrip().startswith("[") and '"bbox"' in head:
+        if '"file_name"' in head:
+            return _DETECTRON
+        if '"score"' in head and '"image_id"' in head:
+            return _RESULTS
     if '"shapes"' in head and ('"imagePath"' in head or '"points"' in head):
         return _LABELME
     if '"classTitle"' in head or ('"classes"' in head and '"tags"' in head):

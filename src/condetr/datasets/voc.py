@@ -1,7 +1,7 @@
 """Pascal VOC to raw labels: one XML file for each image."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,7 +10,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..plural import counted
-from ..text import read_text
+from ..text import lines_of, read_text
 from ..types import Categories
 from .boundary import Boundary
 from .coco_boxes import are_fractions
@@ -18,6 +18,7 @@ from .defects import Finding
 from .disk_names import plain
 from .raw import RawDataSet, RawSplit, images, objects
 from .voc_folders import Folders, unlisted
+from .walk import files_below
 
 
 def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary) -> RawDataSet:
@@ -61,7 +62,7 @@ def _class_file(root: Path) -> list[str]:
     for name in ("classes.txt", "labels.txt", "label_list.txt", "predefined_classes.txt"):
         if (root / name).is_file():
             try:
-                lines = read_text(root / name).splitlines()
+                lines = lines_of(read_text(root / name))
             except (OSError, UnicodeDecodeError):
                 raise DataError(f"{root / name}: not a readable text file. Write one class name in each line, as UTF-8"
                                 ) from None  # fmt: skip
@@ -93,8 +94,10 @@ class _ImageFinder:
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
         self._names: dict[Path, dict[str, Path]] = {}
+        self._deep: dict[str, list[Path]] | None = None
 
-    def __call__(self, label: Path, written: str) -> Path:
+    def __call__(self, label: Path, written: str, words: tuple[str, ...] = ()) -> Path:
+        """`written` is the name that the label file has for its image, `words` the folders that it names."""
         below = label.parent.relative_to(self.folders.root) if label.is_relative_to(self.folders.root) else Path()
         places = dict.fromkeys(place for folder in self.folders.images for place in (folder / below, folder))
         names = [written] if Path(written).stem == label.stem else []
@@ -103,7 +106,27 @@ class _ImageFinder:
             for place in places:
                 if path := self._listed(place).get(name) or self._listed(place).get(plain(name)):
                     return path
+        if path := self._below(label, written, words):
+            return path
         return self.folders.images[0] / (written or f"{label.stem}.jpg")
+
+    def _below(self, label: Path, written: str, words: tuple[str, ...]) -> Path | None:
+        """The only image with this name in subfolders of the folders of the images, or of several, that in the folder
+        which the label file names."""
+        if self._deep is None:
+            self._deep = {}
+            below = dict.fromkeys(file for folder in self.folders.images[:1] for file in files_below(folder))
+            for file in below:
+                if file.suffix.lower() in SUFFIXES:
+                    for name in {plain(file.name), plain(file.stem)}:
+                        self._deep.setdefault(name, []).append(file)
+        for name in dict.fromkeys((plain(label.stem), plain(written), plain(Path(written).stem))):
+            found = self._deep.get(name, [])
+            if len(found) > 1:
+                found = [file for file in found if words and plain(file.parent.name) == plain(words[-1])]
+            if len(found) == 1:
+                return found[0]
+        return None
 
     def _listed(self, place: Path) -> dict[str, Path]:
         """The images of a folder by name, and by stem: of several, the first (`a.jpg` before the mask `a.png`)."""
@@ -166,7 +189,9 @@ def _add(
 ) -> None:
     """Append the rows of one label file."""
     written = Path((tree.findtext("filename") or "").strip().replace("\\", "/").replace("\0", "")).name
-    image = find(file, written)
+    path = PurePosixPath((tree.findtext("path") or "").strip().replace("\\", "/").replace("\0", "")).parent
+    above = path.parts or PurePosixPath((tree.findtext("folder") or "").strip().replace("\\", "/")).parts
+    image = find(file, written, above)
     size = [_length(tree.findtext(f"size/{side}")) for side in ("width", "height")]
     # the devkit's corners count pixels from 1 and include the last one; other tools write corners from 0
     first = 1 if (tree.findtext("source/database") or "").strip().startswith("The VOC") else 0
@@ -184,7 +209,7 @@ def _add(
             findings.append(Finding("malformed_entry", split, file, number, detail, "object"))
             continue
         # `difficult` objects are neither required nor counted as false positives (VOC devkit, section 4.4)
-        difficult = (thing.findtext("difficult") or "").strip() == "1"
+        difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "true")
         box = (x1 - first, y1 - first, x2, y2)
         object_rows.append((row, word, *box, difficult, float("nan"), number))
 

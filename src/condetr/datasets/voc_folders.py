@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..text import decoded
+from ..text import decoded, lines_of
 from .disk_names import DiskNames
 from .raw import folder_split, split_name
 from .walk import files_below
@@ -39,7 +39,8 @@ def find(root: Path) -> dict[str, tuple[Folders, ...]]:
     if not found:
         for folder in _folders(root):
             name = split_name(folder.name)
-            places = (folder, *_named(folder, ANNOTATIONS))
+            labelled = _named(folder, ANNOTATIONS)
+            places = (folder, *labelled, *(below for place in labelled for below in _named(place, ANNOTATIONS)))
             labels = next((place for place in places if _xml(place)), None) if name else None
             if name and labels:
                 images = (labels, folder, *_named(folder, IMAGES))
@@ -67,8 +68,9 @@ def _devkit(base: Path) -> dict[str, Folders]:
     sets = _named(base, ("imagesets",))
     for place in (*(main for folder in sets for main in _named(folder, ("main",))), *sets, base):
         disk = DiskNames()
-        for name, file in _lists(place).items():
-            listed = dict.fromkeys(_label_file(line, annotations, base, disk) for line in _lines(file))
+        for name, files in _lists(place).items():
+            lines = dict.fromkeys(line for file in files for line in _lines(file))
+            listed = dict.fromkeys(_label_file(line, annotations, base, disk) for line in lines)
             if listed and (place != base or any(label.is_file() for label in listed)):
                 found[name] = Folders(annotations, tuple(listed), images)
         if found:
@@ -78,22 +80,47 @@ def _devkit(base: Path) -> dict[str, Folders]:
             alike = [below for above in images[:-2] for below in _folders(above) if folder_split(below) == split]
             before = found[split].labels if split in found else ()
             found[split] = Folders(annotations, (*before, *labels), (*alike, *images))
-    return found or {"train": Folders(annotations, _xml(annotations) or _xml_below(annotations), images)}
+    labels = _xml(annotations) or _xml_below(annotations)
+    return found or _by_images(annotations, labels, images) or {"train": Folders(annotations, labels, images)}
 
 
-def _lists(folder: Path) -> dict[str, Path]:
-    """The text file that lists each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`."""
-    found: dict[str, Path] = {}
-    for file in sorted(folder.glob("*.txt"), key=lambda file: (file.stem.lower() == "trainval", file)):
-        name = split_name(file.stem) if re.fullmatch(r"[A-Za-z]+[0-9]*", file.stem) else None
-        if name:
-            found.setdefault(name, file)
+def _by_images(annotations: Path, labels: tuple[Path, ...], images: tuple[Path, ...]) -> dict[str, Folders]:
+    """Label files of one folder by the split folder that their images are in; empty if that is not several."""
+    found: dict[str, Folders] = {}
+    rest = dict.fromkeys(labels)
+    for folder in (below for above in images[:-2] for below in _folders(above)):
+        split = folder_split(folder)
+        stems = {file.stem for file in files_below(folder)} if split else set()
+        if split and (own := tuple(label for label in rest if label.stem in stems)):
+            before = found[split] if split in found else Folders(annotations, (), images)
+            found[split] = Folders(annotations, (*before.labels, *own), (folder, *before.images))
+            for label in own:
+                del rest[label]
+    if len(found) < 2:
+        return {}
+    if rest:
+        train = found.get("train", Folders(annotations, (), images))
+        found["train"] = Folders(annotations, (*train.labels, *rest), train.images)
+    return found
+
+
+def _lists(folder: Path) -> dict[str, list[Path]]:
+    """The text files that list each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`."""
+    found: dict[str, list[Path]] = {}
+    files = [file for file in folder.iterdir() if file.suffix.lower() == ".txt"] if folder.is_dir() else []
+    for file in sorted(files, key=lambda file: (file.stem.lower() == "trainval", file)):
+        if name := folder_split(file.stem):
+            found.setdefault(name, [file])
+    if not found:  # those of each class, as `cat_train.txt`
+        for file in sorted(files):
+            if name := folder_split(file.stem.rpartition("_")[2]):
+                found.setdefault(name, []).append(file)
     return found
 
 
 def _lines(file: Path) -> Iterator[str]:
     text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
-    return (line.strip() for line in text.splitlines() if line.strip())
+    return (line.strip() for line in lines_of(text) if line.strip())
 
 
 def _label_file(line: str, annotations: Path, base: Path, disk: DiskNames) -> Path:

@@ -1,21 +1,26 @@
 """YOLO to raw labels: from a YAML file with names and splits, or a file of names and the usual folders."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import DataError
-from ..text import read_text
+from ..text import lines_of, read_text
 from ..types import Categories
 from . import yolo_folders
 from .boundary import Boundary
 from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawDataSet
-from .yolo_labels import SPLIT_KEYS, expanded, locate, orphans, split
+from .yolo_labels import SPLIT_KEYS, expanded, interpreted, locate, orphans, read_split
+from .yolo_names import TextLoader, names_of, names_of_lines
 
 _USUAL = ("data", "dataset")
+_KEYS = {"names", "nc"}
+_POSES = {"kpt_shape", "flip_idx", "kpt_names"}  # keys of a pose data set
+_ESCAPED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
 
 
 def find(root: Path) -> Path | None:
@@ -23,7 +28,9 @@ def find(root: Path) -> Path | None:
     are several and none has a usual name."""
     files = [file for file in sorted(root.iterdir()) if file.suffix.lower() in (".yaml", ".yml") and file.is_file()]
     named = [file for file in files if _has_names(file)]
-    if usual := next((file for file in files if file.stem in _USUAL and (file in named or not _is_valid(file))), None):
+    if usual := next(
+        (file for file in files if file.stem.lower() in _USUAL and (file in named or not _is_valid(file))), None
+    ):
         return usual  # if it is broken, `read` reports where
     if len(named) > 1:
         some = ", ".join(file.name for file in named[:5])
@@ -39,7 +46,7 @@ def refuse_nameless(root: Path) -> None:
 
 
 def _has_names(file: Path) -> bool:
-    return _is_valid(file) and not {"names", "nc"}.isdisjoint(_parse(file) or ())
+    return _is_valid(file) and not _KEYS.isdisjoint(_parse(file) or ())
 
 
 def _is_valid(file: Path) -> bool:
@@ -54,10 +61,11 @@ def read_by_names(file: Path, root: Path, boundary: Boundary) -> RawDataSet:
     categories = _class_names(file)
     findings = _repeated(categories, file)
     used: dict[Path, str] = {}
-    splits = [
-        split(name, [folder], root, boundary, findings, used, deep=folder != root)
+    read = [
+        read_split(name, [folder], root, boundary, findings, used, deep=folder != root)
         for name, folder in yolo_folders.places(root).items()
     ]
+    splits = interpreted(read, findings)
     for other in (folder / file.name for folder in yolo_folders.name_folders(root)):
         if other != file and other.is_file() and not _agree(categories, _class_names(other)):
             raise DataError(f"{root}: the classes in {file} and {other} differ, so the numbers in the labels do too")
@@ -107,12 +115,13 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             boundary = boundary.with_folder(Path.cwd())
     splits = []
     used: dict[Path, str] = {}
+    keypoints = not _POSES.isdisjoint(content)
     disk = DiskNames()
     for name, keys in SPLIT_KEYS.items():
         entries = next((content[key] for key in keys if content.get(key)), None)
         if entries is None:
             continue
-        wanted = entries if isinstance(entries, list) else [entries]
+        wanted = list(_entries(entries, content.get("path")))
         if not all(isinstance(entry, str) for entry in wanted):
             raise DataError(f"{file}: {name}: not a path, nor a list of paths")
         found = []
@@ -128,10 +137,10 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
             else:
                 found.append(place)
         if found:
-            splits.append(split(name, found, base, boundary, findings, used, keypoints="kpt_shape" in content))
+            splits.append(read_split(name, found, base, boundary, findings, used))
     if not any(content.get(key) for keys in SPLIT_KEYS.values() for key in keys):
         splits = [
-            split(name, [place], base, boundary, findings, used, keypoints="kpt_shape" in content, deep=place != base)
+            read_split(name, [place], base, boundary, findings, used, deep=place != base)
             for name, place in yolo_folders.places(base).items()
         ]
     if not splits and (outside := next((f.detail for f in findings if f.name == "outside_folder"), None)):
@@ -140,7 +149,23 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         )
     if not splits:
         raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")
-    return RawDataSet(file.parent, "yolo", categories, tuple(splits), (*findings, *orphans(used)))
+    raw = interpreted(splits, findings, keypoints=keypoints)
+    return RawDataSet(file.parent, "yolo", categories, tuple(raw), (*findings, *orphans(used)))
+
+
+def _entries(given: Any, path: Any) -> Iterator[Any]:
+    """The entries of a split, also of lists in a list. An entry can repeat an absolute `path` that is not here; and an
+    escape in double quotes, as in "images\\train", has become a control character."""
+    if isinstance(given, list):
+        for one in given:
+            yield from _entries(one, path)
+        return
+    if isinstance(given, str):
+        given = "".join(_ESCAPED.get(sign, sign) for sign in given)
+        above = path.replace("\\", "/").rstrip("/") + "/" if isinstance(path, str) else "/"
+        if len(above) > 1 and given.replace("\\", "/").startswith(above) and not Path(given).exists():
+            given = given[len(above) :]
+    yield given
 
 
 def _below_current(entry: str) -> Path | None:
@@ -158,12 +183,10 @@ def _below_current(entry: str) -> Path | None:
 def _class_names(file: Path) -> Categories:
     """The classes of a file with one name in each line."""
     try:
-        lines = read_text(file).splitlines()
+        lines = lines_of(read_text(file))
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{file}: not a readable text file. Write one class name in each line, as UTF-8") from None
-    names = [line.strip() for line in lines]
-    while names and not names[-1]:
-        names.pop()
+    names = names_of_lines(lines)
     if not names:
         raise DataError(f"{file}: contains no names. Write one class name in each line")
     if "" in names:
@@ -181,8 +204,11 @@ def _load(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}" if mark is not None else ""
-        raise DataError(f"{file}: invalid YAML{at} ({' '.join(str(error).split())[:100]})") from None
-    if not isinstance(content, dict) or not ("names" in content or "nc" in content):
+        if "escape character" in str(error):
+            raise DataError(f"{file}: invalid YAML{at}: a \\ in double quotes. Write / in its place") from None
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())[:100]
+        raise DataError(f"{file}: invalid YAML{at} ({reason})") from None
+    if not isinstance(content, dict) or _KEYS.isdisjoint(content):
         raise DataError(f"{file}: not a YOLO data set: it has no 'names'")
     return _without_nulls(content)
 
@@ -190,7 +216,7 @@ def _load(file: Path) -> dict[str, Any]:
 def _parse(file: Path) -> Any:
     """The content with every value as text, as it is written: YAML would read the class names `no`, `001` and `12:30`
     as false, 1 and 750. Keys become lower case."""
-    content = yaml.load(read_text(file), Loader=yaml.BaseLoader)
+    content = yaml.load(read_text(file), Loader=TextLoader)
     return {str(key).lower(): content[key] for key in reversed(content)} if isinstance(content, dict) else content
 
 
@@ -200,20 +226,10 @@ def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names(content: dict[str, Any], file: Path, boundary: Boundary) -> Categories:
-    given = content.get("names", content.get("nc"))
+    given = next((content[key] for key in ("names", "classes", "class_names", "nc") if content.get(key)), None)
     if isinstance(given, str) and given and not given.isdecimal():  # a file, as in Darknet's obj.data
         place = locate(given, (file.parent,), boundary, DiskNames())
         if place is not None and place.is_file() and boundary.contains(place):
             return _class_names(place)
-    if isinstance(given, str) and given.isdecimal() and 0 < int(given[:9]) < 100_000:
-        given = [f"class {i}" for i in range(int(given))]
-    if isinstance(given, list) and given:
-        given = dict(enumerate(given))
-    if not isinstance(given, dict) or not given:
-        raise DataError(f"{file}: 'names' must be a list of class names, number: name, or a file with one in each line")
-    names: dict[int, str] = {}
-    for key, name in given.items():
-        if not str(key).isdecimal() or not isinstance(name, str) or len(str(key)) > 9:
-            raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is not a class (number: name)")
-        names[int(key)] = name
+    names = names_of(given, file, alone=content.get("nc") == "1")
     return Categories(tuple(sorted(names)), tuple(names[id] for id in sorted(names)))

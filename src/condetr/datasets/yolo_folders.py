@@ -1,9 +1,10 @@
 """YOLO folders without a YAML file: the file of class names, and the list or folder of each split."""
 
+import os
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from ..text import decoded
+from ..text import decoded, lines_of
 from .boundary import Boundary
 from .raw import folder_split
 from .yolo_labels import CLASS_FILES, SPLIT_KEYS, images_of, is_labelled
@@ -12,10 +13,25 @@ from .yolo_labels import CLASS_FILES, SPLIT_KEYS, images_of, is_labelled
 def find_names(root: Path) -> Path | None:
     """The file of names of a folder with YOLO labels and no YAML file. Raises DataError if there are two folders for
     one split."""
-    files = [folder / name for folder in name_folders(root) for name in CLASS_FILES]
-    files += [*_darknet(root).get("names", ()), *sorted(root.glob("*.names"))]
+    files = [file for folder in name_folders(root) for file in class_files(folder)]
+    files += [*_darknet(root).get("names", ()), *with_suffix(root, ".names")]
     names = next((file for file in files if file.is_file()), None)
     return names if names is not None and places(root) else None
+
+
+def class_files(folder: Path) -> list[Path]:
+    """The files of a folder that have a usual name of class files, in any case."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    there = {name.lower(): folder / name for name in names if name.lower() in CLASS_FILES}
+    return [there[name] for name in CLASS_FILES if name in there]
+
+
+def with_suffix(folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder with a suffix, in any case; none if there is no such folder."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() == suffix and file.is_file())
+    except OSError:
+        return []
 
 
 def name_folders(root: Path) -> list[Path]:
@@ -30,10 +46,10 @@ def name_folders(root: Path) -> list[Path]:
 def refuse_nameless(root: Path) -> None:
     """Raise DataError for a folder with YOLO labels but without the names of the classes."""
     folders = [folder for folder in name_folders(root) if folder == root or "labels" in folder.parts]
-    if any((folder / name).is_file() for folder in folders for name in CLASS_FILES):
+    if any(class_files(folder) for folder in folders):
         return
     for folder in folders[1:]:
-        if next(folder.glob("*.txt"), None) is not None:
+        if with_suffix(folder, ".txt"):
             raise DataError(
                 f"{root}: looks like YOLO ({folder}/*.txt) but has neither data.yaml nor classes.txt. "
                 "Write a classes.txt with one name in each line, or a data.yaml with names, train, val"
@@ -60,7 +76,7 @@ def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
         places = [place for key in keys for place in entries.get(key, ())]
         if places:
             named[one] = next((place for place in places if place.is_file()), places[0])
-    for file in sorted(root.glob("*.txt")) if not named else ():
+    for file in with_suffix(root, ".txt") if not named else ():
         if (name := folder_split(file.with_suffix(""))) is not None:
             named.setdefault(name, file)
     listing = {name: file for name, file in named.items() if file.is_file()}
@@ -74,8 +90,8 @@ def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
 def _darknet(root: Path) -> dict[str, list[Path]]:
     """The entries of Darknet's `obj.data`, their keys in lower case: where the file of each can be."""
     entries: dict[str, list[Path]] = {}
-    for file in sorted(root.glob("*.data")):
-        for line in decoded(file.read_bytes(), errors="replace").splitlines():
+    for file in with_suffix(root, ".data"):
+        for line in lines_of(decoded(file.read_bytes(), errors="replace")):
             key, _, value = (word.strip() for word in line.partition("="))
             words = PurePosixPath(value.replace("\\", "/")).parts
             if key and words and ".." not in words and "\0" not in value:

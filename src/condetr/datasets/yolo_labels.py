@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from ..images.decode import SUFFIXES
-from ..text import decoded, read_text
+from ..text import decoded, lines_of, read_text
 from .boundary import Boundary
-from .coco_boxes import look_like_fractions_of_corners
+from .coco_boxes import other_form_of_fractions
 from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawSplit, images, objects
@@ -76,7 +77,27 @@ def _matches(pattern: str, starts: tuple[Path, ...]) -> list[str]:
     return []
 
 
-def split(
+Line = tuple[int, Path, int, list[float]]  # the row of its image, its label file, its number, what is in it
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLines:
+    """A split as it is in the files: its images and the lines of their labels."""
+
+    name: str
+    place: Path
+    boundary: Boundary
+    images: list[tuple[int, Path, int, int]]
+    label_files: list[Path]
+    lines: list[Line]
+
+    @property
+    def long(self) -> list[list[float]]:
+        """The lines with more than a class and a box."""
+        return [numbers for *_, numbers in self.lines if len(numbers) > BEFORE]
+
+
+def read_split(
     name: str,
     places: list[Path],
     base: Path,
@@ -84,35 +105,61 @@ def split(
     findings: list[Finding],
     used: dict[Path, str],
     *,
-    keypoints: bool = False,
     deep: bool = True,
-) -> RawSplit:
-    """The images of `places` with their labels.
-
-    A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points. Lines of
-    many numbers that `are_poses` are read so in any case, with a finding. The label files are added to `used`, with the
-    split's name.
-    """
+) -> SplitLines:
+    """The images of `places` with the lines of their labels. The label files are added to `used`, with the split's
+    name."""
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     findings += [one for place in places if place.is_dir() for one in _broken_links(place, name, deep)]
     image_rows, label_files = [], []
-    lines: list[tuple[int, Path, int, list[float]]] = []
+    lines: list[Line] = []
+    disk = DiskNames()
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
-        label_files.append(labels_of(path) if boundary.contains(path) else path)
+        label_files.append(labels_of(path, disk) if boundary.contains(path) else path)
         if not boundary.contains(path):
             continue
         labels = label_files[-1]
         used[labels] = name
         lines += ((row, labels, line, numbers) for line, numbers in _lines(labels, name, findings))
-    long = [(labels, line, numbers) for _, labels, line, numbers in lines if len(numbers) > BEFORE]
-    if not keypoints and are_poses([numbers for _, _, numbers in long]):
+    lines = list(_without_sixth(lines, name, findings))
+    return SplitLines(name, places[0], boundary, image_rows, label_files, lines)
+
+
+def _without_sixth(lines: list[Line], split: str, findings: list[Finding]) -> Iterator[Line]:
+    """The lines, a confidence or the number of a track behind the box left out. The lines of rotated boxes, whose angle
+    is neither, are left out."""
+    sixth = [numbers[5] for *_, numbers in lines if len(numbers) == 6]
+    angles = any(not 0 <= number <= 1 and number % 1 for number in sixth)
+    reported: set[Path] = set()
+    for row, file, i, numbers in lines:
+        if len(numbers) == 6 and angles:
+            detail = f"{numbers[5]:g} behind the box looks like an angle: write a rotated box as its four corners"
+            findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
+            continue
+        if len(numbers) == 6 and file not in reported:
+            findings.append(Finding("extra_number", split, file, i, f"{numbers[5]:g} follows the box", "line"))
+            reported.add(file)
+        yield row, file, i, numbers[:5] if len(numbers) == 6 else numbers
+
+
+def interpreted(read: list[SplitLines], findings: list[Finding], *, keypoints: bool = False) -> list[RawSplit]:
+    """A line is a class with a box or a polygon; with `keypoints` (a pose data set) a class, a box and points. Lines of
+    many numbers that `are_poses`, in all splits together or in one, are read so in any case, with a finding."""
+    poses = not keypoints and are_poses([numbers for split in read for numbers in split.long])
+    return [_interpreted(split, findings, keypoints, poses) for split in read]
+
+
+def _interpreted(split: SplitLines, findings: list[Finding], keypoints: bool, poses: bool) -> RawSplit:
+    name = split.name
+    long = [(labels, line, numbers) for _, labels, line, numbers in split.lines if len(numbers) > BEFORE]
+    if long and not keypoints and (poses or are_poses(split.long)):
         keypoints = True
         labels, line, numbers = long[0]
         detail = f"{len(numbers) - BEFORE} numbers of keypoints follow the box"
         findings.append(Finding("extra_number", name, labels, line, detail, "line"))
     object_rows, corners = [], []
-    for row, labels, line, numbers in lines:
+    for row, labels, line, numbers in split.lines:
         if not keypoints and len(numbers) > BEFORE and len(numbers) % 2 == 0:
             detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", name, labels, line, detail, "line"))
@@ -120,11 +167,14 @@ def split(
         box = _box(numbers[1:BEFORE] if keypoints else numbers[1:])
         object_rows.append((row, int(numbers[0]), *box, False, float("nan"), line))
         corners.append((row, int(numbers[0]), *numbers[1:BEFORE]))
-    if look_like_fractions_of_corners(object_rows, corners):
-        detail = "read as x1, y1, x2, y2, all boxes would lie in their images"
-        findings.append(Finding("corner_boxes", name, places[0], None, detail))
+    if form := other_form_of_fractions(object_rows, corners):
+        detail = f"read as {form}, all boxes would lie in their images"
+        findings.append(Finding("corner_boxes", name, split.place, None, detail))
     return RawSplit(
-        name, places[0], images(image_rows, label_files, boundary), objects(object_rows, "line", relative=True)
+        name,
+        split.place,
+        images(split.images, split.label_files, split.boundary),
+        objects(object_rows, "line", relative=True),
     )
 
 
@@ -137,7 +187,7 @@ def orphans(used: dict[Path, str]) -> Iterator[Finding]:
             folders.setdefault(folder, name)  # also between `labels` and the label file
     for folder, name in sorted(folders.items()):
         for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
-            if stray.name not in CLASS_FILES and not stray.name.startswith("."):
+            if stray.name.lower() not in CLASS_FILES and not stray.name.startswith("."):
                 yield Finding("orphan_labels", name, stray, None, "no image has this name")
 
 
@@ -151,7 +201,7 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
         yield place
         return
     disk = DiskNames()
-    for line in decoded(place.read_bytes(), errors="surrogateescape").splitlines():
+    for line in lines_of(decoded(place.read_bytes(), errors="surrogateescape")):
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
             forms = (text, unquote(text)) if "%" in text else (text,)
@@ -160,16 +210,21 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
             yield path or base / PurePosixPath(text.replace("\\", "/")).name
 
 
-def labels_of(image: Path) -> Path:
-    """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image."""
+def labels_of(image: Path, disk: DiskNames | None = None) -> Path:
+    """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image, else one in a folder `labels`
+    beside the image's; with `disk` in any spelling. Where there is none, the place where it is looked for first."""
     parts = list(image.parts)
+    swapped: list[Path] = []
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":
             first = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
             words = dict.fromkeys((first, "labels", "Labels", "LABELS"))
-            swapped = [Path(*parts[:i], word, *parts[i + 1 :]) for word in words]
-            return _text_file(*swapped, image) or swapped[0].with_suffix(".txt")
-    return _text_file(image) or image.with_suffix(".txt")
+            swapped += [Path(*parts[:i], word, *parts[i + 1 :]) for word in words]
+    beside = image.parent.parent
+    other = [beside / word / image.name for word in ("labels", "Labels", "label", "Label") if len(parts) > 2]
+    places = list(dict.fromkeys((*swapped, image, *other)))
+    found = _text_file(*places) or (_spelled(disk, places) if disk is not None else None)
+    return found or (swapped or places)[0].with_suffix(".txt")
 
 
 def _text_file(*images: Path) -> Path | None:
@@ -177,6 +232,12 @@ def _text_file(*images: Path) -> Path | None:
     files = (image.with_suffix(suffix) for suffix in (".txt", ".TXT") for image in images)
     longer = (image.with_name(f"{image.name}.txt") for image in images)  # of tools that keep the image's suffix
     return next((file for file in (*files, *longer) if file.is_file()), None)
+
+
+def _spelled(disk: DiskNames, images: list[Path]) -> Path | None:
+    """As `_text_file`, where case differs, or `é` is one character or two."""
+    found = (disk.find(image.parent, image.with_suffix(".txt").name) for image in images)
+    return next((file for file in found if file is not None and file.is_file()), None)
 
 
 def is_labelled(image: Path) -> bool:
@@ -188,7 +249,7 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
     """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points, or
     class, box and keypoints.
 
-    A detector's labels have the confidence, a tracker's the number of the track behind the box: both are left out.
+    A detector's labels have the confidence behind the box: these lines have 6 numbers; a track behind it is left out.
     """
     try:
         text = read_text(file)
@@ -197,21 +258,20 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
     except (OSError, UnicodeDecodeError):
         findings.append(Finding("malformed_entry", split, file, None, "the label file is not a text file"))
         return
-    extra = False
-    for i, line in enumerate(text.splitlines(), start=1):
-        words = _words(line)
+    noise = "\0\x1a\ufeff\u200b"  # the end of a file in DOS, and what is not seen in an editor
+    for i, line in enumerate(lines_of(text), start=1):
+        words = _words(line.strip(noise))
         if not words:
             continue
         try:
             numbers = [float(word) for word in words]
         except ValueError:
-            findings.append(Finding("malformed_entry", split, file, i, "words that are not numbers", "line"))
+            if not line.lstrip(" \t").startswith("#"):
+                detail = f"words that are not numbers: {' '.join(words)[:40]}"
+                findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
             continue
-        if len(numbers) == 6 or (len(numbers) == 7 and numbers[6] >= 2 and numbers[6] == int(numbers[6])):
-            numbers = numbers[:5]
-            if not extra:
-                findings.append(Finding("extra_number", split, file, i, f"{words[5]} follows the box", "line"))
-            extra = True
+        if len(numbers) == 7 and numbers[6] >= 2 and numbers[6] % 1 == 0:
+            numbers = numbers[:6]
         if len(numbers) < 5:
             detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", split, file, i, detail, "line"))

@@ -13,6 +13,7 @@ from ..plural import counted
 from ..types import Categories, Sample, Truth
 from .cache import FactsCache
 from .checks import check_split
+from .classes import check_classes
 from .diagnosis import Diagnosis
 from .duplicates import find_duplicates
 from .facts import OUTSIDE, ImageFacts
@@ -55,7 +56,7 @@ def examine(
         split.name: [ImageFacts.of_problem(OUTSIDE) if out else next(inspected) for out in split.images.outside]
         for split in raw.splits
     }
-    findings = list(raw.findings)
+    findings = [*raw.findings, *check_classes(raw)]
     truths = {
         split.name: check_split(split, facts[split.name], raw.categories, queries, findings, clean_boxes)
         for split in raw.splits
