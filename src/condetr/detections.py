@@ -73,7 +73,9 @@ class Detections:
         return len(self.scores)
 
     def __iter__(self) -> Iterator[Detection]:
-        return (self[i] for i in range(len(self)))
+        values = (self.boxes.astype(float), self.scores.astype(float), self.labels)
+        for (x1, y1, x2, y2), score, label in zip(*(column.tolist() for column in values)):
+            yield Detection((x1, y1, x2, y2), score, label, self.categories.name(label), self.categories.ids[label])
 
     @overload
     def __getitem__(self, which: int | np.integer) -> Detection: ...

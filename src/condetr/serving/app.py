@@ -55,8 +55,7 @@ def application(
     files = page_routes() if page else []
     app = Starlette(
         routes=[
-            *files,
-            Route("/predict", predict, methods=["POST"]),
+            Route("/predict", predict, methods=["POST"]),  # first: each route before it is compared with every address
             Route("/explain", explain, methods=["POST"]),
             Route("/models", models),
             Route("/metrics", metrics),
@@ -66,6 +65,7 @@ def application(
             Route("/v2/health/ready", ready),
             *_model_routes("/v2/models/{name}"),
             *_model_routes("/v2/models/{name}/versions/{version}"),
+            *files,
         ],
         lifespan=lifespan,
         exception_handlers={

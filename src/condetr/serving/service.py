@@ -107,6 +107,8 @@ class Service:
 
     async def _detect_all(self, model: Model, images: Sequence[Incoming], selection: Selection) -> list[Detections]:
         """Where one image is refused, the work on the others is cancelled."""
+        if len(images) == 1:
+            return [await self._detect(model, images[0], 1, selection)]
         try:
             async with asyncio.TaskGroup() as group:
                 numbered = enumerate(images, 1)
