@@ -57,7 +57,7 @@ docs: .venv-docs/.installed
 
 .venv-docs/.installed: constraints-docs.txt
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material "mkdocstrings[python]" ruff
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-docs.txt mkdocs-material "mkdocstrings[python]" latex2mathml ruff
 	touch $@
 
 # what a user installs: the wheel in a clean environment, and a short demo there, away from this folder

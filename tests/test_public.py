@@ -104,6 +104,12 @@ def test_the_public_names_are_these():
         _ = condetr.nothing  # type: ignore[attr-defined]
 
 
+def test_the_reference_documents_every_public_name():
+    page = (SOURCE.parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    documented = {path.rpartition(".")[2] for path in re.findall(r"^::: (.+)$", page, re.M)}
+    assert documented - {"errors"} | {"CondetrError"} == NAMES
+
+
 @pytest.mark.parametrize("path", SIGNATURES)
 def test_the_public_signatures_are_these(path: str):
     assert signature(path) == SIGNATURES[path]

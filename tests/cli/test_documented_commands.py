@@ -26,7 +26,8 @@ def documented(page: str) -> list[tuple[str, bool]]:
 
 def words(command: str) -> list[str]:
     """The words after `condetr`, without comment, pipe and redirection. N, FILE or DIR stand for a value."""
-    lexer = shlex.shlex(command.replace("…", " ").replace("...", " "), posix=True, punctuation_chars=";|&<>")
+    command = re.sub(r'…|\.\.\.|"\$@"', " ", command)
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=";|&<>")
     lexer.whitespace_split, lexer.commenters = True, "#"
     found = []
     for word in list(lexer)[1:]:
@@ -49,7 +50,7 @@ def test_documented_commands_parse(page: Path, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     problems = []
     for command, complete in documented(page.read_text(encoding="utf-8")):
-        for run in re.findall(r"runs/[\w-]+", command):  # as after the training before
+        for run in re.findall(r"[\w/]*runs/[\w/-]+", command):  # as after the training before
             Path(run).mkdir(parents=True, exist_ok=True)
         try:
             parse(command)

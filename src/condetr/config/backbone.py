@@ -17,8 +17,12 @@ class Backbone(Strict):
     name: str = Field(
         "resnet50", description=f"{', '.join(RESNETS)}, or timm:NAME for a network of timm, such as timm:convnext_tiny"
     )
-    last_stage: Literal[2, 3, 4] = 4
-    stride: Literal[8, 16, 32] = 32
+    last_stage: Literal[2, 3, 4] = Field(4, description="the last stage of the backbone that the model has")
+    stride: Literal[8, 16, 32] = Field(
+        32,
+        description="pixels from one cell of the features to the next: 8 with last_stage=2, 16 with 3, 32 with 4; 16 "
+        "with 4 is DC5",
+    )
     norm: Literal["frozen_batch", "channel", "learned_batch"] = Field(
         "frozen_batch",
         description="frozen_batch: batch norm with pretrained statistics and affine map. channel (not timm): "

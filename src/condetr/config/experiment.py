@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from .backbone import Backbone
 from .data import Data
@@ -24,7 +24,7 @@ WITHOUT_ANCHORS = {"model.reference": "predicted", "train.denoising": 0}
 class Config(Strict):
     """All settings of one experiment. Saved with the weights as JSON."""
 
-    recipe: str = "conditional_detr_r50"
+    recipe: str = Field("conditional_detr_r50", description="the name of the recipe that these settings started from")
     model: Model = Model()
     data: Data = Data()
     loss: Loss = Loss()

@@ -9,18 +9,18 @@ from .strict import Strict
 
 
 class Softmax(Strict):
-    """DETR: cross-entropy over K classes and 'no object', whose weight is `background_weight`."""
+    """DETR: cross-entropy over the K classes and 'no object'."""
 
     kind: Literal["softmax"] = "softmax"
-    background_weight: float = Field(0.1, gt=0)
+    background_weight: float = Field(0.1, gt=0, description="weight of 'no object' in the cross-entropy")
 
 
 class Focal(Strict):
     """Conditional DETR: sigmoid focal loss."""
 
     kind: Literal["focal"] = "focal"
-    alpha: float = Field(0.25, ge=0, le=1)
-    gamma: float = Field(2.0, ge=0)
+    alpha: float = Field(0.25, ge=0, le=1, description="weight of positives; that of negatives is 1 - alpha")
+    gamma: float = Field(2.0, ge=0, description="how much less easy queries weigh than hard ones")
 
 
 class IouTargets(Strict):
@@ -63,11 +63,14 @@ SpatialQuery = Literal[
 ]  # fmt: skip
 
 
+FORMS = "form of the spatial query. diagonal: as published. The others are those of the paper's ablations"
+
+
 class Conditional(Strict):
-    """Conditional DETR's decoder. `spatial_query` is the form of p_q: see `condetr.model.spatial_query`."""
+    """Conditional DETR's decoder. The forms of the spatial query are in `condetr.model.spatial_query`."""
 
     kind: Literal["conditional"] = "conditional"
-    spatial_query: SpatialQuery = "diagonal"
+    spatial_query: SpatialQuery = Field("diagonal", description=FORMS)
     start: Literal["published", "local"] = Field(
         "published",
         description="initial attention. published: uniform, as in the paper. local: around the reference point",
@@ -78,7 +81,7 @@ class Refining(Strict):
     """Conditional DETR whose queries are boxes, which each layer refines. Needs model.reference=anchors."""
 
     kind: Literal["refining"] = "refining"
-    spatial_query: SpatialQuery = "diagonal"
+    spatial_query: SpatialQuery = Field("diagonal", description=FORMS)
     start: Literal["published", "local"] = Field(
         "published",
         description="initial attention. published: uniform. local: around the box, also of the box bias",
@@ -96,7 +99,7 @@ class Refining(Strict):
 
 
 class Model(Strict):
-    """The detector. `dim` is the number of channels D, `hidden` the width of the feed-forward networks."""
+    """The detector. `dim` is the number of channels D of `condetr.model`, `heads` H, `queries` N."""
 
     backbone: Backbone = Backbone()
     scoring: Annotated[Scoring, Field(discriminator="kind")] = Focal()
@@ -109,16 +112,16 @@ class Model(Strict):
         description="what the decoder attends to. fused: the encoder's output at half its stride, fused with the "
         "features of the backbone's stage before the last",
     )
-    dim: int = Field(256, ge=8, le=4096, multiple_of=4)
-    heads: int = Field(8, ge=1, le=256)
-    hidden: int = Field(2048, ge=1, le=65536)
-    encoder_layers: int = Field(6, ge=0, le=64)
-    decoder_layers: int = Field(6, ge=1, le=64)
-    queries: int = Field(300, ge=1, le=10000)
+    dim: int = Field(256, ge=8, le=4096, multiple_of=4, description="channels of the transformer")
+    heads: int = Field(8, ge=1, le=256, description="attention heads; `dim` is a multiple of it")
+    hidden: int = Field(2048, ge=1, le=65536, description="width of the feed-forward networks")
+    encoder_layers: int = Field(6, ge=0, le=64, description="layers of the encoder")
+    decoder_layers: int = Field(6, ge=1, le=64, description="layers of the decoder")
+    queries: int = Field(300, ge=1, le=10000, description="object queries: the most objects of an image")
     query_bias: Literal["none", "learned"] = Field(
         "none", description="a bias of each query's class logits, which condetr grow gives to the queries that it adds"
     )
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the transformer")
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "Model":

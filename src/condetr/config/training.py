@@ -11,16 +11,19 @@ class Loss(Strict):
     """Weights of the loss terms, and of the same terms in the matching cost."""
 
     classes: float = Field(
-        2.0, ge=0, description="with scoring iou_aware and mal, of the matching cost only: see their class_weight"
+        2.0,
+        ge=0,
+        description="weight of the classification; with scoring iou_aware and mal, of the matching cost only: see "
+        "their class_weight",
     )
-    l1: float = Field(5.0, ge=0)
-    giou: float = Field(2.0, ge=0)
+    l1: float = Field(5.0, ge=0, description="weight of the L1 distance of the boxes")
+    giou: float = Field(2.0, ge=0, description="weight of the generalised IoU of the boxes")
 
 
 class Train(Strict):
-    """How long, with what and in which steps a detector is trained. `epochs` counts passes over the training images."""
+    """How long, in which steps and from which weights a detector is trained."""
 
-    epochs: int = Field(50, ge=1)
+    epochs: int = Field(50, ge=1, description="passes over the training images")
     steps: int = Field(
         0,
         ge=0,
@@ -39,9 +42,9 @@ class Train(Strict):
         description="step: the fraction of the epochs after which the learning rate is divided by 10",
     )
     batch: int = Field(16, ge=1, description="images in one optimizer step, over all processes")
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(1e-4, gt=0, description="learning rate")
     backbone_lr: float = Field(0.1, ge=0, description="the backbone's learning rate, as a multiple of lr")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     clip: float = Field(0.1, ge=0, description="maximum gradient norm; 0: no clipping")
     warmup: float = Field(
         0.0, ge=0, le=1, description="steps of the warm-up, as a share of the run's steps; at most 2000 steps"
@@ -77,10 +80,14 @@ class Train(Strict):
         le=1,
         description="limits the steps that are averaged, 1 / (1 − ema), to this share of the run; 0: no limit",
     )
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="precision of the forward pass; weights, losses and optimizer steps are always in fp32"
+    )
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better AP; 0: never")
-    evaluate_every: int = Field(1, ge=1)
-    seed: int = Field(42, ge=0, lt=2**63)
+    evaluate_every: int = Field(
+        1, ge=1, description="epochs from one evaluation on `valid` to the next; the last epoch is always evaluated"
+    )
+    seed: int = Field(42, ge=0, lt=2**63, description="of all random numbers")
     feature_epochs: float = Field(
         0.0,
         ge=0,
