@@ -19,3 +19,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _equation(match: re.Match[str]) -> str:
     parts = match[1].replace("\n", " ").split(r"\qquad")
     return f'<div class="equation">{"".join(convert(part.strip(" ,"), display="block") for part in parts)}</div>'
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Called by mkdocs with the HTML of each page: in tables, the names may be broken at dots and underscores."""
+    return re.sub(r"<td><code>[\w.]+</code>", lambda match: re.sub(r"[._]", r"\g<0><wbr>", match[0]), html)
