@@ -7,8 +7,8 @@ import re
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError
@@ -57,6 +57,18 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write several UTF-8 files, all of them or, where one cannot be written, none."""
+    with ExitStack() as stack:
+        parts = {path: stack.enter_context(replacing(path)) for path in texts}
+        for path, text in texts.items():
+            try:
+                parts[path].write_text(text, encoding="utf-8")
+                flush(parts[path])
+            except OSError as error:
+                raise _explained(path, error) from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -27,7 +27,7 @@ from condetr.cli.stopping import Terminated
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.explaining.explain import explain
-from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_images, file_stem
+from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_images, file_stem, page_name
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS
 from condetr.explaining.figures import figure, png
@@ -178,7 +178,14 @@ def test_every_detection_has_a_figure_where_figures_are_asked_for(predictor, ima
     assert len({name.casefold() for name in names}) == len(names)
     assert {*written.figures, *written.pages} == set((tmp_path / "out").iterdir())
     record = record_image(predictor, images[0].read(), 0.0)
-    assert sum(name.startswith("script_-") for name in names) == min(len(record.detections), MOST_DETECTIONS)
+    of_one = [name for name in names if name.startswith("script_-")]
+    assert len(of_one) == min(len(record.detections), MOST_DETECTIONS) > 10
+    assert of_one == sorted(of_one)  # as a folder lists them
+
+
+def test_pages_are_listed_in_their_order():
+    assert [page_name(number, 1) for number in (1, 2)] == ["explain.html", "explain-2.html"]
+    assert [page_name(number, 2) for number in (2, 10)] == ["explain-02.html", "explain-10.html"]
 
 
 def test_a_selected_detection_or_point_has_one_figure(predictor, images, tmp_path, quick):

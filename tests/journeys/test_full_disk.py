@@ -11,6 +11,7 @@ from condetr.checkpoint import Weights, save
 from condetr.converting import convert
 from condetr.datasets.digits import make_digits
 from condetr.errors import CondetrError
+from condetr.reports.page import Page
 from condetr.types import Categories
 from tests.labelled import coco_content
 from tests.small_run import settings
@@ -75,6 +76,21 @@ def test_a_full_disk_is_one_line(verb, weights, data, tmp_path):
         verb(weights, data, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert only_complete_files(tmp_path / "out")
+
+
+def test_an_evaluation_is_written_completely_or_not_at_all(weights, data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    found = condetr.evaluate(weights, data, split="valid", device="cpu")
+    monkeypatch.setattr("condetr.evaluating.page.page", lambda evaluation: Page("short"))
+    size = len(Page("short").html())
+    for limit in (size + 1, size - 1):  # the page fits and the numbers do not; nothing fits
+        monkeypatch.setattr(f"{__name__}.LIMIT", limit)
+        monkeypatch.setattr(type(found), "to_dict", lambda evaluation: {"long": "x" * 2 * size})
+        with full_disk(), pytest.raises(CondetrError, match=r"out/(report.html|metrics.json): cannot be written"):
+            found.write(out)
+        assert list(out.iterdir()) == []
+    found.write(out)
+    assert sorted(file.name for file in out.iterdir()) == ["detections.json", "metrics.json", "report.html"]
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)

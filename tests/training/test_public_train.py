@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from condetr.checkpoint import load
 from condetr.config import Config, parse
 from condetr.errors import ConfigError
+from condetr.evaluating.evaluate import evaluate
+from condetr.predicting.predictor import Predictor
 from condetr.training.run_folder import RunFolder
 from condetr.training.train import train
 from tests import generated
@@ -30,6 +33,8 @@ def test_a_run_has_its_folder_weights_and_curves(root, capsys):
     run = train(root, "nano", seed=3, settings=SETTINGS | {"train.clip": 0.2})
     assert run.folder == Path("runs/shapes")
     assert run.weights == run.folder / "best"
+    assert Predictor.load(run).categories.names == load(run.weights).categories.names
+    assert evaluate(run, root, split="valid").source == str(run.weights)
     assert (run.config.train.seed, run.config.train.clip, run.config.recipe) == (3, 0.2, "nano")
     assert [epoch.epoch for epoch in run.epochs] == [1, 2]
     assert all(epoch.lr > 0 and epoch.loss > 0 and epoch.ap is not None for epoch in run.epochs)

@@ -308,6 +308,29 @@ def test_the_plan_says_how_many_images_fit_and_a_single_one_that_does_not_is_one
         train(dataset, settings(), out=tmp_path / "none")
 
 
+def test_memory_that_runs_out_elsewhere_is_one_line(dataset, tmp_path, monkeypatch):
+    def without_memory(*arguments):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(trainer, "run_memory", without_memory)
+    with pytest.raises(CondetrError, match=r"^cpu: out of memory\. Free some memory"):
+        train(dataset, settings(), out=tmp_path / "none")
+
+
+def test_a_folder_of_runs_is_no_run(dataset, tmp_path):
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    for name in ("config.json", "journal.jsonl"):
+        (run / name).write_text("{}")
+    for resume in (False, True):
+        with pytest.raises(
+            CondetrError, match=r"runs: a folder of runs \(first is one\)\. Name a folder in it"
+        ) as error:
+            train(dataset, settings(), out=tmp_path / "runs", resume=resume)
+        assert f"`out={str(tmp_path / 'runs' / dataset.name)!r}`" in str(error.value)
+        assert [path.name for path in run.parent.iterdir()] == ["first"]
+
+
 def launched(processes: int, root: Path, out: Path, *more: str, timeout: int = 600) -> subprocess.CompletedProcess:
     script = Path(__file__).parents[1] / "launched.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

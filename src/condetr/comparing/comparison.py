@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..files import write_text
+from ..files import write_together
 from ..plural import counted
 from ..training.plan import images
 from .convergence import Convergence, analyse
@@ -36,9 +36,9 @@ class Comparison:
         """Write `comparison.json` and `report.html`; returns the path of the report."""
         from .page import page  # loads matplotlib, which the numbers do not need
 
-        write_text(folder / "comparison.json", json.dumps(self.to_dict(), indent=1) + "\n")
         report = page(self.plan, self.results, self.curves, self.parameters, self.unfinished)
-        report.save(folder / "report.html")
+        record = json.dumps(self.to_dict(), indent=1) + "\n"
+        write_together({folder / "report.html": report.html(), folder / "comparison.json": record})
         return folder / "report.html"
 
     def to_dict(self) -> dict[str, Any]:

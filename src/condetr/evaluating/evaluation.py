@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import CondetrError
-from ..files import write_text
+from ..files import write_together
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..metrics.coco_results import coco_results
 from ..plural import counted
@@ -76,13 +76,15 @@ class Evaluation(Results):
         }
 
     def write(self, folder: Path | str) -> Path:
-        """Write `report.html`, `metrics.json` (`to_dict`) and `detections.json` (COCO results); returns the path of the
-        report."""
+        """Write `report.html`, `metrics.json` (`to_dict`) and `detections.json` (COCO results), all of them or none;
+        returns the path of the report."""
         from .page import page  # loads matplotlib, which the numbers do not need
 
         folder = Path(folder)
-        write_text(folder / "metrics.json", json.dumps(self.to_dict(), indent=1) + "\n")
         keys = {sample.truth.image_id: sample.key for sample in self.split}
-        write_text(folder / "detections.json", json.dumps(coco_results(self.table, self.data.categories, keys)))
-        page(self).save(folder / "report.html")
+        write_together({
+            folder / "report.html": page(self).html(),
+            folder / "metrics.json": json.dumps(self.to_dict(), indent=1) + "\n",
+            folder / "detections.json": json.dumps(coco_results(self.table, self.data.categories, keys)),
+        })  # fmt: skip
         return folder / "report.html"

@@ -8,7 +8,7 @@ from typing import Any
 from ..datasets.dataset import DataSet
 from ..datasets.defects import DEFECTS, grouped
 from ..errors import DataError
-from ..files import quoted, write_text
+from ..files import quoted, write_together
 from ..plural import counted
 from .results import Results
 
@@ -89,6 +89,6 @@ class Diagnosis(Results):
         from .page import page  # matplotlib takes a second to import
 
         folder = Path(folder)
-        write_text(folder / "doctor.json", json.dumps(self.to_dict(), indent=1, ensure_ascii=True) + "\n")
-        page(self).save(folder / "doctor.html")
+        record = json.dumps(self.to_dict(), indent=1, ensure_ascii=True) + "\n"
+        write_together({folder / "doctor.html": page(self).html(), folder / "doctor.json": record})
         return folder / "doctor.html"

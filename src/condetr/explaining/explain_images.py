@@ -96,6 +96,7 @@ class _Run:
         words = threshold_words(resolve(selection.threshold, predictor))
         self.subtitle = f"{predictor.config.recipe}; {words}"
         self.of_page = min(images, MOST_IMAGES)
+        self.digits = len(str(-(-images // MOST_IMAGES)))
         self.page = self._new_page()
         self.measured: list[Measurement] = []
         self.pages: list[Path] = []
@@ -139,8 +140,8 @@ class _Run:
             return
         means = average(self.measured) if self.measured and self.selection.at is None else None
         number = len(self.pages) + 1
-        path = self.out / page_name(number)
-        links = {"previous": page_name(number - 1) if number > 1 else "", "next": page_name(number + 1) * follows}
+        path, previous = self.out / page_name(number, self.digits), page_name(number - 1, self.digits)
+        links = {"previous": previous if number > 1 else "", "next": page_name(number + 1, self.digits) * follows}
         self.page.save(path, self.layer, self.selection.at, means, links)
         self.pages.append(path)
         self.page, self.measured = self._new_page(), []
@@ -154,8 +155,9 @@ class _Run:
         return ExplanationPage(self.of_page, self.predictor.categories, self.subtitle)
 
 
-def page_name(number: int) -> str:
-    return "explain.html" if number == 1 else f"explain-{number}.html"
+def page_name(number: int, digits: int) -> str:
+    """With as many digits as the last number has, so that files are listed in order."""
+    return "explain.html" if number == 1 else f"explain-{number:0{digits}}.html"
 
 
 def _no_progress(done: float, total: int) -> None:
@@ -171,7 +173,8 @@ def _selected(record: ImageRecord, selection: Selection) -> list[tuple[int, int,
         numbers = list(range(min(len(record.detections), MOST_DETECTIONS)))
     else:
         numbers = [selection.detection]
-    return [(*record.detection(number), f"detection{number}") for number in numbers]
+    digits = len(str(numbers[-1])) if numbers else 1  # so that files are listed in this order
+    return [(*record.detection(number), f"detection{number:0{digits}}") for number in numbers]
 
 
 def file_stem(name: str, taken: set[str]) -> str:

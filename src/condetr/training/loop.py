@@ -103,7 +103,7 @@ class Loop:
         """The gradients of this process's micro-batches, and the sum of their loss terms.
 
         Where the device runs out of memory, all of them are computed again with half as many images at a time, and the
-        following steps too. Raises torch's error where a single image does not fit.
+        following steps too. Raises CondetrError where a single image does not fit.
         """
         while True:
             self.optimizer.zero_grad(set_to_none=True)
@@ -111,8 +111,13 @@ class Loop:
                 return self._sum([one for part in parts for one in divided(part, self.most)], number)
             except (RuntimeError, MemoryError) as error:
                 most = min(self.most, max(len(part) for part in parts))
-                if not is_out_of_memory(error) or most == 1:
+                if not is_out_of_memory(error):
                     raise
+                if most == 1:
+                    raise CondetrError(
+                        f"{self.device}: out of memory with a single image. Free some memory and run it again with "
+                        "`resume=True`, or train with a smaller `size` or `precision='bf16'`"
+                    ) from None
             self.most = most // 2
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()  # blocks of the sizes that did not fit

@@ -27,6 +27,10 @@ class Run:
     config: Config
     main_process: bool = True
 
+    def __fspath__(self) -> str:
+        """The folder of its weights: a run can be given wherever weights can, as in `evaluate(run, data)`."""
+        return str(self.weights)
+
     def __repr__(self) -> str:
         best = "" if self.best_ap is None else f", best AP {self.best_ap:.3f} in epoch {self.best_epoch}"
         return f"<Run in {self.folder}: {counted(len(self.epochs), 'epoch')}{best}>"

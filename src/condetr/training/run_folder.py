@@ -16,10 +16,11 @@ from ..engine.journal import Journal, write_csv
 from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError
 from ..files import write_text
+from ..own_folders import is_run
 from ..plural import counted
 from .card import published
 from .curves import draw_curves
-from .default_folder import RECORD, recorded
+from .default_folder import RECORD, new_folder, recorded
 from .loop import Loop
 
 OVERHEAD = 20  # a state is written when training has taken this many times as long as writing the last state
@@ -53,6 +54,16 @@ class RunFolder:
     def begun(self) -> bool:
         """Whether the folder holds a run that has started: a start that was killed leaves only its `config.json`."""
         return self.config_file.exists() and ((self.path / RECORD).exists() or bool(state.files(self.state)))
+
+    def refuse_runs(self, name: str) -> None:
+        """Raises CondetrError for a folder that is no run and holds others; `name` is for a run in it."""
+        inside = sorted(self.path.iterdir()) if self.path.is_dir() and not self.begun() else []
+        run = next((folder for folder in inside if is_run(folder)), None)
+        if run is not None:
+            raise CondetrError(
+                f"{self.path}: a folder of runs ({run.name} is one). Name a folder in it for this run, such as "
+                f"`out={str(new_folder(name, self.path))!r}`, or continue a run: `out={str(run)!r}, resume=True`"
+            )
 
     def has_state(self) -> bool:
         """Whether there is a state to resume from."""

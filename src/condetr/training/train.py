@@ -1,5 +1,6 @@
 """`train`: from a folder of labelled images to trained weights, in a run folder that can be resumed."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -107,6 +108,7 @@ def train(
     check_progress(progress)
     check_names(tuple(trackers))
     name = check_device(device)
+    init = os.fspath(init) if isinstance(init, os.PathLike) else init
     arguments = {"init": None if init is None else str(init), "epochs": epochs, "batch": batch, "lr": lr, "size": size,
                  "queries": queries, "seed": seed, "precision": precision}  # fmt: skip
     with ExitStack() as stack:
@@ -115,6 +117,8 @@ def train(
         try:
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
+            if out is not None:
+                folder.refuse_runs(dataset_folder(data).name)
             note = folder_note(folder.path, data, resume) if out is None else ""
             if note and resume:
                 report(Message(note))
@@ -159,8 +163,8 @@ def train(
             if not is_out_of_memory(error):
                 raise
             raise CondetrError(
-                f"{name}: out of memory with a single image. Free some memory and run it again with `resume=True`, or "
-                f"train with a smaller `size` or `precision='bf16'`"
+                f"{name}: out of memory. Free some memory and run it again with `resume=True`, or train with another "
+                "`recipe` or a smaller `size`"
             ) from None
         except CondetrError as error:
             error.silent = not (processes.first or isinstance(error, LossError))
