@@ -5,12 +5,14 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from .errors import CondetrError
@@ -45,6 +47,28 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         raise _explained(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def working_folder(parent: Path, purpose: str) -> Iterator[Path]:
+    """A hidden folder in `parent` to write files in before they get their final names; removed at the end, also where
+    the block raises. Folders of the same purpose that killed processes have left in `parent` are removed first: the
+    lock in a folder tells whether its process still runs.
+    """
+    prefix = f".condetr-{purpose}-"
+    for left in parent.glob(f"{prefix}*/lock"):
+        with suppress(OSError, NotImplementedError), FileLock(left, timeout=0):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
+        lock = FileLock(Path(folder) / "lock")
+        with suppress(OSError, NotImplementedError):  # on a file system without locks, folders that are left stay
+            lock.acquire(timeout=0)
+        files = Path(folder) / "files"
+        files.mkdir()
+        try:
+            yield files
+        finally:
+            lock.release()
 
 
 def flush(file: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -14,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import condetr
@@ -24,12 +26,14 @@ from condetr.errors import CondetrError
 from condetr.exporting import export as verb
 from condetr.exporting.benchmark import benchmark
 from condetr.exporting.export import export
+from condetr.files import working_folder
 from condetr.model.keys import Keys
 from condetr.model.tokens import Tokens
 from condetr.predicting import exported as exported_files
 from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
-from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, example_images
+from condetr.runtime import extras
+from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, difference_from_whole, example_images
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content
 from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
@@ -87,6 +91,17 @@ def test_a_suffix_may_be_in_capitals(folder: Path, tmp_path: Path) -> None:
     assert set(json.loads(done.proof_file.read_text())["sha256"]) == {"A.XML", "A.bin"}
     assert len(Predictor.load(done.file)(IMAGE, threshold=0.0)) == 14
     assert {one.name for one in tmp_path.iterdir()} == {"A.XML", "A.bin", "A.XML.proof.json"}
+
+
+def test_what_a_killed_export_has_left_is_removed(folder: Path, tmp_path: Path) -> None:
+    for name in ("dead", "alive"):
+        with working_folder(tmp_path, "export") as used:
+            (used / "model.onnx").write_text("half of a model")
+            shutil.copytree(used.parent, tmp_path / f".condetr-export-{name}")
+    with FileLock(tmp_path / ".condetr-export-alive" / "lock"):
+        export(folder, out=tmp_path / "a.onnx")
+    names = {".condetr-export-alive", "a.onnx", "a.onnx.proof.json"}
+    assert {one.name for one in tmp_path.iterdir()} == names
 
 
 def test_weights_in_memory_stay_as_they_are(tmp_path: Path) -> None:
@@ -197,6 +212,40 @@ def test_ties_at_the_end_of_a_list_are_not_differences() -> None:
     assert not difference("a", tied(boxes, 0.9), tied(others, 0.8), EXACT).within(EXACT)
     others[0] += 0.01
     assert not difference("a", tied(boxes, 0.9), tied(others, 0.9), EXACT).within(EXACT)
+
+
+def test_detections_with_nearly_equal_scores_are_compared_with_all_that_the_detector_has() -> None:
+    random = np.random.default_rng(0)
+    queries, boxes = np.arange(150), random.random((150, 4)).astype(np.float32)
+
+    def scored(boxes: np.ndarray, queries: np.ndarray) -> Detections:
+        scores = np.sort(random.uniform(0.1, 0.10001, len(queries)).astype(np.float32))[::-1]
+        return Detections(boxes[queries], scores, np.zeros(len(queries), int), queries, CATEGORIES, (1, 1))
+
+    whole, found = scored(boxes, queries), scored(boxes, random.permutation(150)[:100])
+    moved = scored(boxes + 0.1 * (queries == found.queries[50])[:, None], found.queries)
+    for tolerance in (EXACT, replace(ROUNDED, least=0.0)):
+        assert difference_from_whole("a", whole, found, 100, tolerance).within(tolerance)
+        assert not difference_from_whole("a", whole, moved, 100, tolerance).within(tolerance)
+        assert difference_from_whole("a", whole, found, 110, tolerance).unmatched == 10
+    best = scored(boxes + 0.1 * (queries == found.queries[0])[:, None], found.queries)
+    assert not difference_from_whole("a", whole, best, 100, ROUNDED).within(ROUNDED)
+
+
+def test_other_boxes_are_refused_where_all_scores_are_nearly_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of weights that have hardly been trained: which of 130 detections are the best hundred is due to rounding."""
+
+    def moved(weights: Weights, file: Path, *rest: str) -> None:
+        write(weights, file, *rest)
+        change_initializers(file, "heads/box", lambda x: -x)
+
+    untrained = condetr.grow(weights("tiny"), queries=130)
+    torch.nn.init.normal_(untrained.detector.heads.classes.weight, 0, 1e-7)
+    monkeypatch.setattr(verb, "write", moved)
+    with pytest.raises(CondetrError, match=r"b\.onnx: refused and removed; 10 of 10 comparisons differ"):
+        export(untrained, precision="fp16", out=tmp_path / "b.onnx")
 
 
 def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,6 +438,11 @@ def test_files_in_the_format_of_openvino_that_are_not_whole_or_not_ours_are_one_
             Predictor.load(file)
         assert "\n" not in str(caught.value)
     file.write_bytes(xml)
+    changed = bytearray(weights_of)
+    changed[len(changed) // 2] ^= 1
+    file.with_suffix(".bin").write_bytes(changed)  # as of the same model with other weights, after a crash between both
+    with pytest.raises(CondetrError, match=r"a\.xml: a\.bin is damaged or of another export\. Copy both files again"):
+        Predictor.load(file)
     file.with_suffix(".bin").unlink()
     with pytest.raises(CondetrError, match=r"a\.bin is missing beside it\. Copy both files"):
         Predictor.load(file)

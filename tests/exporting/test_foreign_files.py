@@ -1,6 +1,8 @@
 """Files whose metadata or graph are not those of an export are refused in one line, never run into an error later."""
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -124,6 +126,23 @@ def test_a_name_that_is_not_text_can_be_opened(tmp_path: Path) -> None:
     except (OSError, UnicodeError):
         pytest.skip("this file system has names in Unicode only")
     assert OnnxRuntime(file).facts.limit == 100
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.xml", "b.bin"])
+def test_a_file_that_the_system_does_not_open_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "b.xml").write_bytes(exported("tiny", "openvino").read_bytes())
+    (tmp_path / name).symlink_to(name)  # which the system refuses, also to an administrator
+    file = tmp_path / name.replace(".bin", ".xml")
+    runtimes = ("openvino", "onnx") if file.suffix == ".onnx" else ("openvino",)
+    reason = (
+        "b.bin is missing beside it. Copy both files"
+        if name == "b.bin"
+        else f"cannot be read ({os.strerror(errno.ELOOP)})"
+    )
+    for runtime in runtimes:
+        with pytest.raises(WeightsError) as caught:
+            Predictor.load(file, runtime=runtime)
+        assert str(caught.value) == f"{file}: {reason}"
 
 
 def test_a_folder_with_the_suffix_of_a_file_is_a_folder(tmp_path: Path) -> None:

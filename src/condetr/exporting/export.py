@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -17,7 +16,7 @@ from ..arguments import check_progress, instance_of, one_of, path_of, whole_numb
 from ..checkpoint import Weights, load
 from ..errors import CondetrError
 from ..evaluating.evaluate import weights_name
-from ..files import check_replaceable, flush, write_text
+from ..files import check_replaceable, flush, working_folder, write_text
 from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, write
 from ..runtime.file_facts import package_version
 from ..runtime.quantise import MOST
@@ -84,8 +83,8 @@ def export(
         check_replaceable(one)
     loaded = _copied(weights) if isinstance(weights, Weights) else load(weights)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{file.stem[:40]}.", dir=file.parent) as folder:
-        part = Path(folder) / f"model{FORMATS[format]}"
+    with working_folder(file.parent, "export") as folder:
+        part = folder / f"model{FORMATS[format]}"
         logger.info("writing %s", file)
 
         def original() -> Original:
@@ -105,7 +104,7 @@ def export(
             raise CondetrError(f"{file}: refused and removed; {failure}")
         record = json.dumps(_described(file, part, loaded, precision) | proof.to_dict(), indent=1) + "\n"
         try:
-            written = sorted(Path(folder).iterdir())  # the .bin before the .xml that needs it
+            written = sorted(folder.iterdir())  # the .bin before the .xml that needs it
             for each in written:
                 flush(each)
             for each in written:

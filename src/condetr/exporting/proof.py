@@ -15,7 +15,7 @@ from ..images.decode import Pixels, open_image
 from ..images.prepare import Prepare
 from ..predicting.exported import Exported, just_written, original_of
 from ..predicting.predictor import Predictor
-from ..runtime.agreement import EXACT, ROUNDED, Difference, Tolerance, difference, example_images, worst
+from ..runtime.agreement import EXACT, ROUNDED, Difference, Tolerance, difference_from_whole, example_images, worst
 from ..types import Categories
 
 IMAGES = 16  # of the data that are compared one by one
@@ -161,13 +161,13 @@ def compare(
     scaled = [prepare.scale(image) for image in images.values()]
     categories: Categories = weights.categories
     limit = exported.runtime.most
-    expected = original_of(weights).detect(scaled, sizes, categories, limit)
+    whole = original_of(weights).detect(scaled, sizes, categories, None)
     alone = exported.runtime.detect(scaled, sizes, categories, limit)
     few = 4 if exported.runtime.facts.ragged else 0
     batched = exported.runtime.detect_padded(scaled[:few], sizes[:few], categories) if few else []
     return (
-        tuple(difference(name, a, b, tolerance) for name, a, b in zip(images, expected, alone)),
-        tuple(difference(name, a, b, tolerance) for name, a, b in zip(images, expected, batched)),
+        tuple(difference_from_whole(name, a, b, limit, tolerance) for name, a, b in zip(images, whole, alone)),
+        tuple(difference_from_whole(name, a, b, limit, tolerance) for name, a, b in zip(images, whole, batched)),
     )
 
 

@@ -18,7 +18,7 @@ from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..files import replacing
 from ..images.prepare import Prepare
-from ..runtime.agreement import EXACT, difference, example_images, worst
+from ..runtime.agreement import EXACT, difference_from_whole, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
 from ..runtime.file_facts import FORMAT, FileFacts, package_version
 from ..runtime.file_runtime import FileRuntime
@@ -205,11 +205,14 @@ def _check(weights: Weights, file: Path, name: str) -> None:
     prepare = Prepare.of(weights.config.data)
     images = {name: prepare.scale(image) for name, image in example_images().items()}
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
-    expected, found = (
-        runtime.detect(list(images.values()), sizes, weights.categories, _limit(weights))
-        for runtime in (original_of(weights), just_written(file, name).runtime)
+    limit = _limit(weights)
+    whole, found = (
+        runtime.detect(list(images.values()), sizes, weights.categories, most)
+        for runtime, most in ((original_of(weights), None), (just_written(file, name).runtime, limit))
     )
-    differences = [difference(name, a, b, EXACT) for name, a, b in zip(images, expected, found, strict=True)]
+    differences = [
+        difference_from_whole(name, a, b, limit, EXACT) for name, a, b in zip(images, whole, found, strict=True)
+    ]
     if not all(one.within(EXACT) for one in differences):
         raise CondetrError(
             f"the exported model differs from its weights: {worst(differences)[0]}. Use the runtime torch"

@@ -1,7 +1,7 @@
 """The differences between the detections of two runtimes, image by image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -52,24 +52,37 @@ class Difference:
 def difference(image: str, ours: Detections, theirs: Detections, tolerance: Tolerance) -> Difference:
     """Compare the detections of one image, whatever their order: each with the nearest one of the same label.
 
-    Detections at the end of a list of limited length may lack a counterpart because of a tie: only their scores are
-    compared, by rank.
+    Which detections are the last of a list of limited length may depend on rounding, where scores are nearly equal:
+    those at the end of the shorter list need no counterpart in it. Of two lists of the same limited length, only the
+    scores at the end are compared.
     """
     differences = [_unmatched(a, b, tolerance) for a, b in ((ours, theirs), (theirs, ours))]
     boxes, scores, unmatched = zip(*differences)
     ranked = np.abs(np.sort(ours.scores)[::-1][: len(theirs)] - np.sort(theirs.scores)[::-1][: len(ours)])
-    missing = abs(len(ours) - len(theirs)) if not tolerance.least else 0
+    limited = min(len(ours), len(theirs)) >= MAX_DETECTIONS
+    missing = abs(len(ours) - len(theirs)) if not (tolerance.least or limited) else 0
     return Difference(image, max(boxes), max(*scores, float(ranked.max(initial=0.0))), max(*unmatched, missing))
 
 
+def difference_from_whole(
+    image: str, whole: Detections, found: Detections, limit: int, tolerance: Tolerance
+) -> Difference:
+    """Compare the best `limit` detections that were found with all that the detector has: each of them has a
+    counterpart, also where scores are nearly equal."""
+    one = difference(image, whole, found, tolerance)
+    missing = abs(min(limit, len(whole)) - len(found))
+    return replace(one, unmatched=max(one.unmatched, missing))
+
+
 def _unmatched(ours: Detections, theirs: Detections, tolerance: Tolerance) -> tuple[float, float, int]:
-    end = theirs.scores.min() if len(theirs) >= MAX_DETECTIONS else 0.0
+    limited = MAX_DETECTIONS <= len(theirs) <= len(ours)
+    end = theirs.scores.min() + tolerance.score if limited else -np.inf
     boxes, others = _relative(ours), _relative(theirs)
     box = score = 0.0
     unmatched = 0
     best = np.sort(ours.scores)[::-1][:FEWEST]
     least = min(tolerance.least, float(best[-1])) if len(best) else tolerance.least
-    for i in np.flatnonzero((ours.scores >= least) & (ours.scores > end + tolerance.score)):
+    for i in np.flatnonzero((ours.scores >= least) & (ours.scores > end)):
         candidates = np.flatnonzero(theirs.labels == ours.labels[i])
         moved = np.abs(others[candidates] - boxes[i]).max(-1, initial=0.0)
         change = np.abs(theirs.scores[candidates] - ours.scores[i])

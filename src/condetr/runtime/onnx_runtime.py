@@ -58,10 +58,22 @@ def onnxruntime() -> ModuleType:
     return library
 
 
+def unopened(file: Path) -> WeightsError | None:
+    """The error for a file that is missing or that the system does not open, None for one that it opens."""
+    try:
+        with file.open("rb"):
+            return None
+    except FileNotFoundError:
+        return WeightsError(f"{file}: no such file")
+    except OSError as error:
+        return WeightsError(f"{file}: cannot be read ({error.strerror or error})")
+
+
 def unreadable(file: Path, error: Exception, library: str, version: str) -> CondetrError:
     """The error for a file that a library cannot load."""
-    if not file.is_file():
-        return WeightsError(f"{file}: no such file")
+    denied = unopened(file)
+    if denied is not None:
+        return denied
     if is_out_of_memory(error):
         return CondetrError(f"{file}: not enough memory to load it. Free some memory")
     text = str(error).rpartition(f"{file} failed:")[2]

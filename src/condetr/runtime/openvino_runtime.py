@@ -3,6 +3,7 @@
 Files are read with `Core.read_model`: unlike OpenVINO's converter, it sends no usage data.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -17,10 +18,11 @@ from ..shapes import Int64, UInt8
 from .exported_graph import INPUTS, OUTPUTS
 from .file_facts import FileFacts
 from .file_runtime import FileRuntime
-from .onnx_runtime import unreadable
+from .onnx_runtime import unopened, unreadable
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 KEY = "condetr"  # of our entry in a model's runtime information
+BIN_HASH = "bin"  # in that entry: the SHA-256 of the .bin file
 
 
 class OpenVinoRuntime(FileRuntime):
@@ -28,12 +30,15 @@ class OpenVinoRuntime(FileRuntime):
         """`precision` is fp32 or bf16. Raises WeightsError for a file that is missing, damaged, or not exported by
         condetr, CondetrError where OpenVINO is missing or too old."""
         self.file, library = file, openvino()
-        if file.suffix == ".xml" and file.is_file():
+        if file.suffix.lower() == ".xml":
             _check_xml(file)
         core = library.Core()
         try:
             model = core.read_model(str(file))
-            self.facts = FileFacts.read(metadata(model), str(file))
+            texts = metadata(model)
+            self.facts = FileFacts.read(texts, str(file))
+            if BIN_HASH in texts and texts[BIN_HASH] != sha256_of(file.with_suffix(".bin")):
+                raise WeightsError(f"{file}: {file.stem}.bin is damaged or of another export. Copy both files again")
             self.check_interface(
                 *([name for one in each for name in one.names] for each in (model.inputs, model.outputs))
             )
@@ -62,15 +67,25 @@ class OpenVinoRuntime(FileRuntime):
 
 def _check_xml(file: Path) -> None:
     """What OpenVINO does not say in one line: of a file that is no network, it asks the readers of all formats."""
-    try:
-        with file.open("rb") as opened:
-            known = b"<net" in opened.read(1000)
-    except OSError as error:
-        raise WeightsError(f"{file}: cannot be read ({error.strerror or error})") from None
-    if not known:
-        raise WeightsError(f"{file}: incomplete, or not a model. Export or copy it again")
-    if not file.with_suffix(".bin").is_file():
-        raise WeightsError(f"{file}: {file.stem}.bin is missing beside it. Copy both files")
+    values = file.with_suffix(".bin")
+    denied = unopened(file)
+    if denied is None and b"<net" not in _start(file):
+        denied = WeightsError(f"{file}: incomplete, or not a model. Export or copy it again")
+    if denied is None and not values.exists():
+        denied = WeightsError(f"{file}: {values.name} is missing beside it. Copy both files")
+    denied = denied or unopened(values)
+    if denied is not None:
+        raise denied
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(1000)
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def openvino() -> ModuleType:

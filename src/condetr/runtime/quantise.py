@@ -18,8 +18,9 @@ from ..errors import CondetrError, first_line
 from ..extras import imported
 from .exported_graph import INPUTS
 from .file_facts import FileFacts
-from .openvino_runtime import KEY, openvino
+from .openvino_runtime import openvino
 from .runtime import Scaled
+from .translate import save_openvino
 
 PARTS = {"backbone": ("backbone",), "encoder": ("encoder", "keys")}  # modules of the detector, by part
 MOST = 300  # images that NNCF runs the model on
@@ -56,8 +57,7 @@ def write_quantised(
         raise
     except Exception as error:  # its errors have no public base class
         raise CondetrError(f"export: nncf {quantiser.__version__} failed ({first_line(error)})") from None
-    quantised.set_rt_info(facts.metadata(), [KEY])
-    library.save_model(quantised, str(file), compress_to_fp16=False)
+    save_openvino(quantised, facts, file)
 
 
 def nncf() -> ModuleType:

@@ -17,11 +17,12 @@ from ..errors import CondetrError, first_line
 from ..extras import imported
 from .exported_graph import INPUTS, OUTPUTS, ExportedGraph
 from .file_facts import FileFacts
-from .openvino_runtime import KEY, openvino
+from .openvino_runtime import BIN_HASH, KEY, openvino, sha256_of
 
 OPSET = 17  # the first with layer norm; runtimes since 2022 have it
 SMALL = 1024  # numbers of a tensor, below which it stays in float32
 LARGEST_HALF = 65504.0
+UNKNOWN = 64 * "?"  # in place of a hash, until the file is written
 INSTEAD = "Use the weights without exporting them: `runtime='torch'`"
 
 
@@ -64,8 +65,16 @@ def write_openvino(onnx_file: Path, facts: FileFacts, file: Path) -> None:
         model = library.Core().read_model(str(onnx_file))
     except Exception as error:  # its errors have no public base class
         raise CondetrError(f"export: OpenVINO cannot read the model ({first_line(error)}). {INSTEAD}") from None
-    model.set_rt_info(facts.metadata(), [KEY])
-    library.save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
+    save_openvino(model, facts, file)
+
+
+def save_openvino(model: Any, facts: FileFacts, file: Path) -> None:
+    """Save a model of OpenVINO with its metadata: `file`, which ends in .xml, and a .bin beside it. The .xml has a hash
+    of the .bin, by which a file of another export is recognised."""
+    model.set_rt_info(facts.metadata() | {BIN_HASH: UNKNOWN}, [KEY])
+    openvino().save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
+    text = file.read_bytes()
+    file.write_bytes(text.replace(UNKNOWN.encode(), sha256_of(file.with_suffix(".bin")).encode(), 1))
 
 
 def _axes() -> dict[str, dict[int, str]]:
