@@ -31,7 +31,7 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ending, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise _explained(path, error) from None
+        raise unwritable(path, error) from None
     part = Path(name)
     try:
         yield part
@@ -39,12 +39,12 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, path)
     except OSError as error:
-        raise _explained(path, error) from None
+        raise unwritable(path, error) from None
     except SafetensorError as error:  # its writer reports errors of the system as text
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:
             raise
-        raise _explained(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
+        raise unwritable(path, OSError(int(number[1]), os.strerror(int(number[1])))) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -125,7 +125,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise _explained(folder, error) from None
+        raise unwritable(folder, error) from None
 
 
 def check_replaceable(path: Path) -> None:
@@ -134,13 +134,14 @@ def check_replaceable(path: Path) -> None:
     try:
         folder = path.is_dir()
     except OSError as error:  # such as a name that is too long
-        raise _explained(path, error) from None
+        raise unwritable(path, error) from None
     if folder:
         raise CondetrError(f"{path}: a folder with this name exists. Choose another name")
     check_writable(path.parent)
 
 
-def _explained(path: Path, error: OSError) -> CondetrError:
+def unwritable(path: Path, error: OSError) -> CondetrError:
+    """The error for a file that the system does not write."""
     if error.errno == errno.ENOSPC:
         return CondetrError(f"{path}: the disk is full. Free some space and run again; the previous file is intact")
     return CondetrError(f"{path}: cannot be written ({error.strerror or error})")

@@ -1,7 +1,9 @@
 """An export is one file that has been run beside its weights; a file with other detections is never handed over."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -10,6 +12,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -32,8 +35,10 @@ from condetr.model.tokens import Tokens
 from condetr.predicting import exported as exported_files
 from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
 from condetr.predicting.predictor import Predictor
-from condetr.runtime import extras
 from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, difference_from_whole, example_images
+from condetr.runtime.onnx_runtime import OnnxRuntime
+from condetr.runtime.openvino_runtime import openvino
+from condetr.runtime.translate import save_openvino
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content
 from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
@@ -91,6 +96,23 @@ def test_a_suffix_may_be_in_capitals(folder: Path, tmp_path: Path) -> None:
     assert set(json.loads(done.proof_file.read_text())["sha256"]) == {"A.XML", "A.bin"}
     assert len(Predictor.load(done.file)(IMAGE, threshold=0.0)) == 14
     assert {one.name for one in tmp_path.iterdir()} == {"A.XML", "A.bin", "A.XML.proof.json"}
+
+
+def test_a_disk_that_fills_up_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(verb, "write", Mock(side_effect=full))
+    with pytest.raises(CondetrError, match=r"a\.onnx: the disk is full\. Free some space and run again"):
+        export(folder, out=tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+    model, facts = openvino().Core().read_model(str(exported("tiny"))), OnnxRuntime(exported("tiny")).facts
+    monkeypatch.setattr(openvino(), "save_model", Mock(side_effect=RuntimeError("basic_ios::clear: iostream error")))
+    with pytest.raises(OSError, match=r"^basic_ios::clear: iostream error$"):
+        save_openvino(model, facts, tmp_path / "a.xml")
+    assert (tmp_path / "a.bin").stat().st_size == pytest.approx(exported("tiny").stat().st_size, rel=0.2)
+    monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=full))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        save_openvino(model, facts, tmp_path / "a.xml")
 
 
 def test_what_a_killed_export_has_left_is_removed(folder: Path, tmp_path: Path) -> None:
@@ -357,7 +379,7 @@ def test_a_model_that_the_format_cannot_express_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
     whole = exported("tiny").read_bytes()
     file = tmp_path / "a.onnx"
 
@@ -368,9 +390,10 @@ def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytes
             assert "\n" not in str(caught.value), runtime
 
     refused(r"a\.onnx: no such file")
-    for content in (b"", b"not a model", whole[: len(whole) // 2]):
+    for content in (b"", b"<!doctype html><title>404</title>", whole[: len(whole) // 2]):
         file.write_bytes(content)
         refused(r"a\.onnx: (incomplete, or not a model|not exported by condetr)")
+    assert capfd.readouterr() == ("", "")  # of the readers of other formats in OpenVINO
     model = onnx.load_from_string(whole)
     texts = {entry.key: entry.value for entry in model.metadata_props}
     onnx.helper.set_model_props(model, {})
@@ -385,7 +408,7 @@ def test_files_that_are_not_ours_are_one_line(tmp_path: Path, monkeypatch: pytes
     onnx.helper.set_model_props(model, texts)
     model.opset_import[0].version = 99
     onnx.save(model, file)
-    with pytest.raises(CondetrError, match=r"onnxruntime .* is too old for this file"):
+    with pytest.raises(CondetrError, match=r"onnxruntime .* is too old for this file \(ONNX Runtime only "):
         Predictor.load(file)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(CondetrError, match=r"onnxruntime is not installed: pip install 'condetr\[onnx\]'"):
@@ -406,6 +429,13 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
         benchmark(exported("tiny"), [IMAGE], rounds=0)
     with pytest.raises(CondetrError, match=r"nothing\.jpg: no such file"):
         benchmark(exported("tiny"), [IMAGE, "nothing.jpg"])
+
+
+def test_a_benchmark_of_a_file_lists_the_runtimes_of_its_format() -> None:
+    rows = benchmark(exported("tiny", "openvino"), [IMAGE], rounds=1)
+    assert [(row.runtime, row.precision, row.missing) for row in rows] == [
+        ("openvino", "fp32", ""), ("openvino", "bf16", ""),
+    ]  # fmt: skip
 
 
 def test_a_benchmark_measures_torch_on_the_gpu_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

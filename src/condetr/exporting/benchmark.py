@@ -13,7 +13,7 @@ from ..errors import CondetrError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels
 from ..predicting.execution import Precision
-from ..predicting.exported import is_exported
+from ..predicting.exported import FORMATS, RUNTIMES, is_exported
 from ..predicting.inputs import inputs
 from ..predicting.predictor import Predictor
 
@@ -80,7 +80,7 @@ def benchmark(
         Choice(runtime, precision, device)
         for runtime, precision in CHOICES
         for device in (_devices() if runtime == "torch" else ("cpu",))
-        if not (is_exported(weights) and runtime == "torch")
+        if runtime in _runtimes(weights)
     ]
     opened: dict[Choice, Predictor] = {}
     missing: dict[Choice, str] = {}
@@ -101,6 +101,13 @@ def benchmark(
         else Measured(choice.runtime, choice.precision, None, None, None, None, missing[choice], choice.device)
         for choice in choices
     ]
+
+
+def _runtimes(weights: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Those that execute the weights: of an exported file, by its format."""
+    if not is_exported(weights):
+        return RUNTIMES
+    return ("onnx", "openvino") if os.fsdecode(weights).lower().endswith(FORMATS["onnx"]) else ("openvino",)
 
 
 def _devices() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ..arguments import check_progress, instance_of, one_of, path_of, whole_numb
 from ..checkpoint import Weights, load
 from ..errors import CondetrError
 from ..evaluating.evaluate import weights_name
-from ..files import check_replaceable, flush, working_folder, write_text
+from ..files import check_replaceable, flush, unwritable, working_folder, write_text
 from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, write
 from ..runtime.file_facts import package_version
 from ..runtime.quantise import MOST
@@ -98,7 +98,7 @@ def export(
                 write(loaded, part, format, precision)
                 proof = original().prove(part, drop)
         except OSError as error:
-            raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None
+            raise unwritable(file, error) from None
         failure = proof.failure()
         if failure is not None:
             raise CondetrError(f"{file}: refused and removed; {failure}")
@@ -110,7 +110,7 @@ def export(
             for each in written:
                 os.replace(each, file.with_suffix(each.suffix) if each != part else file)
         except OSError as error:
-            raise CondetrError(f"{file}: cannot be written ({error.strerror or error})") from None
+            raise unwritable(file, error) from None
     write_text(proof_file, record)
     return Export(file, proof_file, proof)
 

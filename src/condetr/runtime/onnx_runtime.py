@@ -1,5 +1,6 @@
 """Executes an exported ONNX file with onnxruntime, with threads that sleep while they wait."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from .file_facts import FileFacts
 from .file_runtime import FileRuntime, is_out_of_memory
 
 PLACES = ("Exception from ", "Check '")
+FUNCTION = re.compile(r"^/\S+:\d+ .*?\) (?=[A-Z])")  # where in the source of onnxruntime
 
 
 class OnnxRuntime(FileRuntime):
@@ -78,7 +80,7 @@ def unreadable(file: Path, error: Exception, library: str, version: str) -> Cond
         return CondetrError(f"{file}: not enough memory to load it. Free some memory")
     text = str(error).rpartition(f"{file} failed:")[2]
     said = [line for line in text.splitlines() if not line.startswith(PLACES)]  # not where in the library's source
-    reason = first_line(error, "\n".join(said) or text)
+    reason = first_line(error, FUNCTION.sub("", "\n".join(said) or text))
     if any(word in text.lower() for word in ("opset", "ir version", "ir_version")):
         return CondetrError(f"{file}: {library} {version} is too old for this file ({reason}). Update {library}")
     return WeightsError(f"{file}: incomplete, or not a model ({reason}). Export or copy it again")

@@ -22,6 +22,7 @@ from .onnx_runtime import unopened, unreadable
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 KEY = "condetr"  # of our entry in a model's runtime information
+ONNX = b"\x08"  # how files in ONNX begin: with the number of their first field
 BIN_HASH = "bin"  # in that entry: the SHA-256 of the .bin file
 
 
@@ -30,8 +31,7 @@ class OpenVinoRuntime(FileRuntime):
         """`precision` is fp32 or bf16. Raises WeightsError for a file that is missing, damaged, or not exported by
         condetr, CondetrError where OpenVINO is missing or too old."""
         self.file, library = file, openvino()
-        if file.suffix.lower() == ".xml":
-            _check_xml(file)
+        _check(file)
         core = library.Core()
         try:
             model = core.read_model(str(file))
@@ -65,15 +65,17 @@ class OpenVinoRuntime(FileRuntime):
         return [np.array(found[name]) for name in OUTPUTS]
 
 
-def _check_xml(file: Path) -> None:
+def _check(file: Path) -> None:
     """What OpenVINO does not say in one line: of a file that is no network, it asks the readers of all formats."""
+    xml = file.suffix.lower() == ".xml"
     values = file.with_suffix(".bin")
     denied = unopened(file)
-    if denied is None and b"<net" not in _start(file):
+    if denied is None and not (b"<net" in _start(file) if xml else _start(file).startswith(ONNX)):
         denied = WeightsError(f"{file}: incomplete, or not a model. Export or copy it again")
-    if denied is None and not values.exists():
-        denied = WeightsError(f"{file}: {values.name} is missing beside it. Copy both files")
-    denied = denied or unopened(values)
+    if denied is None and xml:
+        denied = unopened(values)
+        if not values.exists():
+            denied = WeightsError(f"{file}: {values.name} is missing beside it. Copy both files")
     if denied is not None:
         raise denied
 

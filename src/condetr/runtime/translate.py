@@ -70,9 +70,14 @@ def write_openvino(onnx_file: Path, facts: FileFacts, file: Path) -> None:
 
 def save_openvino(model: Any, facts: FileFacts, file: Path) -> None:
     """Save a model of OpenVINO with its metadata: `file`, which ends in .xml, and a .bin beside it. The .xml has a hash
-    of the .bin, by which a file of another export is recognised."""
+    of the .bin, by which a file of another export is recognised. Raises OSError where they cannot be written."""
     model.set_rt_info(facts.metadata() | {BIN_HASH: UNKNOWN}, [KEY])
-    openvino().save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
+    try:
+        openvino().save_model(model, str(file), compress_to_fp16=facts.precision == "fp16")
+    except RuntimeError as error:  # of the system, without its reason: another attempt to write as much has one
+        size = sum(one.get_byte_size() for one in model.get_ops() if one.get_type_name() == "Constant")
+        file.with_suffix(".bin").write_bytes(bytes(size))
+        raise OSError(first_line(error)) from None
     text = file.read_bytes()
     file.write_bytes(text.replace(UNKNOWN.encode(), sha256_of(file.with_suffix(".bin")).encode(), 1))
 
