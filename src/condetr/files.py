@@ -53,18 +53,22 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
 def working_folder(parent: Path, purpose: str) -> Iterator[Path]:
     """A hidden folder in `parent` to write files in before they get their final names; removed at the end, also where
     the block raises. Folders of the same purpose that killed processes have left in `parent` are removed first: the
-    lock in a folder tells whether its process still runs.
+    lock in a folder tells whether its process still runs. Raises CondetrError where `parent` cannot be written.
     """
     prefix = f".condetr-{purpose}-"
     for left in parent.glob(f"{prefix}*/lock"):
         with suppress(OSError, NotImplementedError), FileLock(left, timeout=0):
             shutil.rmtree(left.parent, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
+    try:
+        created = tempfile.TemporaryDirectory(prefix=prefix, dir=parent)
+        files = Path(created.name) / "files"
+        files.mkdir()
+    except OSError as error:
+        raise unwritable(parent, error) from None
+    with created as folder:
         lock = FileLock(Path(folder) / "lock")
         with suppress(OSError, NotImplementedError):  # on a file system without locks, folders that are left stay
             lock.acquire(timeout=0)
-        files = Path(folder) / "files"
-        files.mkdir()
         try:
             yield files
         finally:
@@ -92,7 +96,7 @@ def write_together(texts: Mapping[Path, str]) -> None:
                 parts[path].write_text(text, encoding="utf-8")
                 flush(parts[path])
             except OSError as error:
-                raise _explained(path, error) from None
+                raise unwritable(path, error) from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -156,9 +156,9 @@ def cached(weights: Weights, runtime: str, anew: bool = False) -> Path:
     """
     LIBRARIES[runtime]()
     file = cache_folder() / f"{_key(weights, runtime)}.onnx"
-    if file.is_file() and not anew:
-        return file
     try:
+        if file.is_file() and not anew:
+            return file
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file.with_suffix(".lock")).acquire()
     except OSError as error:
