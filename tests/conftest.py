@@ -11,14 +11,18 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests import generated
 from tests.labelled import write_image
+
+if TYPE_CHECKING:
+    from condetr.datasets.dataset import DataSet
 
 if os.environ.get("CONDETR_TESTS_ON_GPU", "0") in ("", "0"):  # the same bits, and the same default, on every machine
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -44,6 +48,20 @@ def real_data() -> Path:
     if "CONDETR_REAL_DATA" not in os.environ:
         pytest.skip("CONDETR_REAL_DATA names no folder of real data sets")
     return Path(os.environ["CONDETR_REAL_DATA"])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a training of seconds: 16 images of bright rectangles, and 4 in `valid`; a third have no object."""
+    return generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 16, "valid": 4}, empty_every=3)
+
+
+@pytest.fixture(scope="module")
+def dataset(root: Path) -> "DataSet":
+    """The data set of `root`."""
+    from condetr.examining.examine import examine
+
+    return examine(root).trainable()
 
 
 @pytest.fixture

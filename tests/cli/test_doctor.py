@@ -58,9 +58,11 @@ def test_tables_list_every_defect_and_the_exit_status_is_0_when_training_can_sta
         "train/1.png, annotation 1",
         "[bold]cat[/bold]",
         "ready to",
+        "data: COCO, 2 classes",
     ):
         assert word in out, word
     page = (tmp_path / "out" / "doctor.html").read_text()
+    assert "COCO" in page
     assert "</script><b>" not in page
     assert page.count("data:image/") >= 2
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -76,6 +78,7 @@ def test_json_prints_nothing_but_json(condetr, data):
     _, out, _ = condetr(data, "--json", "--fast")
     content = json.loads(out)
     assert content["splits"][0]["images"] == 3
+    assert content["format"] == "coco"
     assert content["classes"][1] == {"label": 1, "category_id": 2, "name": "class 2", "objects": {"train": 2}}
 
 

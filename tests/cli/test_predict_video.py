@@ -39,13 +39,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own process keeps its handlers
-    return tmp_path
-
-
 def predict(*words: str) -> tuple[int, str, str]:
     """(exit status, standard output, standard error without the line that names the weights)"""
     result = CliRunner().invoke(cli.app, ["predict", "--threshold", "0", *words], catch_exceptions=False)

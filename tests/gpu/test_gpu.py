@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +12,9 @@ from condetr.build import build_loss
 from condetr.checkpoint import Weights
 from condetr.config import override
 from condetr.errors import CondetrError
-from condetr.examining.examine import examine
 from condetr.training.progress import Epoch, Planned, Step
 from condetr.training.train import train
 from condetr.types import Categories, Images, OptimizerStep, Target
-from tests import generated
 from tests.small_run import settings
 from tests.tiny import TINY, TINY_DETR, TINY_REFINING, shaken
 
@@ -39,16 +36,6 @@ def exact_convolutions():
     torch.backends.cudnn.allow_tf32 = False
     yield
     torch.backends.cudnn.allow_tf32 = before
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 16, "valid": 4}, empty_every=3)
-
-
-@pytest.fixture(scope="module")
-def dataset(root):
-    return examine(root).trainable()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import torch
 from condetr.build import build_backbone
 from condetr.checkpoint import Weights
 from condetr.config import Backbone, Data, parse
-from condetr.examining.examine import examine
 from condetr.images.cache import FileReader
 from condetr.images.loader import Loader
 from condetr.predicting.predictor import Predictor
@@ -34,11 +33,6 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 12, "valid": 2}, empty_every=3)
-
-
-@pytest.fixture(scope="module")
-def dataset(root):
-    return examine(root).trainable()
 
 
 @pytest.fixture(autouse=True)

@@ -31,16 +31,6 @@ from tests.small_run import settings
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return generated.write(tmp_path_factory.mktemp("data") / "shapes", {"train": 16, "valid": 4}, empty_every=3)
-
-
-@pytest.fixture(scope="module")
-def dataset(root):
-    return examine(root).trainable()
-
-
-@pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
     """An uninterrupted run with everything that has a state: dropout, moving average, all queries, two epochs."""
     out = tmp_path_factory.mktemp("whole")

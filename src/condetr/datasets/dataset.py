@@ -9,6 +9,8 @@ from ..errors import DataError
 from ..plural import counted
 from ..types import Categories, Sample
 
+FORMATS = {"coco": "COCO", "yolo": "YOLO", "voc": "Pascal VOC", "imagefolder": "Hugging Face image folder"}
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -29,7 +31,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """The result of `examine`: every image can be decoded; every box is finite, inside its image and not empty."""
+    """The result of `examine`: every image can be decoded; every box is finite, inside its image and not empty.
+
+    `format` is a key of `FORMATS`.
+    """
 
     root: Path
     format: str
@@ -44,6 +49,11 @@ class DataSet:
     def name(self) -> str:
         """Its folder's name, also where the path was `.`"""
         return self.root.resolve().name
+
+    @property
+    def format_name(self) -> str:
+        """The format as people write it, such as `Pascal VOC`."""
+        return FORMATS[self.format]
 
     def split(self, name: str) -> Split:
         """A split by its name. Raises DataError, which lists the splits, if there is none of that name."""

@@ -32,7 +32,7 @@ def page(diagnosis: Results) -> Page:
         [
             ("images used", sum(c.used_images for c in counts), _of(c.images for c in counts)),
             ("objects used", sum(c.used_objects for c in counts), _of(c.objects for c in counts)),
-            ("classes", len(data.categories.real), data.format),
+            ("classes", len(data.categories.real), data.format_name),
             ("errors", severities["error"], ", ".join(counted(severities[one], one) for one in ("warning", "note"))),
         ]
     )

@@ -16,7 +16,7 @@ _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def tables(diagnosis: Results) -> RenderableType:
     """The tables. File and class names are shown literally: neither as markup nor as what controls a terminal."""
     data = diagnosis.dataset
-    title = f"{data.root}: {data.format}, {counted(len(data.categories.real), 'class')}"
+    title = f"{data.root}: {data.format_name}, {counted(len(data.categories.real), 'class')}"
     parts: list[RenderableType] = [Text(printable(title)), _splits(diagnosis), *_classes(diagnosis)]
     parts += (
         [_defects(diagnosis), Text()] if diagnosis.findings else [Text(), Text("no defects", style="green"), Text()]
