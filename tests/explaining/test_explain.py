@@ -31,12 +31,14 @@ from condetr.explaining.explain_images import MOST_IMAGES, Selection, explain_im
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS
 from condetr.explaining.figures import figure, png
+from condetr.explaining.head_roles import AttentionShares
 from condetr.explaining.page import MOST_DETECTIONS, ExplanationPage
 from condetr.explaining.panels import heatmap
 from condetr.explaining.recording import record_image
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.sources import Found
 from condetr.types import Categories
+from tests.browser import chromium
 from tests.explaining.test_explanation import CATEGORIES, IMAGE, predictor_of
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -466,3 +468,20 @@ def test_the_command_line_explains(images, tmp_path):
     assert "Traceback" not in run.stderr
     assert run.stdout.strip() == f"1 figure; open {tmp_path / 'out' / 'explain.html'}"
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_the_table_of_heads_fits_a_phone(tmp_path):
+    heads = np.ones((3, 8))
+    shares = AttentionShares(
+        layer=5, parts=("spatial", "content", "combined"), detections=80, inside=heads, border=heads,
+        inside_uniform=0.1, border_uniform=0.1, roles=(("elsewhere",) * 8,) * 3, agreement=heads,
+        mass_centres=np.zeros((3, 8, 2)), distances=np.zeros((3, 8, 5)),
+    )  # fmt: skip
+    page = ExplanationPage(1, Categories((1,), ("cat",)), "weights")
+    page.save(tmp_path / "explain.html", layer=5, at=None, shares=shares, links={})
+    with chromium() as browser:
+        phone = browser.new_page(viewport={"width": 390, "height": 844})
+        phone.goto((tmp_path / "explain.html").as_uri())
+        table = phone.locator(".scroll")
+        assert table.inner_text().count("elsewhere") == 24
+        assert table.evaluate("element => element.scrollWidth <= element.clientWidth")

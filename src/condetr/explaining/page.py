@@ -8,7 +8,7 @@ from typing import Any
 from ..plural import percent
 from ..reports.elements import escape, visible
 from ..reports.page import Page
-from ..reports.tables import Cell
+from ..reports.tables import Cell, Column
 from ..types import Categories
 from .extremities import REGIONS
 from .head_roles import AttentionShares
@@ -80,9 +80,9 @@ class ExplanationPage:
                     "part",
                     "head",
                     "most frequent peak",
-                    "share of detections",
-                    "attention in the box",
-                    "near its border",
+                    "how often",
+                    "in the box",
+                    Column("near its border", optional=True),
                 ],
                 _rows(shares),
             )
@@ -107,10 +107,11 @@ class ExplanationPage:
 
 
 SHARES = (
-    "{}, decoder layer {}. A uniform map would have {} of its attention inside the box (the box's area) and {} "
-    "near its border (within a tenth of its sides). The peak of a map is its brightest cell. It is inside when it lies "
-    "in the middle third of the box in both directions, elsewhere when the whole cell is outside the box by more than "
-    "a quarter of its side, and otherwise at the side (left, top, right, bottom) it is closest to."
+    "{}, decoder layer {}: the share of a head's attention inside the box and near its border (within a tenth of its "
+    "sides). A uniform map would have {} inside (the box's area) and {} near the border. The peak of a map is its "
+    "brightest cell. It is inside when it lies in the middle third of the box in both directions, elsewhere when the "
+    "whole cell is outside the box by more than a quarter of its side, and otherwise at the side (left, top, right, "
+    "bottom) it is closest to."
 )
 LEGEND = (
     "Each map shows the attention of one query in one head of the decoder's cross-attention. A map is scaled to its "
