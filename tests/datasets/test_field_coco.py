@@ -66,6 +66,11 @@ def names_with_a_hash_and_a_question_mark_on_the_disk(root):
 
 
 @case(THREE)
+def names_with_backslashes_on_the_disk(root):
+    named(root, ["cam\\img0.png", "cam\\img1.png", "cam/img2.png"], ["cam\\img0.png", "cam/img1.png", "cam/img2.png"])
+
+
+@case(THREE)
 def names_without_a_suffix(root):
     named(root, ["img0", "images/img1", "img2"])
 

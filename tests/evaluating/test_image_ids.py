@@ -164,3 +164,23 @@ def test_scores_outside_0_and_1_and_images_without_a_file_are_reported(tmp_path:
 def test_files_with_the_same_name_have_their_folders_in_their_keys() -> None:
     paths = [Path("/d/a/1.png"), Path("/d/b/01.png"), Path("/d/b/x.png"), Path("/d/c/y.png"), Path("/d/c/y.jpg")]
     assert keys_of_files(paths) == ("a/1", "b/01", "x", "c/y.png", "c/y.jpg")
+
+
+@pytest.mark.parametrize(
+    ("bbox", "remark"),
+    [
+        (tuple([v / s for v, s in zip(box(i), (WIDTH, HEIGHT) * 2)] for i in range(4)), "lie between 0 and 1"),
+        (tuple([40 + i, 30, 60, 46] for i in range(4)), "look like x1, y1, x2, y2"),
+    ],
+)
+def test_boxes_in_another_form_are_reported(tmp_path: Path, bbox: tuple[Any, ...], remark: str) -> None:
+    root = coco(tmp_path / "data", (1, 2, 3, 4))
+    (warning,) = evaluate_detections(results(tmp_path, (1, 2, 3, 4), bbox=bbox), root).warnings
+    assert remark in warning
+
+
+def test_detections_can_be_the_annotations_of_a_coco_file(tmp_path: Path) -> None:
+    root = coco(tmp_path / "data", (1, 2, 3, 4))
+    file = results(tmp_path, (1, 2, 3, 4))
+    file.write_text(json.dumps({"images": [], "annotations": json.loads(file.read_text())}))
+    assert evaluate_detections(file, root).ap == 1

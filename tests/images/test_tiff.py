@@ -112,6 +112,8 @@ def test_a_tiff_that_is_not_read_is_refused_by_its_layout(text):
         (b"II*\0\x08" + bytes(9), "a broken TIFF"), (b"\xff\xd8\xff", "a broken JPEG"), (b"\x89PNG", "a broken PNG"),
         (b"RIFF\0\0\0\0WEBPxxxx", "a broken WebP"), (b"FUJIFILMCCD-RAW 0201", r"a raw photo \(RAF\)"),
         (b"\0\0\0\x18ftypcrx \0\0", r"a raw photo \(CR3\)"), (b"\0\0\0\x18ftypheic\0\0", "an HEIC image"),
+        (b"\0" * 500, "zeros in place of an image"), (b"RIFF\0\0\0\0AVI LIST", "a video .AVI., not an image"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "what macOS notes about another file"),
         (b"%PDF-1.7", "a PDF, which is not read"), (b"8BPS\0\1", "a Photoshop file"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         (b"\x01text", "not an image of a known format"),

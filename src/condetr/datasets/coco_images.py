@@ -123,8 +123,8 @@ class ImageFinder:
 
 def _forms(name: str) -> list[str]:
     """The ways to read a name: as it is, then as an address, a path with escapes, Label Studio's `?d=` of a file."""
-    name = name.replace("\\", "/")  # written on Windows
-    forms = [name, name.strip()]
+    written, name = name, name.replace("\\", "/")  # of Windows; there are archives that unpack to such names elsewhere
+    forms = [written, name, name.strip()]
     if "://" in name or "?" in name or "#" in name:
         try:
             address = urlsplit(name.strip())

@@ -23,6 +23,7 @@ from ..types import Categories
 from .bulk_rows import evaluate_rows
 from .evaluation import Evaluation
 from .ground_truth import GroundTruth, open_ground_truth, unknown_classes
+from .remarks import unusual
 from .results import Provenance
 from .samples import Progress, evaluate_samples
 from .selected import Selected
@@ -114,7 +115,7 @@ def evaluate_detections(
         table, kind = rows.table(), "detections of condetr bulk"
     else:
         table, kind = _results(file, truth), "detections from a file"
-        remarks = _unusual_scores(table.detected_score)
+        remarks = unusual(table, truth.split)
     metrics = Evaluator.of_tables([table], categories).metrics()
     evaluation = Evaluation(
         str(file), file.name, kind, truth.data, truth.split, table, metrics, (*truth.warnings, *remarks), None,
@@ -133,14 +134,6 @@ def _results(file: Path, truth: GroundTruth) -> BoxTable:
         none = Detections(np.empty((0, 4)), np.empty(0), no_label, no_label, categories, sample.truth.size)
         evaluator.add(sample.truth, none)
     return read_results(file, evaluator.table(), categories, truth.images, truth.left_out)
-
-
-def _unusual_scores(scores: np.ndarray) -> list[str]:
-    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
-        return []
-    return [
-        f"scores from {scores.min():.3g} to {scores.max():.3g}, not in [0, 1]: AP is exact, calibration is left out"
-    ]
 
 
 def _settings(predictor: Predictor) -> dict[str, str]:

@@ -45,6 +45,12 @@ def reason(file: io.BufferedIOBase) -> str:
         return "a broken AVIF (its header cannot be read)"
     if re.fullmatch(rb"[^\0-\x1f]{1,128}\.(jpe?g|png|tiff?|bmp|webp)\s*", head, re.IGNORECASE):
         return "a link that was copied as a text file, not the image"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "a video (AVI), not an image"
+    if head.startswith(b"\0\5\x16\7"):
+        return "what macOS notes about another file, not the image"
+    if len(head) > 16 and not head.strip(b"\0"):
+        return "zeros in place of an image, as of a download that was interrupted"
     if head[128:] == b"DICM":
         return "a DICOM image, which is not read. Convert it to JPEG or PNG"
     kind = _BOXED.get(head[8:12]) if head[4:8] == b"ftyp" else None
