@@ -88,6 +88,15 @@ def test_a_split_outside_the_folder_is_not_searched(root: Path, secret: Path) ->
     assert [path.name for path in split.images.paths] == ["secret.png"]
 
 
+def test_labels_beside_the_folder_are_not_read(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    write_image(root / "a.png", 1)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    (root / "data.yaml").write_text("names: [cat]\ntrain: .\n")
+    assert len(open_dataset(root).splits[0].objects.image) == 0
+
+
 def test_an_xml_file_outside_the_folder_is_not_read(root: Path, secret: Path) -> None:
     xml = f"<annotation><filename>2.png</filename><object><name>cat</name>{BOX}</object></annotation>"
     secret.with_suffix(".xml").write_text(xml.replace("cat", "password"))

@@ -66,7 +66,7 @@ def places(root: Path) -> dict[str, Path]:
     inside = Boundary(root)
     found = _lists(root, inside) or _folders(root)
     images = (path for place in found.values() for path in images_of(place, root, inside, deep=place != root))
-    return found if any(is_labelled(path) for path in images) else {}
+    return found if any(is_labelled(path, inside) for path in images) else {}
 
 
 def _lists(root: Path, inside: Boundary) -> dict[str, Path]:

@@ -116,7 +116,7 @@ def read_split(
     disk = DiskNames()
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
-        label_files.append(labels_of(path, disk) if boundary.contains(path) else path)
+        label_files.append(labels_of(path, boundary, disk) if boundary.contains(path) else path)
         if not boundary.contains(path):
             continue
         labels = label_files[-1]
@@ -210,18 +210,19 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
             yield path or base / PurePosixPath(text.replace("\\", "/")).name
 
 
-def labels_of(image: Path, disk: DiskNames | None = None) -> Path:
+def labels_of(image: Path, boundary: Boundary, disk: DiskNames | None = None) -> Path:
     """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image, else one in a folder `labels`
-    beside the image's; with `disk` in any spelling. Where there is none, the place where it is looked for first."""
+    beside the image's, if that is inside the boundary; with `disk` in any spelling. Where there is none, the place
+    where it is looked for first."""
     parts = list(image.parts)
     swapped: list[Path] = []
     for i in reversed(range(len(parts) - 1)):
         if parts[i].lower() == "images":
             first = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
-            words = dict.fromkeys((first, "labels", "Labels", "LABELS"))
-            swapped += [Path(*parts[:i], word, *parts[i + 1 :]) for word in words]
-    beside = image.parent.parent
-    other = [beside / word / image.name for word in ("labels", "Labels", "label", "Label") if len(parts) > 2]
+            names = dict.fromkeys((first, "labels", "Labels", "LABELS"))
+            swapped += [Path(*parts[:i], name, *parts[i + 1 :]) for name in names]
+    words = ("labels", "Labels", "label", "Label") if boundary.contains_folder(image.parent.parent) else ()
+    other = [image.parent.parent / word / image.name for word in words]
     places = list(dict.fromkeys((*swapped, image, *other)))
     found = _text_file(*places) or (_spelled(disk, places) if disk is not None else None)
     return found or (swapped or places)[0].with_suffix(".txt")
@@ -240,9 +241,9 @@ def _spelled(disk: DiskNames, images: list[Path]) -> Path | None:
     return next((file for file in found if file is not None and file.is_file()), None)
 
 
-def is_labelled(image: Path) -> bool:
+def is_labelled(image: Path, boundary: Boundary) -> bool:
     """Whether the image's label file has a valid line."""
-    return next(_lines(labels_of(image), "", []), None) is not None
+    return next(_lines(labels_of(image, boundary), "", []), None) is not None
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
