@@ -79,7 +79,7 @@ def test_without_a_network_a_hub_id_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    refused("facebook/detr-resnet-50", "hf download facebook/detr-resnet-50 --local-dir DIR")
+    refused("facebook/detr-resnet-50", "HF_HUB_OFFLINE is set", "hf download facebook/detr-resnet-50 --local-dir DIR")
 
 
 def test_a_cut_file_is_named(folder):

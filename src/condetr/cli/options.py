@@ -139,5 +139,9 @@ Json = Annotated[bool, typer.Option("--json", help="print everything as JSON ins
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="a setting by its dotted path, e.g. train.lr=2e-4; repeatable"),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="a setting by its dotted path, e.g. train.lr=2e-4; all: `condetr recipes NAME`; repeatable",
+    ),
 ]

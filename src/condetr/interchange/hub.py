@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.utils import tqdm
 
 from ..errors import WeightsError, first_line
@@ -33,7 +38,9 @@ def is_repository(name: str) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """The first line of a client's error, without the prefix `Got:` of the hub's client, at most 120 characters."""
+    """Why a download failed: the first line of the client's error without its prefix `Got:`, at most 120 characters."""
+    if constants.HF_HUB_OFFLINE and isinstance(error, LocalEntryNotFoundError):
+        return "HF_HUB_OFFLINE is set"
     return first_line(error, str(error).strip().removeprefix("Got: "), limit=120)
 
 
