@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +18,9 @@ from condetr.checkpoint import load, save
 from condetr.cli.serve import _names, _token
 from condetr.errors import CondetrError
 from condetr.predicting.predictor import Predictor
+from condetr.serving.limits import Limits
 from condetr.serving.models import named
+from condetr.serving.serve import server
 from tests.serving.served import Client, picture, tiny_weights
 
 
@@ -54,6 +58,35 @@ def test_a_process_serves_the_predictions_of_its_weights_and_stops_on_sigterm(tm
         assert output == "stopped\n"
         assert "other machines can use this server without a token" in errors
         assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_for_accepted_requests(tmp_path: Path):
+    with process(tmp_path) as (running, client), socket.create_connection(("127.0.0.1", client.port)) as held:
+        held.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        assert client("GET", "/v2/health/live").status == 200
+        time.sleep(0.5)  # until the server has forgotten this request
+        running.send_signal(signal.SIGINT)
+        assert running.stderr is not None
+        lines = [running.stderr.readline() for _ in range(3)]
+        assert lines[2] == "condetr: finishing 1 request; Ctrl-C again stops at once\n"
+        running.send_signal(signal.SIGINT)
+        output, errors = running.communicate(timeout=10)
+        assert (running.returncode, output) == (130, "")
+        assert errors == "condetr: stopped before all accepted requests were finished\n"
+
+
+def test_only_a_second_ctrl_c_ends_a_server_at_once():
+    calls: list[str] = []
+    stopped = server(
+        [], Limits(), version="0", max_batch=1, max_wait=0.0, forced=lambda: calls.append("forced"),
+        finishing=lambda requests: calls.append("finishing"),
+    )  # fmt: skip
+    stopped.handle_exit(signal.SIGTERM, None)
+    stopped.handle_exit(signal.SIGTERM, None)
+    assert (stopped.should_exit, calls) == (True, [])
+    stopped.handle_exit(signal.SIGINT, None)
+    assert calls == ["forced"]
 
 
 def test_models_are_named_by_their_folders_or_as_told(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Frames come upright, in RGB, with the numbers and times of the container, up to where a file is damaged."""
 
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -180,6 +181,14 @@ def test_a_stream_that_stays_away_is_one_line_without_the_password(monkeypatch: 
     assert str(caught.value) == f"http://***@{host}/live?token=***: connection lost; 3 new attempts failed"
     assert len(warned) == 3
     assert "secret" not in str([str(one.message) for one in warned])
+
+
+def test_a_program_can_end_while_a_frame_is_being_read() -> None:
+    """It was aborted: the thread that reads was in OpenCV when Python ended."""
+    with camera(1000, pause=0.1) as host:
+        code = f"import condetr; frames = condetr.video_frames('http://{host}/live'); print(next(frames).number)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
 
 def test_a_slow_reader_gets_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import CondetrError
+from ..plural import counted
 from .options import (
     DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
@@ -19,6 +21,7 @@ from .options import (
     Tile,
     existing_weights,
 )
+from .stopping import leave_at_once
 from .streams import announce, message, results
 from .values import tiling, words
 
@@ -135,10 +138,16 @@ def serve(
         def started() -> None:
             results(quiet).print(f"serving {', '.join(sources)} on {address} (Ctrl-C stops it)", markup=False)
 
+        def finishing(requests: int) -> None:
+            message(f"finishing {counted(requests, 'request')}; Ctrl-C again stops at once")
+
+        def forced() -> None:
+            leave_at_once(signal.SIGINT, "stopped before all accepted requests were finished")
+
         running = server(
             models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
             max_wait=max_wait / 1000, token=token, page=page, hosts=names,
-            started=started,
+            started=started, finishing=finishing, forced=forced,
         )  # fmt: skip
         try:
             running.run(sockets=[socket])

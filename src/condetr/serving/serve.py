@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -25,15 +26,30 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 class Server(uvicorn.Server):
-    """Calls `started` once connections are accepted."""
+    """Calls `started` once connections are accepted, `finishing` if Ctrl-C arrives while requests wait, with their
+    number, and `forced` at a second Ctrl-C, which should end the process at once."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], None],
+        finishing: Callable[[int], None],
+        forced: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._on_start = started
+        self._on_start, self._finishing, self._forced = started, finishing, forced
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        stops = self.should_exit
+        super().handle_exit(sig, frame)
+        if sig == signal.SIGINT and stops:
+            self._forced()
+        elif sig == signal.SIGINT and self.server_state.tasks:
+            self._finishing(len(self.server_state.tasks))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,8 +96,11 @@ def server(
     page: bool = True,
     hosts: Collection[str] | None = None,
     started: Callable[[], None] = lambda: None,
+    finishing: Callable[[int], None] = lambda requests: None,
+    forced: Callable[[], None] = lambda: None,
 ) -> Server:
-    """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first.
+    """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first. The callbacks
+    are those of `Server`.
 
     `max_wait` is in seconds, `page` says whether `/` is a page for people, and `hosts` are the public names
     under which the server may be reached (None: any; see `Access`). The models should be warmed up, so that the
@@ -103,7 +122,7 @@ def server(
         h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_graceful_shutdown=round(2 * limits.seconds) + 10,
     )
-    return Server(config, started)
+    return Server(config, started, finishing, forced)
 
 
 def _most_files() -> int:

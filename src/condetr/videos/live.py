@@ -1,5 +1,6 @@
 """A camera or stream: only its newest frame is kept, and a lost connection is opened again."""
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,16 @@ RETRIES = 5
 FIRST_PAUSE = 1.0  # seconds before the first new attempt; doubled for each one after it
 LONGEST_PAUSE = 30.0
 WAKE = 0.2  # seconds after which a wait looks for Ctrl-C, which not every system delivers to a waiting thread
+STOPPING = 2.0  # seconds that the end of the program waits for a frame that is being read
 SILENCE = 30.0  # seconds without a frame after which a connection counts as lost, whatever the library says
 
 
 class _Newest:
-    """A thread that reads a capture and keeps the newest frame. It owns the capture and closes it when it ends."""
+    """A thread that reads a capture and keeps the newest frame. It owns the capture and closes it when it ends.
+
+    The program must not end while the thread is in OpenCV: Python would end the thread there, which C++ answers with an
+    abort of the process (CPython issue 87135).
+    """
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
@@ -25,7 +31,9 @@ class _Newest:
         self._frame: tuple[Pixels, int, float] | None = None
         self._count = 0
         self._ended = self._stopped = False
-        threading.Thread(target=self._read, name="condetr-video", daemon=True).start()
+        self._thread = threading.Thread(target=self._read, name="condetr-video", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
 
     def take(self) -> tuple[Pixels, int, float] | None:
         """The newest frame that was not taken yet, how many were read before it, and when; None at the end."""
@@ -38,6 +46,8 @@ class _Newest:
 
     def stop(self) -> None:
         self._stopped = True
+        self._thread.join(STOPPING)
+        atexit.unregister(self.stop)
 
     def _read(self) -> None:
         try:
