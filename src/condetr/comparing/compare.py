@@ -139,19 +139,23 @@ def _request(
 
 def _plan(dataset: DataSet, request: Request, out: Path, root: Path, jobs: int, device: str) -> Plan:
     """The plan that the study was started with, or a new one; the time of the remaining runs is measured."""
-    schedule = study.saved_schedule(out, request)
-    whole = study.all_runs(request.models, schedule or Schedule(request.epochs, request.seeds, ()), root)
-    remaining = [run for run in whole if study.read_result(run, request.data) is None]
+
+    def unfinished(schedule: Schedule) -> list[Run]:
+        runs = study.all_runs(request.models, schedule, root)
+        return [run for run in runs if study.read_result(run, request.data) is None]
+
+    saved = study.saved_schedule(out, request)
+    schedule = saved or Schedule(request.epochs, request.seeds, ())
+    measured = {run.model for run in unfinished(schedule)}
+    if saved is None and request.budget is not None:
+        measured |= set(request.models)  # what fits the budget depends on all of them
     per_epoch = {
-        name: seconds_per_epoch(dataset, config, device)
-        for name, config in request.models.items()
-        if any(run.model == name for run in remaining) or (schedule is None and request.budget is not None)
+        name: seconds_per_epoch(dataset, config, device) for name, config in request.models.items() if name in measured
     }
-    if schedule is None:
+    if saved is None:
         schedule = study.fit_budget(per_epoch, request, jobs)
         study.save_study(out, request, schedule)
-        whole = study.all_runs(request.models, schedule, root)
-        remaining = [run for run in whole if study.read_result(run, request.data) is None]
+    whole, remaining = study.all_runs(request.models, schedule, root), unfinished(schedule)
     distinct = {run.folder: run for run in remaining}.values()
     total = sum(run.epochs * per_epoch[run.model] + study.OVERHEAD for run in distinct)
     seconds = total / min(jobs, len(distinct)) if distinct else None

@@ -1,0 +1,1 @@
+"""Private operators of torch and oneDNN, each with a public fallback that computes the same."""

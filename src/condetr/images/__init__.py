@@ -1,0 +1,1 @@
+"""Images from files to batches: decoded upright, resized, normalised, augmented, cached, and loaded ahead."""

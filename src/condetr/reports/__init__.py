@@ -1,0 +1,1 @@
+"""Drawings, self-contained HTML pages and terminal tables that the commands share."""
