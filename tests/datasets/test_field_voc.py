@@ -360,6 +360,12 @@ def lists_of_each_class_only(root):
         write(root / "ImageSets" / "Main" / f"{name}_val.txt", "img2 1\n")
 
 
+@case("voc cat,dog train 2", "unlisted_images")
+def an_image_without_a_label_file(root):
+    pairs(root / "JPEGImages", root / "Annotations")
+    (root / "Annotations" / "img2.xml").unlink()
+
+
 @case(THREE, "crowd_box")
 def difficult_in_words(root):
     pairs(root / "JPEGImages", root / "Annotations")

@@ -413,6 +413,13 @@ def names_in_a_file(root):
     yaml(root, "train: images/train\nval: images/val\n", names="./my.names")
 
 
+@case("yolo cat,dog train 2")
+def names_in_a_file_in_the_path(root):
+    pairs(root / "data" / "images", root / "data" / "labels")
+    write(root / "data" / "my.names", "cat\ndog\n")
+    yaml(root, "path: data\ntrain: images\n", names="my.names")
+
+
 @case("DataError: .*data.yaml: 'names' must be a list .* or a file")
 def names_in_a_file_that_is_not_here(root):
     yaml(splits(root), "train: images/train\n", names="my.names")

@@ -41,6 +41,15 @@ def test_sound_data_have_no_findings(roboflow):
     assert diagnosis.size_histogram() == {"train": (4, 0, 0), "valid": (4, 0, 0)}
 
 
+def test_images_that_no_split_lists_are_noted_together(roboflow):
+    root = roboflow(train=coco_content(1), valid=coco_content(8))
+    mask = next((root / "train").glob("*.png")).with_suffix(".bmp")
+    for file in (root / "train" / "x.png", root / "valid" / "y.JPG", root / "valid" / ".hidden.png", mask):
+        file.write_bytes(b"")
+    (finding,) = examine(root).findings
+    assert (finding.name, finding.detail) == ("unlisted_images", "2 images: x.png, y.JPG")
+
+
 @pytest.mark.parametrize(
     ("change", "defect", "left"),
     [

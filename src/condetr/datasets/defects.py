@@ -119,6 +119,10 @@ _ALL = (
     # label files
     Defect("orphan_annotation", "error", "drop", "the object's image is not listed", "add the image"),
     Defect("orphan_labels", "warning", "drop", "a label file without an image", "add the image"),
+    Defect(
+        "unlisted_images", "note", "drop", "images beside those of the data set that no label or list names",
+        "label them, or list them without objects, to train on them as background",
+    ),
     Defect("unlisted_labels", "note", "drop", "label files that no split's list names", "add them to a list"),
     Defect("duplicate_annotation_id", "warning", "keep", "two objects have the same id", "renumber them"),
     Defect("duplicate_image_id", "error", "drop", "two images have the same id; the first is used", "renumber them"),

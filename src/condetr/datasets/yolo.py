@@ -228,7 +228,8 @@ def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
 def _names(content: dict[str, Any], file: Path, boundary: Boundary) -> Categories:
     given = next((content[key] for key in ("names", "classes", "class_names", "nc") if content.get(key)), None)
     if isinstance(given, str) and given and not given.isdecimal():  # a file, as in Darknet's obj.data
-        place = locate(given, (file.parent,), boundary, DiskNames())
+        starts = (file.parent, file.parent / str(content.get("path") or ""))
+        place = locate(given, starts, boundary, DiskNames())
         if place is not None and place.is_file() and boundary.contains(place):
             return _class_names(place)
     names = names_of(given, file, alone=content.get("nc") == "1")

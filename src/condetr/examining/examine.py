@@ -19,6 +19,7 @@ from .duplicates import find_duplicates
 from .facts import OUTSIDE, ImageFacts
 from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
 from .results import Count
+from .unlisted import unlisted_images
 
 
 def examine(
@@ -56,7 +57,7 @@ def examine(
         split.name: [ImageFacts.of_problem(OUTSIDE) if out else next(inspected) for out in split.images.outside]
         for split in raw.splits
     }
-    findings = [*raw.findings, *check_classes(raw)]
+    findings = [*raw.findings, *check_classes(raw), *unlisted_images(raw)]
     truths = {
         split.name: check_split(split, facts[split.name], raw.categories, queries, findings, clean_boxes)
         for split in raw.splits
