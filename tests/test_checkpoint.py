@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from condetr import checkpoint
 from condetr.config import Config
@@ -88,6 +89,15 @@ def test_a_cut_file_is_named(folder):
     for size in (0, 4, 100, len(whole) - 1):
         file.write_bytes(whole[:size])
         refused(folder, "model.safetensors", "not a complete safetensors file" if size else "an empty file")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, value):
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "decoder" in name)
+    tensors[name].flatten()[-1] = value
+    save_file(tensors, folder / "model.safetensors")
+    refused(folder, str(folder), name, "NaN or infinity")
 
 
 def test_another_models_weights_are_named(folder):

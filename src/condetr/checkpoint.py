@@ -114,8 +114,16 @@ def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") ->
         loaded = Weights(*read_transformers(path), thresholds=None)
     else:
         loaded = _read_own(path, record)
+    check_finite(loaded.detector, os.fspath(weights))
     loaded.detector.to(device).eval()
     return loaded
+
+
+def check_finite(detector: Detector, source: str) -> None:
+    """Raises WeightsError for weights with NaN or infinity, whose predictions are nothing or NaN."""
+    for name, tensor in detector.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(f"{source}: {name} contains NaN or infinity. Take weights of an earlier epoch")
 
 
 def load_config(source: str) -> Config:

@@ -32,6 +32,7 @@ def convert(
         raise WeightsError(f"{folder}: exists and is not empty. Name another folder, or remove it")
     if Path(source).is_file():
         weights = checkpoint.Weights(*interchange.read_official(Path(source), recipe), thresholds=None)
+        checkpoint.check_finite(weights.detector, source)
     else:
         weights = checkpoint.load(source)
     card = checkpoint.model_card(weights, converted_from=Path(source).name)
