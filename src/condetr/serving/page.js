@@ -3,7 +3,7 @@ import { Attention, chosenMap, marksOf, viewOf } from "./page_attention.js";
 import { Camera } from "./page_camera.js";
 import { Controls } from "./page_controls.js";
 import { hit, kept, lowestOf, MOST, visible } from "./page_filter.js";
-import { Picture } from "./page_images.js";
+import { ShownImage } from "./page_images.js";
 import { Refused, Server } from "./page_server.js";
 
 const MOST_IMAGES = 50;  // that the page keeps; the oldest are dropped
@@ -12,7 +12,7 @@ const NO_ATTENTION = "These weights are an exported file, which returns detectio
   + "folder of weights that it was exported from.";
 const byId = id => document.getElementById(id);
 const state = {
-  models: [], model: null, pictures: [], current: null, filter: { threshold: 0.5, hidden: new Set() },
+  models: [], model: null, images: [], current: null, filter: { threshold: 0.5, hidden: new Set() },
   picked: null, pointed: null, cross: null, explained: null, notice: "", left: "",
 };
 
@@ -42,20 +42,20 @@ const notice = text => {
 };
 const server = new Server(askToken, notice);
 const captionOf = one => `${visible(one.category)} ${one.score.toFixed(2)}`;
-const answerOf = picture => picture?.answers.get(state.model.name) ?? null;
+const resultOf = image => image?.results.get(state.model.name) ?? null;
 
-const predict = async picture => {
-  const model = state.model, answer = { detections: [], error: "", time: 0 };
+const predict = async image => {
+  const model = state.model, result = { detections: [], error: "", time: 0 };
   try {
-    const reply = await server.predict(model.name, picture.file, lowestOf(model), Math.min(MOST, model.max_detections));
-    const [image] = reply.images;
-    Object.assign(answer, { detections: image.detections, time: reply.time });
-    [picture.width, picture.height] = [image.width, image.height];
+    const reply = await server.predict(model.name, image.file, lowestOf(model), Math.min(MOST, model.max_detections));
+    const [predicted] = reply.images;
+    Object.assign(result, { detections: predicted.detections, time: reply.time });
+    [image.width, image.height] = [predicted.width, predicted.height];
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    answer.error = visible(error.message);
+    result.error = visible(error.message);
   }
-  picture.answers.set(model.name, answer);
+  image.results.set(model.name, result);
 };
 
 let predicting = false;
@@ -64,7 +64,7 @@ const predictAll = async () => {  // one image after the other, first the one th
   predicting = true;
   try {
     for (;;) {
-      const next = [state.current, ...state.pictures].find(one => one?.bitmap && !answerOf(one));
+      const next = [state.current, ...state.images].find(one => one?.bitmap && !resultOf(one));
       if (!next) break;
       notice("Detecting …");
       await predict(next);
@@ -79,20 +79,20 @@ const predictAll = async () => {  // one image after the other, first the one th
 let explaining = null;
 const explain = async (title, what, at, message) => {
   explaining?.abort();
-  const mine = explaining = new AbortController(), picture = state.current, model = state.model;
+  const mine = explaining = new AbortController(), image = state.current, model = state.model;
   state.explained = { title, at, note: model.attention ? "Computing …" : NO_ATTENTION, view: null };
   draw();
   if (!model.attention) return notice(NO_ATTENTION);
   try {
     const { threshold } = state.filter;
     const least = what.detection !== undefined ? lowestOf(model) : threshold ?? (model.thresholds ? "best" : 0.5);
-    const answer = await server.explain(model.name, picture.file, least, what, mine.signal);
-    const before = state.lastView ?? {}, view = await viewOf(answer);
+    const explanation = await server.explain(model.name, image.file, least, what, mine.signal);
+    const before = state.lastView ?? {}, view = await viewOf(explanation);
     Object.assign(view, { common: before.common ?? true, enlarged: before.enlarged ?? true });
     if (mine.signal.aborted) return;
-    if (before.part && view.answer.attention.parts.includes(before.part)) view.part = before.part;
-    if (before.layer < answer.attention.layers) view.layer = before.layer;
-    if (at && what.query !== undefined) view.answer.nearest = message.nearest;
+    if (before.part && view.explanation.attention.parts.includes(before.part)) view.part = before.part;
+    if (before.layer < explanation.attention.layers) view.layer = before.layer;
+    if (at && what.query !== undefined) view.explanation.nearest = message.nearest;
     state.explained = { title, at, note: "", view };
     notice(at ? "Why nothing was found here is explained below the image."
       : `${title}: attention maps are below the image.`);
@@ -110,19 +110,19 @@ const close = () => {
   Object.assign(state, { picked: null, explained: null, cross: null, notice: "" });
   draw();
 };
-const show = picture => {
-  state.current = picture;
-  if (answerOf(picture)?.error) picture.answers.delete(state.model.name);  // it is sent again
+const show = image => {
+  state.current = image;
+  if (resultOf(image)?.error) image.results.delete(state.model.name);  // it is sent again
   close();
   predictAll();
 };
 const shownDetections = () => {
-  const answer = answerOf(state.current);
-  return answer && !answer.error ? kept(answer.detections, state.model, state.filter) : null;
+  const result = resultOf(state.current);
+  return result && !result.error ? kept(result.detections, state.model, state.filter) : null;
 };
 const pick = number => {
   stopCamera();
-  const one = answerOf(state.current).detections[number];
+  const one = resultOf(state.current).detections[number];
   Object.assign(state, { picked: number, cross: null });
   stage.scrollIntoView({ block: "nearest" });  // on a phone the list is far below it
   explain(captionOf(one), { detection: number }, null);
@@ -142,19 +142,19 @@ const add = async files => {
   const all = more > 0 ? `Only the first ${MOST_IMAGES} of ${files.length} files are shown. ` : "";
   state.left = all;
   for (const file of [...files].slice(0, MOST_IMAGES)) {
-    const picture = new Picture(file, file.name || "pasted image");
+    const image = new ShownImage(file, file.name || "pasted image");
     try {
-      await picture.open();
+      await image.open();
     } catch {
-      unshown.push(picture.name);
+      unshown.push(image.name);
       const others = unshown.length > 1 ? ` and ${unshown.length - 1} more` : "";
       state.left = `${all}This browser cannot show as an image: ${unshown[0]}${others}. `;
       drawStatus();
       continue;
     }
-    state.pictures.push(picture);
-    if (state.pictures.length > MOST_IMAGES) state.pictures.shift().close();
-    if (!first) show(first = picture);
+    state.images.push(image);
+    if (state.images.length > MOST_IMAGES) state.images.shift().close();
+    if (!first) show(first = image);
     drawImages();
   }
   predictAll();
@@ -166,7 +166,7 @@ const stopCamera = () => {
   camera.stop();
   byId("camera").setAttribute("aria-pressed", "false");
   byId("camera").textContent = "Camera";
-  if (state.current) state.pictures.push(state.current);  // the last frame stays
+  if (state.current) state.images.push(state.current);  // the last frame stays
   drawImages();
 };
 const runCamera = async () => {
@@ -187,17 +187,17 @@ const runCamera = async () => {
   for (;;) {
     const frame = await camera.frame();
     if (!frame) return stopCamera();
-    const picture = new Picture(frame, `camera ${new Date().toLocaleTimeString()}`);
-    await picture.open();
-    await predict(picture);
-    if (!camera.on) return picture.close();  // an image was chosen, or a detection of the last frame, in the meantime
+    const image = new ShownImage(frame, `camera ${new Date().toLocaleTimeString()}`);
+    await image.open();
+    await predict(image);
+    if (!camera.on) return image.close();  // an image was chosen, or a detection of the last frame, in the meantime
     state.current?.close();
-    state.current = picture;
+    state.current = image;
     const now = performance.now();
-    state.notice = answerOf(picture).error || `Camera: ${(1000 / (now - last)).toFixed(1)} images/s`;
+    state.notice = resultOf(image).error || `Camera: ${(1000 / (now - last)).toFixed(1)} images/s`;
     last = now;
     draw();
-    if (answerOf(picture).error) return stopCamera();
+    if (resultOf(image).error) return stopCamera();
   }
 };
 
@@ -217,18 +217,18 @@ const controls = new Controls({
 });
 
 const drawStatus = () => {
-  const answer = answerOf(state.current);
-  const result = answer?.error || (answer ? `${Math.round(1000 * answer.time)} ms` : "");
-  byId("status").textContent = state.notice || `${state.left}${result}`;
-  byId("status").classList.toggle("error", Boolean(answer?.error) && !state.notice);
+  const result = resultOf(state.current);
+  const text = result?.error || (result ? `${Math.round(1000 * result.time)} ms` : "");
+  byId("status").textContent = state.notice || `${state.left}${text}`;
+  byId("status").classList.toggle("error", Boolean(result?.error) && !state.notice);
 };
 const drawStage = () => {
-  const picture = state.current;
-  stage.hidden = !picture;
-  byId("empty").hidden = Boolean(picture);
-  if (!picture) return;
+  const image = state.current;
+  stage.hidden = !image;
+  byId("empty").hidden = Boolean(image);
+  if (!image) return;
   const shown = shownDetections() ?? [], explained = state.explained?.view;
-  const marks = explained ? marksOf(explained, captionOf(explained.answer)) : { boxes: [] };
+  const marks = explained ? marksOf(explained, captionOf(explained.explanation)) : { boxes: [] };
   const others = shown.map(one => {
     const text = captionOf(one), marked = [state.pointed, state.picked].includes(one.number);
     return { box: one.box, key: "detection", color: explained ? "#c8ccd4" : state.model.colors.get(one.category_id),
@@ -236,32 +236,32 @@ const drawStage = () => {
   });
   marks.boxes = explained ? [...others.filter((_, i) => shown[i].number !== state.picked), ...marks.boxes] : others;
   if (state.cross) marks.point = state.cross;
-  const width = Math.max(1, Math.min(viewer.clientWidth, 0.72 * innerHeight * picture.width / picture.height));
+  const width = Math.max(1, Math.min(viewer.clientWidth, 0.72 * innerHeight * image.width / image.height));
   stage.style.width = `${width}px`;
-  const image = picture.drawn(explained?.answer.attention);
-  paint(view, image, explained ? attention.shown(chosenMap(explained)) : null, {}, width);
-  paintOverlay(byId("overlay"), image, marks, width);
+  const drawn = image.drawn(explained?.explanation.attention);
+  paint(view, drawn, explained ? attention.shown(chosenMap(explained)) : null, {}, width);
+  paintOverlay(byId("overlay"), drawn, marks, width);
   view.setAttribute("aria-label",
-    `${picture.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what is there.`);
+    `${image.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what is there.`);
 };
 const drawImages = () => {
-  const several = state.pictures.length > 1;
+  const several = state.images.length > 1;
   byId("images").hidden = !several;
-  byId("images").replaceChildren(...(several ? state.pictures : []).map(picture => {
-    const thumbnail = picture.small ??= picture.thumbnail();
-    return make("button", { type: "button", "aria-label": picture.name, title: picture.name,
-      "aria-pressed": String(picture === state.current), onclick: () => {
+  byId("images").replaceChildren(...(several ? state.images : []).map(image => {
+    const thumbnail = image.small ??= image.thumbnail();
+    return make("button", { type: "button", "aria-label": image.name, title: image.name,
+      "aria-pressed": String(image === state.current), onclick: () => {
         stopCamera();
         state.left = "";
-        show(picture);
-        byId("images").children[state.pictures.indexOf(picture)]?.focus();
+        show(image);
+        byId("images").children[state.images.indexOf(image)]?.focus();
       } }, thumbnail);
   }));
 };
 const draw = () => {
-  const shown = shownDetections(), answer = shown && answerOf(state.current);
+  const shown = shownDetections(), result = shown && resultOf(state.current);
   drawStage();
-  controls.draw(state.model, state.filter, answer?.detections ?? null, shown, state.picked);
+  controls.draw(state.model, state.filter, result?.detections ?? null, shown, state.picked);
   attention.draw(state.current, state.model, state.filter, state.explained);
   drawImages();
   drawStatus();
@@ -328,12 +328,12 @@ try {
   attention = new Attention(byId("attention"), colormap, {
     change: changes => {
       Object.assign(state.explained.view, changes);
-      state.lastView = { ...state.explained.view, answer: null, maps: null };
+      state.lastView = { ...state.explained.view, explanation: null, maps: null };
       draw();
     },
     query: number => {
-      const { title, at, view: { answer } } = state.explained;
-      explain(title, { query: number }, at, answer);
+      const { title, at, view: { explanation } } = state.explained;
+      explain(title, { query: number }, at, explanation);
     },
     close,
   });

@@ -18,15 +18,15 @@ export const inflate = async text => {
     new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
 };
 
-// The view of an answer of the server: layer, part, head ("all" or its number), whether the scale is common to all heads,
-// and whether their maps are enlarged around the box.
-export const viewOf = async answer => ({
-  answer, maps: await inflate(answer.attention.maps), layer: answer.attention.layers - 1,
-  part: answer.attention.parts.at(-1), head: "all", common: true, enlarged: true,
+// The view of an explanation by the server: layer, part, head ("all" or its number), whether the scale is common to all
+// heads, and whether their maps are enlarged around the box.
+export const viewOf = async explanation => ({
+  explanation, maps: await inflate(explanation.attention.maps), layer: explanation.attention.layers - 1,
+  part: explanation.attention.parts.at(-1), head: "all", common: true, enlarged: true,
 });
 
 // The values of a head from 0 to 255, and how many times uniform attention 255 is.
-const headMap = ({ answer: { attention }, maps, layer, part, common }, head) => {
+const headMap = ({ explanation: { attention }, maps, layer, part, common }, head) => {
   const { parts, heads, rows, columns, peaks } = attention, size = rows * columns, p = parts.indexOf(part);
   const at = ((layer * parts.length + p) * heads + head) * size, of = peaks[layer][p];
   const top = common ? Math.max(...of) : of[head], factor = of[head] / top;
@@ -35,7 +35,7 @@ const headMap = ({ answer: { attention }, maps, layer, part, common }, head) => 
 
 // That of the chosen head, or of the mean of all.
 export const chosenMap = view => {
-  const { heads, rows, columns } = view.answer.attention;
+  const { heads, rows, columns } = view.explanation.attention;
   if (view.head !== "all") return headMap(view, view.head);
   const sum = new Float32Array(rows * columns);
   for (let h = 0; h < heads; h++) {
@@ -47,27 +47,28 @@ export const chosenMap = view => {
 };
 
 // The part of the image, [left, top, share of its sides], that holds the box and the highest cells of all heads.
-const closeUp = (view, picture) => {
-  const { box, attention: { heads, rows, columns, region: [west, north, east, south] } } = view.answer, whole = [0, 0, 1];
-  const [x1, y1, x2, y2] = box.map((side, i) => side / (i % 2 ? picture.height : picture.width));
+const closeUp = (view, image) => {
+  const { box, attention: { heads, rows, columns, region: [west, north, east, south] } } = view.explanation;
+  const whole = [0, 0, 1];
+  const [x1, y1, x2, y2] = box.map((side, i) => side / (i % 2 ? image.height : image.width));
   const share = Math.min(1, Math.max(LEAST_SHARE, AROUND * (x2 - x1), AROUND * (y2 - y1)));
   const [left, top] = [(x1 + x2 - share) / 2, (y1 + y2 - share) / 2].map(low => Math.min(Math.max(low, 0), 1 - share));
   for (let h = 0; h < heads; h++) {
     const { values } = headMap(view, h), cell = values.indexOf(Math.max(...values));
-    const x = (west + (cell % columns + 0.5) / columns * (east - west)) / picture.width;
-    const y = (north + (Math.floor(cell / columns) + 0.5) / rows * (south - north)) / picture.height;
+    const x = (west + (cell % columns + 0.5) / columns * (east - west)) / image.width;
+    const y = (north + (Math.floor(cell / columns) + 0.5) / rows * (south - north)) / image.height;
     if (x < left || x > left + share || y < top || y > top + share) return whole;
   }
   return [left, top, share];
 };
 
 // Box, extremities and reference point of a view's query.
-export const marksOf = ({ answer, layer }, text) => {
-  const [x1, y1, x2, y2] = answer.box, [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+export const marksOf = ({ explanation, layer }, text) => {
+  const [x1, y1, x2, y2] = explanation.box, [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
   return {
-    boxes: [{ box: answer.box, key: "prediction", color: "#ffffff", text }],
+    boxes: [{ box: explanation.box, key: "prediction", color: "#ffffff", text }],
     dots: [[x1, y], [x, y1], [x2, y], [x, y2]],
-    reference: answer.attention.parts.includes("spatial") ? answer.predictions[layer].reference : null,
+    reference: explanation.attention.parts.includes("spatial") ? explanation.predictions[layer].reference : null,
   };
 };
 
@@ -90,7 +91,7 @@ export class Attention {
   }
 
   // `explained`: { title, note, view, at }; a note is shown instead of maps.
-  draw(picture, model, filter, explained) {
+  draw(image, model, filter, explained) {
     this.root.hidden = !explained;
     if (!explained) return this.root.replaceChildren();
     const { title, note, view, at } = explained;
@@ -98,26 +99,26 @@ export class Attention {
       "aria-label": "close the explanation" }, "×");
     const head = make("div", { class: "row head" }, make("h2", {}, title), close);
     const near = at && view ? this.#near(model, filter, view, at) : [];
-    const rest = view ? this.#maps(picture, view) : [];
+    const rest = view ? this.#maps(image, view) : [];
     refill(this.root, head, ...(note ? [make("p", { class: "note" }, note)] : []), ...near, ...rest);
   }
 
-  #near(model, filter, { answer }, at) {
-    const rows = answer.nearest.map(one => {
+  #near(model, filter, { explanation }, at) {
+    const rows = explanation.nearest.map(one => {
       const { where, status } = relation(one, model, filter, at);
       return make("button", { type: "button", "data-key": `query:${one.query}`, onclick: () => this.on.query(one.query),
-        "aria-pressed": String(one.query === answer.query) },
+        "aria-pressed": String(one.query === explanation.query) },
       make("span", {}, `${visible(one.category)} `, make("b", {}, one.score.toFixed(2))),
       make("small", {}, status), make("small", {}, where));
     });
     const list = make("div", { class: "near", role: "group", "aria-label": "Queries near the point" }, ...rows);
     withArrows(list);
-    return [make("p", { class: "note", id: "reason" }, reason(answer.nearest, model, filter, at)),
+    return [make("p", { class: "note", id: "reason" }, reason(explanation.nearest, model, filter, at)),
       make("p", { class: "hint" }, "The queries nearest to this point. Select one to see what it attends to."), list];
   }
 
-  #maps(picture, view) {
-    const { attention, predictions } = view.answer, change = this.on.change, count = n =>
+  #maps(image, view) {
+    const { attention, predictions } = view.explanation, change = this.on.change, count = n =>
       Array.from({ length: n }, (_, i) => [i, String(i)]);
     const controls = make("div", { class: "choices" },
       group("Layer", count(attention.layers), view.layer, layer => change({ layer })),
@@ -132,8 +133,8 @@ export class Attention {
     const legend = scaleOf(this.colormap, chosenMap(view).ratio);
     const strip = make("div", { class: "heads" });
     strip.style.setProperty("--heads", attention.heads);
-    const part = view.enlarged ? closeUp(view, picture) : [0, 0, 1];
-    strip.append(...Array.from({ length: attention.heads }, (_, h) => this.#head(picture, view, h, part)));
+    const part = view.enlarged ? closeUp(view, image) : [0, 0, 1];
+    strip.append(...Array.from({ length: attention.heads }, (_, h) => this.#head(image, view, h, part)));
     withArrows(strip);
     const rows = predictions.map((one, layer) => make("tr", {}, ...[String(layer), visible(one.category),
       one.score.toFixed(3), one.box.map(side => side.toFixed(0)).join(", ")].map(cell => make("td", {}, cell))));
@@ -146,17 +147,17 @@ export class Attention {
     table.open = this.open ?? false;
     table.addEventListener("toggle", () => { this.open = table.open; });
     const [west, north, east, south] = attention.region;
-    const tile = east - west < picture.width || south - north < picture.height
+    const tile = east - west < image.width || south - north < image.height
       ? " The object was found in a tile of the image, which the maps cover." : "";
     const blue = attention.parts.includes("spatial") ? " The blue cross is the point from which the layer starts." : "";
     return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${tile}${blue}`), strip,
       make("div", { class: "legend" }, legend), table];
   }
 
-  #head(picture, view, h, [left, top, share]) {
-    const { attention, box } = view.answer, p = attention.parts.indexOf(view.part);
+  #head(image, view, h, [left, top, share]) {
+    const { attention, box } = view.explanation, p = attention.parts.indexOf(view.part);
     const map = headMap(view, h), whole = make("canvas"), canvas = make("canvas");
-    paint(whole, picture.drawn(attention), this.shown(map), { boxes: [{ box, color: "#ffffff" }] }, WIDE / share);
+    paint(whole, image.drawn(attention), this.shown(map), { boxes: [{ box, color: "#ffffff" }] }, WIDE / share);
     const [width, height] = [whole.width, whole.height].map(side => Math.max(1, Math.round(side * share)));
     Object.assign(canvas, { width, height });
     canvas.getContext("2d").drawImage(whole, -Math.round(left * whole.width), -Math.round(top * whole.height));

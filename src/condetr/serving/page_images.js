@@ -15,12 +15,11 @@ const within = async (bitmap, longest) => {
 };
 
 // `width` and `height` are those of the upright image, to which boxes refer.
-export class Picture {
+export class ShownImage {
   constructor(file, name) {
     this.file = file;
     this.name = visible(name);
-    this.error = "";
-    this.answers = new Map();  // by the name of the model
+    this.results = new Map();  // of predictions, by the name of the model
   }
 
   // Rejects for a file that this browser cannot show.

@@ -56,9 +56,9 @@ export class Server {
         await wait(seconds, options.signal);
         continue;
       }
-      const answer = await reply.json().catch(() => ({ error: `status ${reply.status}` }));
-      if (!reply.ok) throw new Refused(answer.error);
-      return answer;
+      const content = await reply.json().catch(() => ({ error: `status ${reply.status}` }));
+      if (!reply.ok) throw new Refused(content.error);
+      return content;
     }
   }
 }
