@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import condetr
 from condetr import config
 from condetr.checkpoint import Weights, load, save
+from condetr.cli.app import app
 from condetr.config import Config, Data
 from condetr.errors import CondetrError
 from condetr.growing import grow
@@ -60,7 +62,7 @@ def test_training_starts_with_all_grown_queries_and_their_biases() -> None:
 
 
 def test_what_cannot_grow_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CondetrError, match="queries 7: the weights have 7 already"):
+    with pytest.raises(CondetrError, match="`queries=7`: the weights have 7 already"):
         grow(weights(TINY), queries=7)
     with pytest.raises(CondetrError, match=r"model\.onnx: an exported file cannot grow"):
         condetr.grow("model.onnx", queries=70)
@@ -69,3 +71,12 @@ def test_what_cannot_grow_is_refused(tmp_path: Path) -> None:
         grow(weights(TINY), queries=70, out=tmp_path / "full")
     with pytest.raises(CondetrError, match=r"model\.queries"):
         grow(weights(TINY), queries=10**6)
+
+
+def test_on_the_command_line_the_flag_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "w", weights(TINY))
+    for number, why in (("7", "the weights have 7 already"), ("1000000", "must be at most 10000")):
+        words = ["grow", str(tmp_path / "w"), "--queries", number, "--out", str(tmp_path / "grown")]
+        failed = CliRunner().invoke(app, words).exception
+        assert isinstance(failed, CondetrError)
+        assert str(failed).startswith(f"--queries {number}: {why}")

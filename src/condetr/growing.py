@@ -42,7 +42,7 @@ def grow(
         weights = checkpoint.load(weights)
     before = weights.config.model.queries
     if whole_number(queries, "queries") <= before:
-        raise CondetrError(f"queries {queries}: the weights have {before} already. Give a larger number")
+        raise CondetrError(f"`queries={queries}`: the weights have {before} already. Give a larger number")
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CondetrError(f"{out}: exists and is not empty. Name another folder, or remove it")
     grown = _grown(weights, queries)

@@ -7,6 +7,7 @@ import typer
 
 from ..reports.terminal import printable
 from .options import WeightsArgument
+from .values import naming_flags
 
 
 def grow(
@@ -19,6 +20,7 @@ def grow(
     """Add object queries to trained weights, to train them for more objects."""
     from ..growing import grow as run
 
-    grown = run(weights, queries=queries, out=out)
+    with naming_flags({"model.queries": "--queries"}):
+        grown = run(weights, queries=queries, out=out)
     folder = printable(str(out))
     print(f"{folder}: {grown.config.model.queries} queries. Train them: condetr train DATA --init {folder}")
