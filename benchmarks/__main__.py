@@ -9,6 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
+import textwrap
 from datetime import date
 from pathlib import Path
 
@@ -22,8 +23,15 @@ def write(parts: list[str]) -> None:
     old, _, after = rest.partition(END)
     sections = {part.split()[0]: part.strip() for part in old.split("### ")[1:]}
     sections |= {part.removeprefix("### ").split()[0]: part.removeprefix("### ").strip() for part in parts}
-    text = "\n\n".join(f"### {sections[name]}" for name in NAMES if name in sections)
+    text = "\n\n".join(f"### {wrapped(sections[name])}" for name in NAMES if name in sections)
     PAGE.write_text(f"{before}{START}\n{text}\n\n{END}{after}")
+
+
+def wrapped(section: str) -> str:
+    """The section with its notes in lines of the documentation's width."""
+    lines = section.splitlines()
+    notes = [textwrap.fill(line, 120, subsequent_indent="  ") if line.startswith("- ") else line for line in lines]
+    return "\n".join(notes)
 
 
 def main() -> None:
