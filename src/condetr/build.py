@@ -98,6 +98,8 @@ def build_supervision(detector: Detector, loss: SetLoss, c: config.Train) -> Sup
 
 
 def build_backbone(c: config.Backbone, finer: bool = False) -> Backbone:
+    """`finer`: it also returns the features of the stage before the last. Raises ConfigError for a timm network that
+    does not exist or cannot be a backbone."""
     if c.timm_name:
         batching: Batching = UnpaddedBatches() if c.padding == "exact" else PaddedBatch()
         backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, batching, c.norm == "learned_batch")
@@ -205,13 +207,14 @@ def build_scoring(c: config.Scoring) -> Scoring:
 
 
 def build_loss(c: config.Config) -> tuple[SetLoss, LossWeights]:
+    """The set loss, and the weights with which its terms are added."""
     scoring = build_scoring(c.model.scoring)
     matcher = Matcher(scoring, c.loss.classes, c.loss.l1, c.loss.giou)
     match c.model.scoring, c.train.supervision:
         case ((config.IouAware(class_weight=classes) | config.Matchability(class_weight=classes)), _):
             pass
         case _, "one_to_many":
-            classes = c.loss.classes / CLASS_WEIGHT
+            classes = c.loss.classes / CLASS_WEIGHT  # the second head's class loss then weighs `loss.classes`
         case _:
             classes = c.loss.classes
     return SetLoss(scoring, matcher), LossWeights(classes, c.loss.l1, c.loss.giou)
