@@ -253,6 +253,7 @@ def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync
     assert page.locator("#view").bounding_box()["width"] > 340
     page.locator("#list button").first.click()
     page.wait_for_selector(".heads canvas")
+    assert page.locator(".heads canvas").first.bounding_box()["width"] > 140
     page.locator(".layers-table summary").click()
     assert fits(page)
     page.keyboard.press("Escape")
@@ -289,6 +290,11 @@ def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_ag
     sync_api.expect(status).to_contain_text("and 49 more.")
     page.locator("#images button").last.click()
     sync_api.expect(status).not_to_contain_text("Only")
+    page.locator("#list button").first.click()
+    sync_api.expect(status).to_contain_text("attention maps are below")
+    drop_only(page, b"hello")  # the message is not hidden by that about the explanation
+    sync_api.expect(status).to_contain_text("cannot show as an image: image 0.png.")
+    page.locator("#images button").last.click()
     page.route("**/predict?*", lambda route: route.abort())
     drop_only(page, IMAGE)
     sync_api.expect(status).to_have_text("The server does not respond.")

@@ -219,7 +219,7 @@ const controls = new Controls({
 const drawStatus = () => {
   const result = resultOf(state.current);
   const text = result?.error || (result ? `${Math.round(1000 * result.time)} ms` : "");
-  byId("status").textContent = state.notice || `${state.left}${text}`;
+  byId("status").textContent = `${state.left}${state.notice || text}`;
   byId("status").classList.toggle("error", Boolean(result?.error) && !state.notice);
 };
 const drawStage = () => {
