@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from condetr.cpu.available import without_private_operators
 from condetr.model.attention import ConditionalCrossAttention, attend, split_heads
@@ -97,7 +96,7 @@ def test_scores_are_content_plus_space_head_by_head():
     torch.manual_seed(0)
     attention = ConditionalCrossAttention(256, 8, 0.0, first_layer=False)
     content, spatial = torch.randn(1, 3, 256), torch.randn(1, 3, 256)
-    memory = Tokens.of_queries(torch.randn(1, 6, 256), torch.randn(1, 6, 256), None)
+    memory = Tokens.of_queries(torch.randn(1, 6, 256), torch.randn(1, 6, 256))
     q_c, q_p = attention.query_content(content), attention.query_spatial(spatial)
     k_c, k_p = attention.key_content(memory.content), attention.key_spatial(memory.position)
     v = attention.value(memory.content)
@@ -113,25 +112,10 @@ def test_scores_are_content_plus_space_head_by_head():
 def test_the_attention_of_the_first_layer_adds_object_query_and_position_to_the_content():
     attention = ConditionalCrossAttention(32, 4, 0.0, first_layer=True)
     content, spatial, object_query = torch.randn(3, 1, 3, 32)
-    memory = Tokens.of_queries(torch.randn(1, 6, 32), torch.randn(1, 6, 32), None)
+    memory = Tokens.of_queries(torch.randn(1, 6, 32), torch.randn(1, 6, 32))
     q, k = attention.halves(content, spatial, object_query, memory)
     expected_q = attention.query_content(content) + attention.query_object(object_query)
     expected_k = attention.key_content(memory.content) + attention.key_spatial(memory.position)
     torch.testing.assert_close(q.content, split_heads(expected_q, 4))
     torch.testing.assert_close(k.content, split_heads(expected_k, 4))
     torch.testing.assert_close(k.spatial, split_heads(attention.key_spatial(memory.position), 4))
-
-
-def test_tokens_are_projected_once_in_training_and_gradients_of_all_uses_add_up():
-    torch.manual_seed(0)
-    layer, content = nn.Linear(8, 8), torch.randn(2, 5, 8, requires_grad=True)
-    tokens = Tokens.of_queries(content, torch.zeros(2, 5, 8), None)
-    used = tokens.projected(layer) * 2 + tokens.projected(layer).square()
-    expected = layer(content) * 2 + layer(content).square()
-    assert_same(used, expected, (content, *layer.parameters()), atol=1e-5)
-    assert tokens.projected(layer) is tokens.projected(layer)
-    other = tokens.with_content(content * 2)
-    torch.testing.assert_close(other.projected(layer), layer(content * 2))
-    with torch.no_grad():
-        layer.weight.zero_()
-        torch.testing.assert_close(tokens.projected(layer), layer(content))

@@ -14,9 +14,10 @@ from condetr.model.initialise import DECAY
 from condetr.model.reference import Anchors, jittered_grid
 from condetr.model.refining import SizeModulation
 from condetr.objective.query_groups import GroupedQueries
-from condetr.objective.supervision import by_group
+from condetr.objective.supervision import predictions_of
 from condetr.recipes import recipe
-from condetr.types import Images
+from condetr.types import Images, OptimizerStep, Target
+from tests.objective.alone import decoded_alone
 from tests.tiny import TINY, shaken
 
 DECODERS = {
@@ -235,7 +236,9 @@ def test_groups_have_anchors_of_their_own():
     assert isinstance(groups, GroupedQueries)
     with torch.no_grad():
         groups.extra_queries.weight.normal_()
-        grouped = by_group(detector.apply_heads(groups.decode(detector, detector.encode(images))), 3)
+        targets = [Target(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))] * len(images.pixels)
+        queries = groups(detector, targets, OptimizerStep.of(targets))
+        grouped = predictions_of(detector, decoded_alone(queries, detector, detector.encode(images)), 3)
         alone = [detector(images)]
         for queries, anchors in zip(groups.extra_queries.weight.split(7), groups.extra_anchors.split(7)):
             detector.queries.weight.copy_(queries)

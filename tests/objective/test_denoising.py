@@ -11,6 +11,7 @@ from condetr.objective.denoising import CONTRASTIVE, DenoisingQueries, add_noise
 from condetr.objective.matching import PaddedTargets
 from condetr.recipes import recipe
 from condetr.types import Images, ObjectCounts, OptimizerStep, Target
+from tests.objective.alone import loss_alone
 from tests.tiny import TINY, shaken
 
 CLASSES = 4
@@ -102,7 +103,7 @@ def test_the_loss_and_its_gradients_are_those_of_each_group_alone(noise, kinds, 
         return torch.autograd.grad(total, weights, allow_unused=True, retain_graph=True)
 
     torch.manual_seed(1)
-    terms = torch.stack(queries(detector, memory, targets, OptimizerStep.of(targets)).values())
+    terms = torch.stack(loss_alone(queries, detector, memory, targets, OptimizerStep.of(targets)).values())
     torch.manual_seed(1)
     expected = obvious(detector, queries.labels, memory, targets, noise_of(targets, groups, kinds), groups)
     torch.testing.assert_close(terms, expected, atol=1e-6, rtol=1e-6)
@@ -115,7 +116,7 @@ def test_the_noise_of_positives_and_negatives_is_in_its_range_and_uniform():
     targets = PaddedTargets.of([Target(torch.tensor([1]), box)])
     torch.manual_seed(0)
     noised = add_noise(targets, 4000, CONTRASTIVE, CLASSES)
-    x, _, w, h = noised.boxes.unbind(-1)
+    x, _, w, h = noised.boxes.view(4000, 2, 4).unbind(-1)  # of each group, the positive and the negative query
     left, right = (x - w / 2 - 0.4) / 0.1, (x + w / 2 - 0.6) / 0.1  # in half widths
     assert left[:, 0].abs().max() <= 1 >= right[:, 0].abs().max()
     assert left[:, 0].mean().abs() < 0.03 > right[:, 0].mean().abs()
@@ -145,7 +146,7 @@ def test_the_parts_of_a_step_add_up_to_its_loss(monkeypatch):
 
     def share(i):
         part = Images(images.pixels[i], images.padding[i], ragged=True)
-        return torch.stack(queries(detector, detector.encode(part), targets[i], step).values())
+        return torch.stack(loss_alone(queries, detector, detector.encode(part), targets[i], step).values())
 
     with torch.no_grad():
         whole, parts = share(slice(0, 3)), [share(slice(0, 1)), share(slice(1, 2)), share(slice(2, 3))]
@@ -167,7 +168,7 @@ def test_all_else_learns_as_without_denoising(more):
     torch.manual_seed(2)
     both, own = learner(images, targets, step), plain(images, targets, step)
     torch.manual_seed(2)
-    added = learner.parts[1](detector, detector.encode(images), targets, step)
+    added = loss_alone(learner.parts[1], detector, detector.encode(images), targets, step)
     for a, b, c in zip(both.values(), own.values(), added.values()):
         torch.testing.assert_close(a, b + c)
         assert (c > 0).all()

@@ -13,6 +13,7 @@ from condetr.objective.set_loss import loss_of_matches
 from condetr.recipes import recipe
 from condetr.scoring import FocalScoring
 from condetr.types import Images, OptimizerStep, Predictions, Target
+from tests.objective.alone import decoded_alone
 from tests.tiny import TINY, shaken
 
 from . import obvious
@@ -89,16 +90,15 @@ def test_the_loss_is_added_to_the_one_to_one_loss(groups, kind):
     if groups > 1:
         plain.parts[0].load_state_dict({"extra_queries.weight": queries.extra_queries.weight})
     one, both = plain(images, targets, step), learner(images, targets, step)
-    decoded = (
-        queries.decode(detector, detector.encode(images))
-        if groups > 1
-        else detector.decode(detector.object_queries(images), detector.encode(images))
+    decoded = decoded_alone(queries(detector, targets, step), detector, detector.encode(images))
+    boxes, logits = (
+        x.unflatten(2, (groups, -1))
+        for x in (detector.apply_heads(decoded).boxes, queries.supervision.classes(decoded.embeddings))
     )
-    boxes, logits = detector.apply_heads(decoded).boxes, queries.supervision.classes(decoded.embeddings)
     expected = torch.zeros(3, TINY.decoder_layers, dtype=torch.float64)
     for layer in range(TINY.decoder_layers):
         for group in range(groups):
-            rows = [(logits[layer, b * groups + group], boxes[layer, b * groups + group]) for b in range(2)]
+            rows = [(logits[layer, b, group], boxes[layer, b, group]) for b in range(2)]
             expected[:, layer] += loss_of(rows, targets) / groups
     added = torch.stack([b - a for a, b in zip(one.values(), both.values())])
     torch.testing.assert_close(added.double(), expected * torch.tensor([[2.0], [1.0], [1.0]]), atol=2e-6, rtol=1e-5)

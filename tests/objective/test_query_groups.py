@@ -8,10 +8,11 @@ from condetr.build import build_detector, build_learner, build_loss
 from condetr.config import Config
 from condetr.engine.optimizer import adamw
 from condetr.model.detector import Detector
+from condetr.objective import supervision
 from condetr.objective.learners import Learner
 from condetr.objective.query_groups import GroupedQueries
-from condetr.objective.supervision import by_group
 from condetr.types import Images, OptimizerStep, Predictions, Target
+from tests.objective.alone import decoded_alone
 from tests.tiny import TINY, TINY_DETR, shaken
 
 GROUPS = 3
@@ -24,9 +25,11 @@ def learner_of(detector: Detector, model: config.Model = TINY, train: config.Tra
 
 def predictions_of(learner: Learner, images: Images) -> Predictions:
     """S·G B N: those of a layer's groups are adjacent."""
-    detector, (queries,) = learner.detector, learner.parts
-    assert isinstance(queries, GroupedQueries)
-    return by_group(detector.apply_heads(queries.decode(detector, detector.encode(images))), GROUPS)
+    detector, (part,) = learner.detector, learner.parts
+    assert isinstance(part, GroupedQueries)
+    targets = [Target(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))] * len(images.pixels)
+    queries = part(detector, targets, OptimizerStep.of(targets))
+    return supervision.predictions_of(detector, decoded_alone(queries, detector, detector.encode(images)), GROUPS)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from ..cpu.dropout import dropout as apply_dropout
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
 from .box_bias import AxialScores
+from .groups import Groups
 from .tokens import Tokens
 
 
@@ -59,6 +60,29 @@ def _join_heads(x: Float[Tensor, "B H S V"]) -> Float[Tensor, "B S HV"]:
     return x.transpose(1, 2).flatten(2)
 
 
+def attend_in_groups(
+    q: Float[Tensor, "B N D"],
+    k: Float[Tensor, "B N D"],
+    v: Float[Tensor, "B N D"],
+    heads: int,
+    groups: Groups | None,
+    dropout: float,
+) -> Float[Tensor, "B N D"]:
+    """Self-attention of queries, in which each sees its own group; without `groups`, all see one another.
+
+    Groups of equal size are computed as if each were an image of its own, so that no mask between them is needed.
+    """
+    if groups is None:
+        return attend(split_heads(q, heads), split_heads(k, heads), split_heads(v, heads), None, None, dropout)
+    images, _, dim = q.shape
+    counts = [equal.queries for equal in groups]
+    attended = []
+    for equal, *parts in zip(groups, *(x.split(counts, dim=1) for x in (q, k, v))):
+        own_q, own_k, own_v = (split_heads(x.reshape(-1, equal.size, dim), heads) for x in parts)
+        attended.append(attend(own_q, own_k, own_v, equal.mask, None, dropout).view(images, -1, dim))
+    return attended[0] if len(attended) == 1 else torch.cat(attended, dim=1)
+
+
 class AdditiveAttention(nn.Module):
     """DETR's attention: the position is added to the content of queries and keys before they are projected; values are
     content alone (DETR, appendix A.3)."""
@@ -69,12 +93,17 @@ class AdditiveAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
 
     def forward(
-        self, x: Float[Tensor, "B S D"], position: Float[Tensor, "B S D"], memory: Tokens
+        self, x: Float[Tensor, "B S D"], position: Float[Tensor, "B S D"], memory: Tokens, groups: Groups | None = None
     ) -> Float[Tensor, "B S D"]:
-        q = split_heads(self.query(memory.by_image(x + position)), self.heads)
-        k = split_heads(self.key(memory.content + memory.position), self.heads)
-        v = split_heads(self.value(memory.content), self.heads)
-        return self.out(attend(q, k, v, memory.mask, None, self.dropout * self.training)).view_as(x)
+        """`groups` are those of the queries in a self-attention, where `memory` are the same queries."""
+        q = self.query(x + position)
+        k = self.key(memory.content + memory.position)
+        v = self.value(memory.content)
+        dropout = self.dropout * self.training
+        if groups is not None:
+            return self.out(attend_in_groups(q, k, v, self.heads, groups, dropout))
+        q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
+        return self.out(attend(q, k, v, memory.mask, None, dropout))
 
 
 class DecoupledSelfAttention(nn.Module):
@@ -89,14 +118,12 @@ class DecoupledSelfAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
 
     def forward(
-        self, x: Float[Tensor, "B N D"], position: Float[Tensor, "B N D"], valid: Bool[Tensor, "B N"] | None
+        self, x: Float[Tensor, "B N D"], position: Float[Tensor, "B N D"], groups: Groups | None
     ) -> Float[Tensor, "B N D"]:
-        """`valid` is False for padding queries, to which no other query attends; None where there are none."""
-        mask = None if valid is None else (valid | ~valid.any(1, keepdim=True))[:, None, None]
-        q = split_heads(self.query_content(x) + self.query_position(position), self.heads)
-        k = split_heads(self.key_content(x) + self.key_position(position), self.heads)
-        v = split_heads(self.value(x), self.heads)
-        return self.out(attend(q, k, v, mask, None, self.dropout * self.training))
+        """Without `groups`, all queries of an image see one another."""
+        q = self.query_content(x) + self.query_position(position)
+        k = self.key_content(x) + self.key_position(position)
+        return self.out(attend_in_groups(q, k, self.value(x), self.heads, groups, self.dropout * self.training))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +161,22 @@ class ConditionalCrossAttention(nn.Module):
         bias: AxialScores | None,
     ) -> Float[Tensor, "B N D"]:
         """With a `bias`, the spatial scores take its form, one number per row and column, and are added to it."""
-        content_, spatial_, object_ = (memory.by_image(x) for x in (content, spatial, object_query))
-        v = split_heads(memory.projected(self.value), self.heads)
+        v = split_heads(self.value(memory.content), self.heads)
         dropout = self.dropout * self.training
         if bias is None:
-            q, k = self.halves(content_, spatial_, object_, memory)
+            q, k = self.halves(content, spatial, object_query, memory)
             x = attend(q.joined(), k.joined(), v, memory.mask, None, dropout)
         else:
-            c_q, c_k = self.content_halves(content_, object_, memory)
-            scores = self.spatial_scores(spatial_, memory, bias).of_cells()
+            c_q, c_k = self.content_halves(content, object_query, memory)
+            scores = self.spatial_scores(spatial, memory, bias).of_cells()
             x = attend(c_q * 0.5**0.5, c_k, v, memory.mask, scores, dropout)  # heads are half as wide as `joined`
-        return self.out(x).view_as(content)
+        return self.out(x)
 
     def content_halves(
         self, content: Float[Tensor, "B N D"], object_query: Float[Tensor, "B N D"], memory: Tokens
     ) -> tuple[Float[Tensor, "B H N E"], Float[Tensor, "B H L E"]]:
         """c_q and c_k, projected."""
-        q, k = self.query_content(content), memory.projected(self.key_content)
+        q, k = self.query_content(content), self.key_content(memory.content)
         if self.query_object is not None:
             q, k = q + self.query_object(object_query), k + self.key_spatial(memory.position)
         return split_heads(q, self.heads), split_heads(k, self.heads)
@@ -172,7 +198,7 @@ class ConditionalCrossAttention(nn.Module):
         memory: Tokens,
     ) -> tuple[Halves, Halves]:
         """The projected halves of queries (c_q, p_q; L = N) and keys (c_k, p_k; L = image tokens)."""
-        q_content, k_content = self.query_content(content), memory.projected(self.key_content)
+        q_content, k_content = self.query_content(content), self.key_content(memory.content)
         q_spatial, k_spatial = self.query_spatial(spatial), self.key_spatial(memory.position)
         if self.query_object is not None:
             q_content, k_content = q_content + self.query_object(object_query), k_content + k_spatial

@@ -35,7 +35,7 @@ class AxialScores:
 
 class BoxBias(nn.Module, ABC):
     @abstractmethod
-    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores | None:
+    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> AxialScores | None:
         """What is added to the scores of the queries with these boxes (cxcywh, relative) for the tokens of their image;
         None: nothing."""
 
@@ -43,7 +43,7 @@ class BoxBias(nn.Module, ABC):
 class NoBoxBias(BoxBias):
     """Cross-attention without a box bias, as in the published models."""
 
-    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> None:
+    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> None:
         return None
 
 
@@ -96,10 +96,10 @@ class AxialBoxBias(BoxBias):
         self.x, self.y = AxisMLP(hidden, heads), AxisMLP(hidden, heads)
         self.decay = nn.Parameter(torch.zeros(heads))
 
-    def forward(self, boxes: Float[Tensor, "_B N 4"], memory: Tokens) -> AxialScores:
+    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> AxialScores:
         assert memory.cells is not None
         stride, (rows, columns) = memory.cells.stride, memory.grid
-        boxes = memory.by_image(boxes.detach()) * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
+        boxes = boxes.detach() * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
         # all columns, then all rows: the centre of each, and the box's centre and side along its axis
         p = (torch.cat([torch.arange(n, device=boxes.device) for n in (columns, rows)]) + 0.5) * stride
         centre, side = (

@@ -5,7 +5,7 @@ p_q: spatial query. All layers start as copies of one, as the official code init
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from ..cpu.dropout import Dropout
-from ..shapes import Bool, Float
+from ..shapes import Float
 from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
 from .box_bias import AxialScores
+from .groups import Groups
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
 
 Queries = Float[Tensor, "B N D"]
-Valid = Bool[Tensor, "B N"] | None
 Refine = Callable[[Queries, Float[Tensor, "B N R"]], Float[Tensor, "B N R"]]
 
 
@@ -37,6 +37,11 @@ class Decoded:
     embeddings: Float[Tensor, "S B N D"]
     references: Float[Tensor, "S B N R"]
 
+    def split(self, counts: Sequence[int]) -> list["Decoded"]:
+        """Consecutive queries, as many as `counts` says."""
+        parts = (x.split(list(counts), dim=2) for x in (self.embeddings, self.references))
+        return [Decoded(*part) for part in zip(*parts)]
+
     def last_layer(self) -> "Decoded":
         """Only the last layer (S = 1)."""
         return Decoded(self.embeddings[-1:], self.references[-1:])
@@ -45,14 +50,13 @@ class Decoded:
 class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(
-        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, valid: Valid, refine: Refine
+        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, groups: Groups | None, refine: Refine
     ) -> Decoded:
         """Decode queries against image tokens.
 
-        `queries` are the object queries; `reference` are the logits that the first layer starts from. B is the number
-        of images, or a multiple of it: then the groups of queries of an image follow one another. `valid` is False for
-        padding queries, to which no other query attends; None where there are none. `refine` computes the next
-        reference from a layer's normalised embeddings and its reference; not all decoders use it.
+        `queries` are the object queries; `reference` are the logits that the first layer starts from. Queries see only
+        those of their own group; without `groups`, all of their image. `refine` computes the next reference from a
+        layer's normalised embeddings and its reference; not all decoders use it.
         """
 
 
@@ -67,9 +71,9 @@ class DetrLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
         self.dropout = Dropout(dropout)
 
-    def forward(self, f: Queries, object_query: Queries, memory: Tokens, valid: Valid) -> Queries:
+    def forward(self, f: Queries, object_query: Queries, memory: Tokens, groups: Groups | None) -> Queries:
         c = self.norm1(
-            f + self.dropout(self.self_attention(f, object_query, Tokens.of_queries(f, object_query, valid)))
+            f + self.dropout(self.self_attention(f, object_query, Tokens.of_queries(f, object_query), groups))
         )
         x = self.norm2(c + self.dropout(self.cross_attention(c, object_query, memory)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
@@ -85,11 +89,11 @@ class DetrDecoder(Decoder):
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, valid: Valid, refine: Refine
+        self, queries: Queries, reference: Float[Tensor, "B N R"], memory: Tokens, groups: Groups | None, refine: Refine
     ) -> Decoded:
         f, embeddings = torch.zeros_like(queries), []
         for layer in self.layers:
-            f = layer(f, queries, memory, valid)
+            f = layer(f, queries, memory, groups)
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))
 
@@ -112,10 +116,10 @@ class ConditionalLayer(nn.Module):
         spatial_query: SpatialQuery,
         object_query: Queries,
         memory: Tokens,
-        valid: Valid,
+        groups: Groups | None,
         bias: AxialScores | None,
     ) -> Queries:
-        c = self.norm1(f + self.dropout(self.self_attention(f, object_query, valid)))
+        c = self.norm1(f + self.dropout(self.self_attention(f, object_query, groups)))
         p_q = spatial_query(f, c, p)
         x = self.norm2(c + self.dropout(self.cross_attention(c, p_q, object_query, memory, bias)))
         return self.norm3(x + self.dropout(self.feed_forward(x)))
@@ -142,11 +146,11 @@ class ConditionalDecoder(Decoder):
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, queries: Queries, reference: Float[Tensor, "B N 2"], memory: Tokens, valid: Valid, refine: Refine
+        self, queries: Queries, reference: Float[Tensor, "B N 2"], memory: Tokens, groups: Groups | None, refine: Refine
     ) -> Decoded:
         p = embed_points(reference.sigmoid(), queries.shape[-1]).to(queries.dtype)
         f, embeddings = torch.zeros_like(queries), []
         for layer, spatial_query in zip(self.layers, chain([Identity()], repeat(self.spatial_query))):
-            f = layer(f, p, spatial_query, queries, memory, valid, None)
+            f = layer(f, p, spatial_query, queries, memory, groups, None)
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), reference.expand(len(embeddings), -1, -1, -1))

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from ..cpu.linear import Linear
-from ..shapes import Bool, Float
+from ..shapes import Float
 from ..types import ComputedImages, Images, Predictions
 from .backbone import Backbone, CellPadding, Features
 from .box_offsets import BoxOffsets
 from .decoders import Decoded, Decoder
 from .encoder import Encoder
+from .groups import Groups
 from .keys import Keys
 from .layers import MLP, embed_grid
 from .query_bias import QueryBias
@@ -73,14 +74,14 @@ class Detector(nn.Module):
         queries: Float[Tensor, "B N D"],
         memory: Tokens,
         reference: Float[Tensor, "B N R"] | None = None,
-        valid: Bool[Tensor, "B N"] | None = None,
+        groups: Groups | None = None,
     ) -> Decoded:
         """Decode any queries, from references (logits), by default those that the detector has for these queries.
 
-        `valid` is False for padding queries. See `Decoder.forward`.
+        Queries see only those of their own group; without `groups`, all of their image.
         """
         reference = self.reference(queries) if reference is None else reference
-        return self.decoder(queries, reference, memory, valid, self.heads.refine)
+        return self.decoder(queries, reference, memory, groups, self.heads.refine)
 
     def apply_heads(self, decoded: Decoded) -> Predictions:
         """The predictions of the detector's own queries, from embeddings and references."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ..shapes import Float
 from .box_bias import BoxBias
-from .decoders import Decoded, Decoder, Queries, Refine, Valid, conditional_layers
+from .decoders import Decoded, Decoder, Queries, Refine, conditional_layers
+from .groups import Groups
 from .layers import MLP, at_least_float32, embed_boxes
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
@@ -81,7 +82,7 @@ class RefiningDecoder(Decoder):
         self.modulation, self.box_biases = modulation, nn.ModuleList(box_biases)
 
     def forward(
-        self, queries: Queries, reference: Float[Tensor, "B N 4"], memory: Tokens, valid: Valid, refine: Refine
+        self, queries: Queries, reference: Float[Tensor, "B N 4"], memory: Tokens, groups: Groups | None, refine: Refine
     ) -> Decoded:
         f, s, dim = queries, reference, queries.shape[-1]
         embeddings: list[Tensor] = []
@@ -94,6 +95,6 @@ class RefiningDecoder(Decoder):
             boxes = at_least_float32(s).sigmoid()
             embedded = embed_boxes(boxes, dim).to(f.dtype)
             p = self.modulation(f, embedded[..., :dim], boxes)
-            f = layer(f, p, spatial_query, self.object_query(embedded), memory, valid, box_bias(boxes, memory))
+            f = layer(f, p, spatial_query, self.object_query(embedded), memory, groups, box_bias(boxes, memory))
             embeddings.append(self.norm(f))
         return Decoded(torch.stack(embeddings), torch.stack(references))

@@ -1,9 +1,9 @@
 """Image tokens with their positions and padding, passed to attention as one value."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..shapes import Bool, Float
 
@@ -32,38 +32,17 @@ class Tokens:
     grid: tuple[int, int]
     ragged: bool
     cells: Cells | None
-    _projections: dict[nn.Module, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of_queries(
-        cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"] | None
-    ) -> "Tokens":
-        """Queries as tokens. Those that are not `valid` are padding; None: all are valid.
-
-        In a row without a valid query none counts as padding: an attention needs at least one token.
-        """
-        if valid is None:
-            padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
-        else:
-            padding = ~valid & valid.any(1, keepdim=True)
-        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=valid is not None, cells=None)
+    def of_queries(cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"]) -> "Tokens":
+        """Queries as tokens."""
+        padding = torch.zeros(content.shape[:2], dtype=torch.bool, device=content.device)
+        return cls(content, position, padding, grid=(1, content.shape[1]), ragged=False, cells=None)
 
     @property
     def mask(self) -> Bool[Tensor, "B 1 1 L"] | None:
         """The mask of an attention to these tokens: True for those that take part; None where all do."""
         return ~self.padding[:, None, None, :] if self.ragged else None
-
-    def projected(self, layer: nn.Module) -> Float[Tensor, "B L D"]:
-        """`layer(content)`. In training it is computed once, because further queries learn from the same tokens."""
-        if not torch.is_grad_enabled():
-            return layer(self.content)
-        if layer not in self._projections:
-            self._projections[layer] = layer(self.content)
-        return self._projections[layer]
-
-    def by_image(self, queries: Float[Tensor, "_B N D"]) -> Float[Tensor, "B _N D"]:
-        """The queries of all groups of an image, (B·G) N D, as one set for each image, B (G·N) D."""
-        return queries.reshape(self.content.shape[0], -1, queries.shape[-1])
 
     def axes(self) -> tuple[Float[Tensor, "B h d"], Float[Tensor, "B w d"]]:
         """The embedded y of each row and x of each column, undefined for those that are padding."""

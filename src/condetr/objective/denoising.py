@@ -3,7 +3,7 @@
 Li et al., "DN-DETR", CVPR 2022; Zhang et al., "DINO", ICLR 2023, section 3.3. M is the most objects of an image of the
 batch, and there are G groups of 2 M queries (of M without negative ones) for each image:
 
-groups of an image    in the batch axis, so that they see neither each other nor the detector's queries
+groups of an image    see neither each other nor the detector's queries
 queries of a group    positive 1 ... M, negative 1 ... M; an image with fewer objects gets padding queries
 
 A positive query starts from a box near its object, and learns the object. A negative one starts from a box that is
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from ..boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from ..model.decoders import Decoded
 from ..model.detector import Detector
-from ..model.tokens import Tokens
+from ..model.groups import EqualGroups
 from ..scoring import Scoring
 from ..shapes import Bool, Float, Int
 from ..types import OptimizerStep, Predictions, Target
-from .learners import TrainingQueries
+from .learners import QuerySet, TrainingQueries
 from .matching import Matches, PaddedTargets
 from .set_loss import LossTerms, loss_of_matches
 
@@ -45,28 +46,31 @@ class DenoisingQueries(TrainingQueries):
         self.scoring, self.budget, self.kinds = scoring, budget, kinds
         self.labels = nn.Embedding(classes, dim)
 
-    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        """The mean over the groups; the whole step has the same number of groups."""
-        padded = PaddedTargets.of(targets, at_least=1)
-        groups = groups_of(self.budget, len(self.kinds), step)
-        noised = add_noise(padded, groups, self.kinds, self.labels.num_embeddings)
-        reference, valid = noised.boxes.logit(eps=SMALLEST), valid_queries(padded, groups, len(self.kinds))
-        decoded = detector.decode(self.labels(noised.labels), memory, reference, valid)
-        predictions = by_image(detector.heads(decoded.embeddings, decoded.references), len(targets))
-        if valid is not None:
-            padding = ~valid.view(len(targets), -1, 1)
-            predictions = Predictions(predictions.logits.masked_fill(padding, BACKGROUND), predictions.boxes)
-        matches = known_matches(padded, groups, len(self.kinds), len(predictions.logits))
-        terms = loss_of_matches(self.scoring, predictions, matches, padded, step)
-        return LossTerms(*(term / groups for term in terms.values()))
+    def forward(self, detector: Detector, targets: Sequence[Target], step: OptimizerStep) -> QuerySet:
+        """The loss is the mean over the groups; the whole step has the same number of groups."""
+        padded, kinds = PaddedTargets.of(targets, at_least=1), len(self.kinds)
+        count = groups_of(self.budget, kinds, step)
+        noised = add_noise(padded, count, self.kinds, self.labels.num_embeddings)
+        groups = EqualGroups(count, kinds * padded.labels.shape[1], valid_queries(padded, count, kinds))
+
+        def loss(decoded: Decoded) -> LossTerms:
+            predictions = detector.heads(decoded.embeddings, decoded.references)
+            if groups.valid is not None:
+                padding = ~groups.valid.view(len(targets), -1, 1)
+                predictions = Predictions(predictions.logits.masked_fill(padding, BACKGROUND), predictions.boxes)
+            matches = known_matches(padded, count, kinds, len(predictions.logits))
+            terms = loss_of_matches(self.scoring, predictions, matches, padded, step)
+            return LossTerms(*(term / count for term in terms.values()))
+
+        return QuerySet(self.labels(noised.labels), noised.boxes.logit(eps=SMALLEST), groups, loss)
 
 
 @dataclass(frozen=True, slots=True)
 class Noised:
-    """The labels and boxes that N = kinds · M queries in B·G rows start with."""
+    """The labels and boxes that the queries of B images start with: N = G · kinds · M."""
 
-    labels: Int[Tensor, "BG N"]
-    boxes: Float[Tensor, "BG N 4"]
+    labels: Int[Tensor, "B N"]
+    boxes: Float[Tensor, "B N 4"]
 
 
 def groups_of(budget: int, kinds: int, step: OptimizerStep) -> int:
@@ -90,7 +94,7 @@ def add_noise(targets: PaddedTargets, groups: int, kinds: tuple[float, ...], cla
     corners = (cxcywh_to_xyxy(targets.boxes)[:, None, None] + move * half).clamp(0, 1)
     a, b = corners.split(2, dim=-1)
     boxes = xyxy_to_cxcywh(torch.cat([torch.minimum(a, b), torch.maximum(a, b)], dim=-1))
-    return Noised(labels.reshape(images * groups, -1), boxes.reshape(images * groups, -1, 4))
+    return Noised(labels.reshape(images, -1), boxes.reshape(images, -1, 4))
 
 
 def valid_queries(targets: PaddedTargets, groups: int, kinds: int) -> Bool[Tensor, "BG N"] | None:
@@ -111,8 +115,3 @@ def known_matches(targets: PaddedTargets, groups: int, kinds: int, layers: int) 
     layer, image, group, object = np.nonzero(pairs)
     index = torch.from_numpy(np.stack([layer, image, group * kinds * objects + object, object]))
     return Matches(*index.to(targets.labels.device, non_blocking=True))
-
-
-def by_image(predictions: Predictions, images: int) -> Predictions:
-    """From S (B·G) N to S B (G·N): the groups of an image as one row of queries."""
-    return Predictions(*(x.unflatten(1, (images, -1)).flatten(2, 3) for x in (predictions.logits, predictions.boxes)))

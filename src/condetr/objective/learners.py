@@ -5,26 +5,43 @@ learner: an idea for training (more queries, noised boxes, another supervision) 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from ..model.decoders import Decoded
 from ..model.detector import Detector
-from ..model.tokens import Tokens
+from ..model.groups import EqualGroups
+from ..shapes import Float
 from ..types import Images, OptimizerStep, Target
 from .set_loss import LossTerms
 from .supervision import Supervision
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySet:
+    """Queries of B images, the reference (logits) that each starts from, and their groups: N is `groups.queries`.
+
+    `loss` computes the share of these images in the loss of an optimizer step, from what the decoder returns.
+    """
+
+    queries: Float[Tensor, "B N D"]
+    reference: Float[Tensor, "B N R"]
+    groups: EqualGroups
+    loss: Callable[[Decoded], LossTerms]
 
 
 class TrainingQueries(nn.Module, ABC):
     """Queries that are decoded and supervised in training: the detector's own, or others beside them."""
 
     @abstractmethod
-    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        """The share of these B images in the loss of an optimizer step.
+    def forward(self, detector: Detector, targets: Sequence[Target], step: OptimizerStep) -> QuerySet:
+        """The queries that learn from these images, and their loss.
 
-        `memory` is what the detector's encoder returns for the images, and `targets` has one entry for each of them.
-        `step` describes the whole step, of which these images may be a part; the shares of a step add up to its loss.
+        `targets` has one entry for each image. `step` describes the whole optimizer step, of which these images may be
+        a part; the shares of a step add up to its loss.
         """
 
 
@@ -35,13 +52,17 @@ class DetectorQueries(TrainingQueries):
         super().__init__()
         self.supervision = supervision
 
-    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        queries = detector.queries.weight.expand(len(memory.content), -1, -1)
-        return self.supervision(detector, detector.decode(queries, memory), 1, targets, step)
+    def forward(self, detector: Detector, targets: Sequence[Target], step: OptimizerStep) -> QuerySet:
+        queries = detector.queries.weight.expand(len(targets), -1, -1)
+        return QuerySet(
+            queries, detector.reference(queries), EqualGroups(1, queries.shape[1]),
+            lambda decoded: self.supervision(detector, decoded, 1, targets, step),
+        )  # fmt: skip
 
 
 class Learner(nn.Module):
-    """A detector as `detector`, and what learns with it as `parts`. The images are encoded once for all parts.
+    """A detector as `detector`, and what learns with it as `parts`. The images are encoded, and the queries of all
+    parts decoded, at once.
 
     The parameters of the parts are trained with the detector's, but not saved with its weights.
     """
@@ -53,5 +74,13 @@ class Learner(nn.Module):
     def forward(self, images: Images, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
         """The sum of the losses of the parts: the share of these images in the loss of an optimizer step."""
         memory = self.detector.encode(images)
-        first, *others = (part(self.detector, memory, targets, step) for part in self.parts)
+        sets: list[QuerySet] = [part(self.detector, targets, step) for part in self.parts]
+        queries, reference = _joined([own.queries for own in sets]), _joined([own.reference for own in sets])
+        decoded = self.detector.decode(queries, memory, reference, tuple(own.groups for own in sets))
+        parts = decoded.split([own.groups.queries for own in sets])
+        first, *others = (own.loss(part) for own, part in zip(sets, parts))
         return sum(others, start=first)
+
+
+def _joined(parts: list[Float[Tensor, "B _N _c"]]) -> Float[Tensor, "B N _c"]:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -24,7 +24,7 @@ from ..shapes import Float
 from ..types import OptimizerStep, Predictions, Target
 from .matching import Matches, PaddedTargets
 from .set_loss import LossTerms, SetLoss, loss_of_matches
-from .supervision import OneToOne, Supervision, by_group
+from .supervision import OneToOne, Supervision, by_group, predictions_of
 
 IOU_SHARE = 0.7
 SMALLEST_SCORE = 0.4
@@ -46,8 +46,8 @@ class OneToMany(Supervision):
     def forward(
         self, detector: Detector, decoded: Decoded, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
-        own = detector.apply_heads(decoded)
-        second = by_group(Predictions(self.classes(decoded.embeddings), own.boxes), groups)
+        own = predictions_of(detector, decoded, groups)
+        second = Predictions(by_group(self.classes(decoded.embeddings), groups), own.boxes)
         padded = PaddedTargets.of(targets)
         terms = loss_of_matches(self.scoring, second, select(second, padded), padded, step).mean_over(groups)
         terms = LossTerms(CLASS_WEIGHT * terms.classes, terms.l1, terms.giou)

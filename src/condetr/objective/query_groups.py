@@ -10,13 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..model.decoders import Decoded
 from ..model.detector import Detector
+from ..model.groups import EqualGroups
 from ..model.reference import Anchors
-from ..model.tokens import Tokens
 from ..types import OptimizerStep, Target
-from .learners import TrainingQueries
-from .set_loss import LossTerms
+from .learners import QuerySet, TrainingQueries
 from .supervision import Supervision
 
 
@@ -34,19 +32,15 @@ class GroupedQueries(TrainingQueries):
             nn.init.zeros_(self.extra_queries.weight)
             self.extra_anchors = nn.Parameter(detector.reference.further(groups - 1))
 
-    def forward(self, detector: Detector, memory: Tokens, targets: Sequence[Target], step: OptimizerStep) -> LossTerms:
-        return self.supervision(detector, self.decode(detector, memory), self.groups, targets, step)
-
-    def decode(self, detector: Detector, memory: Tokens) -> Decoded:
-        """Embeddings S (B·G) N D: the G groups of an image follow one another, the detector's own first.
-
-        The groups lie in the batch axis, so that self-attention keeps them apart. In the cross-attention the groups of
-        an image share its tokens.
-        """
-        size = len(memory.content)
-        queries = torch.cat([detector.queries.weight, self.extra_queries.weight]).unflatten(0, (self.groups, -1))
-        anchors = None
+    def forward(self, detector: Detector, targets: Sequence[Target], step: OptimizerStep) -> QuerySet:
+        """The groups follow one another, the detector's own first."""
+        groups = EqualGroups(self.groups, len(detector.queries.weight))
+        queries = torch.cat([detector.queries.weight, self.extra_queries.weight])
         if self.extra_anchors is not None and isinstance(detector.reference, Anchors):
-            anchors = torch.cat([detector.reference.box, self.extra_anchors]).unflatten(0, (self.groups, -1))
-            anchors = anchors.repeat(size, 1, 1)
-        return detector.decode(queries.repeat(size, 1, 1), memory, anchors)
+            reference = torch.cat([detector.reference.box, self.extra_anchors])
+        else:
+            reference = detector.reference(queries.unflatten(0, (groups.count, groups.size))).flatten(0, 1)
+        return QuerySet(
+            queries.expand(len(targets), -1, -1), reference.expand(len(targets), -1, -1), groups,
+            lambda decoded: self.supervision(detector, decoded, groups.count, targets, step),
+        )  # fmt: skip

@@ -1,7 +1,7 @@
 """How the predictions of a set of queries are compared with the objects: one query for each object, or several.
 
-The queries may be in G groups, the groups of an image one after another in the batch axis. Each group is compared with
-all objects, and the loss is the mean over the groups.
+The queries of an image may be in G groups, one after another. Each group is compared with all objects, and the loss is
+the mean over the groups.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class Supervision(nn.Module, ABC):
     def forward(
         self, detector: Detector, decoded: Decoded, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
-        """The loss of decoded queries; embeddings are S (B·G) N D."""
+        """The loss of decoded queries; embeddings are S B (G·N) D."""
 
 
 class OneToOne(Supervision):
@@ -34,19 +34,22 @@ class OneToOne(Supervision):
     def forward(
         self, detector: Detector, decoded: Decoded, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
-        return self.of_predictions(detector.apply_heads(decoded), groups, targets, step)
+        return self.of_predictions(predictions_of(detector, decoded, groups), groups, targets, step)
 
     def of_predictions(
         self, predictions: Predictions, groups: int, targets: Sequence[Target], step: OptimizerStep
     ) -> LossTerms:
-        """The loss of predictions S (B·G) N."""
-        return self.loss(by_group(predictions, groups), targets, step).mean_over(groups)
+        """Predictions are (S·G) B N."""
+        return self.loss(predictions, targets, step).mean_over(groups)
 
 
-def by_group(predictions: Predictions, groups: int) -> Predictions:
-    """From S (B·G) N to (S·G) B N, so that the groups of a layer are adjacent and are matched as layers are."""
-    return Predictions(_by_group(predictions.logits, groups), _by_group(predictions.boxes, groups))
+def predictions_of(detector: Detector, decoded: Decoded, groups: int) -> Predictions:
+    """What the detector predicts from each group of queries, (S·G) B N, as if it were the detector's own."""
+    predictions = detector.heads(decoded.embeddings, decoded.references)
+    logits = detector.query_bias(by_group(predictions.logits, groups))
+    return Predictions(logits, by_group(predictions.boxes, groups))
 
 
-def _by_group(x: Float[Tensor, "S _BG N _c"], groups: int) -> Float[Tensor, "_SG B N _c"]:
-    return x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(0, 1)
+def by_group(x: Float[Tensor, "S B _GN _c"], groups: int) -> Float[Tensor, "_SG B N _c"]:
+    """From S B (G·N) to (S·G) B N, so that the groups of a layer are adjacent and are matched as layers are."""
+    return x.unflatten(2, (groups, -1)).transpose(1, 2).flatten(0, 1)
