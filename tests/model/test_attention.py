@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from condetr.cpu import axial_attention
 from condetr.cpu.available import without_private_operators
 from condetr.model.attention import ConditionalCrossAttention, attend, split_heads
+from condetr.model.box_bias import AxialScores
 from condetr.model.tokens import Tokens
 from tests.cpu.gradients import assert_same
 
@@ -47,6 +49,27 @@ def test_attend_is_softmax_attention_and_so_are_its_gradients(dtype, value_width
     learned = (q, k, v) if bias is None else (q, k, v, bias)
     found, expected = attend(q, k, v, mask, bias, dropout), naive(q, k, v, mask, bias)
     assert_same(found, expected, learned, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("heads_at_once", [1, 2, 5])
+def test_axial_scores_are_added_row_by_column_and_get_gradients(masked, heads_at_once, monkeypatch):
+    """On the path for many scores; one of them alone may need a gradient."""
+    monkeypatch.setattr(axial_attention, "MANY", 0)
+    monkeypatch.setattr(axial_attention, "SCORES", heads_at_once * 7 * 12)
+    q, k, v, rows, columns = (
+        torch.randn(2, 5, *shape, requires_grad=True) for shape in ((7, 8), (12, 8), (12, 4), (7, 3), (7, 4))
+    )
+    mask = (torch.arange(12) < torch.tensor([[9], [12]]))[:, None, None] if masked else None
+    added = (rows[..., :, None] + columns[..., None, :]).flatten(-2)
+    found, expected = attend(q, k, v, mask, AxialScores(rows, columns), 0.0), naive(q, k, v, mask, added)
+    assert found.grad_fn.next_functions[0][0].next_functions[0][0].name() == "_AxialAttentionBackward"
+    assert_same(found, expected, (q, k, v, rows, columns), atol=1e-6, rtol=1e-6)
+    for learned in (q, rows, columns):
+        others = [x if x is learned else x.detach() for x in (q, k, v, rows, columns)]
+        found = attend(*others[:3], mask, AxialScores(*others[3:]), 0.0)
+        added = (others[3][..., :, None] + others[4][..., None, :]).flatten(-2)
+        assert_same(found, naive(*others[:3], mask, added), (learned,), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("public", [True, False])

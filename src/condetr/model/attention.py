@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..cpu.attention import attend_with_dropout
 from ..cpu.available import on_cpu
+from ..cpu.axial_attention import attend_with_axial_scores, worthwhile
 from ..cpu.dropout import dropout as apply_dropout
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
@@ -26,7 +27,7 @@ def attend(
     k: Float[Tensor, "B H L E"],
     v: Float[Tensor, "B H L V"],
     mask: Bool[Tensor, "B 1 1 L"] | None,
-    bias: Float[Tensor, "#B #H S L"] | None,
+    bias: Float[Tensor, "#B #H S L"] | AxialScores | None,
     dropout: float,
 ) -> Float[Tensor, "B S HV"]:
     """softmax(q k^T / sqrt(E) + bias) v, the heads side by side (Vaswani et al. 2017, eq. 1).
@@ -37,6 +38,11 @@ def attend(
 
     All attention of the package is computed here. The branches below differ only in speed and memory.
     """
+    if isinstance(bias, AxialScores):
+        learned = bias.rows.requires_grad or bias.columns.requires_grad
+        if learned and not dropout and worthwhile(q, k):
+            return _join_heads(attend_with_axial_scores(q, k, v, mask, bias.rows, bias.columns))
+        bias = bias.of_cells()
     if dropout and on_cpu(q) and q.dtype in (torch.float32, torch.float64):
         return _join_heads(attend_with_dropout(q, k, v, mask, bias, dropout))
     if q.device.type == "cpu" and (dropout or (bias is not None and bias.requires_grad)):
@@ -168,7 +174,7 @@ class ConditionalCrossAttention(nn.Module):
             x = attend(q.joined(), k.joined(), v, memory.mask, None, dropout)
         else:
             c_q, c_k = self.content_halves(content, object_query, memory)
-            scores = self.spatial_scores(spatial, memory, bias).of_cells()
+            scores = self.spatial_scores(spatial, memory, bias)
             x = attend(c_q * 0.5**0.5, c_k, v, memory.mask, scores, dropout)  # heads are half as wide as `joined`
         return self.out(x)
 
