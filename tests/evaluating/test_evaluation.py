@@ -4,6 +4,7 @@ import json
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -178,3 +179,11 @@ def test_a_narrow_terminal_shows_fewer_columns_and_whole_numbers(evaluation: Eva
         assert f"{evaluation.classes[0].ap:.3f}" in text
         assert max(len(line) for line in text.splitlines()) <= width
         assert ("too narrow for" in text) == (width == 40)
+
+
+def test_warnings_name_flags_on_the_command_line(evaluation: Evaluation) -> None:
+    warned = replace(evaluation, warnings=("only 100 detections: `max_detections=N` scores more",))
+    for as_typed, expected in ((str, "`max_detections=N` scores"), (str.upper, "`MAX_DETECTIONS=N` SCORES")):
+        console = Console(width=100, file=StringIO())
+        console.print(tables(warned, as_typed))
+        assert expected in console.file.getvalue()  # type: ignore[attr-defined]

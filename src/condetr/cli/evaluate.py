@@ -9,6 +9,7 @@ import typer
 from ..errors import CondetrError
 from ..files import check_writable, quoted
 from ..reports.terminal import printable
+from .flags import as_typed
 from .options import (
     Batch,
     Device,
@@ -118,7 +119,7 @@ def evaluate(
         if json_:
             print(json.dumps(evaluation.to_dict()))
         else:
-            results(quiet).print(tables(evaluation))
+            results(quiet).print(tables(evaluation, as_typed))
         if not quiet:
             remark(f"page: {printable(str(page))}", aside=json_)
         if save_thresholds:

@@ -1,6 +1,7 @@
 """An evaluation as tables for a terminal."""
 
 import math
+from collections.abc import Callable
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,14 +13,14 @@ from ..reports.terminal import Column, FittedTable, printable
 from .results import NOTHING_LEARNED, Results
 
 
-def tables(evaluation: Results) -> RenderableType:
-    """The warnings, a title, the twelve numbers and the classes."""
+def tables(evaluation: Results, as_typed: Callable[[str], str] = str) -> RenderableType:
+    """The warnings, a title, the twelve numbers and the classes. `as_typed` writes arguments in warnings as flags."""
     metrics = evaluation.metrics
     numbers = list(evaluation.numbers.items())
     low, high = metrics.bootstrap.ap.low, metrics.bootstrap.ap.high
     title = f"{evaluation.subject}, {evaluation.split.name}: {counted(metrics.images, 'image')}, "
     title += f"{counted(metrics.objects, 'object')}; AP {evaluation.ap:.3f} ({low:.3f} – {high:.3f})"
-    warnings = [Text(printable(f"warning: {warning}"), style="yellow") for warning in evaluation.warnings]
+    warnings = [Text(printable(as_typed(f"warning: {warning}")), style="yellow") for warning in evaluation.warnings]
     nothing = [Text(NOTHING_LEARNED, style="yellow")] if evaluation.nothing_learned else []
     return Group(
         *warnings,
