@@ -144,6 +144,20 @@ def test_image_folders_are_read(build: Callable[[Path], None], expected: str, tm
     assert re.match(f"{expected}$" if "Error" not in expected else expected, outcome(tmp_path)[0])
 
 
+def test_the_documented_script_converts_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (script,) = (part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import csv" in part)
+    lines = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for i, name in enumerate(images(tmp_path / "birds" / "train", 2)):
+        x, y, w, h = box(i)
+        lines.append(f"{name},64,48,{('cat', 'dog')[i]},{x},{y},{x + w},{y + h}")
+    write(tmp_path / "birds" / "train" / "_annotations.csv", "\n".join(lines))
+    assert "the page on data sets has a script" in outcome(tmp_path / "birds")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    assert outcome(tmp_path / "birds")[0] == "imagefolder cat,dog train 2"
+
+
 def test_the_file_itself_can_be_given(tmp_path: Path) -> None:
     in_each_split(tmp_path)
     assert outcome(tmp_path / "train" / "metadata.jsonl")[0] == "imagefolder cat,dog,no train 2"

@@ -20,7 +20,7 @@ _CVAT = "CVAT XML", f"export it from CVAT as COCO 1.0, or: {_DATUM % 'cvat'}"
 _KITTI = "KITTI text", f"convert it: {_DATUM % 'kitti_detection'}"
 _WIDER = "WIDER FACE text", f"convert it: {_DATUM % 'wider_face'}"
 _MOT = "MOT text", f"convert it: {_DATUM % 'mot_seq'}"
-_CSV = "CSV", "convert it to COCO, YOLO or Pascal VOC, or export it as one of them"
+_CSV = "CSV", "convert it to an image folder (the page on data sets has a script), or export it as COCO or YOLO"
 _VISDRONE = "VisDrone text", "convert it to COCO: a line is x, y, width, height, score, class, truncation, occlusion"
 _DOTA = (
     "DOTA text (oriented boxes)",
