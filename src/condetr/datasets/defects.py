@@ -1,6 +1,6 @@
 """Every defect that is reported: its name, severity, what training does about it, and how to fix it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -168,6 +168,12 @@ class Finding:
     @property
     def defect(self) -> Defect:
         return DEFECTS[self.name]
+
+
+def unlisted_labels(files: Sequence[Path]) -> Finding:
+    """One finding about label files that no split's list names."""
+    some = ", ".join(file.name for file in files[:3]) + ("" if len(files) < 4 else ", …")
+    return Finding("unlisted_labels", "", files[0], None, f"{len(files)} label files are in no list: {some}")
 
 
 def grouped(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

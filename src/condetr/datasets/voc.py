@@ -14,7 +14,7 @@ from ..text import lines_of, read_text
 from ..types import Categories
 from .boundary import Boundary
 from .coco_boxes import are_fractions
-from .defects import Finding
+from .defects import Finding, unlisted_labels
 from .disk_names import plain
 from .raw import RawDataSet, RawSplit, images, objects
 from .voc_folders import Folders, unlisted
@@ -53,8 +53,7 @@ def read(splits: dict[str, tuple[Folders, ...]], root: Path, boundary: Boundary)
         found = objects(known, "object", relative=relative)
         raw.append(RawSplit(name, labels, images(image_rows, files, boundary), found))
     for rest in unlisted(splits).values():
-        detail = f"{len(rest)} label files are in no list: {', '.join(file.name for file in rest[:3])}"
-        findings.append(Finding("unlisted_labels", "", rest[0], None, detail + ("" if len(rest) < 4 else ", …")))
+        findings.append(unlisted_labels(rest))
     return RawDataSet(root, "voc", Categories(tuple(range(len(names))), tuple(names)), tuple(raw), tuple(findings))
 
 

@@ -11,7 +11,7 @@ from ..images.decode import SUFFIXES
 from ..text import decoded, lines_of, read_text
 from .boundary import Boundary
 from .coco_boxes import other_form_of_fractions
-from .defects import Finding
+from .defects import Finding, unlisted_labels
 from .disk_names import DiskNames
 from .raw import RawSplit, images, objects
 from .walk import files_below
@@ -185,10 +185,20 @@ def orphans(used: dict[Path, str]) -> Iterator[Finding]:
         depth = max((i for i, word in enumerate(path.parts[:-1]) if word.lower() == "labels"), default=None)
         for folder in path.parents[: len(path.parts) - 1 - depth] if depth is not None else ():
             folders.setdefault(folder, name)  # also between `labels` and the label file
+    disk, unlisted = DiskNames(), []
     for folder, name in sorted(folders.items()):
+        parts = list(folder.parts)
+        parts[max(i for i, word in enumerate(parts) if word.lower() == "labels")] = "images"
+        stems = {Path(one).stem for one in disk.names(Path(*parts)) if Path(one).suffix.lower() in SUFFIXES}
         for stray in sorted(set(folder.glob("*.txt")) - used.keys()):
-            if stray.name.lower() not in CLASS_FILES and not stray.name.startswith("."):
+            if stray.name.lower() in CLASS_FILES or stray.name.startswith("."):
+                continue
+            if stray.stem in stems:
+                unlisted.append(stray)
+            else:
                 yield Finding("orphan_labels", name, stray, None, "no image has this name")
+    if unlisted:
+        yield unlisted_labels(unlisted)
 
 
 def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
