@@ -18,15 +18,15 @@ def settings(model: type[BaseModel], above: str = "", kind: str = "") -> list[tu
         candidates = get_args(field.annotation) or (field.annotation,)
         groups = [one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)]
         if len(groups) > 1:
-            kinds = " ".join(f"`{group.model_fields['kind'].default}`" for group in groups)
+            kinds = ", ".join(f"`{group.model_fields['kind'].default}`" for group in groups)
             found.append((f"{above}{name}.kind", field.default.kind, kinds, ""))
         for group in groups:
             found += settings(group, f"{above}{name}.", group.model_fields["kind"].default if len(groups) > 1 else "")
         if not groups and name != "kind":
             values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-            parts = [" ".join(f"`{value}`" for value in values), field.description or ""]
+            parts = [", ".join(f"`{value}`" for value in values), field.description or ""]
             assert parts[1], f"{above}{name} has no description"
-            found.append((f"{above}{name}", shown(field.default), ". ".join(filter(None, parts)), kind))
+            found.append((f"{above}{name}", shown(field.default), " – ".join(filter(None, parts)), kind))
     return found
 
 
