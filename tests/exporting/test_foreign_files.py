@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,9 @@ BOXES, SCORES, LABELS = np.zeros((1, 4, 4), np.float32), np.ones((1, 4), np.floa
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
 def test_networks_that_are_no_detector(runtime: str, metadata: dict[str, str], tmp_path: Path) -> None:
+    if runtime == "openvino" and version("openvino") < "2026":
+        pytest.skip("an older OpenVINO drops inputs that a network does not use")
+
     def found(**changes: np.ndarray) -> int:
         outputs = {"boxes": BOXES, "scores": SCORES, "labels": LABELS} | changes
         file = constant_graph(tmp_path / "a.onnx", metadata, **outputs)

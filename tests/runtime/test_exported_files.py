@@ -93,6 +93,14 @@ def test_every_kind_of_model(name: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_file_of_a_timm_network_in_openvino_whatever_image_is_the_first() -> None:
+    for first in ((1, 1), (32, 32), (20, 300)):
+        images = some_images(first, (114, 117), (64, 64), (1, 1), (101, 71))
+        runtime = OpenVinoRuntime(exported("timm"), "fp32")
+        assert_same(runtime.detect(images, [(200, 100)] * len(images), CATEGORIES, 100), detect("timm", images))
+
+
+@pytest.mark.slow
 def test_a_file_of_a_timm_network_takes_batches_of_one_size_and_says_so() -> None:
     images = some_images(*ODD[:5], (101, 71))
     runtime = OnnxRuntime(exported("timm"))
