@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..text import decoded, lines_of
 from .boundary import Boundary
+from .disk_names import DiskNames
 from .raw import folder_split
 from .yolo_labels import CLASS_FILES, SPLIT_KEYS, images_of, is_labelled
 
@@ -66,7 +67,8 @@ def places(root: Path) -> dict[str, Path]:
     inside = Boundary(root)
     found = _lists(root, inside) or _folders(root)
     images = (path for place in found.values() for path in images_of(place, root, inside, deep=place != root))
-    return found if any(is_labelled(path, inside) for path in images) else {}
+    disk = DiskNames()
+    return found if any(is_labelled(path, inside, disk) for path in images) else {}
 
 
 def _lists(root: Path, inside: Boundary) -> dict[str, Path]:

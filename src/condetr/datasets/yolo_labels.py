@@ -220,10 +220,10 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
             yield path or base / PurePosixPath(text.replace("\\", "/")).name
 
 
-def labels_of(image: Path, boundary: Boundary, disk: DiskNames | None = None) -> Path:
+def labels_of(image: Path, boundary: Boundary, disk: DiskNames) -> Path:
     """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image, else one in a folder `labels`
-    beside the image's, if that is inside the boundary; with `disk` in any spelling. Where there is none, the place
-    where it is looked for first."""
+    beside the image's, if that is inside the boundary; in any spelling. Where there is none, the place where it is
+    looked for first."""
     parts = list(image.parts)
     swapped: list[Path] = []
     for i in reversed(range(len(parts) - 1)):
@@ -234,26 +234,20 @@ def labels_of(image: Path, boundary: Boundary, disk: DiskNames | None = None) ->
     words = ("labels", "Labels", "label", "Label") if boundary.contains_folder(image.parent.parent) else ()
     other = [image.parent.parent / word / image.name for word in words]
     places = list(dict.fromkeys((*swapped, image, *other)))
-    found = _text_file(*places) or (_spelled(disk, places) if disk is not None else None)
-    return found or (swapped or places)[0].with_suffix(".txt")
+    return _text_file(places, disk) or (swapped or places)[0].with_suffix(".txt")
 
 
-def _text_file(*images: Path) -> Path | None:
+def _text_file(images: list[Path], disk: DiskNames) -> Path | None:
     """The first file that has the name of an image and the suffix of text: `0.txt`, or else `0.jpg.txt`."""
-    files = (image.with_suffix(suffix) for suffix in (".txt", ".TXT") for image in images)
+    files = (image.with_suffix(".txt") for image in images)
     longer = (image.with_name(f"{image.name}.txt") for image in images)  # of tools that keep the image's suffix
-    return next((file for file in (*files, *longer) if file.is_file()), None)
-
-
-def _spelled(disk: DiskNames, images: list[Path]) -> Path | None:
-    """As `_text_file`, where case differs, or `é` is one character or two."""
-    found = (disk.find(image.parent, image.with_suffix(".txt").name) for image in images)
+    found = (disk.find(file.parent, file.name) for file in (*files, *longer))
     return next((file for file in found if file is not None and file.is_file()), None)
 
 
-def is_labelled(image: Path, boundary: Boundary) -> bool:
+def is_labelled(image: Path, boundary: Boundary, disk: DiskNames) -> bool:
     """Whether the image's label file has a valid line."""
-    return next(_lines(labels_of(image, boundary), "", []), None) is not None
+    return next(_lines(labels_of(image, boundary, disk), "", []), None) is not None
 
 
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
