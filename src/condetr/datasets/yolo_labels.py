@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -224,25 +225,26 @@ def labels_of(image: Path, boundary: Boundary, disk: DiskNames) -> Path:
     """`…/labels/…/a.txt` for `…/images/…/a.jpg`, else the text file next to the image, else one in a folder `labels`
     beside the image's, if that is inside the boundary; in any spelling. Where there is none, the place where it is
     looked for first."""
-    parts = list(image.parts)
-    swapped: list[Path] = []
-    for i in reversed(range(len(parts) - 1)):
+    folders = _label_folders(image.parent, boundary.contains_folder(image.parent.parent))
+    for name in (f"{image.stem}.txt", f"{image.name}.txt"):  # some tools keep the image's suffix
+        for folder in folders:
+            if (found := disk.find(folder, name)) is not None and found.is_file():
+                return found
+    return folders[0] / f"{image.stem}.txt"
+
+
+@lru_cache(maxsize=1024)
+def _label_folders(images: Path, beside: bool) -> tuple[Path, ...]:
+    """Where the labels of a folder of images can be."""
+    parts = images.parts
+    folders = []
+    for i in reversed(range(len(parts))):
         if parts[i].lower() == "images":
             first = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
             names = dict.fromkeys((first, "labels", "Labels", "LABELS"))
-            swapped += [Path(*parts[:i], name, *parts[i + 1 :]) for name in names]
-    words = ("labels", "Labels", "label", "Label") if boundary.contains_folder(image.parent.parent) else ()
-    other = [image.parent.parent / word / image.name for word in words]
-    places = list(dict.fromkeys((*swapped, image, *other)))
-    return _text_file(places, disk) or (swapped or places)[0].with_suffix(".txt")
-
-
-def _text_file(images: list[Path], disk: DiskNames) -> Path | None:
-    """The first file that has the name of an image and the suffix of text: `0.txt`, or else `0.jpg.txt`."""
-    files = (image.with_suffix(".txt") for image in images)
-    longer = (image.with_name(f"{image.name}.txt") for image in images)  # of tools that keep the image's suffix
-    found = (disk.find(file.parent, file.name) for file in (*files, *longer))
-    return next((file for file in found if file is not None and file.is_file()), None)
+            folders += [Path(*parts[:i], name, *parts[i + 1 :]) for name in names]
+    others = [images.parent / name for name in ("labels", "Labels", "label", "Label")] if beside else []
+    return tuple(dict.fromkeys((*folders, images, *others)))
 
 
 def is_labelled(image: Path, boundary: Boundary, disk: DiskNames) -> bool:
