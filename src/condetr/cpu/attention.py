@@ -42,7 +42,7 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(q, k, v, mask, bias)
         ctx.dropout = dropout = DropoutMask(p)
-        o, generator = _heads_side_by_side(q, v.shape[-1]), dropout.generator()
+        o, generator = heads_side_by_side(q, v.shape[-1]), dropout.generator()
         for at in _parts(q):
             o[at] = dropout.apply(_probabilities(q, k, mask, bias, at), generator) @ v[at]
         return o.mul_(dropout.scale)
@@ -51,7 +51,7 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         (q, k, v, mask, bias), dropout = ctx.saved_tensors, ctx.dropout
-        grad_q, grad_k, grad_v = (_heads_side_by_side(x, x.shape[-1]) for x in (q, k, v))
+        grad_q, grad_k, grad_v = (heads_side_by_side(x, x.shape[-1]) for x in (q, k, v))
         grad_bias = torch.zeros_like(bias) if ctx.needs_input_grad[4] else None
         generator = dropout.generator()
         for at in _parts(q):
@@ -89,6 +89,6 @@ def _broadcast(bias: Tensor, at: tuple[int, slice]) -> Tensor:
     return bias[image if len(bias) > 1 else 0, heads if bias.shape[1] > 1 else slice(None)]
 
 
-def _heads_side_by_side(x: Tensor, width: int) -> Tensor:
+def heads_side_by_side(x: Tensor, width: int) -> Tensor:
     """An empty tensor (B H S width) in whose memory the heads of a token are adjacent, as `split_heads` leaves them."""
     return x.new_empty(x.shape[0], x.shape[2], x.shape[1], width).transpose(1, 2)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..shapes import Bool, Float
+from .attention import heads_side_by_side
 from .available import on_cpu
 
 SCORES = 256 * 1024  # computed at once: 1 MiB
@@ -46,7 +47,7 @@ class _AxialAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rows: Tensor, columns: Tensor
     ) -> Tensor:
         p = q.new_empty(*q.shape[:3], k.shape[2])
-        o = _like_heads(q, v.shape[-1])
+        o = heads_side_by_side(q, v.shape[-1])
         for at in _parts(p):
             s = (rows[at][..., :, None] + columns[at][..., None, :]).flatten(-2)
             s.baddbmm_(q[at], k[at].mT)
@@ -62,7 +63,7 @@ class _AxialAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, p, o = ctx.saved_tensors
-        grad_q, grad_k, grad_v = (_like_heads(x, x.shape[-1]) for x in (q, k, v))
+        grad_q, grad_k, grad_v = (heads_side_by_side(x, x.shape[-1]) for x in (q, k, v))
         grad_rows, grad_columns = (q.new_empty(*q.shape[:3], n) for n in ctx.grid)
         # the gradient of s is p (g v^T - Σ g o); one more channel of g and v subtracts the sum in the same product
         g_ = torch.cat([g, -(g * o).sum(-1, keepdim=True)], dim=-1)
@@ -82,8 +83,3 @@ def _parts(p: Tensor) -> Iterator[tuple[int, slice]]:
     for image in range(images):
         for head in range(0, heads, step):
             yield image, slice(head, head + step)
-
-
-def _like_heads(x: Tensor, width: int) -> Tensor:
-    """An empty tensor (B H S width) in whose memory the heads of a token are adjacent, as `split_heads` leaves them."""
-    return x.new_empty(x.shape[0], x.shape[2], x.shape[1], width).transpose(1, 2)
