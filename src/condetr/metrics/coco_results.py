@@ -74,7 +74,7 @@ def _load(path: Path) -> list[Any]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error})") from None
-    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list) and content["annotations"]:
         content = content["annotations"]  # of a COCO file with scores, as other tools export predictions
     if not isinstance(content, list):
         raise DataError(f"{path}: must be a JSON list of detections (COCO results), not a {type(content).__name__}")
