@@ -15,7 +15,7 @@ from ..model.detector import Detector
 from ..model.timm_backbone import TimmBackbone
 from ..scoring import Scoring
 from ..shapes import Float, Int64, UInt8
-from ..types import Images
+from ..types import ComputedImages, Images
 from .folded import folded
 
 INPUTS = ("images", "sizes")
@@ -56,7 +56,9 @@ class ExportedGraph(nn.Module):
         rows, columns = torch.arange(images.shape[1])[None], torch.arange(images.shape[2])[None]
         padding = (rows >= height)[:, :, None] | (columns >= width)[:, None]
         pixels = (images.float() * self.scale + self.shift).permute(0, 3, 1, 2).masked_fill(padding[:, None], 0)
-        predictions = self.detector.predict(Images(pixels, padding, self.ragged))
+        features = self.detector.backbone(Images(pixels, padding, self.ragged))
+        # attention always has a mask: without one, OpenVINO computes it wrongly after a first image of one cell
+        predictions = self.detector.predict(ComputedImages.of(features, padding, ragged=True))
         probability = self.scoring.probabilities(predictions.logits[-1])
         scores, queries, labels = self.scoring.rank(probability, self.labels, self.limit)
         boxes = cxcywh_to_xyxy(predictions.boxes[-1]).gather(1, queries[..., None].expand(-1, -1, 4))

@@ -22,7 +22,6 @@ from .onnx_runtime import unopened, unreadable
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 KEY = "condetr"  # of our entry in a model's runtime information
-FIRST = (256, 384)  # height and width in pixels
 ONNX = b"\x08"  # how files in ONNX begin: with the number of their first field
 BIN_HASH = "bin"  # in that entry: the SHA-256 of the .bin file
 
@@ -57,8 +56,6 @@ class OpenVinoRuntime(FileRuntime):
         except Exception as error:  # its errors have no public base class
             raise unreadable(file, error, "openvino", library.__version__) from None
         self.request = self.model.create_infer_request()
-        if not self.facts.ragged:  # a first image of one feature cell would make attention without mask wrong in others
-            self.execute(np.zeros((1, *FIRST, 3), np.uint8), np.array([FIRST[::-1]]))
 
     def execute(self, images: UInt8[np.ndarray, "B H W 3"], sizes: Int64[np.ndarray, "B 2"]) -> Sequence[np.ndarray]:
         try:
