@@ -14,7 +14,8 @@ from .boundary import Boundary
 from .defects import Finding
 from .disk_names import DiskNames
 from .raw import RawDataSet
-from .yolo_labels import SPLIT_KEYS, expanded, interpreted, locate, orphans, read_split
+from .yolo_files import SPLIT_KEYS, expanded, locate, orphans
+from .yolo_labels import interpreted, read_split
 from .yolo_names import TextLoader, names_of, names_of_lines
 
 _USUAL = ("data", "dataset")

@@ -8,7 +8,8 @@ from ..text import decoded, lines_of
 from .boundary import Boundary
 from .disk_names import DiskNames
 from .raw import folder_split
-from .yolo_labels import CLASS_FILES, SPLIT_KEYS, images_of, is_labelled
+from .yolo_files import CLASS_FILES, SPLIT_KEYS, images_of
+from .yolo_labels import is_labelled
 
 
 def find_names(root: Path) -> Path | None:
