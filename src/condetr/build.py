@@ -102,7 +102,8 @@ def build_backbone(c: config.Backbone, finer: bool = False) -> Backbone:
     does not exist or cannot be a backbone."""
     if c.timm_name:
         batching: Batching = UnpaddedBatches() if c.padding == "exact" else PaddedBatch()
-        backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, batching, c.norm == "learned_batch")
+        learned = c.norm == "learned_batch"
+        backbone: Backbone = timm_backbone(c.timm_name, c.stride, c.dilated, finer, batching, learned)
     else:
         backbone = build_resnet(c, finer)
     backbone.train_from(c.trains_from)

@@ -15,6 +15,7 @@ BACKBONES = {
     "small": config.Backbone(name="resnet18", last_stage=3, stride=16),
     "nano": config.Backbone(name="nano", last_stage=2, stride=8, norm="channel"),
     "resnet50": config.Backbone(name="resnet50"),
+    "timm": config.Backbone(name="timm:test_efficientnet", last_stage=3, stride=16),
 }
 
 
@@ -70,12 +71,13 @@ def test_backbones_without_such_features_are_refused_with_the_way_out():
     for name, way in (("conditional_detr_dc5_r50", r"set model\.backbone\.stride=32"),):
         with pytest.raises(ConfigError, match=way):
             config.override(recipe(name), {"model.keys": "fused"})
-    with pytest.raises(ConfigError, match="needs a ResNet"):
-        config.override(recipe("small"), {"model.keys": "fused", "model.backbone.name": "timm:resnet18"})
+    single = config.override(recipe("small"), {"model.backbone.name": "timm:test_vit"})  # the same stride in all stages
+    with pytest.raises(ConfigError, match=r"none of 8, which model\.keys=fused needs\. Set model\.keys=encoder"):
+        build_detector(single.model, 3)
 
 
 def test_the_keys_fit_the_backbone_that_replaces_another():
-    for changes in ({"name": "timm:resnet18"}, {"last_stage": 4}):
-        changed = config.override(recipe("small"), {f"model.backbone.{name}": value for name, value in changes.items()})
-        assert (recipe("small").model.keys, changed.model.keys) == ("fused", "encoder")
-    assert config.override(recipe("small"), {"model.backbone.name": "resnet34"}).model.keys == "fused"
+    dilated = config.override(recipe("small"), {"model.backbone.last_stage": 4})
+    assert (recipe("small").model.keys, dilated.model.keys) == ("fused", "encoder")
+    for name in ("resnet34", "timm:mobilenetv2_100"):
+        assert config.override(recipe("small"), {"model.backbone.name": name}).model.keys == "fused"

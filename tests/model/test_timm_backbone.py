@@ -104,6 +104,22 @@ def test_features_are_timms_at_the_stride(name, last_stage, stride):
         torch.testing.assert_close(backbone(Images.pad([*pixels]))[0], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_finer_features_are_timms_at_half_the_stride(name):
+    one, both = (disturbed(build_backbone(settings(name), finer=finer)).eval() for finer in (False, True))
+    half = disturbed(build_backbone(settings(name, last_stage=2, stride=8))).eval()
+    for other in (one, half):
+        other.load_state_dict({name: both.state_dict()[name] for name in other.state_dict()})
+    assert (one.finer_channels, both.finer_channels) == (0, half.channels)
+    images = Images.pad([torch.randn(3, 50, 33), torch.randn(3, 96, 48)])
+    with torch.no_grad():
+        features, padding, finer, finer_padding = both(images)
+        assert finer.shape[2:] == finer_padding.shape[1:] == (12, 6)
+        for found, expected in zip((features, padding), one(images)):
+            torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(finer[1], half(Images.pad([images.pixels[1]]))[0][0])
+
+
 def test_dc5_keeps_the_resolution_of_the_last_stage():
     backbone = build_backbone(settings("test_resnet", last_stage=4, stride=16))
     features, _ = backbone(Images.pad([torch.randn(3, 64, 96)]))

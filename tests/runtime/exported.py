@@ -61,7 +61,7 @@ MODELS = {
     **{name: variant(**changes) for name, changes in REFINING.items()},
     **{name: narrow(RECIPES[name]().model) for name in ("condetr_r50", "small")},
     "fused keys": variant(keys="fused"),
-    "timm": variant(**backbone(name="timm:mobilenetv2_100", last_stage=4, stride=32)),
+    "timm": variant(**backbone(name="timm:mobilenetv2_100", last_stage=4, stride=32), keys="fused"),
     "softmax": variant(scoring={"kind": "softmax"}),
     **{kind: variant(scoring={"kind": kind}) for kind in ("iou_aware", "mal")},
     "R50": variant(**backbone(name="resnet50", last_stage=4, stride=32)),

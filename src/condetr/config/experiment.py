@@ -90,4 +90,4 @@ def _lacks_finer_features(model: Any) -> bool:
         backbone = Backbone.model_validate(model["backbone"])
     except (ValidationError, KeyError, TypeError):
         return False
-    return bool(backbone.timm_name) or backbone.dilated
+    return backbone.dilated

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .backbone import RESNETS, Backbone
+from .backbone import Backbone
 from .strict import Strict
 
 
@@ -133,8 +133,6 @@ class Model(Strict):
     def _keys_fit(self) -> "Model":
         if self.keys == "fused" and self.backbone.dilated:
             raise ValueError("keys=fused does not fit a dilated last stage (DC5): set model.backbone.stride=32")
-        if self.keys == "fused" and self.backbone.timm_name:
-            raise ValueError(f"keys=fused needs a ResNet of condetr: set model.backbone.name={', '.join(RESNETS)}")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Any timm network that takes images of any size, as a backbone: its features at one stride.
+"""Any timm network that takes images of any size, as a backbone: its features at one stride, or also at half of it.
 
 Padding: nothing is known about the layers of an arbitrary network. With `UnpaddedBatches`, images of one size are run
 together without the padding of the batch, each padded with zeros to multiples of the stride, so that an image gets the
@@ -26,7 +26,8 @@ from ..types import Images
 from .backbone import Backbone, Features
 
 Pixels = Float[Tensor, "B 3 H W"]
-Network = Callable[[Pixels], Features]
+Maps = tuple[Features, ...]  # at the backbone's stride, and where it returns them those at half of it
+Network = Callable[[Pixels], Maps]
 
 
 class Batching(ABC):
@@ -35,8 +36,9 @@ class Batching(ABC):
     exact: bool
 
     @abstractmethod
-    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
-        """Features with ceil(n / stride) cells for each side of n pixels, zero where a cell was not computed."""
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Maps:
+        """Maps with at least ceil(n / stride) cells for each side of n pixels, zero where a cell was not computed;
+        `stride` is that of the first, and the second has half of it."""
 
 
 class UnpaddedBatches(Batching):
@@ -44,19 +46,17 @@ class UnpaddedBatches(Batching):
 
     exact = True
 
-    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Maps:
         if not images.ragged or pixels.is_meta:  # on the meta device sizes are not known, and nothing is computed
             return network(_to_multiples(pixels, stride))
         sizes = [tuple(size) for size in images.sizes.tolist()]
-        rows, columns = (-(-side // stride) for side in pixels.shape[2:])
-        features: list[Features] = [pixels.new_zeros(0)] * len(sizes)
+        each: list[Maps] = [()] * len(sizes)
         for w, h in dict.fromkeys(sizes):
             members = [i for i, size in enumerate(sizes) if size == (w, h)]
-            found = network(_to_multiples(pixels[members, :, :h, :w], stride))
-            missing = (0, columns - found.shape[3], 0, rows - found.shape[2])
-            for i, feature in zip(members, F.pad(found, missing)):
-                features[i] = feature
-        return torch.stack(features)
+            maps = _of_size(network(_to_multiples(pixels[members, :, :h, :w], stride)), pixels, stride)
+            for i, *of_one in zip(members, *maps):
+                each[i] = tuple(of_one)
+        return tuple(torch.stack(features) for features in zip(*each, strict=True))
 
 
 class PaddedBatch(Batching):
@@ -64,8 +64,17 @@ class PaddedBatch(Batching):
 
     exact = False
 
-    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Features:
+    def run(self, network: Network, pixels: Pixels, images: Images, stride: int) -> Maps:
         return network(_to_multiples(pixels, stride))
+
+
+def _of_size(maps: Maps, pixels: Float[Tensor, "_B 3 _H _W"], stride: int) -> Maps:
+    """The maps with as many cells as pixels of this size have: cut, or with zeros at the end."""
+    sized = []
+    for features, each in zip(maps, (stride, stride // 2)):
+        rows, columns = (-(-side // each) for side in pixels.shape[2:])
+        sized.append(F.pad(features, (0, columns - features.shape[3], 0, rows - features.shape[2])))
+    return tuple(sized)
 
 
 def _to_multiples(pixels: Float[Tensor, "B 3 _h _w"], stride: int) -> Float[Tensor, "B 3 _H _W"]:
@@ -81,14 +90,15 @@ class Level:
 
 
 class TimmBackbone(Backbone):
-    """Make one with `timm_backbone`. `network` returns a list with the features to use as its only entry; `levels` are
-    all places where the whole network has features, in order; `pixel_statistics` are the mean and standard deviation
+    """Make one with `timm_backbone`. `network` returns a list of the features to use, finer ones first. `levels` are
+    all places where the whole network has features, in order. `pixel_statistics` are the mean and standard deviation
     with which its images are normalised."""
 
     def __init__(
         self,
         network: nn.Module,
         channels: int,
+        finer_channels: int,
         stride: int,
         levels: tuple[Level, ...],
         pixel_statistics: tuple[tuple[float, ...], tuple[float, ...]],
@@ -96,7 +106,8 @@ class TimmBackbone(Backbone):
         norms_learn: bool,
     ) -> None:
         super().__init__()
-        self.network, self.channels, self.stride, self.exact = network, channels, stride, batching.exact
+        self.network, self.stride, self.exact = network, stride, batching.exact
+        self.channels, self.finer_channels = channels, finer_channels
         self.levels, self.batching, self.norms_learn = levels, batching, norms_learn
         mean, std = pixel_statistics
         self.scale = tuple(ours / theirs for ours, theirs in zip(STD, std))
@@ -104,11 +115,16 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: Images) -> tuple[Tensor, ...]:
         dtype = next(self.network.parameters()).dtype
-        features = self.batching.run(self._features, self._normalised(images).to(dtype), images, self.stride)
-        return features, images.padding[:, :: self.stride, :: self.stride]
+        maps = self.batching.run(self._maps, self._normalised(images).to(dtype), images, self.stride)
+        found: list[Tensor] = []
+        for features, stride in zip(maps, (self.stride, self.stride // 2)):
+            padding = images.padding[:, ::stride, ::stride]
+            rows, columns = padding.shape[1:]
+            found += [features[:, :, :rows, :columns], padding]
+        return tuple(found)
 
-    def _features(self, pixels: Pixels) -> Features:
-        return self.network(pixels)[0]
+    def _maps(self, pixels: Pixels) -> Maps:
+        return tuple(reversed(self.network(pixels)))
 
     def _normalised(self, images: Images) -> Pixels:
         """The pixels, normalised with ImageNet's statistics, as the network expects them; padding stays zero."""
@@ -169,10 +185,13 @@ def _plain(name: str) -> str:
     return name.removeprefix("model.").replace(".", "_")
 
 
-def timm_backbone(name: str, stride: int, dilated: bool, batching: Batching, norms_learn: bool) -> TimmBackbone:
+def timm_backbone(
+    name: str, stride: int, dilated: bool, finer: bool, batching: Batching, norms_learn: bool
+) -> TimmBackbone:
     """The timm network `name` up to its features at `stride`, randomly initialised.
 
-    `dilated`: the last stage keeps the resolution of its input (DC5), for networks that can.
+    `dilated`: the last stage keeps the resolution of its input (DC5), for networks that can. `finer`: it also returns
+    the features at half the stride.
     Raises ConfigError where timm is not installed, has no such network, or it cannot be used as a backbone.
     """
     timm, setting = _timm(), f"model.backbone.name=timm:{name}"
@@ -192,18 +211,24 @@ def timm_backbone(name: str, stride: int, dilated: bool, batching: Batching, nor
             "Choose a convolutional network"
         ) from None
     levels = tuple(map(Level, trial.feature_info.module_name(), trial.feature_info.reduction()))
-    if all(level.stride != stride for level in levels):
-        strides = ", ".join(str(level.stride) for level in levels)
-        raise ConfigError(f"{setting}: has features of stride {strides}, none of model.backbone.stride={stride}")
-    index = max(i for i, level in enumerate(levels) if level.stride == stride)
-    channels = trial.feature_info.channels()[index]
-    if shapes[index] != (1, channels, height // stride, width // stride):
-        raise ConfigError(f"{setting}: its features have shape {shapes[index]}, not B C h w. Choose another network")
-    network = timm.create_model(name, **options, out_indices=(index,))
-    normalisation = timm.get_pretrained_cfg(name)
+    channels, used = trial.feature_info.channels(), []
+    for each in (stride // 2, stride)[not finer :]:
+        if all(level.stride != each for level in levels):
+            strides = ", ".join(str(level.stride) for level in levels)
+            needed = f"model.backbone.stride={stride}"
+            if each < stride:
+                needed = f"{each}, which model.keys=fused needs. Set model.keys=encoder"
+            raise ConfigError(f"{setting}: has features of stride {strides}, none of {needed}")
+        used.append(index := max(i for i, level in enumerate(levels) if level.stride == each))
+        if shapes[index] != (1, channels[index], height // each, width // each):
+            shape = f"its features have shape {shapes[index]}, not B C h w"
+            raise ConfigError(f"{setting}: {shape}. Choose another network")
+    network = timm.create_model(name, **options, out_indices=tuple(used))
+    pixels = timm.get_pretrained_cfg(name)
     return TimmBackbone(
-        network, channels, stride, levels, (normalisation.mean, normalisation.std), batching, norms_learn
-    )
+        network, channels[used[-1]], channels[used[0]] if finer else 0, stride, levels, (pixels.mean, pixels.std),
+        batching, norms_learn,
+    )  # fmt: skip
 
 
 def hub_repository(name: str) -> str:
