@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from benchmarks.pairing import HEADER, Work, options, row, seconds
 from benchmarks.peers import as_they_take, detector, transformers_of
-from condetr.build import build_loss
+from condetr.build import build_loss, build_optimizer
 from condetr.config import Config
-from condetr.engine.optimizer import adamw, clip
+from condetr.engine.optimizer import clip
 from condetr.model.detector import Detector
 from condetr.types import Images, OptimizerStep, Predictions, Target
 
@@ -33,7 +33,7 @@ def labels(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
 def step(ours: Detector, config: Config, parts: list[Images], targets: list[Target]) -> Work:
     """A step over the parts of a batch, one after the other."""
     loss, weights = build_loss(config)
-    optimizer = adamw(ours.train(), config.train)
+    optimizer = build_optimizer(ours.train(), config.train)
     trained = [p for p in ours.parameters() if p.requires_grad]
     starts = [sum(len(part) for part in parts[:i]) for i in range(len(parts))]
 

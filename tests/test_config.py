@@ -41,7 +41,8 @@ def test_the_papers_other_schedules_and_batches():
 
     def drop(name, epochs, **settings):
         base = config.override(recipe(name), {"train.epochs": epochs, **settings})
-        return drop_epoch(with_published_drop(base).train)
+        train = with_published_drop(base).train
+        return drop_epoch(train.epochs, train.drop_at)
 
     assert [drop("conditional_detr_dc5_r101", epochs) for epochs in (50, 75, 108)] == [40, 60, 80]
     assert [drop("detr_r50", epochs) for epochs in (300, 500, 150)] == [200, 400, 100]

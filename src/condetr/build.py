@@ -4,6 +4,9 @@ import torch
 from torch import nn
 
 from . import config
+from .engine.ema import Decay, limited
+from .engine.optimizer import adamw
+from .engine.schedule import FlatCosine, Schedule, Steps, drop_epoch, warmup_steps
 from .iou_scoring import IouAwareScoring, MatchabilityScoring
 from .model.backbone import Backbone, ExactPadding, PublishedPadding
 from .model.box_bias import AxialBoxBias, BoxBias, LinearDistance, LogDistance, NoBoxBias
@@ -219,3 +222,22 @@ def build_loss(c: config.Config) -> tuple[SetLoss, LossWeights]:
         case _:
             classes = c.loss.classes
     return SetLoss(scoring, matcher), LossWeights(classes, c.loss.l1, c.loss.giou)
+
+
+def build_optimizer(learner: nn.Module, c: config.Train) -> torch.optim.AdamW:
+    return adamw(learner, c.lr, c.backbone_lr, c.weight_decay)
+
+
+def build_decay(c: config.Train, steps: int) -> Decay:
+    """The decay of the moving average in a run of `steps` steps."""
+    return Decay(limited(c.ema, c.ema_window, steps), c.ema_ramp)
+
+
+def build_schedule(c: config.Train, steps_per_epoch: int) -> Schedule:
+    steps = c.epochs * steps_per_epoch
+    warmup = c.warmup_steps or warmup_steps(c.warmup, steps)
+    match c.schedule:
+        case "flat_cosine":
+            return FlatCosine(c.lr, warmup, steps)
+        case "step":
+            return Steps(c.lr, warmup, drop_epoch(c.epochs, c.drop_at), c.epochs)

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from condetr import recipes
-from condetr.build import build_detector
+from condetr.build import build_decay, build_detector, build_optimizer, build_schedule
 from condetr.config import Train
-from condetr.engine.ema import Average, Decay, decay
-from condetr.engine.optimizer import adamw, clip, set_lr
-from condetr.engine.schedule import schedule
+from condetr.engine.ema import Average, Decay
+from condetr.engine.optimizer import clip, set_lr
 from condetr.scoring import PRIOR
 
 PUBLISHED = recipes.recipe("conditional_detr_r50")
@@ -40,7 +39,7 @@ def test_every_class_starts_with_a_low_probability(published):
 
 
 def test_the_backbone_has_a_tenth_of_the_learning_rate_and_all_parameters_decay(published):
-    optimizer = adamw(published, PUBLISHED.train)
+    optimizer = build_optimizer(published, PUBLISHED.train)
     set_lr(optimizer, 1e-4)
     names = {id(p): name for name, p in published.named_parameters()}
     groups = {names[id(p)]: group for group in optimizer.param_groups for p in group["params"]}
@@ -55,7 +54,7 @@ def test_box_biases_do_not_decay():
     with torch.device("meta"):
         detector = build_detector(recipes.recipe("condetr_r50").model, 3)
     names = {id(p): name for name, p in detector.named_parameters()}
-    groups = adamw(detector, PUBLISHED.train).param_groups
+    groups = build_optimizer(detector, PUBLISHED.train).param_groups
     without = {names[id(p)] for group in groups for p in group["params"] if group["weight_decay"] == 0}
     assert without == {name for name in names.values() if ".box_biases." in name}
     assert len(without) == 6 * 7  # in each layer two MLPs of three tensors, and the decay
@@ -63,25 +62,25 @@ def test_box_biases_do_not_decay():
 
 
 def test_the_learning_rate_drops_after_the_papers_epochs_and_grows_during_the_warm_up():
-    lr = schedule(Train(epochs=50, drop_at=0.8, lr=1e-4), 10)
+    lr = build_schedule(Train(epochs=50, drop_at=0.8, lr=1e-4), 10)
     assert [lr(epoch, 0) for epoch in (0, 39, 40, 49)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
-    detr = schedule(Train(epochs=300, drop_at=2 / 3), 10)
+    detr = build_schedule(Train(epochs=300, drop_at=2 / 3), 10)
     assert (detr(199, 0), detr(200, 0)) == pytest.approx((1e-4, 1e-5))
-    warm = schedule(Train(lr=1e-3, warmup_steps=4), 10)
+    warm = build_schedule(Train(lr=1e-3, warmup_steps=4), 10)
     assert [warm(0, step) for step in range(6)] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
-    assert schedule(Train(epochs=1), 1)(0, 0) == Train().lr  # a single epoch has the full learning rate
+    assert build_schedule(Train(epochs=1), 1)(0, 0) == Train().lr  # a single epoch has the full learning rate
 
 
 def test_the_warm_up_can_be_a_share_of_the_run_and_has_an_upper_limit():
     share = Train(epochs=10, warmup=0.05)
-    assert [schedule(share, steps).warmup for steps in (1, 12, 100, 4000, 100_000)] == [0, 6, 50, 2000, 2000]
-    assert schedule(share, 12)(0, 2) == pytest.approx(share.lr / 2)
-    assert schedule(Train(warmup_steps=7), 100).warmup == 7
+    assert [build_schedule(share, steps).warmup for steps in (1, 12, 100, 4000, 100_000)] == [0, 6, 50, 2000, 2000]
+    assert build_schedule(share, 12)(0, 2) == pytest.approx(share.lr / 2)
+    assert build_schedule(Train(warmup_steps=7), 100).warmup == 7
 
 
 def test_a_flat_learning_rate_falls_along_a_cosine_to_a_twentieth():
     train = Train(epochs=10, lr=1e-3, warmup=0.1, schedule="flat_cosine", drop_at=0.2)
-    lr = schedule(train, 10)
+    lr = build_schedule(train, 10)
     values = [lr(step // 10, step) for step in range(100)]
     assert values[:10] == pytest.approx([1e-3 * (step / 10) ** 2 for step in range(1, 11)])
     assert values[9:51] == [1e-3] * 42  # `drop_at` is not used
@@ -111,7 +110,7 @@ def test_the_step_is_torchs_own_adamw_after_torchs_own_clipping():
     theirs.load_state_dict(ours.state_dict())
     groups = [{"params": theirs["backbone"].parameters(), "lr": 1e-3}, {"params": theirs["rest"].parameters()}]
     reference = torch.optim.AdamW(groups, lr=1e-2, weight_decay=1e-4, foreach=False)
-    optimizer = adamw(ours, Train(lr=1e-2))
+    optimizer = build_optimizer(ours, Train(lr=1e-2))
     for _ in range(3):
         x = torch.randn(5, 3)
         for model in (ours, theirs):
@@ -140,9 +139,9 @@ def test_the_average_is_an_exponential_moving_average():
 
 
 def test_the_decay_of_the_average_ramps_up_and_its_window_is_at_most_a_share_of_the_run():
-    ramp = decay(Train(ema=0.99, ema_ramp=100), steps=10)
+    ramp = build_decay(Train(ema=0.99, ema_ramp=100), steps=10)
     assert ramp(0) == pytest.approx(0.99 * (1 - math.exp(-0.01)))
     assert ramp(99) == pytest.approx(0.99 * (1 - math.exp(-1)))
-    assert [decay(Train(ema=0.99), steps=10)(step) for step in (0, 89, 10_000)] == [0.1, 90 / 99, 0.99]
+    assert [build_decay(Train(ema=0.99), steps=10)(step) for step in (0, 89, 10_000)] == [0.1, 90 / 99, 0.99]
     window = Train(ema=0.99, ema_window=0.05)
-    assert [decay(window, steps).limit for steps in (10, 200, 1000, 4000)] == pytest.approx([0, 0.9, 0.98, 0.99])
+    assert [build_decay(window, steps).limit for steps in (10, 200, 1000, 4000)] == pytest.approx([0, 0.9, 0.98, 0.99])

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from condetr.build import build_detector, build_learner, build_loss
+from condetr.build import build_detector, build_learner, build_loss, build_optimizer
 from condetr.config import Config, Train
 from condetr.engine import state
-from condetr.engine.optimizer import adamw
 from condetr.errors import CondetrError
 from tests.tiny import TINY
 
@@ -30,12 +29,12 @@ def test_a_state_of_the_first_versions_resumes(tmp_path, groups, name):
 
     learner, other = new(), new()
     old = learner.detector if groups == 1 else OldGroups(learner.detector, name, learner.parts[0].extra_queries)
-    optimizer = adamw(old, config.train)
+    optimizer = build_optimizer(old, config.train)
     sum(parameter.sum() for parameter in old.parameters() if parameter.requires_grad).backward()
     optimizer.step()
     state.write(tmp_path, state.Position("data", total=1), old, None, optimizer)
 
-    resumed = adamw(other, config.train)
+    resumed = build_optimizer(other, config.train)
     state.read(state.files(tmp_path)[-1], other, None, resumed, torch.device("cpu"))
     assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), learner.state_dict().values()))
     learning = [parameter for parameter in other.parameters() if parameter.requires_grad]
@@ -49,9 +48,9 @@ def test_a_state_that_does_not_fit_the_model_is_kept_and_described_without_torch
     config = Config(model=TINY)
     learner = build_learner(new(2), build_loss(config)[0], config.train)
     other = build_learner(new(5), build_loss(config)[0], config.train)
-    state.write(tmp_path, state.Position("data", total=1), learner, None, adamw(learner, config.train))
+    state.write(tmp_path, state.Position("data", total=1), learner, None, build_optimizer(learner, config.train))
     file = state.files(tmp_path)[-1]
     assert state.read_position(file).data == "data"
     with pytest.raises(CondetrError, match=r"does not fit the model that the run's config\.json describes") as caught:
-        state.read(file, other, None, adamw(other, config.train), torch.device("cpu"))
+        state.read(file, other, None, build_optimizer(other, config.train), torch.device("cpu"))
     assert not any(word in str(caught.value) for word in ("size mismatch", "Remove", "\n"))

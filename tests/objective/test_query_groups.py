@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from condetr import config
-from condetr.build import build_detector, build_learner, build_loss
+from condetr.build import build_detector, build_learner, build_loss, build_optimizer
 from condetr.config import Config
-from condetr.engine.optimizer import adamw
 from condetr.model.detector import Detector
 from condetr.objective import supervision
 from condetr.objective.learners import Learner
@@ -75,11 +74,11 @@ def test_the_loss_is_the_mean_of_the_losses_of_the_groups(scoring, images):
 def test_extra_queries_learn_at_the_detectors_learning_rate():
     detector = build_detector(TINY, classes=5)
     plain, grouped = learner_of(detector, train=config.Train()), learner_of(detector)
-    assert [len(group["params"]) for group in adamw(plain, TRAIN).param_groups] == [
-        len(group["params"]) for group in adamw(detector, TRAIN).param_groups
+    assert [len(group["params"]) for group in build_optimizer(plain, TRAIN).param_groups] == [
+        len(group["params"]) for group in build_optimizer(detector, TRAIN).param_groups
     ]
-    backbone, rest = adamw(plain, TRAIN).param_groups
-    assert [len(group["params"]) for group in adamw(grouped, TRAIN).param_groups] == [
+    backbone, rest = build_optimizer(plain, TRAIN).param_groups
+    assert [len(group["params"]) for group in build_optimizer(grouped, TRAIN).param_groups] == [
         len(backbone["params"]), len(rest["params"]) + 1
     ]  # fmt: skip
     assert grouped.parts[0].extra_queries.weight.shape == ((GROUPS - 1) * TINY.queries, TINY.dim)

@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from ..config import Train
 from ..cpu.foreach import interpolate_
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -29,14 +28,11 @@ class Decay:
         return min(self.limit, (1 + step) / (10 + step))
 
 
-def decay(train: Train, steps: int) -> Decay:
-    """The decay that `train` describes for a run of `steps` steps.
-
-    `train.ema_window` limits the window of the average, 1 / (1 − decay) steps, to a share of the run.
-    """
-    window = train.ema_window * steps
-    limit = min(train.ema, 1 - 1 / max(1.0, window)) if window else train.ema
-    return Decay(limit, train.ema_ramp)
+def limited(limit: float, share: float, steps: int) -> float:
+    """The limit of the decay for a run of `steps` steps: the window of the average, 1 / (1 − limit) steps, is at most
+    this share of the run (0: any length)."""
+    window = share * steps
+    return min(limit, 1 - 1 / max(1.0, window)) if window else limit
 
 
 class Average(Generic[Model]):

@@ -6,17 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..config import Train
 from ..cpu.foreach import multiply_
 from ..shapes import Float
 
 
-def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
+def adamw(learner: nn.Module, lr: float, backbone_lr: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW with groups for the backbone, the rest, and the box biases, in that order; frozen parameters are in none.
 
-    `learner` is a detector, or a module with a detector as its attribute `detector`. Weight decay applies to every
-    parameter, norms and biases too (as in both official codes), but not to the box biases of the cross-attention (as in
-    Plain-DETR).
+    `learner` is a detector, or a module with a detector as its attribute `detector`. `backbone_lr` is a multiple of
+    `lr`. Weight decay applies to every parameter, norms and biases too (as in both official codes), but not to the box
+    biases of the cross-attention (as in Plain-DETR).
     """
     learning = {name.removeprefix("detector."): p for name, p in learner.named_parameters() if p.requires_grad}
     backbone = [p for name, p in learning.items() if name.startswith("backbone.")]
@@ -24,13 +23,12 @@ def adamw(learner: nn.Module, train: Train) -> torch.optim.AdamW:
     others = {id(p) for p in (*backbone, *box_biases)}
     rest = [p for p in learning.values() if id(p) not in others]
     groups: list[dict[str, Any]] = [
-        {"params": backbone, "scale": train.backbone_lr},
+        {"params": backbone, "scale": backbone_lr},
         {"params": rest, "scale": 1.0},
         {"params": box_biases, "scale": 1.0, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=train.lr, weight_decay=train.weight_decay, fused=True
-    )
+    used = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(used, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import cos, floor, pi
 from typing import final
 
-from ..config import Train
-
 WARMUP_LIMIT = 2000  # steps; a share of a long run is cut to it
 FINAL = 0.05  # of lr, at the end of the cosine
 
@@ -66,20 +64,11 @@ class FlatCosine(Schedule):
         return f"along a cosine to {self.lr * FINAL:g} in the second half"
 
 
-def schedule(train: Train, steps_per_epoch: int) -> Schedule:
-    """The schedule that `train` describes."""
-    steps = train.epochs * steps_per_epoch
-    warmup = warmup_steps(train, steps)
-    if train.schedule == "flat_cosine":
-        return FlatCosine(train.lr, warmup, steps)
-    return Steps(train.lr, warmup, drop_epoch(train), train.epochs)
+def warmup_steps(share: float, steps: int) -> int:
+    """The length of a warm-up that takes a share of the run's `steps`, at most 2000 steps."""
+    return min(WARMUP_LIMIT, round(share * steps))
 
 
-def warmup_steps(train: Train, steps: int) -> int:
-    """The steps of the warm-up: those given, or a share of the run's `steps`, at most 2000."""
-    return train.warmup_steps or min(WARMUP_LIMIT, round(train.warmup * steps))
-
-
-def drop_epoch(train: Train) -> int:
-    """The epoch, from 0, from which the learning rate is a tenth; never the first epoch."""
-    return max(1, floor(train.epochs * train.drop_at + 1e-9))
+def drop_epoch(epochs: int, drop_at: float) -> int:
+    """The epoch, from 0, after the fraction `drop_at` of all; never the first epoch."""
+    return max(1, floor(epochs * drop_at + 1e-9))

@@ -8,12 +8,12 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from ..build import build_learner, build_loss
+from ..build import build_decay, build_learner, build_loss, build_optimizer
 from ..config import Config
 from ..engine.distributed import Processes
-from ..engine.ema import Average, decay
+from ..engine.ema import Average
 from ..engine.memory import is_out_of_memory
-from ..engine.optimizer import adamw, clip, set_lr
+from ..engine.optimizer import clip, set_lr
 from ..engine.precision import Precision
 from ..engine.stopwatch import OTHER, switch, timed
 from ..errors import CondetrError
@@ -57,8 +57,8 @@ class Loop:
         self.most = sys.maxsize  # images in a forward pass: fewer after the device has run out of memory
         loss, self.weights = build_loss(config)
         self.learner = build_learner(self.detector, loss, config.train)
-        self.optimizer = adamw(self.learner, config.train)
-        self.average = Average(self.detector, decay(config.train, steps)) if config.train.ema else None
+        self.optimizer = build_optimizer(self.learner, config.train)
+        self.average = Average(self.detector, build_decay(config.train, steps)) if config.train.ema else None
         self.parameters = [p for p in self.learner.parameters() if p.requires_grad]
         in_backbone = {id(p) for p in self.detector.backbone.parameters()}
         self.parameters_on_features = [p for p in self.parameters if id(p) not in in_backbone]

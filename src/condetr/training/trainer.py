@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import torch
 
+from ..build import build_schedule
 from ..checkpoint import Weights
 from ..config import Config
 from ..datasets.dataset import DataSet
@@ -14,7 +15,6 @@ from ..engine.distributed import SINGLE, Processes
 from ..engine.interrupt import Interrupt
 from ..engine.memory import release_memory
 from ..engine.precision import precision
-from ..engine.schedule import schedule
 from ..engine.stopwatch import timed, timed_items
 from ..errors import CondetrError
 from ..metrics.operating_point import LEAST_AP
@@ -55,7 +55,7 @@ class Trainer:
         backbone = self.start.detector.backbone.to(machine.device)
         self.batches = Batches(dataset, config, machine, processes, backbone)
         self.validation = Validation(dataset, machine, processes, self.batches)
-        self.schedule = schedule(config.train, len(self.batches))
+        self.schedule = build_schedule(config.train, len(self.batches))
         self.precision = precision(config.train.precision, machine.device)
         steps = config.train.epochs * len(self.batches)
         self.loop = Loop(self.start.detector, config, steps, machine.device, self.precision, processes)
