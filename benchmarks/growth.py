@@ -26,7 +26,7 @@ from benchmarks.loading import embedded, samples
 from benchmarks.memory import resident
 from benchmarks.pairing import options, seconds
 from condetr import config, recipes
-from condetr.build import build_detector
+from condetr.build import build_augmentation, build_detector
 from condetr.config import Data
 from condetr.datasets.digits import make_digits
 from condetr.images.cache import FileReader
@@ -82,7 +82,8 @@ def data_sets(quick: bool, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = embedded(Path(scratch), 12)
         for count in counts:
-            loader = Loader(samples(files * (count // 12)), Data(), 0, 4, epochs=1, read=FileReader(), workers=0)
+            given, augmentation = samples(files * (count // 12)), build_augmentation(Data())
+            loader = Loader(given, augmentation, 0, 4, epochs=1, read=FileReader(), workers=0)
 
             def epoch(loader: Loader = loader) -> None:
                 for batch in loader.epoch(0):

@@ -19,11 +19,12 @@ import torch
 from PIL import Image
 
 from benchmarks.pairing import HEADER, Work, options, row, seconds
+from condetr.build import build_augmentation, build_prepare
 from condetr.config import Data, parse
 from condetr.datasets.digits import PHOTOS
 from condetr.images.cache import CachedReader, FileReader
 from condetr.images.loader import EvaluationLoader, Loader
-from condetr.images.prepare import Prepare, image_size
+from condetr.images.prepare import image_size
 from condetr.types import Sample, Truth
 
 BATCH = 4
@@ -93,13 +94,13 @@ def peer(given: list[Sample], processor: Callable[..., object]) -> Work:
 
 def ours(given: list[Sample], data: Data, memory: bool) -> Work:
     read = CachedReader(4 << 30) if memory else FileReader()
-    loader = Loader(given, data, 0, BATCH, epochs=1, read=read, workers=0)
+    loader = Loader(given, build_augmentation(data), 0, BATCH, epochs=1, read=read, workers=0)
     epoch = iter(range(10**6))
     return lambda: [batch.images for batch in loader.epoch(next(epoch))]
 
 
 def evaluation(given: list[Sample]) -> Work:
-    loader = EvaluationLoader(given, Prepare.of(Data()), BATCH, read=FileReader(), workers=0)
+    loader = EvaluationLoader(given, build_prepare(Data()), BATCH, read=FileReader(), workers=0)
     return lambda: [batch.images for batch in loader]
 
 

@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.pairing import Work, options, seconds
 from benchmarks.peers import as_they_take, detector, transformers_of
+from condetr.build import build_prepare
 from condetr.checkpoint import Weights
-from condetr.images.prepare import Prepare
 from condetr.interchange import coco_categories
 from condetr.predicting.exported import facts_of, graph_of
 from condetr.predicting.predictor import Predictor
@@ -62,7 +62,7 @@ def main() -> None:
         facts = facts_of(weights, graph.ragged, "fp32")
         write_onnx(graph, facts, onnx)
         written = time.perf_counter() - start
-        prepare = Prepare.of(config.data)
+        prepare = build_prepare(config.data)
         calibration = [prepare.scale(photo) for photo in example_images().values()]
         write_quantised(onnx, facts, calibration, len(calibration), tuple(PARTS), int8)
         work: dict[str, Work] = {"transformers, fp32": transformers}

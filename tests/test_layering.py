@@ -60,6 +60,15 @@ def test_imports_point_down(path: Path):
         assert LEVEL[other] < LEVEL[own], f"{own} (layer {LEVEL[own]}) imports {other} (layer {LEVEL[other]})"
 
 
+def test_what_is_below_build_takes_numbers_and_modules_and_no_config():
+    """`build.py` makes objects from a config. A config is read and written, as a whole, with a file that has one."""
+    with_a_config = {("runtime", "file_facts")}
+    for path in MODULES:
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        if parts[0] != "config" and LEVEL[parts[0]] < LEVEL["build"] and parts not in with_a_config:
+            assert "config" not in {module[0] for module in imported(path)}, parts
+
+
 def test_no_modules_import_one_another_in_a_circle():
     modules = {path.relative_to(SOURCE).with_suffix("").parts: path for path in SOURCE.rglob("*.py")}
     rooms = {parts[:-1]: path for parts, path in modules.items() if parts[-1] == "__init__"}

@@ -1,4 +1,4 @@
-"""Builds every model, loss and learner from its config. No other module imports both configs and model classes."""
+"""Builds every object from its config: models, losses, learners, optimizers. No module below takes a config."""
 
 import torch
 from torch import nn
@@ -7,6 +7,8 @@ from . import config
 from .engine.ema import Decay, limited
 from .engine.optimizer import adamw
 from .engine.schedule import FlatCosine, Schedule, Steps, drop_epoch, warmup_steps
+from .images.augment import Augment, Augmentation
+from .images.prepare import Prepare
 from .iou_scoring import IouAwareScoring, MatchabilityScoring
 from .model.backbone import Backbone, ExactPadding, PublishedPadding
 from .model.box_bias import AxialBoxBias, BoxBias, LinearDistance, LogDistance, NoBoxBias
@@ -241,3 +243,20 @@ def build_schedule(c: config.Train, steps_per_epoch: int) -> Schedule:
             return FlatCosine(c.lr, warmup, steps)
         case "step":
             return Steps(c.lr, warmup, drop_epoch(c.epochs, c.drop_at), c.epochs)
+
+
+def build_prepare(c: config.Data) -> Prepare:
+    return Prepare.of(c.size, c.longest)
+
+
+def build_augmentation(c: config.Data) -> Augmentation:
+    """Sizes are fractions of `size`, rounded: at 800 the papers' own."""
+
+    def pixels(fraction: float) -> int:
+        return max(1, round(fraction * c.size))
+
+    augment = Augment(
+        pixels(c.longest), tuple(map(pixels, c.scales)), tuple(map(pixels, c.crop_scales)), pixels(c.crop_smallest),
+        pixels(c.crop_largest), c.flip_chance, c.crop_chance,
+    )  # fmt: skip
+    return Augmentation(augment, c.mosaic_chance, c.mosaic_smallest, c.zoom_out_chance, c.close_at, c.color)

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from condetr.build import build_augmentation
 from condetr.config import Data, override, parse
 from condetr.errors import ImageError
-from condetr.images.augment import Augment, Plan, resample
+from condetr.images.augment import Plan, resample
 from condetr.types import Truth
 
-PAPER = Augment(Data())
+PAPER = build_augmentation(Data()).augment
 SCALES = [480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800]
 
 
@@ -86,7 +87,7 @@ def test_plans_agree_with_a_slow_version():
         low = random.uniform(0, 0.9, (6, 2)) * size
         boxes = np.concatenate([low, low + random.uniform(0.01, 1, (6, 2)) * (np.array(size) - low)], axis=1)
         truth = truth_of(size, boxes, labels=random.integers(0, 9, 6), crowd=random.random(6) < 0.2)
-        augment = Augment(data(size=200))
+        augment = build_augmentation(data(size=200)).augment
         plan = augment.plan(size, np.random.default_rng([7, trial]))
         image, target = augment(colors(*size), truth, np.random.default_rng([7, trial]))
         assert image.shape[1::-1] == plan.size
@@ -165,7 +166,7 @@ def test_boxes_stay_inside_and_keep_their_labels(size, corners, seed, short):
         [min(a, c) * size[0], min(b, d) * size[1], max(a, c) * size[0], max(b, d) * size[1]] for a, b, c, d in corners
     ]
     truth = truth_of(size, boxes)
-    augment = Augment(data(size=short))
+    augment = build_augmentation(data(size=short)).augment
     plan = augment.plan(size, np.random.default_rng(seed))
     relative, which = plan.boxes(truth)
     assert (relative >= 0).all()
@@ -206,7 +207,7 @@ def test_pixels_and_boxes_move_together():
     image = np.zeros((120, 160, 3), dtype=np.uint8)
     image[30:70, 50:110, 0] = 255
     truth = truth_of((160, 120), [[50, 30, 110, 70]])
-    augment = Augment(data(size=120))
+    augment = build_augmentation(data(size=120)).augment
     seen = 0
     for seed in range(40):
         moved, target = augment(image, truth, np.random.default_rng(seed))
@@ -227,7 +228,7 @@ def test_an_image_of_another_size_than_its_labels_is_refused():
 
 
 def test_nothing_is_done_when_all_chances_are_zero_and_the_size_fits():
-    quiet = Augment(data(size=96, flip_chance=0.0, crop_chance=0.0, scales=[1.0]))
+    quiet = build_augmentation(data(size=96, flip_chance=0.0, crop_chance=0.0, scales=[1.0])).augment
     image = colors(96, 96)
     moved, target = quiet(image, truth_of((96, 96), [[0, 0, 48, 96]]), np.random.default_rng(0))
     np.testing.assert_array_equal(moved, image)
@@ -237,6 +238,6 @@ def test_nothing_is_done_when_all_chances_are_zero_and_the_size_fits():
 def test_one_number_rescales_the_whole_recipe():
     from condetr.config import Config
 
-    half = Augment(override(Config(), {"data.size": 400}).data)
+    half = build_augmentation(override(Config(), {"data.size": 400}).data).augment
     assert half.scales == tuple(scale // 2 for scale in SCALES)
     assert (half.crop_smallest, half.crop_largest) == (192, 300)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from condetr.build import build_augmentation
 from condetr.config import Data, parse
 from condetr.errors import DataError, ImageError
 from condetr.images.cache import CachedReader, FileReader, machine_memory, reader
@@ -44,7 +45,8 @@ def make(folder: Path, number: int) -> list[Sample]:
 
 def loader(samples, batch=8, workers=0, read=None, seed=1, settings=None, epochs=5, **share) -> Loader:
     data: Data = parse({"data": {"size": 48, **(settings or {})}}, "test").data
-    return Loader(samples, data, seed, batch, epochs=epochs, read=read or FileReader(), workers=workers, **share)
+    read, augmentation = read or FileReader(), build_augmentation(data)
+    return Loader(samples, augmentation, seed, batch, epochs=epochs, read=read, workers=workers, **share)
 
 
 def same(a, b) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from condetr.build import build_augmentation
 from condetr.config import parse
-from condetr.images.augment import Augment
 from condetr.images.cache import FileReader
 from condetr.images.loader import AUGMENTATION, Loader
 from condetr.images.mix import Mix, zoomed_out
@@ -74,8 +74,8 @@ def slow_boxes(canvas: Canvas) -> list[tuple]:
 @pytest.mark.parametrize("kind", ["mosaic", "zoomed out"])
 def test_boxes_agree_with_a_slow_version_and_with_the_pixels(samples, kind):
     settings = data(scales=(0.8, 1.0, 1.2))
-    augment = Augment(settings)
-    mix, dropped, seen = Mix(samples, augment, settings), 0, 0
+    augmentation = build_augmentation(settings)
+    mix, dropped, seen = Mix(samples, augmentation), 0, 0
     for trial in range(40):
         random = np.random.default_rng(trial)
         sample = samples[trial % len(samples)]
@@ -83,7 +83,7 @@ def test_boxes_agree_with_a_slow_version_and_with_the_pixels(samples, kind):
             canvas = mix.mosaic(sample, random)
             assert sample in [tile.image.sample for tile in canvas.tiles]
         else:
-            canvas = zoomed_out(OneImage(sample, augment.plan(sample.truth.size, random)), random)
+            canvas = zoomed_out(OneImage(sample, augmentation.augment.plan(sample.truth.size, random)), random)
         expected = slow_boxes(canvas)
         boxes, labels = canvas.boxes()
         assert labels.tolist() == [label for label, _ in expected]
@@ -109,7 +109,7 @@ def test_boxes_agree_with_a_slow_version_and_with_the_pixels(samples, kind):
 
 def test_a_tile_is_as_large_as_its_image_alone_or_down_to_half_and_fills_its_place(samples):
     settings = data(scales=(1.0,), mosaic_smallest=0.5)
-    mix = Mix(samples, Augment(settings), settings)
+    mix = Mix(samples, build_augmentation(settings))
     sizes = []
     for trial in range(100):
         for tile in mix.mosaic(samples[trial % 8], np.random.default_rng(trial)).tiles:
@@ -133,7 +133,7 @@ def everything(loader, epoch):
 
 
 def loader(samples, epochs=10, batch=1, **settings):
-    return Loader(samples, data(**settings), 3, batch, epochs=epochs, read=FileReader(), workers=0)
+    return Loader(samples, build_augmentation(data(**settings)), 3, batch, epochs=epochs, read=FileReader(), workers=0)
 
 
 def test_the_papers_augmentation_is_the_same_where_the_others_are_off_or_closed(samples):
@@ -172,5 +172,5 @@ def test_an_image_too_small_or_too_long_for_a_mosaic_still_trains(tmp_path):
 def test_the_plan_of_the_image_itself_has_its_own_random_numbers(samples):
     sample = samples[1]
     key = [3, 4, AUGMENTATION, sample.truth.image_id]
-    expected = Augment(data()).plan(sample.truth.size, np.random.default_rng(key))
+    expected = build_augmentation(data()).augment.plan(sample.truth.size, np.random.default_rng(key))
     assert loader(samples, color=1.0).image(4, sample).image.plan == expected

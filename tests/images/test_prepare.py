@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from condetr.build import build_prepare
 from condetr.config import Data
 from condetr.errors import ImageError
 from condetr.images import decode, grey
@@ -303,11 +304,11 @@ def test_normalise_and_pad() -> None:
     image = np.array([[[255, 0, 51]]], np.uint8)
     expected = (torch.tensor([1, 0, 0.2]) - torch.tensor(MEAN)) / torch.tensor(STD)
     torch.testing.assert_close(normalise(torch.tensor(image))[:, 0, 0], expected)
-    images = Prepare.of(Data(size=64, longest=2))([IMAGE, IMAGE.transpose(1, 0, 2)])
+    images = build_prepare(Data(size=64, longest=2))([IMAGE, IMAGE.transpose(1, 0, 2)])
     assert images.pixels.shape == (2, 3, 102, 102)
     assert (~images.padding).sum((1, 2)).tolist() == [64 * 102] * 2
     assert images.pixels[0, :, 64:].abs().sum() == 0
 
 
 def test_prepare_has_the_papers_sizes_by_default() -> None:
-    assert Prepare.of(Data()) == Prepare(800, 1333)
+    assert build_prepare(Data()) == Prepare(800, 1333)

@@ -12,8 +12,8 @@ from PIL import Image
 from transformers import ConditionalDetrConfig, DetrConfig, ResNetConfig, TimmBackboneConfig
 
 from condetr import checkpoint, config, interchange
+from condetr.build import build_prepare
 from condetr.errors import CondetrError
-from condetr.images.prepare import Prepare
 from condetr.interchange import fields, transformers_backbone, transformers_config, transformers_images
 from condetr.recipes import recipe
 from condetr.types import Categories, Images
@@ -304,7 +304,7 @@ def test_images_have_the_sizes_that_transformers_gives_them(base, tmp_path, proc
     values = transformers_images.image_size(folder)
     data = config.parse({"data": values}, None).data
     for shape in ((640, 480), (480, 640), (500, 500), (900, 200), (60, 40)):
-        ours, theirs = Prepare.of(data).fit(shape), sizes(folder, shape)
+        ours, theirs = build_prepare(data).fit(shape), sizes(folder, shape)
         # where the long side is limited, transformers rounds it like neither paper's code
         assert max(abs(a - b) for a, b in zip(ours, theirs)) <= 1 + (shape == (900, 200)), shape
 

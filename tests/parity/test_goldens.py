@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from condetr import checkpoint
-from condetr.build import build_scoring
+from condetr.build import build_prepare, build_scoring
 from condetr.decoding import decode
 from condetr.errors import WeightsError
-from condetr.images.prepare import Prepare, open_image
+from condetr.images.prepare import open_image
 
 BOUND = 2e-4  # as in those tests
 
@@ -47,7 +47,7 @@ def test_published_weights_see_the_two_cats(name, monkeypatch):
     logits, boxes, scores, category_ids, first = GOLDENS[name]
     pixels = open_image(image)
     with torch.no_grad():
-        predictions = weights.detector.predict(Prepare.of(weights.config.data)([pixels]))
+        predictions = weights.detector.predict(build_prepare(weights.config.data)([pixels]))
     torch.testing.assert_close(predictions.logits[0, 0, :3, :3], torch.tensor(logits), atol=BOUND, rtol=BOUND)
     torch.testing.assert_close(predictions.boxes[0, 0, :3, :3], torch.tensor(boxes), atol=BOUND, rtol=BOUND)
     size = (pixels.shape[1], pixels.shape[0])

@@ -4,7 +4,7 @@ or short of memory."""
 import pytest
 import torch
 
-from condetr.build import build_backbone
+from condetr.build import build_augmentation, build_backbone
 from condetr.checkpoint import Weights
 from condetr.config import Backbone, Data, parse
 from condetr.images.cache import FileReader
@@ -60,8 +60,8 @@ def whole(dataset, tmp_path_factory):
 def loader(dataset, read=None, epochs=6, variants=2, batch=4, samples=12, **more) -> Loader:
     data: Data = parse({"data": {"size": 48, "crop_chance": 0.3, **more.pop("data", {})}}, "test").data
     return Loader(
-        dataset.split("train").samples[:samples], data, 1, batch, epochs=epochs, read=read or FileReader(), workers=0,
-        variants=variants, variant_epochs=epochs, **more,
+        dataset.split("train").samples[:samples], build_augmentation(data), 1, batch, epochs=epochs,
+        read=read or FileReader(), workers=0, variants=variants, variant_epochs=epochs, **more,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import torch
 
+from ..build import build_augmentation
 from ..config import Config, override
 from ..datasets.dataset import DataSet
 from ..engine.distributed import SINGLE
@@ -26,7 +27,7 @@ def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
         loop = Loop(fresh.detector, config, 1, torch_device, precision(config.train.precision, torch_device), SINGLE)
         train = dataset.split("train").samples
         loader = Loader(
-            train, config.data, config.train.seed, config.train.batch, epochs=config.train.epochs,
+            train, build_augmentation(config.data), config.train.seed, config.train.batch, epochs=config.train.epochs,
             read=reader("none", 1), workers=0,
         )  # fmt: skip
         with closing(loader.epoch(0)) as batches:  # type: ignore[type-var]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ..build import build_prepare
 from ..checkpoint import Weights
 from ..errors import CondetrError
-from ..images.prepare import Prepare
 from ..plural import counted
 from ..predicting.exported import facts_of, graph_of
 from ..runtime.quantise import nncf, write_quantised
@@ -36,7 +36,7 @@ def export_int8(
     Raises CondetrError where an extra is missing, DataError without a train split.
     """
     nncf()
-    images = CalibrationImages.of(data, Prepare.of(weights.config.data), number, follow_outside)
+    images = CalibrationImages.of(data, build_prepare(weights.config.data), number, follow_outside)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         plain, graph = Path(folder) / "model.onnx", graph_of(weights)
         facts = facts_of(weights, graph.ragged, "int8")

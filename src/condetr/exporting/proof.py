@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..build import build_prepare
 from ..checkpoint import Weights
 from ..datasets.open import open_dataset
 from ..errors import CondetrError, DataError
@@ -12,7 +13,6 @@ from ..evaluating.evaluate import evaluate
 from ..evaluating.evaluation import Evaluation
 from ..files import quoted
 from ..images.decode import Pixels, open_image
-from ..images.prepare import Prepare
 from ..predicting.exported import Exported, just_written, original_of
 from ..predicting.predictor import Predictor
 from ..runtime.agreement import EXACT, ROUNDED, Difference, Tolerance, difference_from_whole, example_images, worst
@@ -156,7 +156,7 @@ def compare(
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """The differences of every image alone, and those of the first four in one batch, where the file takes batches of
     different sizes."""
-    prepare = Prepare.of(weights.config.data)
+    prepare = build_prepare(weights.config.data)
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     scaled = [prepare.scale(image) for image in images.values()]
     categories: Categories = weights.categories

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import Data
 from ..errors import ImageError
 from ..shapes import Float, Int, UInt8
 from ..types import Target, Truth
@@ -68,19 +67,19 @@ class Plan:
         return as_target(boxes, truth.labels[kept])
 
 
+@dataclass(frozen=True, slots=True)
 class Augment:
-    """Draws a random `Plan` for each image. Sizes are the settings' fractions of `data.size`, rounded: at size 800 the
-    papers' own."""
+    """Draws a random `Plan` for each image. Sizes are in pixels: `scales` are the short sides, of which one is drawn,
+    and `longest` limits the long side. With `crop_chance`, an image is resized to one of `crop_scales`, and a window
+    with sides between `crop_smallest` and `crop_largest` is cut out."""
 
-    def __init__(self, data: Data) -> None:
-        def pixels(fraction: float) -> int:
-            return max(1, round(fraction * data.size))
-
-        self.longest = pixels(data.longest)
-        self.scales = tuple(pixels(scale) for scale in data.scales)
-        self.crop_scales = tuple(pixels(scale) for scale in data.crop_scales)
-        self.crop_smallest, self.crop_largest = pixels(data.crop_smallest), pixels(data.crop_largest)
-        self.flip_chance, self.crop_chance = data.flip_chance, data.crop_chance
+    longest: int
+    scales: tuple[int, ...]
+    crop_scales: tuple[int, ...]
+    crop_smallest: int
+    crop_largest: int
+    flip_chance: float
+    crop_chance: float
 
     def __call__(self, image: Pixels, truth: Truth, random: np.random.Generator) -> tuple[Pixels, Target]:
         """The augmented image, still as bytes, and its target."""
@@ -107,6 +106,19 @@ class Augment:
         length = int(random.integers(min(self.crop_smallest, largest), largest, endpoint=True))
         start = int(random.integers(0, side - length, endpoint=True))
         return start, start + length
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """All that may change a training image: the papers' augmentation; mosaics and zoomed out images (`images/mix.py`)
+    up to the fraction `close_at` of the epochs; and random colors of this strength (0: none)."""
+
+    augment: Augment
+    mosaic_chance: float
+    mosaic_smallest: float
+    zoom_out_chance: float
+    close_at: float
+    color: float
 
 
 def as_target(boxes: Float[np.ndarray, "M 4"], labels: Int[np.ndarray, " M"]) -> Target:

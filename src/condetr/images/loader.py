@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import Data
 from ..errors import DataError
 from ..plural import counted
 from ..types import ObjectCounts, Sample
-from .augment import Augment, Pixels, Plan, Size
+from .augment import Augmentation, Pixels, Plan, Size
 from .batch import Batch
 from .cache import Reader
 from .color import ColorChange
@@ -36,7 +35,7 @@ class Loader:
     def __init__(
         self,
         samples: Sequence[Sample],
-        data: Data,
+        augmentation: Augmentation,
         seed: int,
         batch: int,
         *,
@@ -52,8 +51,10 @@ class Loader:
         """`epochs` are those of the whole run. In the first `variant_epochs` of them, only `variants` variants of each
         image are used. Raises DataError when there are no images, or fewer than processes."""
         self.samples = sorted(samples, key=lambda sample: (sample.truth.image_id, sample.path.name))
-        self.augment, self.color, self.seed, self.read, self.workers = Augment(data), data.color, seed, read, workers
-        self.mix, self.mixed_epochs = Mix(self.samples, self.augment, data), floor(epochs * data.close_at + 1e-9)
+        self.augment, self.color = augmentation.augment, augmentation.color
+        self.mix = Mix(self.samples, augmentation)
+        self.mixed_epochs = floor(epochs * augmentation.close_at + 1e-9)
+        self.seed, self.read, self.workers = seed, read, workers
         self.rank, self.world, self.micro_batches = rank, world, micro_batches
         self.variants, self.variant_epochs = variants, variant_epochs
         if not samples:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..config import Data
 from ..types import Sample
-from .augment import Augment, Plan, Size
+from .augment import Augmentation, Plan, Size
 from .prepare import fit
 from .training_image import Canvas, OneImage, Tile, TrainingImage
 
@@ -22,10 +21,10 @@ SMALLEST_CANVAS = 16  # pixels of its short side
 class Mix:
     """Turns some planned images into a mosaic or a zoomed out image."""
 
-    def __init__(self, samples: Sequence[Sample], augment: Augment, data: Data) -> None:
-        self.samples, self.augment = samples, augment
-        self.mosaic_chance, self.zoom_out_chance = data.mosaic_chance, data.zoom_out_chance
-        self.mosaic_smallest = data.mosaic_smallest
+    def __init__(self, samples: Sequence[Sample], augmentation: Augmentation) -> None:
+        self.samples, self.augment = samples, augmentation.augment
+        self.mosaic_chance, self.zoom_out_chance = augmentation.mosaic_chance, augmentation.zoom_out_chance
+        self.mosaic_smallest = augmentation.mosaic_smallest
 
     @property
     def active(self) -> bool:

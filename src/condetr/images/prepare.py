@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..config import Data
 from ..shapes import Float, UInt8
 from ..types import Images
 from .decode import image_size, open_image
@@ -85,8 +84,9 @@ class Prepare:
     longest: int
 
     @classmethod
-    def of(cls, data: Data) -> "Prepare":
-        return cls(data.size, round(data.size * data.longest))
+    def of(cls, size: int, longest: float) -> "Prepare":
+        """`longest` is here a multiple of `size`, as in the settings."""
+        return cls(size, round(size * longest))
 
     def fit(self, size: tuple[int, int]) -> tuple[int, int]:
         """The (width, height) to which an image of (width, height) `size` is scaled."""

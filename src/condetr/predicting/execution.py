@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from ..arguments import one_of
+from ..build import build_prepare
 from ..checkpoint import Weights, load
 from ..config import Config
 from ..decoding import most_of_view
@@ -58,7 +59,7 @@ class Execution:
             torch_runtime = runtime_of(weights.detector.to(device).eval(), precision, fast, compile)
             runtime = DetectorRuntime(torch_runtime, scoring, device)
         config: Config = weights.config
-        return cls(runtime, Prepare.of(config.data), weights.categories, config.model.queries, device, tiling)
+        return cls(runtime, build_prepare(config.data), weights.categories, config.model.queries, device, tiling)
 
     def scale(self, image: Pixels) -> Scaled:
         """An image at the detector's input size, with its tiles if it is divided: what `detect` takes."""

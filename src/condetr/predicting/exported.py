@@ -11,13 +11,12 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from ..build import build_scoring
+from ..build import build_prepare, build_scoring
 from ..checkpoint import Weights
 from ..config import Config
 from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..files import replacing
-from ..images.prepare import Prepare
 from ..runtime.agreement import EXACT, difference_from_whole, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
 from ..runtime.file_facts import FORMAT, FileFacts, package_version
@@ -202,7 +201,7 @@ def _key(weights: Weights, runtime: str) -> str:
 
 
 def _check(weights: Weights, file: Path, name: str) -> None:
-    prepare = Prepare.of(weights.config.data)
+    prepare = build_prepare(weights.config.data)
     images = {name: prepare.scale(image) for name, image in example_images().items()}
     sizes = [(image.shape[1], image.shape[0]) for image in images.values()]
     limit = _limit(weights)

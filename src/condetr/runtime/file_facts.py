@@ -32,7 +32,8 @@ class FileFacts:
 
     def metadata(self) -> dict[str, str]:
         """Texts by key. All but `config` is meant for programs that know nothing of this package."""
-        prepare = Prepare.of(self.config.data)
+        data = self.config.data
+        prepare = Prepare.of(data.size, data.longest)
         sizes = "may have different sizes" if self.ragged else "must have one size, without padding"
         values = {
             "condetr": self.version,

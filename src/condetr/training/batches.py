@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 
+from ..build import build_augmentation
 from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.distributed import Processes
@@ -29,7 +30,7 @@ class Batches:
         self.per_process = -(-train.batch // processes.world)
         self.micro_batches = -(-self.per_process // machine.micro_batch)
         self.loader = Loader(
-            samples, config.data, train.seed, train.batch, epochs=train.epochs, read=self.read,
+            samples, build_augmentation(config.data), train.seed, train.batch, epochs=train.epochs, read=self.read,
             workers=machine.workers, rank=processes.rank, world=processes.world, micro_batches=self.micro_batches,
             variants=self.phase.variants, variant_epochs=self.phase.epochs,
         )  # fmt: skip

@@ -15,13 +15,13 @@ from math import floor
 import torch
 from torch import Tensor, nn
 
+from ..build import build_prepare
 from ..config import Config
 from ..engine.stopwatch import timed
 from ..images.batch import Batch, FeatureBatch
 from ..images.cache import cache_budget
 from ..images.fetch import BatchPlan, fetch
 from ..images.loader import Loader
-from ..images.prepare import Prepare
 from ..model.backbone import Backbone
 from ..runtime.folded import folded_backbone
 from ..types import ComputedImages, ObjectCounts, Sample
@@ -60,7 +60,7 @@ def feature_phase(
 
     Decoded images, those of `samples` and `others`, take the rest of it, at most half.
     """
-    train, prepare = config.train, Prepare.of(config.data)
+    train, prepare = config.train, build_prepare(config.data)
     epochs = floor(train.epochs * train.feature_epochs + 1e-9)
     if not epochs:
         return FeaturePhase(0, train.feature_variants, len(samples), 0, 0)

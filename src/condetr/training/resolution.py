@@ -4,9 +4,9 @@ from math import ceil
 
 import numpy as np
 
+from ..build import build_prepare
 from ..config import Config, Data, override
 from ..datasets.dataset import DataSet
-from ..images.prepare import Prepare
 
 STEP = 32  # pixels: sizes are multiples of it, as in the papers
 MAX_FACTOR = 2.0  # of the side's length, which takes four times as long
@@ -49,7 +49,7 @@ def median_side(dataset: DataSet, data: Data) -> float | None:
     sides = []
     for sample in dataset.split("train"):
         truth, (width, _) = sample.truth, sample.truth.size
-        scale = Prepare.of(data).fit(truth.size)[0] / width
+        scale = build_prepare(data).fit(truth.size)[0] / width
         sides.append(np.sqrt((truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(-1))[~truth.crowd] * scale)
     return max(0.1, float(np.median(np.concatenate(sides)))) if any(map(len, sides)) else None
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
-from ..build import build_scoring
+from ..build import build_prepare, build_scoring
 from ..checkpoint import Weights
 from ..decoding import decode
 from ..detections import Detections
 from ..errors import ImageError
 from ..images.decode import Pixels
-from ..images.prepare import Prepare, pad
+from ..images.prepare import pad
 from ..model.backbone import Backbone
 from ..predicting.selection import Selection
 from ..runtime.folded import folded
@@ -31,7 +31,7 @@ class FeaturePredictor:
 
     def __init__(self, weights: Weights, cache: FeatureCache) -> None:
         self.detector, self.cache = folded(weights.detector, torch.float32), cache
-        self.prepare, self.scoring = Prepare.of(weights.config.data), build_scoring(weights.config.model.scoring)
+        self.prepare, self.scoring = build_prepare(weights.config.data), build_scoring(weights.config.model.scoring)
         self.categories = weights.categories
 
     def stream(
