@@ -9,7 +9,7 @@ from condetr import config
 from condetr.build import build_loss, build_scoring
 from condetr.iou_scoring import IouAwareScoring, MatchabilityScoring
 from condetr.recipes import recipe
-from condetr.scoring import FocalScoring
+from condetr.scoring import FocalScoring, Matched
 from condetr.types import ObjectCounts, OptimizerStep
 
 SCORINGS = {"iou_aware": IouAwareScoring, "mal": MatchabilityScoring}
@@ -54,7 +54,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_formula(kind, progress):
     matched = tuple(torch.tensor(axis) for axis in zip(*MATCHED))
     labels, iou = (torch.tensor(values) for values in zip(*MATCHED.values()))
     step = OptimizerStep(ObjectCounts((2, 3)), progress)
-    loss = SCORINGS[kind](ramp=0.15).loss(logits, matched, labels, iou.double(), step)
+    loss = SCORINGS[kind](ramp=0.15).loss(logits, Matched(matched, labels, iou.double()), step)
     loss.sum().backward()
     losses, gradient = obvious(kind, logits.detach(), progress, 0.15)
     torch.testing.assert_close(loss.detach(), torch.tensor(losses, dtype=torch.float64), atol=1e-6, rtol=0)
@@ -66,7 +66,7 @@ def test_without_objects_all_logits_are_background(kind):
     none = tuple(torch.zeros(0, dtype=torch.int64) for _ in range(3))
     logits = torch.randn(2, 1, 4, 3, requires_grad=True)
     step = OptimizerStep(ObjectCounts((0,)), 1.0)
-    loss = SCORINGS[kind](ramp=0.0).loss(logits, none, none[0], torch.zeros(0), step)
+    loss = SCORINGS[kind](ramp=0.0).loss(logits, Matched(none, none[0], torch.zeros(0)), step)
     loss.sum().backward()
     assert (logits.grad > 0).all()
 

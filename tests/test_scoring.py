@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from condetr.scoring import FocalScoring, SoftmaxScoring
+from condetr.scoring import FocalScoring, Matched, SoftmaxScoring
 from condetr.types import ObjectCounts, OptimizerStep
 
 LOGITS = torch.tensor([[0.3, -1.2], [2.0, -4.6]])
@@ -20,9 +20,9 @@ def test_focal_cost_is_the_official_one():
 
 
 def test_focal_loss_is_the_official_one():
-    matched, labels = indices((0, 0, 0)), torch.tensor([0])
+    matched = Matched(indices((0, 0, 0)), torch.tensor([0]), iou=torch.ones(1))
     step = OptimizerStep(ObjectCounts((1,)), progress=1.0)
-    loss = FocalScoring(0.25, 2.0).loss(LOGITS[None, None], matched, labels, torch.ones(1), step)
+    loss = FocalScoring(0.25, 2.0).loss(LOGITS[None, None], matched, step)
     torch.testing.assert_close(loss, torch.tensor([1.2732378]), atol=1e-6, rtol=0)
 
 
@@ -35,7 +35,8 @@ def test_softmax_loss_is_a_weighted_mean_over_queries():
     truth[matched] = labels
     weight = torch.tensor([1.0] * 5 + [0.1])
     expected = [F.cross_entropy(logits[s].flatten(0, 1), truth[s].flatten(), weight) for s in range(2)]
-    loss = SoftmaxScoring(0.1).loss(logits, matched, labels, torch.rand(4), OptimizerStep(ObjectCounts((1, 0, 1)), 1.0))
+    step = OptimizerStep(ObjectCounts((1, 0, 1)), 1.0)
+    loss = SoftmaxScoring(0.1).loss(logits, Matched(matched, labels, iou=torch.rand(4)), step)
     torch.testing.assert_close(loss, torch.stack(expected))
 
 

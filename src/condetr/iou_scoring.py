@@ -13,7 +13,7 @@ boxes are poor and so are their IoUs; the target therefore goes from 1 to t duri
 from torch import Tensor
 from torch.nn import functional as F
 
-from .scoring import Index, SigmoidScoring, focal_cost
+from .scoring import Matched, SigmoidScoring, focal_cost
 from .shapes import Float, Int
 from .types import OptimizerStep
 
@@ -34,38 +34,24 @@ class RampedScoring(SigmoidScoring):
 class IouAwareScoring(RampedScoring):
     """IA-BCE (Cai et al. 2023, "Align-DETR"): t = p^0.25 · IoU^0.75, at least 0.01; w = p², with gradient."""
 
-    def loss(
-        self,
-        logits: Float[Tensor, "S B N C"],
-        matched: Index,
-        labels: Int[Tensor, " P"],
-        iou: Float[Tensor, " P"],
-        step: OptimizerStep,
-    ) -> Float[Tensor, " S"]:
-        x = logits[(*matched, labels)]
-        target = (x.detach().sigmoid() ** 0.25 * iou**0.75).clamp(min=SMALLEST)
+    def loss(self, logits: Float[Tensor, "S B N C"], matched: Matched, step: OptimizerStep) -> Float[Tensor, " S"]:
+        x = logits[(*matched.queries, matched.labels)]
+        target = (x.detach().sigmoid() ** 0.25 * matched.iou**0.75).clamp(min=SMALLEST)
         positive = _cross_entropy(x, ramped(target, self.ramp, step.progress))
         total = (logits.sigmoid() ** 2 * F.softplus(logits)).sum((1, 2, 3))
         correction = positive - x.sigmoid() ** 2 * F.softplus(x)
-        return total.index_add(0, matched[0], correction) / step.object_counts.objects
+        return total.index_add(0, matched.queries[0], correction) / step.object_counts.objects
 
 
 class MatchabilityScoring(RampedScoring):
     """MAL (Huang et al. 2025, "DEIM"): t = IoU^1.5; w = p^1.5, without gradient."""
 
-    def loss(
-        self,
-        logits: Float[Tensor, "S B N C"],
-        matched: Index,
-        labels: Int[Tensor, " P"],
-        iou: Float[Tensor, " P"],
-        step: OptimizerStep,
-    ) -> Float[Tensor, " S"]:
-        x = logits[(*matched, labels)]
-        positive = _cross_entropy(x, ramped(iou**1.5, self.ramp, step.progress))
+    def loss(self, logits: Float[Tensor, "S B N C"], matched: Matched, step: OptimizerStep) -> Float[Tensor, " S"]:
+        x = logits[(*matched.queries, matched.labels)]
+        positive = _cross_entropy(x, ramped(matched.iou**1.5, self.ramp, step.progress))
         total = (logits.detach().sigmoid() ** 1.5 * F.softplus(logits)).sum((1, 2, 3))
         correction = positive - x.detach().sigmoid() ** 1.5 * F.softplus(x)
-        return total.index_add(0, matched[0], correction) / step.object_counts.objects
+        return total.index_add(0, matched.queries[0], correction) / step.object_counts.objects
 
 
 def ramped(target: Float[Tensor, " P"], ramp: float, progress: float) -> Float[Tensor, " P"]:

@@ -3,6 +3,7 @@ the loss, the probabilities and the ranking of detections, because these must ag
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +13,16 @@ from .shapes import Float, Int
 from .types import OptimizerStep
 
 Ranked = tuple[Float[Tensor, "B M"], Int[Tensor, "B M"], Int[Tensor, "B M"]]
-Index = tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]  # layer, image, query of each matched pair
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The matched pairs of a query and an object: `queries` are the query's layer, image and index, as in logits;
+    `labels` the object's label; `iou` the intersection over union of both boxes, without gradient."""
+
+    queries: tuple[Int[Tensor, " P"], Int[Tensor, " P"], Int[Tensor, " P"]]
+    labels: Int[Tensor, " P"]
+    iou: Float[Tensor, " P"]
 
 
 class Scoring(ABC):
@@ -25,18 +35,10 @@ class Scoring(ABC):
         """The class part of the cost of matching each query with each object."""
 
     @abstractmethod
-    def loss(
-        self,
-        logits: Float[Tensor, "S B N C"],
-        matched: Index,
-        labels: Int[Tensor, " P"],
-        iou: Float[Tensor, " P"],
-        step: OptimizerStep,
-    ) -> Float[Tensor, " S"]:
+    def loss(self, logits: Float[Tensor, "S B N C"], matched: Matched, step: OptimizerStep) -> Float[Tensor, " S"]:
         """The classification loss of each layer. Matched queries have a label, all others are background.
 
-        `iou` is the intersection over union of each matched pair's boxes, without gradient: a scoring may use it to
-        let a score express how well its box fits. Focal and softmax scoring ignore it.
+        A scoring may use the IoU to let a score express how well its box fits. Focal and softmax scoring ignore it.
         `step` normalises: its object counts are of the whole optimizer step, of which these images may be a part.
         """
 
@@ -60,18 +62,11 @@ class SoftmaxScoring(Scoring):
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
         return -_columns(logits.softmax(-1), labels)
 
-    def loss(
-        self,
-        logits: Float[Tensor, "S B N C"],
-        matched: Index,
-        labels: Int[Tensor, " P"],
-        iou: Float[Tensor, " P"],
-        step: OptimizerStep,
-    ) -> Float[Tensor, " S"]:
+    def loss(self, logits: Float[Tensor, "S B N C"], matched: Matched, step: OptimizerStep) -> Float[Tensor, " S"]:
         """Cross-entropy, a weighted mean over the queries of the step's images (DETR, eq. 2)."""
         background = logits.shape[-1] - 1
         truth = torch.full(logits.shape[:-1], background, device=logits.device)
-        truth[matched] = labels
+        truth[matched.queries] = matched.labels
         weight = torch.ones(logits.shape[-1], dtype=logits.dtype, device=logits.device)
         weight[background] = self.background_weight
         entropy = F.cross_entropy(logits.flatten(0, 2), truth.flatten(), weight, reduction="none")
@@ -115,22 +110,15 @@ class FocalScoring(SigmoidScoring):
     def cost(self, logits: Float[Tensor, "*any N C"], labels: Int[Tensor, "*any M"]) -> Float[Tensor, "*any N M"]:
         return focal_cost(logits, labels, self.alpha, self.gamma)
 
-    def loss(
-        self,
-        logits: Float[Tensor, "S B N C"],
-        matched: Index,
-        labels: Int[Tensor, " P"],
-        iou: Float[Tensor, " P"],
-        step: OptimizerStep,
-    ) -> Float[Tensor, " S"]:
+    def loss(self, logits: Float[Tensor, "S B N C"], matched: Matched, step: OptimizerStep) -> Float[Tensor, " S"]:
         """Sigmoid focal loss, summed over all logits and divided by the number of objects.
 
         Nearly all logits are negatives: their loss is summed over all logits, then replaced at the few positives.
         """
         total = (1 - self.alpha) * self._focal(logits).sum((1, 2, 3))
-        x = logits[(*matched, labels)]
+        x = logits[(*matched.queries, matched.labels)]
         correction = self.alpha * self._focal(-x) - (1 - self.alpha) * self._focal(x)
-        return total.index_add(0, matched[0], correction) / step.object_counts.objects
+        return total.index_add(0, matched.queries[0], correction) / step.object_counts.objects
 
     def _focal(self, x: Tensor) -> Tensor:
         """The focal loss of negatives without alpha: sigmoid(x)^gamma · -log(1 - sigmoid(x)). Of positives: at -x."""

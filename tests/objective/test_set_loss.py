@@ -112,9 +112,9 @@ def test_the_class_weight_is_two_and_the_costs_are_the_weights():
 class Recording(FocalScoring):
     """Keeps the IoUs that the loss was given."""
 
-    def loss(self, logits, matched, labels, iou, step):
-        self.matched, self.iou = matched, iou
-        return super().loss(logits, matched, labels, iou, step)
+    def loss(self, logits, matched, step):
+        self.matched = matched
+        return super().loss(logits, matched, step)
 
 
 def iou_of(a: list[float], b: list[float]) -> float:
@@ -128,11 +128,11 @@ def test_the_scoring_gets_the_iou_of_each_matched_pair_without_gradient():
     predictions.boxes.requires_grad_()
     scoring = Recording(0.25, 2.0)
     SetLoss(scoring, Matcher(scoring, 2.0, 5.0, 2.0))(predictions, targets, OptimizerStep.of(targets))
-    assert len(scoring.iou) == 2 * 5
-    assert not scoring.iou.requires_grad
-    assert scoring.iou.unique().numel() > 5
+    assert len(scoring.matched.iou) == 2 * 5
+    assert not scoring.matched.iou.requires_grad
+    assert scoring.matched.iou.unique().numel() > 5
     matches = Matcher(scoring, 2.0, 5.0, 2.0)(predictions, PaddedTargets.of(targets))
-    for pair, (layer, image, query) in enumerate(zip(*(axis.tolist() for axis in scoring.matched))):
+    for pair, (layer, image, query) in enumerate(zip(*(axis.tolist() for axis in scoring.matched.queries))):
         truth = targets[image].boxes[matches.object[pair]]
         expected = iou_of(predictions.boxes[layer, image, query].tolist(), truth.tolist())
-        assert scoring.iou[pair].item() == pytest.approx(expected, abs=1e-6)
+        assert scoring.matched.iou[pair].item() == pytest.approx(expected, abs=1e-6)

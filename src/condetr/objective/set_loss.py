@@ -11,7 +11,7 @@ from torch import Tensor
 from ..boxes import cxcywh_to_xyxy, iou_and_giou
 from ..engine.stopwatch import timed
 from ..model.layers import at_least_float32
-from ..scoring import Scoring
+from ..scoring import Matched, Scoring
 from ..shapes import Float
 from ..types import OptimizerStep, Predictions, Target
 from .matching import Matcher, Matches, PaddedTargets
@@ -76,9 +76,10 @@ def loss_of_matches(
     truth = targets.boxes[objects]
     l1 = (predicted - truth).abs().sum(-1)
     iou, giou = iou_and_giou(cxcywh_to_xyxy(predicted), cxcywh_to_xyxy(truth))
+    matched = Matched(matches.queries, targets.labels[objects], iou.detach())
     zero = logits.new_zeros(len(logits))
     return LossTerms(
-        classes=scoring.loss(logits, matches.queries, targets.labels[objects], iou.detach(), step),
+        classes=scoring.loss(logits, matched, step),
         l1=zero.index_add(0, matches.layer, l1) / step.object_counts.objects,
         giou=zero.index_add(0, matches.layer, 1 - giou) / step.object_counts.objects,
     )
