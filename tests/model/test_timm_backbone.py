@@ -189,7 +189,12 @@ def test_weights_of_a_timm_classifier_fill_the_backbone(tmp_path):
     """Under timm's own names, with classifier and later stages, which are left out."""
     for name in NETWORKS:
         classifier = disturbed(timm.create_model(name))
-        save_file(classifier.state_dict(), tmp_path / f"{name}.safetensors")
+        counters = {n for n in classifier.state_dict() if n.endswith("num_batches_tracked")}  # some files lack them
+        kept = {
+            n: tensor for n, tensor in classifier.state_dict().items() if n not in counters or name == "test_resnet"
+        }
+        save_file(kept, tmp_path / f"{name}.safetensors")
+        assert counters or name == "test_convnext"
         c = config.Config(model=model(settings(name)), train=config.Train(init=str(tmp_path / f"{name}.safetensors")))
         detector = start(c, CATEGORIES).detector
         theirs = {n.replace(".", "_"): tensor for n, tensor in classifier.state_dict().items()}

@@ -50,7 +50,7 @@ def load_backbone(detector: Detector, file: Path, config: Config) -> str:
         tensors = detector.backbone.from_classifier(tensors)
     else:
         tensors = _resnet_tensors(tensors, file, config.model.backbone.last_stage)
-    expected = detector.backbone.state_dict()
+    expected = {name: tensor for name, tensor in detector.backbone.state_dict().items() if not _counts(name)}
     described = f"model.backbone {config.model.backbone.name}, norm {config.model.backbone.norm}"
     for name, tensor in expected.items():
         if name not in tensors:
@@ -58,9 +58,10 @@ def load_backbone(detector: Detector, file: Path, config: Config) -> str:
         if tensors[name].shape != tensor.shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
             raise WeightsError(f"{file}: {name} has shape {shapes} as {described} needs. {ALTERNATIVES}")
-    if unknown := sorted(set(tensors) - set(expected)):
+    if unknown := sorted(name for name in set(tensors) - set(expected) if not _counts(name)):
         raise WeightsError(f"{file}: {unknown[0]} is not part of {described}. {ALTERNATIVES}")
-    detector.backbone.load_state_dict({name: tensors[name].to(tensor.dtype) for name, tensor in expected.items()})
+    loaded = {name: tensors[name].to(tensor.dtype) for name, tensor in expected.items()}
+    detector.backbone.load_state_dict(loaded, strict=False)  # without the counters
     return f"backbone initialised from {file}"
 
 
@@ -71,11 +72,12 @@ def _resnet_tensors(tensors: dict[str, Tensor], file: Path, last_stage: int) -> 
         raise WeightsError(f"{file}: not the weights of a ResNet (there is no conv1.weight). {ALTERNATIVES}")
     unused = ("fc.", *(f"layer{stage}." for stage in range(last_stage + 1, 5)))
     plain = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    return {
-        name: tensor
-        for name, tensor in plain.items()
-        if not name.startswith(unused) and not name.endswith("num_batches_tracked")
-    }
+    return {name: tensor for name, tensor in plain.items() if not name.startswith(unused)}
+
+
+def _counts(name: str) -> bool:
+    """Whether this is the counter of a batch norm, which has no effect with frozen statistics; some files lack them."""
+    return name.endswith("num_batches_tracked")
 
 
 def _read_backbone(file: Path) -> dict[str, Tensor]:
