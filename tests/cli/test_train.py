@@ -1,5 +1,7 @@
 """`condetr train` as people use it: only the data, plain lines where there is no terminal, one line for a mistake."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,13 @@ from typer.testing import CliRunner
 
 from condetr.cli import app
 from condetr.errors import CondetrError
+from condetr.training.data import training_data
 from condetr.training.default_folder import new_folder
 from condetr.training.live import LiveProgress
 from condetr.training.plan import duration
 from condetr.training.progress import Epoch, Step
 from tests import generated
-from tests.small_run import SETTINGS
+from tests.small_run import SETTINGS, settings
 
 FLAGS = [word for path, value in SETTINGS.items() for word in ("--set", f"{path}={value}")]
 
@@ -24,6 +27,18 @@ def root(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("condetr.training.run_folder.draw_curves", lambda *_: None)
     return generated.write(tmp_path / "shapes", {"train": 8})
+
+
+@pytest.mark.parametrize("follow_outside", [False, True])
+def test_the_doctors_command_that_training_names_lists_what_training_counted(root, follow_outside):
+    messages: list[str] = []
+    config = settings(model__queries=1)
+    training_data(root, config, lambda event: messages.append(getattr(event, "text", "")), follow_outside)
+    (counted,) = (number for text in messages for number in re.findall(r"(\d+) × the image has more objects", text))
+    (command,) = (found for text in messages for found in re.findall(r"`condetr (doctor [^`]*)`", text))
+    assert ("--follow-outside" in command) == follow_outside
+    listed = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
+    assert re.search(rf"{counted} +too_many_objects", listed.stdout)
 
 
 def test_the_data_is_enough_and_resume_finds_the_run(root):

@@ -50,7 +50,10 @@ def _examined(path: Path, config: Config, progress: Progress, follow_outside: bo
     for line, number in counts.items():
         progress(Message(f"doctor: {number} × {line}"))
     if counts:
-        progress(Message(f"doctor: `condetr doctor {quoted(path)}` lists the files"))
+        same = f"`condetr doctor {quoted(path)} --queries {config.model.queries}`"
+        if follow_outside:
+            same = f"`condetr doctor {quoted(path)} --queries {config.model.queries} --follow-outside`"
+        progress(Message(f"doctor: {same} lists the files"))
     return diagnosis.trainable()
 
 
