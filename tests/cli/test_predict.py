@@ -100,8 +100,9 @@ def test_files_of_earlier_runs_are_reported(here: Path, weights: str) -> None:
     Path("in/b.png").unlink()
     line = "predictions also has files of earlier runs: predictions.csv and 1 image in images/. Use another --out"
     assert line in predict("in", "--weights", weights)[1]
-    line = "of earlier runs: predictions.jsonl and 3 images in images/."
-    assert line in predict("in/a.png", *words[1:3], "--format", "csv")[1]
+    assert predict("in/a.png", *words[1:3], "--format", "csv,coco")[0] == 0
+    line = "of earlier runs: predictions.csv, coco.json, coco_images.json and 3 images in images/."
+    assert line in predict("in/a.png", *words[1:3], "--format", "jsonl")[1]
 
 
 def test_standard_input(here: Path, weights: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
-from ..plural import counted
+from ..plural import counted, listed
 from ..reports.terminal import printable
 from ..suggestions import did_you_mean, nearest_path
 from .flags import as_typed
@@ -171,7 +171,7 @@ class Run:
         line = f"{', '.join(counts)}, {counted(self.objects, 'object')}: see {printable(str(out))}"
         yield f"interrupted; kept: {line}" if interrupted else line
         if self.outputs is not None and (others := self.outputs.earlier()):
-            where = f"{printable(str(out))} also has files of earlier runs: {' and '.join(others)}"
+            where = f"{printable(str(out))} also has files of earlier runs: {listed(others)}"
             yield f"{where}. Use another --out to keep runs apart"
         if self.full and self.kept.max_detections is None:
             most = f"{counted(MOST, 'object')}, the most that are kept: --max-detections N keeps more"

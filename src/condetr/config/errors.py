@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigError
+from ..plural import listed
 
 SHOWN = 60  # characters of a value in a message
 REASONS = {  # pydantic's types of error; {} are the values of their context
@@ -49,7 +50,7 @@ def invalid(error: ValidationError, model: type[BaseModel], values: Any, source:
     value = first["input"]
     if kind in ("literal_error", "union_tag_invalid"):
         choices = _choices(str(context.get("expected", context.get("expected_tags", ""))))
-        reason = f"must be {_or(choices)}{did_you_mean(str(context.get('tag', value)), choices)}"
+        reason = f"must be {listed(choices, 'or')}{did_you_mean(str(context.get('tag', value)), choices)}"
     elif kind == "value_error":
         reason = printable(str(context["error"]))
     else:
@@ -67,7 +68,9 @@ def unknown(path: str, model: type[BaseModel], source: str | None = None) -> Con
     parent, _, leaf = path.rpartition(".")
     kinds = [kind for kind, group in variants(model, parent.split(".")).items() if leaf in group.model_fields]
     if kinds:
-        return ConfigError(f"needs {printable(parent)}.kind={_or(kinds)}", setting=printable(path), source=source)
+        return ConfigError(
+            f"needs {printable(parent)}.kind={listed(kinds, 'or')}", setting=printable(path), source=source
+        )
     hint = did_you_mean(path, setting_paths(model)) or ". See `condetr recipes NAME` for all settings"
     return ConfigError(f"no such setting{hint}", setting=printable(path), source=source)
 
@@ -85,7 +88,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     near = leaves.get(leaf) or get_close_matches(name, names, 1, 0.75)
     if not near and (leaf_match := get_close_matches(leaf, leaves, 1, 0.7)):
         near = leaves[leaf_match[0]]
-    return f". Did you mean {_or(near[:3])}?" if near else ""
+    return f". Did you mean {listed(near[:3], 'or')}?" if near else ""
 
 
 def setting_paths(model: type[BaseModel]) -> list[str]:
@@ -142,10 +145,6 @@ def _groups(annotation: Any) -> list[type[BaseModel]]:
 
 def _choices(expected: str) -> list[str]:
     return re.findall(r"'([^']*)'", expected) or re.split(r", | or ", expected)
-
-
-def _or(names: Sequence[str]) -> str:
-    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def _number(value: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..own_folders import is_run
+from ..plural import listed
 from . import coco, coco_files, coco_json, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
 from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
@@ -74,10 +75,11 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     }
     there = {name: place for name, place in found.items() if place is not None}
     if len(there) > 1:
-        what = " and ".join(f"{place} ({name})" for name, place in there.items())
+        what = listed([f"{place} ({name})" for name, place in there.items()])
         file = next(iter(files.values()), None) or yaml
         way_out = f"Give {file}, or move the other away" if file else "Move one of them away"
-        raise DataError(f"{root}: two data sets in one folder: {what}. {way_out}")
+        number = "two" if len(there) == 2 else "three"
+        raise DataError(f"{root}: {number} data sets in one folder: {what}. {way_out}")
     if files:
         try:
             return coco.read(files, root, boundary)
