@@ -129,7 +129,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise CondetrError(f"{unwritable(folder, error)}. Choose another folder") from None
 
 
 def check_replaceable(path: Path) -> None:

@@ -159,7 +159,7 @@ def test_thresholds(here: Path, weights: str) -> None:
         (["a.png", "run", "--threshold", "0.4"], "run: weights, not images. Give them as --weights"),
         (["a.png", "--device", "abacus"], "no such device"),
         (["a.png", "--precision", "int1"], "--precision int1: must be fp32 or bf16"),
-        (["a.png", "--out", "a.png/out"], "cannot be written"),
+        (["a.png", "--out", "a.png/out"], "cannot be written .Not a directory.. Choose another folder$"),
     ],
 )
 def test_mistakes_are_one_line(here: Path, weights: str, words: list[str], message: str) -> None:
