@@ -111,6 +111,8 @@ def test_the_version_is_printed_and_needs_no_torch() -> None:
         (["trian", "x"], "trian: no such command. Did you mean train?"),
         (["frobnicate"], "frobnicate: no such command. See `condetr --help`"),
         (["predict", "a", "--treshold", "3"], "--treshold: no such option. Did you mean --threshold?"),
+        (["train", "a", "--overwrite"], "--overwrite: no such option. See `condetr train --help`"),
+        (["train", "a", "--image-size", "64"], "--image-size: no such option. Did you mean --size?"),
         (["--foo"], "--foo: no such option. See `condetr --help`"),
         (["predict"], "IMAGES is missing. See `condetr predict --help`"),
         (["bulk", "images"], "--out is missing. See `condetr bulk --help`"),
@@ -238,13 +240,22 @@ def test_a_full_disk_is_one_line(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(("terminal", "hidden"), [(True, False), (True, True), (False, False)])
-def test_a_progress_bar_is_shown_on_a_terminal_alone(terminal: bool, hidden: bool) -> None:
+def test_a_progress_bar_is_shown_on_a_terminal_alone(terminal: bool, hidden: bool, monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
     with progress_bar("images", console, hidden) as count:
         count(2.5, 10)
     shown = console.file.getvalue()
     assert ("images" in shown and "2/10" in shown) == (terminal and not hidden)
     assert terminal or not shown
+
+
+def test_a_dumb_terminal_shows_no_bar(monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with progress_bar("images", console) as count:
+        count(2.5, 10)
+    assert console.file.getvalue() == ""
 
 
 @pytest.mark.parametrize("columns", ["40", "80"])

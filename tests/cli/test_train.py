@@ -12,7 +12,7 @@ from condetr.cli import app
 from condetr.errors import CondetrError
 from condetr.training.data import training_data
 from condetr.training.default_folder import new_folder
-from condetr.training.live import LiveProgress
+from condetr.training.live import LiveProgress, live_progress
 from condetr.training.plan import duration
 from condetr.training.progress import Epoch, Step
 from tests import generated
@@ -103,7 +103,8 @@ def test_a_defect_that_training_keeps_is_reported_with_its_remedy(root):
     assert "more objects than the model has queries (keep): increase model.queries, on the command line " in done.stdout
 
 
-def test_a_terminal_shows_a_table_and_a_file_gets_lines(tmp_path):
+def test_a_terminal_shows_a_table_and_a_file_or_a_dumb_terminal_gets_lines(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     step = Step(1, 2, 1, 4, 9.0, 1.0, 0.5, 0.6, 3.0, 1e-4, 12.0, 100.0)
     epoch = Epoch(1, 4, 9.0, 1.0, 0.5, 0.6, 3.0, 1e-4, *[0.25] * 7, 0.25, 3.0)
     terminal = LiveProgress(Console(force_terminal=True, width=120, file=(tmp_path / "a").open("w")))
@@ -115,10 +116,12 @@ def test_a_terminal_shows_a_table_and_a_file_gets_lines(tmp_path):
     assert "AP50" in captured.get()
     assert "0.250" in captured.get()
     assert "1.7 min" in captured.get() or "2 min left" in captured.get()
-    with (tmp_path / "b").open("w") as file:
-        plain = LiveProgress(Console(file=file))
-        plain(epoch)
-    assert (tmp_path / "b").read_text() == "epoch 1: loss 9.000, AP 0.250, AP50 0.250, AP75 0.250, best 0.250, 3 s\n"
+    line = "epoch 1: loss 9.000, AP 0.250, AP50 0.250, AP75 0.250, best 0.250, 3 s\n"
+    for term, forced in (("xterm", False), ("dumb", True)):
+        monkeypatch.setenv("TERM", term)
+        with (tmp_path / "b").open("w") as file, live_progress(Console(file=file, force_terminal=forced)) as plain:
+            plain(epoch)
+        assert (tmp_path / "b").read_text() == line
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..files import quoted
-from ..reports.terminal import printable
+from ..reports.terminal import printable, redraws
 from .options import (
     DEFAULT_BATCH,
     DEFAULT_PRECISION,
@@ -122,7 +122,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     from ..bulk_predicting.pace import Pace
 
     pace, console, last = Pace(), messages(), monotonic()
-    if quiet or not console.is_terminal:
+    if quiet or not redraws(console):
 
         def tell(done: int, total: int) -> None:
             nonlocal last

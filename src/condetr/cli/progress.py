@@ -5,12 +5,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from ..reports.terminal import redraws
+
 
 @contextmanager
 def progress_bar(what: str, console: Console, hidden: bool = False) -> Iterator[Callable[[float, int | None], None]]:
     """Shows a bar while the block runs. The block calls what it is given with the number done and the total, which may
     be None as long as it is not known."""
-    if hidden or not console.is_terminal:  # rich before 14.3 prints an empty line for a disabled bar
+    if hidden or not redraws(console):  # rich before 14.3 prints an empty line for a disabled bar
         yield lambda done, total: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -16,6 +16,7 @@ MESSAGES = (  # the parser's sentence, ours; typer has had several wordings
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"\1: one argument too many. See `{name} --help`"),
     (r"Missing (?:argument|parameter|option) '?([^'.]+).*", r"\1 is missing. See `{name} --help`"),
 )
+CLOSE = 0.65  # likeness of an option that is suggested
 SETTINGS = {  # flags of train that compare has as settings
     "--size": "data.size", "--batch": "train.batch", "--lr": "train.lr", "--queries": "model.queries",
     "--init": "train.init", "--precision": "train.precision",
@@ -43,10 +44,10 @@ def usage_line(error: Exception, name: str, arguments: Sequence[str]) -> str:
         if name.endswith(" compare") and flag in SETTINGS:
             value = _value(flag, arguments).strip() or "VALUE"
             return f"{flag}: no such option. Use --set {SETTINGS[flag]}={value}"
-        near = re.findall(r"--[\w-]+", sentence.partition(flag)[2])  # the parser sorts them by name
-        if near:
-            nearest = max(near, key=lambda one: SequenceMatcher(None, flag, one).ratio())
-            return f"{flag}: no such option. Did you mean {nearest}?"
+        near = re.findall(r"--[\w-]+", sentence.partition(flag)[2])  # the parser sorts them by name, from 0.6 on
+        likeness = {one: SequenceMatcher(None, flag, one).ratio() for one in near}
+        if near and max(likeness.values()) > CLOSE:
+            return f"{flag}: no such option. Did you mean {max(near, key=likeness.__getitem__)}?"
     return _translated(sentence, MESSAGES).replace("{name}", name)
 
 

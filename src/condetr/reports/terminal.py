@@ -17,6 +17,12 @@ NARROWEST = {"name": 12, "text": 24}  # below this, a column is dropped before a
 LEAST = 4  # what a name is shortened to when nothing is left to drop
 
 
+def redraws(console: Console) -> bool:
+    """Whether lines that are shown can be replaced: in a terminal, but not with TERM=dumb (that of an editor), where
+    rich would show a live table or a bar only at its end."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def printable(text: str) -> str:
     """Text that a terminal shows without obeying it: control characters, escape sequences, bidirectional overrides
     and lone surrogates come out as visible escapes (`\\x1b`, `\\u202e`, `\\udcff`)."""

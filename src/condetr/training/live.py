@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..plural import counted
-from ..reports.terminal import Column, FittedTable, printable
+from ..reports.terminal import Column, FittedTable, printable, redraws
 from .plan import Plan, duration
 from .progress import Epoch, Evaluating, Event, Examining, Message, Planned, Profiled, Progress, Step, Stopping
 
@@ -27,7 +27,7 @@ class LiveProgress:
     """Receives the events of a training. In a terminal it is what `rich` redraws; elsewhere it prints plain lines."""
 
     def __init__(self, console: Console, worded: Callable[[str], str] = str) -> None:
-        self.console, self.live, self.worded = console, console.is_terminal, worded
+        self.console, self.live, self.worded = console, redraws(console), worded
         self.epochs: list[Epoch] = []
         self.status = Text("")
         self.printed_at = time.monotonic()
