@@ -40,7 +40,7 @@ from condetr.runtime.onnx_runtime import OnnxRuntime
 from condetr.runtime.openvino_runtime import openvino
 from condetr.runtime.translate import save_openvino
 from tests.exporting.changed import change_initializers
-from tests.labelled import coco_content
+from tests.labelled import coco_content, write_image
 from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
 from tests.tiny import TINY, shaken
 
@@ -428,7 +428,34 @@ def test_a_benchmark_measures_what_runs_and_says_why_the_rest_does_not(monkeypat
     with pytest.raises(CondetrError, match="rounds 0: must be at least 1"):
         benchmark(exported("tiny"), [IMAGE], rounds=0)
     with pytest.raises(CondetrError, match=r"nothing\.jpg: no such file"):
-        benchmark(exported("tiny"), [IMAGE, "nothing.jpg"])
+        benchmark(exported("tiny"), ["nothing.jpg"])
+
+
+def test_a_benchmark_leaves_out_images_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    rows = benchmark(exported("tiny"), [broken, IMAGE], rounds=1)
+    assert rows[0].latency
+    assert re.findall(r"left out: .*broken\.jpg: not an image", caplog.text)
+    with pytest.raises(CondetrError, match=r"broken\.jpg: not an image"):
+        benchmark(exported("tiny"), [broken], rounds=1)
+
+
+def test_data_that_cannot_be_evaluated_end_a_benchmark_before_anything_is_exported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roboflow: Callable[..., Path]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    content = coco_content(2, 1)
+    other = {**content, "categories": [one | {"name": f"other {one['id']}"} for one in content["categories"]]}
+    write_image(tmp_path / "unlabelled" / "1.jpg", 1)
+    for data, reason in (
+        (tmp_path / "nowhere", "no such file or folder"),
+        (tmp_path / "unlabelled", "images without boxes"),
+        (roboflow(test=other), "the weights have none of the classes of 'test'"),
+    ):
+        with pytest.raises(CondetrError, match=reason):
+            benchmark(folder, [IMAGE], data=data, rounds=1)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_benchmark_of_a_file_lists_the_runtimes_of_its_format() -> None:

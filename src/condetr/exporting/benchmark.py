@@ -1,5 +1,6 @@
 """Which runtime executes a detector fastest on this machine: latency, throughput, and AP where there are labels."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from typing import Any, NamedTuple
 
 from ..arguments import check_progress, path_of, whole_number
 from ..engine.device import default_device
-from ..errors import CondetrError
+from ..errors import CondetrError, ImageError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels
 from ..predicting.execution import Precision
 from ..predicting.exported import FORMATS, RUNTIMES, is_exported
 from ..predicting.inputs import inputs
 from ..predicting.predictor import Predictor
+
+logger = logging.getLogger(__name__)
 
 CHOICES: tuple[tuple[str, Precision], ...] = (
     ("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"),
@@ -73,9 +76,7 @@ def benchmark(
         raise CondetrError(f"rounds {rounds}: must be at least 1")
     check_progress(progress)
     labelled = None if data is None else path_of(data, "data")
-    pixels = [one.open_named() for one, _ in zip(inputs(images), range(MOST))]
-    if not pixels:
-        raise CondetrError("benchmark: no image found. Give images or a folder of images")
+    pixels = _read(images)
     choices = [
         Choice(runtime, precision, device)
         for runtime, precision in CHOICES
@@ -84,16 +85,19 @@ def benchmark(
     ]
     opened: dict[Choice, Predictor] = {}
     missing: dict[Choice, str] = {}
+    ap: dict[Choice, float | None] = {}
     for choice in choices:
         try:
-            opened[choice] = Predictor.load(weights, choice.device, choice.precision, runtime=choice.runtime)
+            predictor = Predictor.load(weights, choice.device, choice.precision, runtime=choice.runtime)
         except CondetrError as error:
             missing[choice] = str(error)
+            continue
+        opened[choice] = predictor
+        if labelled is not None:  # first with torch, which exports nothing: data that do not fit end it there
+            logger.info("measuring AP with %s in %s", choice.runtime, choice.precision)
+        ap[choice] = None if labelled is None else evaluate(predictor, labelled).ap
     if not opened:
         raise CondetrError(next(iter(missing.values())))
-    ap = {
-        choice: None if labelled is None else evaluate(predictor, labelled).ap for choice, predictor in opened.items()
-    }
     times = _times(opened, pixels, rounds, progress)
     return [
         Measured(choice.runtime, choice.precision, *times[choice], ap[choice], "", choice.device)
@@ -101,6 +105,25 @@ def benchmark(
         else Measured(choice.runtime, choice.precision, None, None, None, None, missing[choice], choice.device)
         for choice in choices
     ]
+
+
+def _read(images: Any) -> list[Pixels]:
+    """The first images, without those that cannot be read. Raises ImageError where none can."""
+    pixels: list[Pixels] = []
+    failed: ImageError | None = None
+    for one in inputs(images):
+        try:
+            pixels.append(one.open_named())
+        except ImageError as error:
+            failed = failed or error
+            logger.warning("left out: %s", error)
+        if len(pixels) == MOST:
+            break
+    if failed is not None and not pixels:
+        raise failed
+    if not pixels:
+        raise CondetrError("benchmark: no image found. Give images or a folder of images")
+    return pixels
 
 
 def _runtimes(weights: str | os.PathLike[str]) -> tuple[str, ...]:
