@@ -89,7 +89,7 @@ def test_where_ap_falls_too_far_less_is_quantised(data: Path, tmp_path: Path, mo
     assert seen == [3, 3]
     assert {path.name for path in tmp_path.iterdir()} == {"a.xml", "a.bin", "a.xml.proof.json"}
     assert [one.parts for one in done.proof.attempts] == [("backbone", "encoder"), ("backbone",)]
-    assert done.proof.attempts[0].ap < done.proof.attempts[1].ap - 0.1
+    assert done.proof.attempts[0].ap < done.proof.attempts[1].ap - 0.02
     assert done.proof.accuracy is not None
     assert done.proof.accuracy.exported == done.proof.attempts[1].ap
     facts = OpenVinoRuntime(out, "fp32").facts

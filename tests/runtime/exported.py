@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from unittest.mock import patch
 
 import jaxtyping
 import torch
@@ -18,9 +19,10 @@ from condetr import config
 from condetr.checkpoint import Weights
 from condetr.config import Config, Data
 from condetr.model.detector import Detector
+from condetr.model.norms import FrozenBatchNorm
 from condetr.predicting.exported import write
 from condetr.recipes import RECIPES
-from condetr.types import Categories
+from condetr.types import Categories, Images
 from tests.tiny import TINY, TINY_DETR, shaken
 
 CATEGORIES = Categories((1, 3, 4), ("cat", None, "dög <b>"))
@@ -73,9 +75,9 @@ MODELS = {
 @cache
 def weights(name: str) -> Weights:
     model = MODELS.get(name) or variant(decoder={"kind": "conditional", "spatial_query": name})
-    return Weights(
-        started(shaken(model, len(CATEGORIES))), Config(model=model, data=Data(size=64)), CATEGORIES, THRESHOLDS
-    )
+    detector = started(shaken(model, len(CATEGORIES)))
+    measure_norms(detector)
+    return Weights(detector, Config(model=model, data=Data(size=64)), CATEGORIES, THRESHOLDS)
 
 
 def started(detector: Detector) -> Detector:
@@ -84,6 +86,31 @@ def started(detector: Detector) -> Detector:
         if parameter.dim() > 1 and not parameter.any():
             torch.nn.init.normal_(parameter, 0, 0.05)
     return detector
+
+
+@torch.no_grad()
+def measure_norms(detector: Detector) -> None:
+    """Give all batch norms the statistics of random images. With others, the features of a deep network are nearly the
+    same for every image, and so are its detections, in which no mistake would be seen. Channels that hardly vary are
+    not enlarged, nor the rounding in them."""
+    pixels = torch.randn(4, 3, 84, 101, generator=torch.Generator().manual_seed(0))
+
+    def measure(norm: torch.nn.Module, x: torch.Tensor) -> None:
+        variance, mean = torch.var_mean(x, (0, 2, 3))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance + variance.mean())
+
+    def after(norm: FrozenBatchNorm, conv: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        measure(norm, conv(x))
+        return plain(norm, conv, x)
+
+    plain = FrozenBatchNorm.after
+    norms = [part for part in detector.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_pre_hook(lambda norm, inputs: measure(norm, inputs[0])) for norm in norms]
+    with patch.object(FrozenBatchNorm, "after", after):
+        detector.backbone(Images(pixels, torch.zeros(4, 84, 101, dtype=torch.bool), ragged=False))
+    for hook in hooks:
+        hook.remove()
 
 
 @contextmanager
