@@ -52,6 +52,18 @@ def test_attend_is_softmax_attention_and_so_are_its_gradients(dtype, value_width
 
 
 @pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("shape", [None, (2, 5), (1, 1)])
+def test_exported_files_have_the_same_attention(masked, shape, monkeypatch):
+    torch.manual_seed(0)
+    q, k, v = inputs(5, 8, 4, torch.float32)
+    mask = some_mask() if masked else None
+    bias = None if shape is None else torch.randn(*shape, 5, 11)
+    expected = attend(q, k, v, mask, bias, 0.0)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    torch.testing.assert_close(attend(q, k, v, mask, bias, 0.0), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("heads_at_once", [1, 2, 5])
 def test_axial_scores_are_added_row_by_column_and_get_gradients(masked, heads_at_once, monkeypatch):
     """On the path for many scores; one of them alone may need a gradient."""

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from condetr.detections import Detections
@@ -47,7 +49,16 @@ def detect(name: str, images: list[np.ndarray]) -> list[Detections]:
     return [original.detect([image], [(200, 100)], CATEGORIES, 100)[0] for image in images]
 
 
+@cache
+def assert_images_differ(name: str) -> None:
+    """That detections depend on the image, far more than they may differ between runtimes."""
+    one, other = detect(name, some_images((101, 71), (101, 71)))
+    between = difference("one and another image", one, other, EXACT)
+    assert max(between.box / EXACT.box, between.score / EXACT.score) > 10, (name, between)
+
+
 def check(runtime: FileRuntime, name: str, batches: list[list[np.ndarray]]) -> None:
+    assert_images_differ(name)
     for images in batches:
         sizes, expected = [(200, 100)] * len(images), detect(name, images)
         assert_same(runtime.detect(images, sizes, CATEGORIES, 100), expected)
@@ -62,6 +73,12 @@ def test_batches_of_random_shapes_and_odd_sizes(library: str) -> None:
     if library == "openvino":  # which prepares anew for each new size
         batches = batches[:5]
     check(runtime, "tiny", [*batches, some_images(*ODD)])
+
+
+def test_attention_has_no_guard_that_keeps_runtimes_from_fusing_it() -> None:
+    operations = {node.op_type for node in onnx.load(exported("tiny")).graph.node}
+    assert "Softmax" in operations
+    assert "IsNaN" not in operations
 
 
 @pytest.mark.parametrize("name", REFINING)
@@ -94,6 +111,7 @@ def test_every_kind_of_model(name: str) -> None:
 
 @pytest.mark.slow
 def test_a_file_of_a_timm_network_in_openvino_whatever_image_is_the_first() -> None:
+    assert_images_differ("timm")
     for first in ((1, 1), (32, 32), (20, 300)):
         images = some_images(first, (114, 117), (64, 64), (1, 1), (101, 71))
         runtime = OpenVinoRuntime(exported("timm"), "fp32")

@@ -51,6 +51,12 @@ def attend(
         score = score if bias is None else score + bias
         score = score if mask is None else score.masked_fill(~mask, -torch.inf)
         return _join_heads(apply_dropout(score.softmax(-1), dropout).to(v.dtype) @ v)
+    if torch.onnx.is_in_onnx_export():  # without the guard against rows of NaN, OpenVINO fuses all of this
+        score = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        score = score if bias is None else score + bias
+        if mask is not None:
+            score = score + torch.zeros_like(mask, dtype=score.dtype).masked_fill(~mask, -torch.inf)
+        return _join_heads(score.softmax(-1) @ v)
     width = v.shape[-1]
     if q.device.type == "cpu":  # torch's fast kernel takes only values as wide as queries: zeros are added, and removed
         v = F.pad(v, (0, q.shape[-1] - width))
