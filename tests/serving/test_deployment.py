@@ -41,7 +41,8 @@ def test_the_container_starts_a_server_with_options_that_exist(tmp_path: Path):
     start = instruction("ENTRYPOINT")
     assert start[:2] == ["condetr", "serve"]
     options = parse([*start[2:], *instruction("CMD")], tmp_path)
-    assert (options["host"], options["port"], options["token_file"]) == ("0.0.0.0", 8000, Path("/run/secrets/token"))
+    token = Path(options["token_file"])  # not every typer makes it one
+    assert (options["host"], options["port"], token) == ("0.0.0.0", 8000, Path("/run/secrets/token"))
     assert re.search(r"^USER 10001:10001$", CONTAINER, re.M)
     (extras,) = re.findall(r"^ARG EXTRAS=(\S+)$", CONTAINER, re.M)
     offered = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -71,7 +72,7 @@ def test_the_pods_have_options_and_probes_that_exist(tmp_path: Path):
     assert container["resources"]["limits"]["cpu"] == environment["OMP_NUM_THREADS"]
     mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     assert set(mounted.values()) == {volume["name"] for volume in pod["volumes"]}
-    assert str(options["token_file"].parent) in mounted
+    assert str(Path(options["token_file"]).parent) in mounted
     with serving(model(), token="secret") as client:
         paths = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
         check = re.search(r"urlopen\('http://127.0.0.1:8000(/\S+)'", CONTAINER)
