@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from condetr.checkpoint import load, save
 from condetr.cli.serve import _names, _token
 from condetr.errors import CondetrError
 from condetr.predicting.predictor import Predictor
 from condetr.serving.limits import Limits
-from condetr.serving.models import named
+from condetr.serving.models import named, share_threads
 from condetr.serving.serve import server
-from tests.serving.served import Client, picture, tiny_weights
+from tests.serving.served import Client, exported_model, model, picture, tiny_weights
 
 
 @contextmanager
@@ -87,6 +88,21 @@ def test_only_a_second_ctrl_c_ends_a_server_at_once():
     assert (stopped.should_exit, calls) == (True, [])
     stopped.handle_exit(signal.SIGINT, None)
     assert calls == ["forced"]
+
+
+def test_workers_share_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    share_threads(1, [exported_model()])
+    share_threads(2, [model()])
+    share_threads(5, [model(), model()])
+    assert chosen == [2, 1]
+    with pytest.raises(CondetrError, match=r"`workers=6`: torch uses 5 threads here\. Choose at most 5"):
+        share_threads(6, [model()])
+    with pytest.raises(CondetrError, match=r"`workers=2`: fixed is not computed by torch on a CPU"):
+        share_threads(2, [model(), exported_model()])
+    assert chosen == [2, 1]
 
 
 def test_models_are_named_by_their_folders_or_as_told(tmp_path: Path):

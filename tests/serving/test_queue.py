@@ -44,6 +44,26 @@ def test_waiting_images_share_a_batch_and_the_detections_are_equal():
     assert len(held.seen) <= 5
 
 
+class Together(Model):
+    """A model that predicts two batches at once, or none."""
+
+    barrier = threading.Barrier(2)
+
+    def detect(self, limit: int | None, scaled: list[Scaled]) -> list[Detections]:
+        self.barrier.wait(20)
+        return super().detect(limit, scaled)
+
+
+def test_several_workers_predict_at_once_and_the_detections_are_equal():
+    images = [picture(i, (40 + i, 60)) for i in range(12)]
+    two = Together(TINY.name, TINY.hash, TINY.predictor)
+    with serving(two, max_batch=1, workers=2) as client, ThreadPoolExecutor(12) as pool:
+        for image, reply in zip(images, pool.map(client.predict, images)):
+            expected = TINY.predictor(image, threshold=0.0).to_dict()["detections"]
+            assert reply.json["images"][0]["detections"] == expected
+        assert client.metric("condetr_batch_images_sum") == 12
+
+
 def test_a_batch_waits_for_others_no_longer_than_it_may():
     held = Held.of(TINY)
     held.go.set()
@@ -139,7 +159,7 @@ def test_a_failing_batch_fails_only_the_image_that_causes_it():
 
     go = threading.Event()
     batcher = Batcher(
-        run, lambda key, items: list(range(min(3, len(items)))), lambda key: 3, 5.0, lambda *seen: go.set()
+        run, lambda key, items: list(range(min(3, len(items)))), lambda key: 3, 5.0, lambda *seen: go.set(), threads=1
     )
     futures = [batcher.submit("a", item) for item in (1, 2, 3)]
     assert [futures[0].result(10), futures[2].result(10)] == [10, 30]
@@ -148,15 +168,42 @@ def test_a_failing_batch_fails_only_the_image_that_causes_it():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_batcher_whose_thread_has_ended_is_broken():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_batcher_of_which_a_thread_has_ended_is_broken(threads):
     def choose(key: str, items: list[int]) -> list[int]:
         raise ValueError("a mistake in the program")
 
-    batcher = Batcher(lambda key, items: items, choose, lambda key: 1, 0.0, lambda *seen: None)
+    batcher = Batcher(lambda key, items: items, choose, lambda key: 1, 0.0, lambda *seen: None, threads)
     assert (batcher.alive, batcher.broken) == (True, False)
     batcher.submit("a", 1)
     wait_until(lambda: batcher.broken)
     assert not batcher.alive
+    batcher.close()
+
+
+def test_several_threads_run_as_many_batches_at_once_and_each_item_once():
+    together, seen = threading.Barrier(3), []
+
+    def run(key: str, items: list[int]) -> list[int]:
+        together.wait(10)  # only three batches at once pass
+        return [10 * item for item in items]
+
+    batcher = Batcher(
+        run, lambda key, items: [*range(min(2, len(items)))], lambda key: 2, 9.0, lambda *each: seen.append(each[1]), 3
+    )
+    futures = [batcher.submit("a", item) for item in range(12)]
+    assert [future.result(10) for future in futures] == [10 * item for item in range(12)]
+    batcher.close()
+    assert seen == [2] * 6
+
+
+def test_a_batch_that_is_not_full_is_run_also_while_other_threads_wait():
+    batcher = Batcher(lambda key, items: items, lambda key, items: [0], lambda key: 2, 0.05, lambda *seen: None, 4)
+    for item in range(5):  # each waits for another one, which does not come
+        assert batcher.submit("a", item).result(10) == item
+    futures = [batcher.submit(str(item), item) for item in range(20)]  # of as many keys
+    assert [future.result(10) for future in futures] == [*range(20)]
+    batcher.close()
 
 
 class OnFailedGpu(Model):

@@ -44,6 +44,15 @@ def serve(
     precision: Precision = DEFAULT_PRECISION,
     tile: Tile = None,
     overlap: Overlap = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="images that torch predicts at the same time on a CPU, each with its share of the threads: more "
+            "images per second, but a single one takes longer",
+        ),
+    ] = 1,
     max_batch: Annotated[
         int | None,
         typer.Option(
@@ -104,7 +113,7 @@ def serve(
     announce("starting", "the server")
     from ..runtime.file_facts import package_version
     from ..serving.limits import MEBIBYTE, Limits
-    from ..serving.models import load_model, named
+    from ..serving.models import load_model, named, share_threads
     from ..serving.remote import parse_host
     from ..serving.serve import LOCAL, bound, server
 
@@ -125,6 +134,7 @@ def serve(
             load_model(name, source, device, runtime, precision, tiles)  # type: ignore[arg-type]
             for name, source in sources.items()
         ]
+        share_threads(workers, models)
         for model in models:
             model.warm_up()
         on_gpu = any(model.predictor.device.type != "cpu" for model in models)
@@ -146,7 +156,7 @@ def serve(
 
         running = server(
             models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
-            max_wait=max_wait / 1000, token=token, page=page, hosts=names,
+            max_wait=max_wait / 1000, workers=workers, token=token, page=page, hosts=names,
             started=started, finishing=finishing, forced=forced,
         )  # fmt: skip
         try:

@@ -1,4 +1,4 @@
-"""Dynamic batching: images that wait at the same time go through the model together, in one thread."""
+"""Dynamic batching: images that wait at the same time go through the model together, in one thread or several."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ class Batcher(Generic[Key, Item, Result]):
     `choose(key, items)` returns which of the waiting items go together, with the first, the oldest, among them, and
     `size(key)` how many can. A batch with room left waits at most `max_wait` seconds, counted from its oldest item. An
     item whose future is cancelled before its batch starts is dropped. `observe(key, number, seconds)` is called after
-    each batch, in the batcher's thread.
+    each batch, in the thread that ran it. With several `threads`, as many batches run at the same time.
     """
 
     def __init__(
@@ -37,22 +37,27 @@ class Batcher(Generic[Key, Item, Result]):
         size: Callable[[Key], int],
         max_wait: float,
         observe: Callable[[Key, int, float], None],
+        threads: int,
     ) -> None:
         self._run, self._choose, self._size, self._max_wait, self._observe = run, choose, size, max_wait, observe
         self._jobs: deque[_Job[Key, Item, Result]] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="condetr-model", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"condetr-model_{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closing
+        return all(thread.is_alive() for thread in self._threads) and not self._closing
 
     @property
     def broken(self) -> bool:
-        """Whether the thread has ended although nobody closed the batcher."""
-        return not self._thread.is_alive() and not self._closing
+        """Whether a thread has ended although nobody closed the batcher."""
+        return not all(thread.is_alive() for thread in self._threads) and not self._closing
 
     def submit(self, key: Key, item: Item) -> "Future[Result]":
         job: _Job[Key, Item, Result] = _Job(key, item)
@@ -64,11 +69,12 @@ class Batcher(Generic[Key, Item, Result]):
         return job.future
 
     def close(self) -> None:
-        """Finish what was submitted, without waiting for batches to fill, and end the thread."""
+        """Finish what was submitted, without waiting for batches to fill, and end the threads."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while jobs := self._next():
@@ -91,6 +97,8 @@ class Batcher(Generic[Key, Item, Result]):
                     ready = [job for job in batch if job.future.set_running_or_notify_cancel()]
                     taken = set(map(id, batch))
                     self._jobs = deque(job for job in self._jobs if id(job) not in taken)
+                    if self._jobs:  # of which another thread may be waiting for the time of those that are taken now
+                        self._changed.notify()
                     if ready:
                         return ready
                 else:

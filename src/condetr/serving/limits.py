@@ -87,7 +87,7 @@ class Admission:
         return Refused(413, f"the request is larger than {self.limits.bytes} bytes")
 
     def predicted(self, seconds: float) -> None:
-        """Record how long an image took the model."""
+        """Record how long an image took, divided by the number of images that are predicted at the same time."""
         self.seconds_per_image = 0.9 * self.seconds_per_image + 0.1 * seconds if self.seconds_per_image else seconds
 
     def _full(self, reason: str) -> Refused:

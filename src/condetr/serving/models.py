@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..detections import Detections
 from ..errors import CondetrError
+from ..plural import counted
 from ..predicting.batching import Scaled, similar, within_memory
 from ..predicting.execution import Precision
 from ..predicting.exported import is_exported
@@ -70,6 +72,29 @@ def load_model(
     """As `Predictor.load`, with the hash of the weights. Raises CondetrError."""
     predictor, hash = load_with_hash(weights, device, runtime, precision, tiling)
     return Model(name, hash, predictor)
+
+
+def share_threads(workers: int, models: Sequence[Model]) -> None:
+    """Give each of `workers` images that are predicted at the same time its share of torch's threads, so that none
+    waits for another.
+
+    Raises CondetrError for more workers than threads, and for models that are not computed by torch on a CPU: a GPU
+    predicts one batch after the other, and so do the runtimes of exported files.
+    """
+    if workers == 1:
+        return
+    for model in models:
+        if model.predictor.device.type != "cpu" or not model.attention:
+            raise CondetrError(
+                f"`workers={workers}`: {model.name} is not computed by torch on a CPU. Leave `workers` out, or choose "
+                "`runtime='torch', device='cpu'`"
+            )
+    threads = torch.get_num_threads()
+    if workers > threads:
+        raise CondetrError(
+            f"`workers={workers}`: torch uses {counted(threads, 'thread')} here. Choose at most {threads}"
+        )
+    torch.set_num_threads(threads // workers)
 
 
 def named(weights: Sequence[str]) -> dict[str, str]:

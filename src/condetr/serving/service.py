@@ -1,9 +1,10 @@
 """What the routes share: models, queue, decoding threads, metrics; and the way of images to their detections."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -28,9 +29,10 @@ GPU_FAILED = ("CUDA error", "HIP error")  # also the next computations on the GP
 
 
 class Service:
-    """`max_wait` is in seconds. Created in the event loop; `close` finishes what was accepted."""
+    """`max_wait` is in seconds. `workers` batches are predicted at the same time. Created in the event loop; `close`
+    finishes what was accepted."""
 
-    def __init__(self, models: Sequence[Model], limits: Limits, max_batch: int, max_wait: float) -> None:
+    def __init__(self, models: Sequence[Model], limits: Limits, max_batch: int, max_wait: float, workers: int) -> None:
         self.models = {model.name: model for model in models}
         self.limits = limits
         self.admission = Admission(limits)
@@ -39,15 +41,17 @@ class Service:
         self._decoder = Decoder(limits)
         threads = max(2, min(4, cores()))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
-        self._ahead = asyncio.Semaphore(4 * max_batch + threads)  # images that are decoded and not yet predicted
+        self._ahead = asyncio.Semaphore(4 * max_batch * workers + threads)  # decoded images that are not yet predicted
         self._loop = asyncio.get_running_loop()
         self._gpu_failed = False
+        self._workers, self._explaining = workers, threading.Lock()
         self._batcher: Batcher[Work, Any, Any] = Batcher(
             run=self._run,
             choose=lambda work, items: work.choose(items, max_batch),
             size=lambda work: work.size(max_batch),
             max_wait=max_wait,
             observe=self._observe,
+            threads=workers,
         )
 
     @property
@@ -131,7 +135,8 @@ class Service:
 
     def _run(self, work: Work, items: list[Any]) -> Sequence[Any]:
         try:
-            return work.run(items)
+            with self._explaining if isinstance(work, Explaining) else nullcontext():  # hooks record one at a time
+                return work.run(items)
         except RuntimeError as error:
             self._gpu_failed |= str(error).startswith(GPU_FAILED)
             raise
@@ -142,7 +147,7 @@ class Service:
         else:
             self.metrics.batch(work.model.name, images, seconds)
         with suppress(RuntimeError):  # the loop is closed at the end
-            self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images)
+            self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images / self._workers)
 
 
 def service_of(request: Request) -> Service:
