@@ -2,6 +2,7 @@
 
 import html
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -84,6 +85,15 @@ def test_axes_have_whole_epochs_and_do_not_magnify_noise():
     below = schedule_figure(analyse(curves, "slow").finals, models, [3])
     assert (len(below.legends), below.axes[0].get_legend()) == (1, None)
     assert below.axes[0].get_ylim() == (0, 0.01)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.62, 30.0, 3000.0])
+def test_numbers_of_an_axis_have_room(seconds):
+    for figure in learning_figures([curve("slow", [0.1, 0.2], seconds=seconds)], ["slow"]):
+        figure.canvas.draw()
+        labels = figure.axes[0].get_xticklabels()
+        boxes = sorted(label.get_window_extent().extents[[0, 2]].tolist() for label in labels)
+        assert all(right[0] - left[1] > 0.2 * figure.dpi for left, right in pairwise(boxes))
 
 
 def test_many_models_have_a_table_instead_of_tiles_and_legends_below_the_plots():

@@ -16,6 +16,7 @@ COLORS = (ORANGE, BLUE, GREEN, RED, PURPLE, GREY)
 STYLES = ("-", "--", ":")  # of the first models, of those who use the colors again, and once more
 MARKERS = "osD^vP*X"
 LEGEND_ROW = 0.16  # inches
+TICKS = 5  # intervals: numbers such as 0.0025 have room
 LEAST_TOP = 0.01  # AP: the least upper end of an axis
 
 _AXES: tuple[tuple[str, Callable[[Point], float], str, Callable[[Point], float]], ...] = (
@@ -34,8 +35,8 @@ def learning_figures(curves: Sequence[LearningCurve], models: Sequence[str]) -> 
         for number, model in enumerate(models):
             _plot_model(plot, [curve for curve in curves if curve.model == model], x, y, number)
         plot.set(xlabel=x_label, ylabel=y_label, xlim=(0, None), ylim=(0, _top(plot)))
-        if x_label == "epochs":
-            plot.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        whole = x_label == "epochs"
+        plot.xaxis.set_major_locator(MaxNLocator("auto" if whole else TICKS, integer=whole, steps=[1, 2, 5, 10]))
         _legend(figure, plot, models)
         figures.append(figure)
     return figures
