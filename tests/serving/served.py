@@ -152,13 +152,13 @@ def multipart(*files: tuple[str, bytes], boundary: str = "b0undary") -> tuple[by
 @contextmanager
 def serving(
     *models: Model, limits: Limits | None = None, max_batch: int = 4, max_wait: float = 0.0, token: str | None = None,
-    page: bool = True, hosts: frozenset[str] | None = None, workers: int = 1,
+    page: bool = True, hosts: frozenset[str] | None = None, parallel: int = 1,
 ) -> Iterator[Client]:  # fmt: skip
     ready = threading.Event()
     listener = bound("127.0.0.1", 0)
     port = listener.getsockname()[1]
     running = server(
-        models, limits or Limits(), version="0", max_batch=max_batch, max_wait=max_wait, workers=workers, token=token,
+        models, limits or Limits(), version="0", max_batch=max_batch, max_wait=max_wait, parallel=parallel, token=token,
         page=page, hosts=hosts, started=ready.set,
     )  # fmt: skip
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -90,7 +90,7 @@ def test_only_a_second_ctrl_c_ends_a_server_at_once():
     assert calls == ["forced"]
 
 
-def test_workers_share_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
+def test_parallel_predictions_share_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
     chosen: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
@@ -98,9 +98,9 @@ def test_workers_share_the_threads_of_torch(monkeypatch: pytest.MonkeyPatch):
     share_threads(2, [model()])
     share_threads(5, [model(), model()])
     assert chosen == [2, 1]
-    with pytest.raises(CondetrError, match=r"`workers=6`: torch uses 5 threads here\. Choose at most 5"):
+    with pytest.raises(CondetrError, match=r"`parallel=6`: torch uses 5 threads here\. Choose at most 5"):
         share_threads(6, [model()])
-    with pytest.raises(CondetrError, match=r"`workers=2`: fixed is not computed by torch on a CPU"):
+    with pytest.raises(CondetrError, match=r"`parallel=2`: fixed is not computed by torch on a CPU"):
         share_threads(2, [model(), exported_model()])
     assert chosen == [2, 1]
 

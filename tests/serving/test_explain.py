@@ -55,12 +55,12 @@ def test_a_detection_has_the_maps_of_explain_in_every_layer(client: Client):
             assert np.allclose(reply["predictions"][layer]["box"], one.layer_boxes[layer], atol=1e-3)
 
 
-def test_explanations_are_equal_while_several_workers_predict_and_explain():
+def test_explanations_are_equal_while_others_are_predicted_and_explained():
     questions = [("/explain?threshold=0&detection=0", picture(i, (60, 90 - i))) for i in range(4)] * 2
     questions += [("/predict?threshold=0", picture(i)) for i in range(8)]
     with serving(TINY) as client:
         alone = [client("POST", *question).json for question in questions]
-    with serving(TINY, workers=4) as client, ThreadPoolExecutor(16) as pool:
+    with serving(TINY, parallel=4) as client, ThreadPoolExecutor(16) as pool:
         together = list(pool.map(lambda question: client("POST", *question).json, questions))
     for one, other in zip(alone, together, strict=True):
         assert one.pop("time", 0) is not None

@@ -54,10 +54,10 @@ class Together(Model):
         return super().detect(limit, scaled)
 
 
-def test_several_workers_predict_at_once_and_the_detections_are_equal():
+def test_images_are_predicted_at_the_same_time_and_the_detections_are_equal():
     images = [picture(i, (40 + i, 60)) for i in range(12)]
     two = Together(TINY.name, TINY.hash, TINY.predictor)
-    with serving(two, max_batch=1, workers=2) as client, ThreadPoolExecutor(12) as pool:
+    with serving(two, max_batch=1, parallel=2) as client, ThreadPoolExecutor(12) as pool:
         for image, reply in zip(images, pool.map(client.predict, images)):
             expected = TINY.predictor(image, threshold=0.0).to_dict()["detections"]
             assert reply.json["images"][0]["detections"] == expected

@@ -44,7 +44,7 @@ def serve(
     precision: Precision = DEFAULT_PRECISION,
     tile: Tile = None,
     overlap: Overlap = None,
-    workers: Annotated[
+    parallel: Annotated[
         int,
         typer.Option(
             metavar="N",
@@ -134,7 +134,7 @@ def serve(
             load_model(name, source, device, runtime, precision, tiles)  # type: ignore[arg-type]
             for name, source in sources.items()
         ]
-        share_threads(workers, models)
+        share_threads(parallel, models)
         for model in models:
             model.warm_up()
         on_gpu = any(model.predictor.device.type != "cpu" for model in models)
@@ -156,7 +156,7 @@ def serve(
 
         running = server(
             models, limits, version=package_version(), max_batch=max_batch or (8 if on_gpu else 1),
-            max_wait=max_wait / 1000, workers=workers, token=token, page=page, hosts=names,
+            max_wait=max_wait / 1000, parallel=parallel, token=token, page=page, hosts=names,
             started=started, finishing=finishing, forced=forced,
         )  # fmt: skip
         try:

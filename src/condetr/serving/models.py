@@ -74,27 +74,27 @@ def load_model(
     return Model(name, hash, predictor)
 
 
-def share_threads(workers: int, models: Sequence[Model]) -> None:
-    """Give each of `workers` images that are predicted at the same time its share of torch's threads, so that none
+def share_threads(parallel: int, models: Sequence[Model]) -> None:
+    """Give each of `parallel` images that are predicted at the same time its share of torch's threads, so that none
     waits for another.
 
-    Raises CondetrError for more workers than threads, and for models that are not computed by torch on a CPU: a GPU
+    Raises CondetrError for more of them than threads, and for models that are not computed by torch on a CPU: a GPU
     predicts one batch after the other, and so do the runtimes of exported files.
     """
-    if workers == 1:
+    if parallel == 1:
         return
     for model in models:
         if model.predictor.device.type != "cpu" or not model.attention:
             raise CondetrError(
-                f"`workers={workers}`: {model.name} is not computed by torch on a CPU. Leave `workers` out, or choose "
+                f"`parallel={parallel}`: {model.name} is not computed by torch on a CPU. Leave it out, or choose "
                 "`runtime='torch', device='cpu'`"
             )
     threads = torch.get_num_threads()
-    if workers > threads:
+    if parallel > threads:
         raise CondetrError(
-            f"`workers={workers}`: torch uses {counted(threads, 'thread')} here. Choose at most {threads}"
+            f"`parallel={parallel}`: torch uses {counted(threads, 'thread')} here. Choose at most {threads}"
         )
-    torch.set_num_threads(threads // workers)
+    torch.set_num_threads(threads // parallel)
 
 
 def named(weights: Sequence[str]) -> dict[str, str]:

@@ -92,7 +92,7 @@ def server(
     version: str,
     max_batch: int,
     max_wait: float,
-    workers: int = 1,
+    parallel: int = 1,
     token: str | None = None,
     page: bool = True,
     hosts: Collection[str] | None = None,
@@ -103,14 +103,14 @@ def server(
     """`run(sockets=[...])` serves until SIGTERM or Ctrl-C; what was accepted by then is finished first. The callbacks
     are those of `Server`.
 
-    `max_wait` is in seconds, `workers` batches are predicted at the same time, `page` says whether `/` is a page for
+    `max_wait` is in seconds, `parallel` batches are predicted at the same time, `page` says whether `/` is a page for
     people, and `hosts` are the public names under which the server may be reached (None: any; see `Access`). The models
     should be warmed up, so that the first request does not wait.
     """
     most = min(MOST_CONNECTIONS, _most_files() - 64)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # no line for each malformed form
     config = uvicorn.Config(
-        application(lambda: Service(models, limits, max_batch, max_wait, workers), version, token, page, hosts),
+        application(lambda: Service(models, limits, max_batch, max_wait, parallel), version, token, page, hosts),
         http=cast(type[asyncio.Protocol], partial(Connection, most)),
         loop="asyncio",
         ws="none",

@@ -29,10 +29,10 @@ GPU_FAILED = ("CUDA error", "HIP error")  # also the next computations on the GP
 
 
 class Service:
-    """`max_wait` is in seconds. `workers` batches are predicted at the same time. Created in the event loop; `close`
+    """`max_wait` is in seconds. `parallel` batches are predicted at the same time. Created in the event loop; `close`
     finishes what was accepted."""
 
-    def __init__(self, models: Sequence[Model], limits: Limits, max_batch: int, max_wait: float, workers: int) -> None:
+    def __init__(self, models: Sequence[Model], limits: Limits, max_batch: int, max_wait: float, parallel: int) -> None:
         self.models = {model.name: model for model in models}
         self.limits = limits
         self.admission = Admission(limits)
@@ -41,17 +41,17 @@ class Service:
         self._decoder = Decoder(limits)
         threads = max(2, min(4, cores()))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="condetr-decode")
-        self._ahead = asyncio.Semaphore(4 * max_batch * workers + threads)  # decoded images that are not yet predicted
+        self._ahead = asyncio.Semaphore(4 * max_batch * parallel + threads)  # decoded images that are not yet predicted
         self._loop = asyncio.get_running_loop()
         self._gpu_failed = False
-        self._workers, self._explaining = workers, threading.Lock()
+        self._parallel, self._explaining = parallel, threading.Lock()
         self._batcher: Batcher[Work, Any, Any] = Batcher(
             run=self._run,
             choose=lambda work, items: work.choose(items, max_batch),
             size=lambda work: work.size(max_batch),
             max_wait=max_wait,
             observe=self._observe,
-            threads=workers,
+            threads=parallel,
         )
 
     @property
@@ -147,7 +147,7 @@ class Service:
         else:
             self.metrics.batch(work.model.name, images, seconds)
         with suppress(RuntimeError):  # the loop is closed at the end
-            self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images / self._workers)
+            self._loop.call_soon_threadsafe(self.admission.predicted, seconds / images / self._parallel)
 
 
 def service_of(request: Request) -> Service:
