@@ -100,7 +100,8 @@ def test_one_unreadable_image_refuses_the_request_and_is_named(client: Client):
     ("request_", "status"),
     [
         (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"4"), (b"nonsense\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000, b"431"), (b"\x16\x03\x01\x02\0\x01", b"4"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000, b"431"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"), (b"\x16\x03\x01\x02\0\x01", b"4"),
         (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
         (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"400"),
         (b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n", b"415"),
@@ -113,6 +114,13 @@ def test_broken_or_slow_http_gets_its_status_and_the_connection_ends(client: Cli
     received = client.raw(request_)
     assert received.startswith(b"HTTP/1.1 " + status), received
     assert b'{"error":' in received
+
+
+def test_a_header_within_the_limit_is_read_in_one_connection_with_a_body_and_another_request(client: Client):
+    head = b"POST /predict?threshold=0 HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 14_000 + b"\r\n"
+    request = head + f"Content-Length: {len(IMAGE)}\r\n\r\n".encode() + IMAGE
+    last = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert client.raw(2 * request + last).count(b"HTTP/1.1 200") == 3
 
 
 @pytest.mark.parametrize("more", ["Connection: close", "Connection: keep-alive"])

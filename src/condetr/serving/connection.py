@@ -10,6 +10,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+HEADER_PIECE = 2048  # bytes
 HEADER_SECONDS = 10.0  # for the header of a request to arrive
 LINGER_SECONDS = 5.0  # for a client to read a response, or to stop sending a body that was refused
 STOPPING_SECONDS = 1.0  # for the latter, when the server stops
@@ -39,7 +40,10 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        super().data_received(data)
+        while data and not self._refused:  # h11 limits a header only while it is incomplete: it gets it in pieces
+            size = HEADER_PIECE if self.conn.their_state is h11.IDLE else len(data)
+            super().data_received(data[:size])
+            data = data[size:]
         if self._body_timer is not None and self.conn.their_state is not h11.SEND_BODY:
             self._body_timer.cancel()
             self._body_timer = None
