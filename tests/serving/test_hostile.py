@@ -134,6 +134,20 @@ def test_a_client_that_sends_too_much_sees_why_it_is_refused(client: Client, mor
         assert sending.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("more", ["Connection: close", "Connection: keep-alive"])
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("excess", [2, 30_000, 1 << 25])
+def test_bytes_after_the_announced_body_do_not_hide_its_response(client: Client, excess: int, pieces: int, more: str):
+    request = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n{more}\r\n\r\n".encode() + bytes(10)
+    with socket.create_connection(("127.0.0.1", client.port), 30) as sending:
+        try:
+            for part in [request + bytes(excess)] if pieces == 1 else [request + bytes(1), bytes(excess - 1)]:
+                sending.sendall(part)
+        except OSError:  # the server has stopped reading; its response has arrived
+            pass
+        assert sending.recv(100).startswith(b"HTTP/1.1 422")
+
+
 def test_a_slow_header_ends_the_connection_in_time(client: Client, monkeypatch):
     monkeypatch.setattr(connection, "HEADER_SECONDS", 0.4)
     started = time.monotonic()

@@ -26,7 +26,7 @@ class Connection(H11Protocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._body_timer: asyncio.TimerHandle | None = None
-        self._refused = self._stopping = False
+        self._refused = self._stopping = self._excess = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_Lingering(transport, self._unread, self._discard))  # type: ignore[arg-type]
@@ -40,7 +40,11 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        while data and not self._refused:  # h11 limits a header only while it is incomplete: it gets it in pieces
+        while data and not self._refused:
+            if self.conn.their_state in (h11.MUST_CLOSE, h11.CLOSED):  # nothing may follow the last request: discarded
+                self._excess = True
+                break
+            # h11 limits a header only while it is incomplete: it gets it in pieces
             size = HEADER_PIECE if self.conn.their_state is h11.IDLE else len(data)
             super().data_received(data[:size])
             data = data[size:]
@@ -64,8 +68,8 @@ class Connection(H11Protocol):
         self._watch_header()
 
     def _unread(self) -> bool:
-        """Whether the client is still sending the body of a request."""
-        return self.conn.their_state is h11.SEND_BODY
+        """Whether the client is still sending the body of a request, or has sent more than that."""
+        return self._excess or self.conn.their_state is h11.SEND_BODY
 
     def _discard(self) -> None:
         self._refused = True
