@@ -2,20 +2,25 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from condetr.checkpoint import Weights
+from condetr.config import Config, Data
 from condetr.explaining.explain import explain
 from condetr.predicting.exported import hash_of
 from condetr.predicting.predictor import Predictor
 from condetr.predicting.tiling import Tiling
 from condetr.serving.limits import Limits
 from condetr.serving.models import Model
+from condetr.types import Categories
 from tests.browser import chromium
 from tests.serving.served import Client, exported_model, model, picture, serving, spread_weights
+from tests.tiny import TINY, shaken
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the tests of pages need playwright")
 
@@ -30,6 +35,17 @@ BRIGHTEST = """() => {  // the place of the brightest pixel, as a fraction of th
     let best = 0;
     for (let i = 0; i < pixels.length; i += 4) if (light(i) > light(best)) best = i;
     return [best / 4 % width / width, Math.floor(best / 4 / width) / height];
+}"""
+SAME_BOXES = """() => {  // the ranks of two detections of one box, first of the one that is drawn first
+    const rects = [...document.querySelectorAll("#overlay > rect")], sides = ["x", "y", "width", "height"];
+    const key = rect => sides.map(side => rect.getAttribute(side)).join();
+    return rects.flatMap((a, i) => rects.slice(i + 1).filter(b => key(a) === key(b))
+        .map(b => [Number(a.dataset.rank), Number(b.dataset.rank)]));
+}"""
+CUT = """() => {  // the part of the last visible row of a longer list of classes that is visible
+    const list = document.getElementById("class-list"), row = list.lastElementChild.getBoundingClientRect().height;
+    list.append(...Array.from({ length: 12 }, () => list.lastElementChild.cloneNode(true)));
+    return list.clientHeight / row % 1;
 }"""
 HOSTILE_MODEL = Model("first", hash_of(WEIGHTS), Predictor(WEIGHTS))
 
@@ -124,6 +140,11 @@ def test_dropped_images_show_their_detections_and_the_threshold_and_classes_filt
     page.get_by_role("button", name="all", exact=True).click()
     page.locator("#own-box").check()
     has_count(page, expected(None))
+    page.locator("#slider").fill("0.01")
+    same = page.evaluate(SAME_BOXES)
+    assert len(same) > 0
+    assert all(below > above for below, above in same)
+    page.locator("#own-box").check()
     page.locator("#images button").nth(1).click()
     has_count(page, expected(None, image=black()))
 
@@ -135,10 +156,16 @@ def test_a_detection_shows_the_maps_of_its_heads(page: sync_api.Page):
     page.locator("#list button").nth(1).click()
     heads = page.locator(".heads button")
     sync_api.expect(heads).to_have_count(4)
+    assert re.fullmatch(r"head 0 · [a-z ]+\n\d+\xa0% in box", heads.first.inner_text().strip())
+    legend = page.locator("#attention .legend p")
+    assert [text.split(":")[0] for text in legend.all_text_contents()] == ["mean of heads", "each head"]
     peaks = [float(head.get_attribute("data-peak")) for head in heads.all()]
     one = explain(HOSTILE_MODEL.predictor, image, detection=1, threshold=0.01)
     combined = one.maps[one.parts.index("combined")]
     assert np.allclose(peaks, combined.max((1, 2)) * combined[0].size, atol=1e-3)
+    mean = combined.mean(0)  # which is drawn on its own scale
+    assert legend.first.text_content().endswith(f" {mean.max() * mean.size:.1f} times that")
+    assert legend.last.text_content().endswith(f" {max(peaks):.1f} times that")
     highest = int(np.argmax(peaks))
     heads.nth(highest).click()
     sync_api.expect(heads.nth(highest)).to_have_attribute("aria-pressed", "true")
@@ -254,6 +281,7 @@ def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync
     page.locator("#list button").first.click()
     page.wait_for_selector(".heads canvas")
     assert page.locator(".heads canvas").first.bounding_box()["width"] > 140
+    assert 0.25 < page.evaluate(CUT) < 0.75
     page.locator(".layers-table summary").click()
     assert fits(page)
     page.keyboard.press("Escape")
@@ -272,11 +300,13 @@ def test_the_camera_shows_frames_with_detections_and_what_fails_is_said(page: sy
     sync_api.expect(page.locator("#status")).to_contain_text("images/s")
     page.locator("#camera").click()
     assert page.locator("#view").is_visible()
+    sync_api.expect(page.locator("#status")).to_have_text(re.compile(r"^\d+ ms$"))
     drop(page, IMAGE)
     page.set_input_files("#files", [{"name": "a.txt", "mimeType": "text/plain", "buffer": b"hello"}])
     sync_api.expect(page.locator("#status")).to_contain_text("cannot show")
     page.set_input_files("#files", [{"name": "a.png", "mimeType": "image/png", "buffer": black(1001, 1000)}])
-    sync_api.expect(page.locator("#status")).to_contain_text("1001 x 1000 pixels")
+    sync_api.expect(page.locator("#status")).to_contain_text("a.png: 1001 x 1000 pixels")
+    assert page.locator("#again").is_hidden()  # the server would refuse it again
 
 
 def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_again(page: sync_api.Page):
@@ -300,8 +330,34 @@ def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_ag
     sync_api.expect(status).to_have_text("The server does not respond.")
     sync_api.expect(page.locator("#count")).to_have_text("Detections")  # not 0
     page.unroute("**/predict?*")
-    page.locator("#images button").last.click()
+    page.locator("#again").click()
     has_count(page, expected(None))
+    assert page.locator("#again").is_hidden()
+
+
+def test_on_a_phone_a_busy_server_is_asked_again_and_of_many_classes_those_of_the_image_are_listed(
+    browser: sync_api.Browser,
+):
+    categories = Categories(tuple(range(20)), tuple(f"a long name {i}" for i in range(20)))
+    predictor = Predictor(Weights(shaken(TINY, 20), Config(model=TINY, data=Data(size=64)), categories, None))
+    name, busy = "microsoft/a-model-whose-name-is-as-long-as-this-one", [True]
+    with serving(Model(name, "0" * 64, predictor), model()) as client:
+        context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{client.port}/")
+        page.wait_for_selector("html[data-ready]")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert "Drop" not in page.locator("#empty").inner_text()  # nothing can be dropped there
+        answer = {"status": 429, "headers": {"Retry-After": "1"}, "body": "{}"}
+        page.route("**/predict?*", lambda route: route.fulfill(**answer) if busy.pop() else route.continue_())
+        busy.insert(0, False)
+        drop_only(page, IMAGE)
+        sync_api.expect(page.locator("#status")).to_have_text("The server is busy. Trying again in 1 s.")
+        sync_api.expect(page.locator("#status")).to_have_text(re.compile(r"^\d+ ms$"))
+        found = predictor(IMAGE, 0.01, max_detections=300).labels
+        assert page.locator("#class-list label").count() == len(set(found.tolist())) < 20
+        assert page.locator("#class-note").is_visible()
+        context.close()
 
 
 def test_long_names_do_not_cover_each_other_on_a_phone(page: sync_api.Page):

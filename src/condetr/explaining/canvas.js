@@ -33,14 +33,14 @@ const greyOf = bitmap => {
   return grey;
 };
 
-// The colors of a map from uniform attention to its maximum, which is `ratio` times that.
-const scaleOf = (colormap, ratio) => {
+// The colors of the map of `what` from uniform attention to its maximum, which is `ratio` times that.
+const scaleOf = (colormap, ratio, what = "attention") => {
   const bar = make("span", { class: "scale", "aria-hidden": "true" });
   bar.style.background = `linear-gradient(to right, ${[0, 1, 2, 3, 4].map(i => {
     const level = Math.round(38 + i / 4 * 217);
     return `rgb(${colormap.subarray(3 * level, 3 * level + 3).join(" ")} / ${Math.round(100 * (i / 4) ** 0.75)}%)`;
   }).join(", ")}), #777`;
-  return make("p", {}, "attention: uniform ", bar, ` ${ratio.toFixed(1)} times that`);
+  return make("p", {}, `${what}: uniform `, bar, ` ${ratio.toFixed(1)} times that`);
 };
 
 // Draw an image `width` CSS pixels wide; its `region`, or else all of it, is what the map covers. `map` is { values, opacity, smooth, colormap } or null;
@@ -88,9 +88,9 @@ const paint = (canvas, image, map, marks, width) => {
 const paintOverlay = (svg, image, marks, width) => {
   const unit = image.width / width, layer = key => ({ "data-layer": key, hidden: hiddenLayers.has(key) ? "" : false });
   svg.setAttribute("viewBox", `0 0 ${image.width} ${image.height}`);
-  const boxes = (marks.boxes ?? []).map(({ box: [x1, y1, x2, y2], key, color, dash, strong, text = "", note }, rank) => {
+  const boxes = (marks.boxes ?? []).map(({ box: [x1, y1, x2, y2], key, color, dash, strong, text = "", note, rank }, at) => {
     const rect = makeSvg("rect", { x: x1, y: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1),
-      stroke: color, class: dash ? "dashed" : strong ? "strong" : false, "data-ink": "#000", "data-rank": rank, "data-caption": text,
+      stroke: color, class: dash ? "dashed" : strong ? "strong" : false, "data-ink": "#000", "data-rank": rank ?? at, "data-caption": text,
       ...layer(key) });
     rect.append(makeSvg("title", {}, note ?? text));
     return rect;

@@ -44,14 +44,15 @@ const drawLabels = svg => {
   const font = frame.width < 500 ? 11 : 13, across = frame.width / whole.width, down = frame.height / whole.height;
   const pen = drawLabels.pen ??= document.createElement("canvas").getContext("2d");
   pen.font = `600 ${font}px system-ui, sans-serif`;
-  const short = text => text.length > 24 ? text.slice(0, 23) + "…" : text;
+  const short = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
   const size = text => [Math.ceil(pen.measureText(text).width) + 8, font + 5];
   const rects = [...svg.querySelectorAll(":scope > rect:not([hidden])")].filter(rect => rect.dataset.caption)
     .sort((a, b) => a.dataset.rank - b.dataset.rank);
   const items = rects.map(rect => {
     const [x, y, w, h] = ["x", "y", "width", "height"].map(name => rect[name].baseVal.value);
-    const caption = short(rect.dataset.caption), texts = [caption, caption.split(" ")[0]];
-    return { rect, texts: texts.slice(0, texts[1].length < caption.length - 1 ? 2 : 1),
+    const [, name, score] = /^(.*?)( \d\.\d+)?$/s.exec(rect.dataset.caption);
+    const texts = [short(name, 20) + (score ?? ""), short(name, 10)];
+    return { rect, texts: texts.slice(0, texts[1].length < texts[0].length - 1 ? 2 : 1),
       box: [x * across, y * down, (x + w) * across, (y + h) * down] };
   });
   for (const item of items) item.sizes = item.texts.map(size);

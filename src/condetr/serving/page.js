@@ -7,13 +7,14 @@ import { ShownImage } from "./page_images.js";
 import { Refused, Server } from "./page_server.js";
 
 const MOST_IMAGES = 50;  // that the page keeps; the oldest are dropped
+const EDGE = 40;  // CSS pixels of the next thumbnail that stay visible beside the one that is shown
 const STEP = 1 / 40;  // of the image's longer side: how far an arrow key moves the cross
 const NO_ATTENTION = "These weights are an exported file, which returns detections only. To see attention maps, serve the "
   + "folder of weights that it was exported from.";
 const byId = id => document.getElementById(id);
 const state = {
   models: [], model: null, images: [], current: null, filter: { threshold: 0.5, hidden: new Set() },
-  picked: null, pointed: null, cross: null, explained: null, notice: "", left: "",
+  picked: null, pointed: null, cross: null, explained: null, notice: "", busy: "", left: "",
 };
 
 // --- the server ----------------------------------------------------------------------------------------------------
@@ -40,12 +41,18 @@ const notice = text => {
   state.notice = text;
   drawStatus();
 };
-const server = new Server(askToken, notice);
+const server = new Server(askToken, text => {
+  state.busy = text;
+  drawStatus();
+});
 const captionOf = one => `${visible(one.category)} ${one.score.toFixed(2)}`;
 const resultOf = image => image?.results.get(state.model.name) ?? null;
 
+// An error of the server about an image that was sent alone, as "image 1", names the file.
+const errorOf = (error, image) => visible(error.message).replace(/^image 1: /, `${image.name}: `);
+
 const predict = async image => {
-  const model = state.model, result = { detections: [], error: "", time: 0 };
+  const model = state.model, result = { detections: [], error: "", passing: false, time: 0 };
   try {
     const reply = await server.predict(model.name, image.file, lowestOf(model), Math.min(MOST, model.max_detections));
     const [predicted] = reply.images;
@@ -53,7 +60,7 @@ const predict = async image => {
     [image.width, image.height] = [predicted.width, predicted.height];
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    result.error = visible(error.message);
+    Object.assign(result, { error: errorOf(error, image), passing: error.passing });
   }
   image.results.set(model.name, result);
 };
@@ -66,9 +73,7 @@ const predictAll = async () => {  // one image after the other, first the one th
     for (;;) {
       const next = [state.current, ...state.images].find(one => one?.bitmap && !resultOf(one));
       if (!next) break;
-      notice("Detecting …");
       await predict(next);
-      notice("");
       draw();
     }
   } finally {
@@ -82,7 +87,7 @@ const explain = async (title, what, at, message) => {
   const mine = explaining = new AbortController(), image = state.current, model = state.model;
   state.explained = { title, at, note: model.attention ? "Computing …" : NO_ATTENTION, view: null };
   draw();
-  if (!model.attention) return notice(NO_ATTENTION);
+  if (!model.attention) return notice("These weights have no attention maps.");
   try {
     const { threshold } = state.filter;
     const least = what.detection !== undefined ? lowestOf(model) : threshold ?? (model.thresholds ? "best" : 0.5);
@@ -99,7 +104,7 @@ const explain = async (title, what, at, message) => {
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof Refused)) throw error;
-    state.explained = { title, at, note: visible(error.message), view: null };
+    state.explained = { title, at, note: errorOf(error, image), view: null };
   }
   draw();
 };
@@ -164,10 +169,11 @@ const camera = new Camera();
 const stopCamera = () => {
   if (!camera.on) return;
   camera.stop();
-  byId("camera").setAttribute("aria-pressed", "false");
   byId("camera").textContent = "Camera";
   if (state.current) state.images.push(state.current);  // the last frame stays
+  state.notice = "";
   drawImages();
+  drawStatus();
 };
 const runCamera = async () => {
   byId("camera").disabled = true;
@@ -178,7 +184,6 @@ const runCamera = async () => {
   } finally {
     byId("camera").disabled = false;
   }
-  byId("camera").setAttribute("aria-pressed", "true");
   byId("camera").textContent = "Stop camera";
   state.current = null;
   state.left = "";
@@ -217,11 +222,15 @@ const controls = new Controls({
 });
 
 const drawStatus = () => {
-  const result = resultOf(state.current);
-  const text = result?.error || (result ? `${Math.round(1000 * result.time)} ms` : "");
-  byId("status").textContent = `${state.left}${state.notice || text}`;
-  byId("status").classList.toggle("error", Boolean(result?.error) && !state.notice);
+  const result = resultOf(state.current), told = state.busy || state.notice, failed = Boolean(result?.error) && !told;
+  const text = result?.error || (result ? `${Math.round(1000 * result.time)} ms` : state.current ? "Detecting …" : "");
+  byId("status").replaceChildren(make("span", { class: "error" }, state.left),
+    make("span", { class: failed && "error" }, told || text));
+  byId("again").hidden = !failed || !result.passing;
 };
+const areaOf = ({ box: [x1, y1, x2, y2] }) => (x2 - x1) * (y2 - y1);
+const onTop = (a, b) =>  // small boxes, which a click finds; of equal ones the marked one or the best
+  areaOf(b) - areaOf(a) || a.strong - b.strong || b.rank - a.rank;
 const drawStage = () => {
   const image = state.current;
   stage.hidden = !image;
@@ -229,12 +238,13 @@ const drawStage = () => {
   if (!image) return;
   const shown = shownDetections() ?? [], explained = state.explained?.view;
   const marks = explained ? marksOf(explained, captionOf(explained.explanation)) : { boxes: [] };
-  const others = shown.map(one => {
+  const others = shown.map((one, rank) => {
     const text = captionOf(one), marked = [state.pointed, state.picked].includes(one.number);
-    return { box: one.box, key: "detection", color: explained ? "#c8ccd4" : state.model.colors.get(one.category_id),
+    return { rank, box: one.box, key: "detection", color: explained ? "#c8ccd4" : state.model.colors.get(one.category_id),
       text: explained ? "" : text, note: text, strong: marked };
   });
-  marks.boxes = explained ? [...others.filter((_, i) => shown[i].number !== state.picked), ...marks.boxes] : others;
+  const below = explained ? others.filter((_, i) => shown[i].number !== state.picked) : others;
+  marks.boxes = [...below.sort(onTop), ...marks.boxes];
   if (state.cross) marks.point = state.cross;
   const width = Math.max(1, Math.min(viewer.clientWidth, 0.72 * innerHeight * image.width / image.height));
   stage.style.width = `${width}px`;
@@ -244,19 +254,25 @@ const drawStage = () => {
   view.setAttribute("aria-label",
     `${image.name}: ${shown.length} detections. Arrow keys move a cross, Enter explains what is there.`);
 };
+let lastShown = null;
 const drawImages = () => {
-  const several = state.images.length > 1;
-  byId("images").hidden = !several;
-  byId("images").replaceChildren(...(several ? state.images : []).map(image => {
+  const several = state.images.length > 1, row = byId("images");
+  row.hidden = !several;
+  row.replaceChildren(...(several ? state.images : []).map(image => {
     const thumbnail = image.small ??= image.thumbnail();
     return make("button", { type: "button", "aria-label": image.name, title: image.name,
       "aria-pressed": String(image === state.current), onclick: () => {
         stopCamera();
         state.left = "";
         show(image);
-        byId("images").children[state.images.indexOf(image)]?.focus();
+        row.children[state.images.indexOf(image)]?.focus();
       } }, thumbnail);
   }));
+  const shown = row.querySelector("[aria-pressed=true]");
+  if (shown && state.current !== lastShown)
+    row.scrollLeft = Math.min(Math.max(row.scrollLeft, shown.offsetLeft + shown.offsetWidth + EDGE - row.clientWidth),
+      shown.offsetLeft - EDGE);
+  if (shown) lastShown = state.current;
 };
 const draw = () => {
   const shown = shownDetections(), result = shown && resultOf(state.current);
@@ -293,11 +309,12 @@ document.addEventListener("keydown", event => {
   close();
   if (inside) (byId("list").querySelector(`[data-number="${number}"]`) ?? view).focus();
 });
-byId("choose").addEventListener("click", () => byId("files").click());
+for (const one of [byId("choose"), byId("empty")]) one.addEventListener("click", () => byId("files").click());
 byId("files").addEventListener("change", event => {
   add(event.target.files);
   event.target.value = "";
 });
+byId("again").addEventListener("click", () => show(state.current));
 byId("camera").addEventListener("click", () => camera.on ? stopCamera() : runCamera());
 byId("model").addEventListener("change", event => useModel(event.target.value));
 document.addEventListener("paste", event => {
@@ -328,7 +345,7 @@ try {
   attention = new Attention(byId("attention"), colormap, {
     change: changes => {
       Object.assign(state.explained.view, changes);
-      state.lastView = { ...state.explained.view, explanation: null, maps: null };
+      state.lastView = { ...state.lastView, ...changes };  // what was chosen, and no more: models have other layers
       draw();
     },
     query: number => {

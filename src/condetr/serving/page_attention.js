@@ -33,7 +33,7 @@ const headMap = ({ explanation: { attention }, maps, layer, part, common }, head
   return { values: Float32Array.from(maps.subarray(at, at + size), value => value * factor), ratio: top };
 };
 
-// That of the chosen head, or of the mean of all.
+// That of the chosen head, or of the mean of all, which is drawn on its own scale: on that of the heads it would be faint.
 export const chosenMap = view => {
   const { heads, rows, columns } = view.explanation.attention;
   if (view.head !== "all") return headMap(view, view.head);
@@ -42,7 +42,7 @@ export const chosenMap = view => {
     const { values, ratio } = headMap(view, h);
     values.forEach((value, i) => { sum[i] += value * ratio / 255 / heads; });
   }
-  const top = view.common ? headMap(view, 0).ratio : Math.max(...sum);
+  const top = Math.max(...sum);
   return { values: sum.map(value => value / top * 255), ratio: top };
 };
 
@@ -130,7 +130,10 @@ export class Attention {
           onchange: event => change({ [key]: event.target.checked }) }), text)));
     const first = view.part === "content" && view.layer === 0
       ? "; in the first layer it includes the object query and the key's position" : "";
-    const legend = scaleOf(this.colormap, chosenMap(view).ratio);
+    const mean = view.head === "all" ? [scaleOf(this.colormap, chosenMap(view).ratio, "mean of heads")] : [];
+    const each = view.common || view.head !== "all"
+      ? [scaleOf(this.colormap, headMap(view, view.head === "all" ? 0 : view.head).ratio,
+        view.common ? "each head" : `head ${view.head}`)] : [];
     const strip = make("div", { class: "heads" });
     strip.style.setProperty("--heads", attention.heads);
     const part = view.enlarged ? closeUp(view, image) : [0, 0, 1];
@@ -151,7 +154,7 @@ export class Attention {
       ? " The object was found in a tile of the image, which the maps cover." : "";
     const blue = attention.parts.includes("spatial") ? " The blue cross is the point from which the layer starts." : "";
     return [controls, make("p", { class: "hint" }, `${view.part}: ${MEANING[view.part]}${first}.${tile}${blue}`), strip,
-      make("div", { class: "legend" }, legend), table];
+      make("div", { class: "legend" }, ...mean, ...each), table];
   }
 
   #head(image, view, h, [left, top, share]) {
@@ -165,8 +168,8 @@ export class Attention {
     const where = peak < FLAT ? "nearly uniform" : attention.regions[view.layer][p][h];
     return make("button", { type: "button", "data-key": `map:${h}`, "data-peak": peak,
       "aria-pressed": String(view.head === h),
-      "aria-label": `head ${h}: ${where}, ${inside} percent in the box, at most ${peak.toFixed(1)} times uniform attention`,
+      title: `at most ${peak.toFixed(1)} times uniform attention`,
       onclick: () => this.on.change({ head: view.head === h ? "all" : h }) }, canvas,
-    make("small", {}, `head ${h} · ${where} · ${inside} % in box`));
+    make("small", {}, make("span", {}, `head ${h} · ${where}`), " ", make("span", {}, `${inside}\u00a0% in box`)));
   }
 }

@@ -60,7 +60,7 @@ export class Controls {
     this.#drawClasses(model, filter, all, shown);
     const count = shown?.length ?? 0;
     byId("count").textContent = shown === null ? "Detections" : `${count} detection${count === 1 ? "" : "s"}`;
-    byId("hint").hidden = !shown;
+    byId("hint").hidden = !shown || !model.attention;
     refill(byId("list"), ...(shown ?? []).map(one => make("button", { type: "button", "data-number": one.number,
       "data-key": one.number, "aria-pressed": String(one.number === picked) },
     swatch(model.colors.get(one.category_id)), make("span", {}, visible(one.category)),
@@ -96,5 +96,6 @@ export class Controls {
       make("input", { type: "checkbox", checked: !filter.hidden.has(id), "data-key": id,
         onchange: event => toggle(id, event.target.checked) }),
       swatch(color), make("span", {}, visible(category)), make("small", {}, shown ? String(counts.get(id) ?? 0) : ""))));
+    byId("class-note").hidden = listed.length === model.classes.length;
   }
 }

@@ -1,5 +1,11 @@
 // Requests to the server. The token is kept here, in memory.
-export class Refused extends Error {}
+export class Refused extends Error {
+  // `passing`: the same request may succeed later.
+  constructor(message, passing = false) {
+    super(message);
+    this.passing = passing;
+  }
+}
 
 const BUSY_TRIES = 20;
 const wait = (seconds, signal) => new Promise((done, failed) => {
@@ -44,7 +50,7 @@ export class Server {
           { credentials: "omit", cache: "no-store", ...options, headers: { ...headers, ...bearer } });
       } catch (error) {
         if (error.name === "AbortError") throw error;
-        throw new Refused("The server does not respond.");
+        throw new Refused("The server does not respond.", true);
       }
       if (reply.status === 401) {
         this.#token = await this.askToken(this.#token !== null);
@@ -53,11 +59,11 @@ export class Server {
       if (reply.status === 429 && tries < BUSY_TRIES) {
         const seconds = Number(reply.headers.get("Retry-After")) || 1;
         this.tell(`The server is busy. Trying again in ${seconds} s.`);
-        await wait(seconds, options.signal);
+        await wait(seconds, options.signal).finally(() => this.tell(""));
         continue;
       }
       const content = await reply.json().catch(() => ({ error: `status ${reply.status}` }));
-      if (!reply.ok) throw new Refused(content.error);
+      if (!reply.ok) throw new Refused(content.error, reply.status === 429 || reply.status >= 500);
       return content;
     }
   }
