@@ -17,14 +17,17 @@ def path_of(value: Any, name: str) -> Path:
     return Path(value)
 
 
-def whole_number(value: Any, name: str) -> int:
-    """The whole number, also one of numpy's."""
+def whole_number(value: Any, name: str, least: int | None = None) -> int:
+    """The whole number, also one of numpy's, not smaller than `least`."""
     try:
-        if not isinstance(value, bool):
-            return operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        pass
-    raise wrong(value, name, "a whole number")
+        number = None
+    if number is None:
+        raise wrong(value, name, "a whole number")
+    if least is not None and number < least:
+        raise CondetrError(f"{name} {number}: must be at least {least}")
+    return number
 
 
 def one_of(value: Any, name: str, choices: Collection[str]) -> str:

@@ -272,7 +272,7 @@ def test_runs_at_the_same_time_share_the_memory_for_cached_images(comparison, mo
         (["--models", "detr"], "two models or more"),
         ([], "give --models A,B or --study"),
         (["--study", "headline", "--epochs", "ten"], "--epochs ten: give whole numbers with commas"),
-        (["--study", "headline", "--epochs", "0"], "must be above 0"),
+        (["--study", "headline", "--epochs", "0"], "epochs 0: must be at least 1"),
         (["--study", "headline", "--reference", "scalar"], "--reference scalar: not among the models"),
         (["--study", "headline", "--recipe", "huge"], "huge: no such recipe. The recipes are"),
         (["--study", "headline", "--set", "identity:train.lr=1"], "'identity' is not among the models"),

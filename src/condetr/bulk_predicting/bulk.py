@@ -146,8 +146,8 @@ def requested(
     if runtime is not None:
         one_of(runtime, "runtime", RUNTIMES)
     for name, value in (("batch", batch), ("workers", workers)):
-        if value is not None and whole_number(value, name) < 1:
-            raise CondetrError(f"{name} {value}: must be at least 1")
+        if value is not None:
+            whole_number(value, name, 1)
     if device is not None and address is None:
         check_device(device)
     source = os.fspath(path_of(weights, "weights"))

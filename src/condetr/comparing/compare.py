@@ -76,10 +76,12 @@ def compare(
     if epochs is not None:
         if isinstance(epochs, str) or not isinstance(epochs, Iterable):
             raise wrong(epochs, "epochs", "a list of whole numbers")
-        epochs = [whole_number(one, "epochs") for one in epochs]
-    seeds, jobs = whole_number(seeds, "seeds"), whole_number(jobs, "jobs")
+        epochs = [whole_number(one, "epochs", 1) for one in epochs]
+    seeds, jobs = whole_number(seeds, "seeds", 1), whole_number(jobs, "jobs", 1)
     for name, number in (("budget", budget), ("hold_out", hold_out)):
         instance_of(0 if number is None else number, name, Real, "a number")
+    if budget is not None and not budget > 0:
+        raise ConfigError(f"`budget={budget}`: must be above 0")
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
     check_progress(progress)
     dataset = _open(path, hold_out, follow_outside)
@@ -132,8 +134,6 @@ def _request(
     images = len(dataset.split("train"))
     models = {name: resolve_epochs(resolve_size(config, dataset), images) for name, config in models.items()}
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))
-    if min(schedules) < 1 or seeds < 1 or (budget is not None and budget <= 0):
-        raise ConfigError("`epochs`, `seeds` and `budget`: must be above 0")
     return Request(models, schedules, seeds, budget, reference or first, fingerprint(dataset))
 
 

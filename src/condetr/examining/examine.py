@@ -46,7 +46,7 @@ def examine(
     finding, not an exception.
     """
     check_progress(progress)
-    queries = None if queries is None else whole_number(queries, "queries")
+    queries = None if queries is None else whole_number(queries, "queries", 1)
     cache = None if cache is None else path_of(cache, "cache")
     raw = data if isinstance(data, RawDataSet) else open_dataset(path_of(data, "data"), follow_outside=follow_outside)
     paths = [path for split in raw.splits for path in _permitted(split)]

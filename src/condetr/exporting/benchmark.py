@@ -71,9 +71,7 @@ def benchmark(
     The runtimes take turns, so that other load on the machine affects all of them. `images` are what `Predictor` takes;
     the first 16 are used. With labelled `data`, AP is measured too. Raises CondetrError where there is no image.
     """
-    rounds = whole_number(rounds, "rounds")
-    if rounds < 1:
-        raise CondetrError(f"rounds {rounds}: must be at least 1")
+    rounds = whole_number(rounds, "rounds", 1)
     check_progress(progress)
     labelled = None if data is None else path_of(data, "data")
     pixels = _read(images)

@@ -70,10 +70,10 @@ def export(
     one_of(format, "format", FORMATS)
     one_of(precision, "precision", MAX_DROP)
     check_progress(progress)
-    calibration = whole_number(calibration, "calibration")
+    calibration = whole_number(calibration, "calibration", 1)
     drop = _drop(max_drop, precision, data)
     if precision == "int8":
-        _check_int8(format, data, calibration)
+        _check_int8(format, data)
     else:
         LIBRARIES[format]()  # which will run the file beside its weights
     data = None if data is None else path_of(data, "data")
@@ -162,7 +162,7 @@ def _described(file: Path, part: Path, weights: Weights, precision: str) -> dict
     }
 
 
-def _check_int8(format: str, data: object, calibration: int) -> None:
+def _check_int8(format: str, data: object) -> None:
     if format != "openvino":
         raise CondetrError("precision int8: only for OpenVINO. Add `format='openvino'`")
     if data is None:
@@ -170,5 +170,3 @@ def _check_int8(format: str, data: object, calibration: int) -> None:
             "precision int8: needs labelled images, to calibrate on `train` and to compare AP on `valid`. Add "
             "`data='DATA'`"
         )
-    if calibration < 1:
-        raise CondetrError(f"calibration {calibration}: must be at least 1")

@@ -19,7 +19,7 @@ from ..images.decode import Pixels
 from ..model.detector import Detector
 from ..plural import counted
 from ..runtime.runtime import Runtime
-from ..videos.frames import Video, at_least
+from ..videos.frames import Video
 from ..videos.live import RETRIES
 from ..videos.sources import source_of
 from ..videos.times import Position
@@ -200,7 +200,7 @@ class Predictor:
         )  # fmt: skip
         self.selection(threshold, classes, max_detections, one_class_per_box)
         opened = Video(source_of(video), every, start, end, retry)
-        return detected_frames(opened, stream, at_least(batch, "batch", 1))
+        return detected_frames(opened, stream, whole_number(batch, "batch", 1))
 
     def min_score(self, threshold: Threshold = None) -> float | tuple[float, ...]:
         """The lowest score of a detection that is kept, or that of each label, for a confidence threshold."""
@@ -234,8 +234,11 @@ class Predictor:
         self, images: Any, selection: Selection, batch: int, ahead: int | None = None
     ) -> Iterator[tuple[Input, Detections | ImageError]]:
         """With the file that each image was read from in its detections."""
-        for given, result in self._stream(inputs(images), Input.open, selection, batch, ahead):
-            yield given, replace(result, file=given.file) if isinstance(result, Detections) else result
+        pairs = self._stream(inputs(images), Input.open, selection, batch, ahead)
+        return (
+            (given, replace(result, file=given.file) if isinstance(result, Detections) else result)
+            for given, result in pairs
+        )
 
     def _stream(
         self,
@@ -245,10 +248,8 @@ class Predictor:
         batch: int,
         ahead: int | None,
     ) -> Iterator[tuple[T, Detections | ImageError]]:
-        batch = whole_number(batch, "batch")
-        ahead = None if ahead is None else whole_number(ahead, "ahead")
-        if batch < 1:
-            raise CondetrError(f"batch {batch}: must be at least 1")
+        batch = whole_number(batch, "batch", 1)
+        ahead = None if ahead is None else whole_number(ahead, "ahead", 1)
 
         def detect(scaled: list[Scaled]) -> list[Detections]:
             return [selection(found) for found in self.detect(scaled, selection.limit, batch)]

@@ -71,8 +71,8 @@ class Selection:
         tiling: Tiling | None = None,
     ) -> "Selection":
         """Raises CondetrError for a class that the weights do not have, or a number below one."""
-        if max_detections is not None and whole_number(max_detections, "max_detections") < 1:
-            raise CondetrError(f"max_detections {max_detections}: must be at least 1")
+        if max_detections is not None:
+            whole_number(max_detections, "max_detections", 1)
         labels = None if classes is None else tuple(labels_of_names(classes, categories))
         return cls(least, labels, max_detections, one_class_per_box, tiling)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..arguments import check_progress, path_of
+from ..arguments import check_progress, path_of, whole_number
 from ..errors import CondetrError
 from ..files import check_writable, safe_name, write_bytes
 from ..images.decode import Pixels
 from ..shapes import Int
-from ..videos.frames import Video, at_least
+from ..videos.frames import Video
 from ..videos.sources import source_of
 from ..videos.times import Position
 
@@ -45,7 +45,7 @@ def sample(
 
 def sample_video(video: Video, count: int, out: Path, overwrite: bool, progress: Progress | None) -> list[Path]:
     """As `sample`, for a video that is open."""
-    count = at_least(count, "count", 1)
+    count = whole_number(count, "count", 1)
     stem = safe_name(video.source.stem)
     _refuse_written(out, stem, overwrite)
     check_writable(out)

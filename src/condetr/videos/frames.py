@@ -4,7 +4,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from ..arguments import whole_number
 from ..errors import CondetrError
@@ -31,7 +30,7 @@ class Video:
         notify: Callable[[str], None] | None = None,
     ) -> None:  # fmt: skip
         self.source, self.name = source, source.name
-        self.every, self.retry = at_least(every, "every", 1), at_least(retry, "retry", 0)
+        self.every, self.retry = whole_number(every, "every", 1), whole_number(retry, "retry", 0)
         self.start, self.end = seconds_of(start, "start") or 0.0, seconds_of(end, "end")
         if self.end is not None and self.end <= self.start:
             raise CondetrError(f"end {end}: must be later than start {start or 0}")
@@ -132,13 +131,6 @@ def video_frames(
 
 def _always(time: float) -> bool:
     return True
-
-
-def at_least(value: Any, name: str, least: int) -> int:
-    number = whole_number(value, name)
-    if number < least:
-        raise CondetrError(f"{name} {number}: must be at least {least}")
-    return number
 
 
 def _damage(source: VideoSource) -> str | None:
