@@ -91,7 +91,7 @@ def test_a_single_image_is_enough_to_train_on(tmp_path, monkeypatch):
     words = ["train", str(root), "--recipe", "nano", *FLAGS]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0
-    assert "no split 'valid': and there are too few training images to hold any out for it" in done.stdout
+    assert "no split 'valid', and too few training images to hold any out for it" in done.stdout
     assert "no object in 'valid': nothing is evaluated" in done.stdout
     assert "last weights: runs/one/last" in done.stdout
     assert Path("runs/one/last/model.safetensors").is_file()

@@ -14,7 +14,7 @@ from condetr.build import build_augmentation
 from condetr.config import Data, parse
 from condetr.errors import DataError, ImageError
 from condetr.images.cache import CachedReader, FileReader, machine_memory, reader
-from condetr.images.loader import EvaluationLoader, Loader
+from condetr.images.loader import Loader
 from condetr.images.prepare import Prepare, open_image
 from condetr.types import Sample, Truth
 
@@ -286,20 +286,3 @@ def test_windows_reports_its_memory_by_its_own_call(monkeypatch):
     assert machine_memory() <= 8 << 30
     monkeypatch.setattr("pathlib.Path.read_text", lambda path: "max")
     assert machine_memory() == 8 << 30
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_takes_every_image_once_over_all_processes_scaled_by_prepare(samples, workers):
-    prepare = Prepare(48, 80)
-    names = []
-    for rank in range(3):
-        batches = EvaluationLoader(samples, prepare, 4, read=FileReader(), workers=workers, rank=rank, world=3)
-        for batch in batches:
-            assert len(batch) <= 4
-            expected = prepare([open_image(sample.path) for sample in batch.samples])
-            assert torch.equal(batch.images.pixels, expected.pixels)
-            assert torch.equal(batch.images.padding, expected.padding)
-            for sample, target in zip(batch.samples, batch.targets):
-                assert target.labels.tolist() == sample.truth.labels.tolist()
-            names += [sample.path.name for sample in batch.samples]
-    assert sorted(names) == sorted(sample.path.name for sample in samples)

@@ -26,11 +26,17 @@ from tests import generated
     ],
 )
 def test_the_ways_out_suit_the_run(steps: int, init: str, ways: list[str]) -> None:
-    line = as_typed(nothing_learned(0.0012, 1, steps, Train(init=init, lr=1e-4)))
+    line = as_typed(nothing_learned(0.0012, 1, steps, Train(init=init, lr=1e-4, epochs=1)))
     assert f"nothing was learned in {steps:,} steps: the best AP on valid is 0.001" in line
     assert all(way in line for way in ways)
     assert ("--init" in line) == (init in ("imagenet", "none"))
     assert "\n" not in line
+
+
+def test_a_run_that_patience_has_ended_is_trained_longer_without_it() -> None:
+    line = as_typed(nothing_learned(0.0, 4, 40, Train(epochs=20, patience=3)))
+    assert "train longer: --resume --epochs 52 --set train.patience=0;" in line
+    assert "--epochs 90 --set train.patience=0;" in as_typed(nothing_learned(0.0, 9, 900, Train(epochs=90, patience=3)))
 
 
 def test_a_run_that_learned_nothing_says_so_and_saves_no_thresholds(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The estimates before a run: memory follows from the sizes of a step, without computing one."""
 
+import pytest
 import torch
 
 from condetr import config, recipes
 from condetr.build import build_detector
-from condetr.engine.distributed import SINGLE
+from condetr.engine.distributed import SINGLE, Processes
+from condetr.errors import ConfigError
 from condetr.images.cache import reader
 from condetr.training.estimates import count_parameters, process_memory, seconds_per_image, step_memory
 from condetr.training.machine import choose_machine
@@ -30,6 +32,17 @@ def test_the_memory_of_groups_of_anchors_is_estimated():
     assert step_memory(grouped, 2, 1, 4) > step_memory(settings(), 2, 1, 4)
 
 
+def test_the_memory_of_heads_of_a_single_channel_is_estimated():
+    narrow = settings(model__decoder__kind="refining", model__dim=8, model__heads=8, train__denoising=20)
+    assert step_memory(narrow, 2, 8, 4) > step_memory(narrow, 2, 1, 4)
+
+
+def test_the_memory_of_images_is_that_of_the_largest_that_training_makes():
+    """At 32 pixels: a share of 0.01 is a side of 1 pixel, and no side is longer than `longest`."""
+    sides = [step_memory(settings(data__scales=[scale]), 2, 1, 4) for scale in (0.01, 1.0, 1333 / 800, 64.0)]
+    assert sides[0] < sides[1] < sides[2] == sides[3]
+
+
 def test_frozen_parameters_do_not_count_as_trained():
     with torch.device("meta"):
         detector = build_detector(recipes.recipe("conditional_detr_r50").model, 91)
@@ -47,6 +60,13 @@ def test_a_cpu_processes_large_images_one_by_one_and_small_ones_together():
 
     assert [at_a_time(size, None) for size in (800, 400, 64)] == [1, 3, 16]
     assert at_a_time(800, 4) == 4
+
+
+def test_a_batch_with_fewer_images_than_processes_is_refused():
+    eight = Processes(rank=0, world=8, local=0)
+    with pytest.raises(ConfigError, match=r"train\.batch=7: fewer images than processes.*`batch=8`"):
+        choose_machine("cpu", None, None, settings(train__batch=7), eight)
+    assert choose_machine("cpu", None, None, settings(train__batch=8), eight).micro_batch == 1
 
 
 def test_process_memory_is_the_present_one_plus_two_steps_and_the_images():

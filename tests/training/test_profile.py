@@ -1,6 +1,7 @@
 """`--profile` reports where the time goes, and changes nothing."""
 
 import io
+from contextlib import nullcontext
 from threading import Thread
 from types import SimpleNamespace
 
@@ -8,14 +9,17 @@ import pytest
 import torch
 from rich.console import Console
 
+from condetr.build import build_detector
 from condetr.engine.precision import Float32
 from condetr.engine.stopwatch import Stopwatch, measured_by, switch, timed, timed_items
 from condetr.examining.examine import examine
 from condetr.training.live import LiveProgress, profile_table
+from condetr.training.profile import Profile
 from condetr.training.progress import Profiled
 from condetr.training.train import train
 from tests import generated
 from tests.small_run import settings
+from tests.tiny import TINY
 from tests.training.test_train import same_bits
 
 
@@ -96,6 +100,25 @@ def test_every_kind_of_epoch_is_reported_once_with_all_its_parts(profiled):
         assert set(event.in_epoch) == {"evaluation", "files"}
         assert all(seconds > 0 for seconds in (*event.in_step.values(), *event.in_epoch.values()))
         assert (event.measured, event.steps) == (2, 5)
+
+
+def test_what_is_done_in_several_epochs_is_reported_as_the_share_of_one(monkeypatch):
+    now, events = SimpleNamespace(time=0.0), []
+    monkeypatch.setattr("condetr.training.profile.Stopwatch", lambda synchronise: Stopwatch(lambda: now.time))
+    profile = Profile(build_detector(TINY, 2), torch.device("cpu"), 3, events.append)
+    for number in range(3):
+        with profile.epoch("on images", 4):
+            for _ in range(4):
+                with timed("loss"):
+                    now.time += 1
+                profile.step("on images")
+            with timed("evaluation") if number == 2 else nullcontext():
+                now.time += 6 * (number == 2)
+            with timed("files"):
+                now.time += 2
+    (event,) = events
+    assert event.in_epoch == {"evaluation": 2, "files": 2}
+    assert (event.measured, event.in_step) == (9, {"loss": 1, "other": 0})
 
 
 def test_the_table_adds_up_to_the_whole():

@@ -150,10 +150,6 @@ def test_tensors_that_do_not_fit_are_listed(tmp_path):
     assert "randomly initialised: all classes (the weights have another scoring or width)" in other.notes
 
 
-def test_frozen_random_norms_give_a_warning():
-    assert any("are frozen" in note for note in start(from_("none"), PETS).notes)
-
-
 def test_arguments_and_settings_are_resolved_in_one_order():
     arguments = {"epochs": 7, "lr": None, "size": 320, "init": "none"}
     found = resolve("small", arguments, {"train.lr": 5e-4}, None)

@@ -347,7 +347,7 @@ def test_two_processes_give_the_same_weights_and_scores(root, dataset, tmp_path)
 def test_an_error_in_one_process_ends_all(root, tmp_path):
     done = launched(2, root, tmp_path / "run", "--fail-in", "1")
     assert done.returncode != 0
-    assert "step 2: the classes of layer 1 is NaN or infinite (images train" in done.stderr
+    assert "step 2: the classes loss of layer 1 is NaN or infinite (images train" in done.stderr
 
 
 def test_a_nan_loss_is_reported_with_its_term_and_images(dataset, tmp_path, monkeypatch):
@@ -361,7 +361,7 @@ def test_a_nan_loss_is_reported_with_its_term_and_images(dataset, tmp_path, monk
 
     monkeypatch.setattr(Loop, "step", poisoned)
     with pytest.raises(
-        LossError, match=r"step 3: the l1 of layer 1 is NaN or infinite \(images train\d+.png, "
+        LossError, match=r"step 3: the l1 loss of layer 1 is NaN or infinite \(images train\d+.png, "
     ) as caught:
         train(dataset, settings(train__ema=0.0), out=tmp_path / "run")
     assert "\n" not in str(caught.value)

@@ -1,10 +1,12 @@
 """Settings of the images: their size and their augmentation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .strict import Strict
+
+Scale = Annotated[float, Field(gt=0, le=64)]  # a multiple of `size`
 
 
 class Data(Strict):
@@ -20,7 +22,7 @@ class Data(Strict):
         "model; 0: never",
     )
     longest: float = Field(1333 / 800, ge=1, le=64, description="limit of the long side, as a multiple of `size`")
-    scales: tuple[float, ...] = Field(
+    scales: tuple[Scale, ...] = Field(
         tuple(round(0.6 + 0.04 * i, 2) for i in range(11)),
         min_length=1,
         description="short sides of training images, as multiples of `size`: at 800, 480 … 800 in steps of 32",
@@ -28,7 +30,7 @@ class Data(Strict):
     crop_chance: float = Field(
         0.5, ge=0, le=1, description="how often a training image is cropped at random, before it is resized"
     )
-    crop_scales: tuple[float, ...] = Field(
+    crop_scales: tuple[Scale, ...] = Field(
         (0.5, 0.625, 0.75),
         min_length=1,
         description="short sides to which an image is resized before it is cropped, as multiples of `size`",

@@ -1,24 +1,21 @@
 """Which images form a batch: a function of (seed, epoch, image) alone, whatever the number of workers, processes and
 micro-batches, and wherever training resumes."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from collections.abc import Hashable, Iterator, Sequence
 from math import floor
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
 from ..plural import counted
 from ..types import ObjectCounts, Sample
-from .augment import Augmentation, Pixels, Plan, Size
+from .augment import Augmentation, Size
 from .batch import Batch
 from .cache import Reader
 from .color import ColorChange
 from .fetch import BatchPlan, fetch
 from .mix import Mix
-from .prepare import Prepare
-from .training_image import Load, OneImage, Recolored, TrainingImage
+from .training_image import OneImage, Recolored, TrainingImage
 
 ORDER, AUGMENTATION, MIX, COLOR, VARIANT = 0, 1, 2, 3, 4  # independent random streams
 
@@ -128,50 +125,6 @@ class Loader:
 
     def _random(self, n: int, stream: int, sample: Sample) -> np.random.Generator:
         return np.random.default_rng([self.seed, n, stream, sample.truth.image_id % 2**64])
-
-
-class EvaluationLoader:
-    """Every image once, scaled by `Prepare`, with images of similar shape together; process `rank` of `world` takes
-    every `world`-th batch. `step` counts the batches of all processes. Crowd regions are not targets."""
-
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        prepare: Prepare,
-        batch: int,
-        *,
-        read: Reader,
-        workers: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.samples = sorted(samples, key=lambda sample: _by_shape(prepare.fit(sample.truth.size)))
-        self.prepare, self.batch, self.read, self.workers = prepare, batch, read, workers
-        self.rank, self.world = rank, world
-
-    def __iter__(self) -> Iterator[Batch]:
-        return fetch(self.plans(), self.read, self.workers)
-
-    def plans(self) -> Iterator[BatchPlan]:
-        starts = range(self.rank * self.batch, len(self.samples), self.world * self.batch)
-        for start in starts:
-            own = self.samples[start : start + self.batch]
-            whole = [Plan(s.truth.size, False, s.truth.size, (0, 0, *s.truth.size), s.truth.size) for s in own]
-            targets = [plan.target(sample.truth) for plan, sample in zip(whole, own)]
-            yield BatchPlan(
-                samples=own,
-                sizes=tuple(self.prepare.fit(sample.truth.size) for sample in own),
-                pixels=tuple(partial(_loaded, path=sample.path, transform=self.prepare.scale) for sample in own),
-                keys=tuple(sample.path for sample in own),
-                targets=targets,
-                step=start // self.batch,
-                object_counts=ObjectCounts.of(targets),
-                last=True,
-            )
-
-
-def _loaded(load: Load, path: Path, transform: Callable[[Pixels], Pixels]) -> Pixels:
-    return load(path, transform)
 
 
 def _by_shape(size: Size) -> tuple[bool, int, int]:

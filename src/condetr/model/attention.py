@@ -91,7 +91,7 @@ def attend_in_groups(
     attended = []
     for equal, *parts in zip(groups, *(x.split(counts, dim=1) for x in (q, k, v))):
         own_q, own_k, own_v = (split_heads(x.reshape(-1, equal.size, dim), heads) for x in parts)
-        attended.append(attend(own_q, own_k, own_v, equal.mask, None, dropout).view(images, -1, dim))
+        attended.append(attend(own_q, own_k, own_v, equal.mask, None, dropout).reshape(images, -1, dim))
     return attended[0] if len(attended) == 1 else torch.cat(attended, dim=1)
 
 

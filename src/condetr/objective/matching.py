@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ..boxes import cxcywh_to_xyxy, generalized_iou
+from ..model.layers import at_least_float32
 from ..scoring import Scoring
 from ..shapes import Float, Int
 from ..types import Predictions, Target
@@ -89,7 +90,7 @@ class Matcher:
 
     def cost(self, predictions: Predictions, targets: PaddedTargets) -> Float[Tensor, "S B N M"]:
         """The cost of each pair of a query and an object, in float32 at least; of padded objects it means nothing."""
-        logits, boxes = predictions.logits.float(), predictions.boxes.float()
+        logits, boxes = at_least_float32(predictions.logits), at_least_float32(predictions.boxes)
         classes = self.scoring.cost(logits, targets.labels.expand(len(logits), -1, -1)).mT
         # queries are the last axis: the longest, so that processors and the assignment read contiguous memory
         a, b = boxes[:, :, None], targets.boxes[None, :, :, None]

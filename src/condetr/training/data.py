@@ -60,11 +60,11 @@ def _examined(path: Path, config: Config, progress: Progress, follow_outside: bo
 def _with_held_out(dataset: DataSet, seed: int, progress: Progress) -> DataSet:
     try:
         dataset = dataset.with_held_out(HELD_OUT, seed)
-        message = f"{len(dataset.split('valid'))} of the training images are held out for it"
+        message = f"no split 'valid': {len(dataset.split('valid'))} of the training images are held out for it"
     except DataError:
         dataset = replace(dataset, splits={**dataset.splits, "valid": Split("valid", ())})
-        message = "and there are too few training images to hold any out for it"
-    progress(Message(f"no split 'valid': {message}"))
+        message = "no split 'valid', and too few training images to hold any out for it"
+    progress(Message(message))
     return dataset
 
 

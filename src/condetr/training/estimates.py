@@ -8,7 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from ..build import build_detector, build_learner, build_loss
+from ..build import build_augmentation, build_detector, build_learner, build_loss
 from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.distributed import Processes
@@ -58,8 +58,9 @@ def step_memory(config: Config, classes: int, micro_batch: int, value_bytes: int
     with torch.device("meta"):
         detector = build_detector(config.model, classes)
         learner = build_learner(detector, build_loss(config)[0], config.train)
-    short, longest = round(max(config.data.scales) * config.data.size), round(config.data.longest * config.data.size)
-    shape = (micro_batch, min(longest, ceil(short * 4 / 3)), short)  # the 4:3 of most cameras
+    augment = build_augmentation(config.data).augment
+    short = min(max(augment.scales), augment.longest)
+    shape = (micro_batch, min(augment.longest, ceil(short * 4 / 3)), short)  # the 4:3 of most cameras
     pixels = torch.zeros(micro_batch, 3, *shape[1:], device="meta")
     images = Images(pixels, torch.zeros(shape, dtype=torch.bool, device="meta"), ragged=True)
     empty = Target(torch.zeros(0, dtype=torch.int64, device="meta"), torch.zeros(0, 4, device="meta"))
@@ -91,7 +92,8 @@ def run_seconds(
         batch = next(batches)
     per_image = seconds_per_image(lambda images: loop.dry_run(batch.few(images)), len(batch))
     epochs = config.train.epochs
-    passes = epochs + valid / len(loader.samples) * (epochs // config.train.evaluate_every) * PREDICTION
+    evaluations = ceil(epochs / config.train.evaluate_every)  # the last epoch is always evaluated
+    passes = epochs + valid / len(loader.samples) * evaluations * PREDICTION
     seconds = per_image * passes
     if phase.epochs:
         few = batch.few(2)

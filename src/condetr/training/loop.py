@@ -160,7 +160,7 @@ class Loop:
         if all(isfinite(value) for value in (*values, norm)):
             return
         layers = len(values) // 3
-        names = [f"{term} of layer {i + 1}" for term in ("classes", "l1", "giou") for i in range(layers)]
+        names = [f"{term} loss of layer {i + 1}" for term in ("classes", "l1", "giou") for i in range(layers)]
         bad = next((name for name, value in zip(names, values) if not isfinite(value)), "gradient")
         here = not all(isfinite(value) for value in local.tolist()) or bad == "gradient"
         names = [sample.path.name for part in parts for sample in part.samples]

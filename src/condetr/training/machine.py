@@ -8,6 +8,7 @@ from ..config import Config
 from ..engine.device import local_device
 from ..engine.distributed import Processes
 from ..engine.processors import cores
+from ..errors import ConfigError
 
 ENOUGH_PIXELS = 640 * 640  # a CPU is no faster with more pixels at a time than these
 
@@ -29,8 +30,15 @@ def choose_machine(
 ) -> Machine:  # fmt: skip
     """The machine's settings, chosen where they are None.
 
-    A CPU takes large images one by one: together they are no faster and need more memory.
+    A CPU takes large images one by one: together they are no faster and need more memory. Raises ConfigError where a
+    batch has not one image for each process.
     """
+    if config.train.batch < processes.world:
+        raise ConfigError(
+            f"fewer images than processes, of which there are {processes.world}. Start fewer, or set "
+            f"`batch={processes.world}`",
+            setting="train.batch", value=str(config.train.batch),
+        )  # fmt: skip
     if workers is None:
         workers = min(16, cores() // processes.world) if device != "cpu" else 1
     if micro_batch is None:

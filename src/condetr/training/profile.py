@@ -4,6 +4,7 @@ Hooks of PyTorch mark where the forward pass enters and leaves a part, and where
 in the backward pass. Nothing of what is computed changes.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,24 +21,29 @@ WARM = 3  # steps before the measurement begins: the first ones of a process are
 
 
 class Profile:
-    """Measures one epoch of each kind, with its evaluation, and reports it."""
+    """Measures the epochs of each kind up to the first that is evaluated, and reports their mean.
+
+    Of the epochs of the run, one in `evaluate_every` is evaluated.
+    """
 
     def __init__(self, detector: Detector, device: torch.device, evaluate_every: int, report: Progress) -> None:
         self.device, self.evaluate_every, self.report = device, evaluate_every, report
         self.watches: dict[str, Stopwatch] = {}
-        self.steps: dict[str, int] = {}
+        self.epochs: dict[str, int] = defaultdict(int)
+        self.steps: dict[str, int] = defaultdict(int)
         self.reported: set[str] = set()
         _mark(detector)
 
     @contextmanager
     def epoch(self, kind: str, steps: int) -> Iterator[None]:
-        """The block is an epoch of `steps` steps; one of each `kind` is reported."""
+        """The block is an epoch of `steps` steps."""
         if kind in self.reported:
             yield
             return
         watch = self.watches.setdefault(kind, Stopwatch(synchronise=self._synchronise))
         with measured_by(watch):
             yield
+        self.epochs[kind] += 1
         if "evaluation" in watch.seconds:
             self._report(kind, steps)
 
@@ -45,7 +51,7 @@ class Profile:
         """A step has ended."""
         if kind in self.reported:
             return
-        self.steps[kind] = self.steps.get(kind, 0) + 1
+        self.steps[kind] += 1
         if self.steps[kind] == WARM:
             self.watches[kind].seconds.clear()
 
@@ -57,11 +63,10 @@ class Profile:
     def _report(self, kind: str, steps: int) -> None:
         self.reported.add(kind)
         seconds = dict(self.watches[kind].seconds)
-        measured = self.steps.get(kind, 0)
+        measured = self.steps[kind]
         measured -= WARM if measured >= WARM else 0
-        in_epoch: dict[str, float] = {part: seconds.pop(part) for part in ("evaluation", "files") if part in seconds}
-        if "evaluation" in in_epoch:
-            in_epoch["evaluation"] /= self.evaluate_every
+        epochs = {"evaluation": self.evaluate_every, "files": max(1, self.epochs[kind])}
+        in_epoch = {part: seconds.pop(part) / number for part, number in epochs.items() if part in seconds}
         in_step = {part: value / max(1, measured) for part, value in seconds.items()}
         self.report(Profiled(kind, measured, steps, in_step, in_epoch))
 

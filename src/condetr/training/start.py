@@ -45,18 +45,14 @@ def start(
         match detector.reference:
             case Anchors() as anchors if sizes is not None and len(sizes):
                 anchors.spread(sizes)
-    init, backbone = config.train.init, config.model.backbone
+    init = config.train.init
     if resumed:
         return Start(detector, ())
     if init == "none":
-        norm = "learned_batch" if backbone.timm_name else "channel"
-        frozen = backbone.norm == "frozen_batch" or backbone.trains_from != "stem"
-        warning = (f"the backbone is randomly initialised, but parts of it are frozen: set model.backbone.norm={norm} "
-                   "and model.backbone.trains_from=stem",)  # fmt: skip
-        return Start(detector, ("all weights are randomly initialised", *(warning if frozen else ())))
+        return Start(detector, ("all weights are randomly initialised",))
     name, _, revision = init.partition("@")
     if name == "imagenet":
-        repository = imagenet_repository(backbone)
+        repository = imagenet_repository(config.model.backbone)
         load_backbone(detector, imagenet_file(repository, revision or None), config)
         return Start(detector, (f"backbone initialised from {repository}{'@' * bool(revision)}{revision}",))
     if Path(init).is_file():

@@ -62,9 +62,8 @@ class Trainer:
         self.position = folder.resume(self.loop, fingerprint(dataset))
         title = f"{config.recipe} on {dataset.name}"
         self.record = Record(folder, config, title, self.position, trackers, report, processes.first)
-        self.profile = (
-            Profile(self.loop.detector, machine.device, config.train.evaluate_every, report) if profile else None
-        )
+        every = min(config.train.evaluate_every, config.train.epochs)  # the last epoch is always evaluated
+        self.profile = Profile(self.loop.detector, machine.device, every, report) if profile else None
         self.started, self.steps_taken, self.warm = time.monotonic(), 0, False
 
     def run(self) -> Run:
@@ -91,7 +90,7 @@ class Trainer:
         self.record.write_progress(last=True)
         scored = position.best_epoch >= 0
         if scored and position.best_ap < LEAST_AP:
-            self.report(Message(nothing_learned(position.best_ap, epochs, position.total, self.config.train)))
+            self.report(Message(nothing_learned(position.best_ap, position.epoch, position.total, self.config.train)))
         return Run(
             self.folder.path, self.folder.path / ("best" if scored else "last"), tuple(self.record.epochs),
             position.best_ap if scored else None, position.best_epoch + 1 if scored else None, self.config,
