@@ -116,6 +116,31 @@ def test_an_unreadable_image_is_left_out_and_named(tmp_path: Path) -> None:
     assert evaluator.metrics(20).images == 3
 
 
+def test_an_unreadable_image_is_named_whichever_process_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dataset(folder(tmp_path, 5))
+    one, two, three, *others = data.split("test").samples
+    broken = [replace(sample, path=Path(f"broken {i}.png")) for i, sample in enumerate((one, two, three))]
+    calls: dict[int, int] = {}
+    sent: dict[int, list[np.ndarray]] = {}
+
+    def gather(self: Processes, values: np.ndarray, device: torch.device) -> list[np.ndarray]:
+        number = calls[self.rank] = calls.get(self.rank, 0) + 1
+        sent.setdefault(number, []).append(values)
+        return sent[number]
+
+    monkeypatch.setattr(Processes, "gather", gather)
+    for rank in range(2):
+        unread: list[str] = []
+        evaluator = evaluate_samples(
+            ShiftedTruth(data.categories), [*broken, *others], data.categories, processes=Processes(rank, 2, rank),
+            unread=unread,
+        )  # fmt: skip
+    assert unread == [f"broken {i}.png: cut short" for i in (0, 2, 1)]
+    assert evaluator.metrics(20).images == 2
+
+
 def test_the_written_detections_evaluate_to_the_same_metrics(tmp_path: Path) -> None:
     """And the page escapes hostile names."""
     root = folder(tmp_path / "data")

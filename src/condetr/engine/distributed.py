@@ -3,6 +3,7 @@
 Started by `torchrun`, each process reads its rank from the environment; otherwise the run has one process.
 """
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,11 @@ class Processes:
         rows[self.rank, : len(values)] = torch.from_numpy(values).to(device)
         self._all_reduce(rows)
         return [row[:length].cpu().numpy() for row, length in zip(rows, lengths.tolist())]
+
+    def gather_texts(self, texts: Sequence[str], device: torch.device) -> list[str]:
+        """The texts of every process, those of the first one first; each process gets all of them."""
+        values = np.frombuffer(json.dumps(list(texts)).encode(), np.uint8).astype(np.int64)
+        return [text for part in self.gather(values, device) for text in json.loads(part.astype(np.uint8).tobytes())]
 
     @contextmanager
     def first_process_first(self) -> Iterator[None]:

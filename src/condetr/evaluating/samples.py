@@ -41,7 +41,7 @@ def evaluate_samples(
     """Predict all images, each in one of the processes. In every process the returned evaluator has all images.
 
     `categories` are the data set's; `device` is where the processes exchange their results. An image that cannot be
-    read is left out, and the reason is appended to `unread`.
+    read is left out, and `unread`, which is empty before, has the reasons afterwards, in every process.
     """
     evaluator = Evaluator(categories)
     own = list(samples)[processes.rank :: processes.world]
@@ -54,5 +54,7 @@ def evaluate_samples(
             evaluator.add(sample.truth, detections)
         if progress is not None:
             progress(number, len(own))
+    if unread is not None:
+        unread[:] = processes.gather_texts(unread, device)
     parts = processes.gather(evaluator.table().packed(), device)
     return Evaluator.of_tables([BoxTable.unpacked(part) for part in parts], categories)
