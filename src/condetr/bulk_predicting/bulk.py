@@ -18,7 +18,7 @@ from ..errors import CondetrError
 from ..extras import imported
 from ..files import check_writable
 from ..predicting.execution import PRECISIONS, Precision
-from ..predicting.exported import RUNTIMES, is_exported
+from ..predicting.exported import RUNTIMES, executes_file, is_exported
 from ..predicting.predictor import Classes
 from ..predicting.selection import Threshold
 from ..predicting.tiling import Tiling
@@ -203,8 +203,7 @@ def local_tasks(request: Request) -> list[Task]:
     The number of threads changes the last bits of a result, so it must not depend on the number of workers.
     """
     task = request.task
-    on_file = task.runtime in ("onnx", "openvino") or is_exported(task.weights)
-    device = "cpu" if on_file else check_device(task.device)
+    device = "cpu" if executes_file(task.weights, task.runtime) else check_device(task.device)
     gpus = torch.cuda.device_count() if device == "cuda" else 0
     workers = request.workers or (gpus or 1 if device != "cpu" else cores())
     return [replace(task, device=f"cuda:{number % gpus}" if gpus else device) for number in range(workers)]
@@ -214,9 +213,9 @@ def cluster_workers(request: Request, machines: list[tuple[str, int, int]]) -> t
     """The number of workers on a cluster, and whether each has a GPU. Raises CondetrError if `workers` is more than
     fit."""
     task = request.task
-    on_file = task.runtime in ("onnx", "openvino") or is_exported(task.weights)
     gpus = sum(gpu for _, _, gpu in machines)
-    gpu = gpus > 0 and not on_file and (task.device is None or task.device.startswith("cuda"))
+    usable = not executes_file(task.weights, task.runtime)
+    gpu = gpus > 0 and usable and (task.device is None or task.device.startswith("cuda"))
     most = gpus if gpu else sum(cpu for _, cpu, _ in machines)
     workers = request.workers or most
     if not 1 <= workers <= most:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..plural import counted
 from ..reports.terminal import printable
 from . import cluster
 from .bulk import Request, cluster_workers, local_tasks
@@ -47,11 +48,11 @@ def _where(request: Request, shards: int) -> list[tuple[str, str]]:
         tasks = local_tasks(request)
         devices = ", ".join(sorted({str(task.device) for task in tasks}))
         busy = min(len(tasks), shards)
-        processes = f"{busy} process{'es' * (busy != 1)} with {tasks[0].threads} thread{'s' * (tasks[0].threads != 1)}"
+        processes = f"{counted(busy, 'process')} with {counted(tasks[0].threads, 'thread')}"
         return [("runs on", f"this machine: {processes}, {devices}, {how}")]
     with cluster.connected(request.address) as ray:
         machines = cluster.resources(ray)
         workers, gpu = cluster_workers(request, machines)
     each = "a GPU" if gpu else "a CPU"
-    where = f"the Ray cluster {request.address}: {min(workers, shards)} workers, {each} each, {how}"
+    where = f"the Ray cluster {request.address}: {counted(min(workers, shards), 'worker')}, {each} each, {how}"
     return [("runs on", where), *(("machine", f"{name}: {cpus} CPUs, {gpus} GPUs") for name, cpus, gpus in machines)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import ImageError
 from ..images.decode import Pixels, open_image
 from ..predicting.download import download
+from ..predicting.sources import is_web
 from .stores import Stores
 
 
@@ -46,10 +47,6 @@ def is_address(name: str) -> bool:
     """Whether a name is an address such as `s3://bucket/a.jpg`. A drive of Windows is not one: it has a single
     letter."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
-
-
-def is_web(name: str) -> bool:
-    return name.lower().startswith(("http://", "https://"))
 
 
 def printed(name: str) -> str:

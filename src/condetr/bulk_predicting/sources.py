@@ -13,7 +13,7 @@ from ..images.decode import SUFFIXES
 from ..predicting.local_files import UNREADABLE, exists
 from ..predicting.sources import Found, find_one
 from ..suggestions import did_you_mean, nearest_path
-from .images import Image, is_address, local_image, printed
+from .images import Image, is_address, is_web, local_image, printed
 from .manifests import is_manifest, read_manifest
 from .stores import Address, Stores
 
@@ -45,8 +45,7 @@ class Sources:
     def _of(self, name: str, number: int) -> Iterator[Image]:
         if name == "-":
             raise CondetrError("-: a bulk run that can be continued cannot read standard input. Write a manifest")
-        web = name.lower().startswith(("http://", "https://"))
-        if is_address(name) and not web and not exists(Path(name)):
+        if is_address(name) and not is_web(name) and not exists(Path(name)):
             yield from self._in_store(Address.parse(name), number)
             return
         for found in find_one(name, self.exclude):

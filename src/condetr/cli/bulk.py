@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..files import quoted
+from ..plural import counted
 from ..reports.terminal import printable, redraws
 from .options import (
     DEFAULT_BATCH,
@@ -107,8 +108,7 @@ def bulk(
         return
     for note in run.notes:
         message(note)
-    shown = f"{run.images:,} image{'s' * (run.images != 1)}"
-    results().print(f"{shown}: see {printable(quoted(run.folder))}", markup=False)
+    results().print(f"{counted(run.images, 'image')}: see {printable(quoted(run.folder))}", markup=False)
     if run.failed:
         some = f"{run.failed:,} of them" if run.images > 1 else "it"
         results().print(f"{some} could not be predicted: the column error has the reasons", markup=False)

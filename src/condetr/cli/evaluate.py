@@ -96,10 +96,9 @@ def evaluate(
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
     from ..evaluating.terminal import tables
-    from ..predicting.exported import is_exported
+    from ..predicting.exported import executes_file
 
-    on_cpu = runtime in ("onnx", "openvino") or is_exported(weights)
-    device = check_device(device or "cpu" if on_cpu else device)
+    device = check_device(device or "cpu" if executes_file(weights, runtime) else device)
     with process_group(device.startswith("cuda")) as processes:
         if processes.first:
             check_writable(out)

@@ -27,7 +27,7 @@ from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from ..scoring import Scoring
 from ..types import Categories
 from .batching import Scaled, within_memory
-from .exported import RUNTIMES, Exported, is_exported, load_cached
+from .exported import RUNTIMES, Exported, executes_file, is_exported, load_cached
 from .tiling import Tiled, Tiling
 
 Precision = Literal["fp32", "bf16"]
@@ -103,7 +103,7 @@ def load_for(
     one_of(precision, "precision", PRECISIONS)
     if runtime is not None:
         one_of(runtime, "runtime", RUNTIMES)
-    if is_exported(weights) or runtime not in (None, "torch"):
+    if executes_file(weights, runtime):
         if check_device(device or "cpu") != "cpu":
             raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
         if compile or not fast:

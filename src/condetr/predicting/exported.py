@@ -85,6 +85,12 @@ def is_exported(weights: object) -> bool:
     return path.suffix.lower() in FORMATS.values() and not is_folder(path)
 
 
+def executes_file(weights: object, runtime: str | None) -> bool:
+    """Whether an exported file is executed, on the CPU: the one that is named, or one that the runtime needs of
+    weights."""
+    return is_exported(weights) or runtime not in (None, "torch")
+
+
 def refuse_exported(weights: object) -> None:
     """Raises CondetrError for an exported file, by its suffix, where attention maps are needed."""
     if is_exported(weights):

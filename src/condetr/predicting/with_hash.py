@@ -5,7 +5,7 @@ from ..engine.device import check_device
 from ..runtime.file_runtime import FileRuntime
 from ..runtime.folded import fold_norms
 from .execution import Precision
-from .exported import hash_of, is_exported
+from .exported import executes_file, hash_of
 from .predictor import Predictor
 from .tiling import Tiling
 
@@ -22,7 +22,7 @@ def load_with_hash(
 
     Raises CondetrError.
     """
-    if is_exported(weights) or runtime not in (None, "torch"):
+    if executes_file(weights, runtime):
         predictor = Predictor.load(weights, device, precision, runtime=runtime, tiling=tiling)
         assert isinstance(predictor.runtime, FileRuntime)
         return predictor, predictor.runtime.facts.weights
