@@ -51,6 +51,7 @@ CASES = {
 } | {
     "condetr.evaluate(None, D)": "weights are a folder or a hub repository (owner/name), not None",
     "condetr.explain(None, F)": "weights are a folder or a hub repository (owner/name), not None",
+    "condetr.grow(None, queries=9)": "weights are a folder or a hub repository (owner/name), not None",
     "condetr.load(3)": "weights are a folder or a hub repository (owner/name), not an int",
     "condetr.load('')": "weights: empty text. Give a folder or a hub repository (owner/name)",
     "condetr.Predictor(3)": "Predictor takes Weights, not an int",

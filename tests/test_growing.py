@@ -64,8 +64,9 @@ def test_training_starts_with_all_grown_queries_and_their_biases() -> None:
 def test_what_cannot_grow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CondetrError, match="`queries=7`: the weights have 7 already"):
         grow(weights(TINY), queries=7)
-    with pytest.raises(CondetrError, match=r"model\.onnx: an exported file cannot grow"):
-        condetr.grow("model.onnx", queries=70)
+    (tmp_path / "model.onnx").write_text("onnx")
+    with pytest.raises(CondetrError, match=r"model\.onnx: an exported file. Give the folder of weights"):
+        condetr.grow(tmp_path / "model.onnx", queries=70)
     (tmp_path / "full").write_text("")
     with pytest.raises(CondetrError, match="exists and is not empty"):
         grow(weights(TINY), queries=70, out=tmp_path / "full")

@@ -7,6 +7,7 @@ from typing import Literal
 from . import checkpoint, interchange
 from .arguments import path_of
 from .errors import WeightsError
+from .files import check_new_folder
 
 Format = Literal["condetr", "transformers"]
 
@@ -28,8 +29,7 @@ def convert(
     source, folder = os.fspath(source), path_of(folder, "folder")
     if to not in ("condetr", "transformers"):
         raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise WeightsError(f"{folder}: exists and is not empty. Name another folder, or remove it")
+    check_new_folder(folder)
     if Path(source).is_file():
         weights = checkpoint.Weights(*interchange.read_official(Path(source), recipe), thresholds=None)
         checkpoint.check_finite(weights.detector, source)

@@ -12,9 +12,9 @@ import torch
 from .config import Config
 from .datasets.digits import make_digits
 from .detections import Detections
-from .errors import CondetrError
 from .evaluating.evaluate import evaluate
 from .evaluating.evaluation import Evaluation
+from .files import check_new_folder
 from .predicting.outputs import Outputs
 from .predicting.predictor import Predictor
 from .predicting.sources import Found, Opened, find
@@ -41,8 +41,7 @@ def demo(out: Path, images: int, seed: int, config: Config, progress: Progress, 
 
     `say` gets a line about each part.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CondetrError(f"{out}: exists and is not empty. Remove it, or choose another folder with `out`")
+    check_new_folder(out)
     torch.set_num_threads(1)  # so small a model is no faster with two
     existed = out.exists()
     try:

@@ -122,6 +122,12 @@ def safe_name(part: str) -> str:
     return part or "_"
 
 
+def check_new_folder(folder: Path) -> None:
+    """Raises CondetrError for a folder that holds anything already, and for a file in its place."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CondetrError(f"{folder}: exists and is not empty. Name another folder, or remove it")
+
+
 def check_writable(folder: Path) -> None:
     """Check before a long computation that a folder, which need not exist yet, can be written. Raises CondetrError."""
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())

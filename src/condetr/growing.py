@@ -9,7 +9,6 @@ do not stay the same.
 """
 
 import os
-from pathlib import Path
 
 import torch
 
@@ -18,13 +17,13 @@ from .arguments import path_of, whole_number
 from .build import build_detector
 from .checkpoint import Weights
 from .config import override
-from .errors import CondetrError, WeightsError
+from .errors import CondetrError
+from .files import check_new_folder
+from .model.detector import BY_QUERY
 from .model.query_bias import SCALE, SILENT
 
-BY_QUERY = ("queries.weight", "reference.point", "reference.box", "query_bias.value")  # one row for each query
 JITTER = 0.005  # of the standard deviation of a tensor's columns
 SEED = 0
-EXPORTED = (".onnx", ".xml")
 
 
 def grow(
@@ -37,14 +36,12 @@ def grow(
     """
     out = None if out is None else path_of(out, "out")
     if not isinstance(weights, Weights):
-        if Path(weights).suffix.lower() in EXPORTED:
-            raise WeightsError(f"{weights}: an exported file cannot grow. Give the weights that it was exported from")
         weights = checkpoint.load(weights)
     before = weights.config.model.queries
     if whole_number(queries, "queries") <= before:
         raise CondetrError(f"`queries={queries}`: the weights have {before} already. Give a larger number")
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CondetrError(f"{out}: exists and is not empty. Name another folder, or remove it")
+    if out is not None:
+        check_new_folder(out)
     grown = _grown(weights, queries)
     if out is not None:
         checkpoint.save(out, grown)
@@ -56,7 +53,7 @@ def _grown(weights: Weights, queries: int) -> Weights:
     config = override(weights.config, {"model.queries": queries, "model.query_bias": "learned"})
     with torch.random.fork_rng(devices=[]):
         detector = build_detector(config.model, len(weights.categories))
-    state, own = weights.detector.state_dict(), detector.state_dict()
+    state, own = {name: one.cpu() for name, one in weights.detector.state_dict().items()}, detector.state_dict()
     before = weights.config.model.queries
     copied = torch.linspace(0, before, queries - before + 1)[:-1].long() if queries < 2 * before else None
     rows = torch.arange(queries) % before if copied is None else torch.cat([torch.arange(before), copied])

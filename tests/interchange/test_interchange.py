@@ -12,7 +12,7 @@ from condetr import config, interchange
 from condetr.build import build_detector
 from condetr.checkpoint import load
 from condetr.converting import convert
-from condetr.errors import WeightsError
+from condetr.errors import CondetrError, WeightsError
 from condetr.interchange import published
 from condetr.recipes import recipe
 from condetr.types import Categories, Images
@@ -250,7 +250,7 @@ def test_what_lies_in_the_place_of_a_file_of_weights_is_named(tmp_path, name, co
 
 def test_a_full_folder_is_not_overwritten(tmp_path):
     (tmp_path / "precious").write_text("x")
-    with pytest.raises(WeightsError, match="not empty"):
+    with pytest.raises(CondetrError, match="not empty"):
         convert("anything", tmp_path)
 
 

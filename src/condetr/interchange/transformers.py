@@ -10,6 +10,7 @@ from torch import Tensor
 from .. import config
 from ..errors import CondetrError, WeightsError
 from ..files import replacing, write_text
+from ..images.prepare import MEAN, STD
 from ..model.detector import Detector
 from ..types import Categories
 from . import published
@@ -120,8 +121,8 @@ def write_transformers(folder: Path, detector: Detector, c: config.Config, categ
         "format": "coco_detection",
         "do_resize": True, "do_rescale": True, "do_normalize": True, "do_pad": True,
         "size": {"shortest_edge": short, "longest_edge": round(short * c.data.longest)},
-        "image_mean": [0.485, 0.456, 0.406],
-        "image_std": [0.229, 0.224, 0.225],
+        "image_mean": list(MEAN),
+        "image_std": list(STD),
     }  # fmt: skip
     write_text(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")
     write_text(folder / "README.md", card)

@@ -17,6 +17,8 @@ from .query_bias import QueryBias
 from .reference import Reference
 from .tokens import Cells, Tokens
 
+BY_QUERY = ("queries.weight", "reference.point", "reference.box", "query_bias.value")  # weights with a row per query
+
 
 class Heads(nn.Module):
     """Class logits, and boxes as offsets from the references. One pair of heads serves all decoder layers."""

@@ -7,11 +7,9 @@ import torch
 
 from ..checkpoint import Weights
 from ..config import Config
-from ..model.detector import Detector
+from ..model.detector import BY_QUERY, Detector
 from ..plural import counted
 from ..types import Categories
-
-BY_QUERY = ("queries.weight", "reference.point", "reference.box", "query_bias.value")  # one row for each query
 
 
 @dataclass(frozen=True, slots=True)
