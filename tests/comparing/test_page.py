@@ -20,7 +20,7 @@ def written(curves: list, reference: str) -> str:
     results, models = analyse(curves, reference), list(dict.fromkeys(c.model for c in curves))
     page = Page("a comparison")
     measured(page, results, curves, models)
-    return html.unescape(page.html())
+    return html.unescape(page.html()).replace("\u00a0", " ")
 
 
 def slow_and_fast(seeds: int, epochs: int = 40) -> list:

@@ -470,7 +470,7 @@ def test_the_command_line_explains(images, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_the_table_of_heads_fits_a_phone(tmp_path):
+def test_the_page_fits_a_phone(predictor, images, tmp_path, quick):
     heads = np.ones((3, 8))
     shares = AttentionShares(
         layer=5, parts=("spatial", "content", "combined"), detections=80, inside=heads, border=heads,
@@ -485,3 +485,8 @@ def test_the_table_of_heads_fits_a_phone(tmp_path):
         table = phone.locator(".scroll")
         assert table.inner_text().count("elsewhere") == 24
         assert table.evaluate("element => element.scrollWidth <= element.clientWidth")
+        explain_images(predictor, images[1:], EVERYTHING, tmp_path / "out")
+        phone.goto((tmp_path / "out" / "explain.html").as_uri())
+        phone.wait_for_selector("html[data-ready]")
+        for head in phone.locator(".heads button").all_inner_texts():  # no line ends between a number and its unit
+            assert re.fullmatch(r"head \d · [a-z ]+\n\d+\xa0% in box", head.strip())

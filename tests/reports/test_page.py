@@ -132,6 +132,23 @@ def test_numbers_are_aligned_and_missing_numbers_are_a_dash() -> None:
     assert html.count('<td class="number">–</td>') == 2
 
 
+def test_a_column_of_sentences_is_not_squeezed_on_a_phone() -> None:
+    page = Page("t")
+    page.table(
+        ["defect", "meaning", "action"], [["leak", "a training image is also in valid", "drop"], ["x", "y", "z"]]
+    )
+    assert re.findall("<td[^>]*>", page.html()) == ["<td>", '<td class="long">', "<td>"] * 2
+
+
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    page = Page("t")
+    page.text("12 % of 640 × 480 px in 5 ms and 20 minutes")
+    page.table(["share"], [["9 %"]], "1.5 GB")
+    html = page.html()
+    for text in ("12\xa0% of 640\xa0× 480\xa0px in 5\xa0ms and 20 minutes", ">9\xa0%<", "1.5\xa0GB"):
+        assert text in html
+
+
 def test_a_column_whose_texts_all_begin_with_a_number_is_sorted_by_it():
     page = Page("sorted")
     page.table(["epochs", "of", "name"], [["9 (7 … 10)", "10%", "4"], ["24", None, "four"], ["–", "9%", "7"]])

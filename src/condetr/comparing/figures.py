@@ -71,7 +71,8 @@ def schedule_figure(finals: Sequence[Final], models: Sequence[str], schedules: S
         shift = (number - (len(models) - 1) / 2) * 0.4 / len(models)
         at = [schedules.index(final.epochs) + shift for final in own]
         marker = MARKERS[number % len(MARKERS)]
-        plot.plot(at, [final.ap.mean for final in own], marker, color=color, markersize=8, label=model)
+        means = [final.ap.mean for final in own]
+        plot.plot(at, means, marker, color=color, markersize=8, label=model, clip_on=False)  # whole at 0, too
         for x, final in zip(at, own):
             plot.plot([x] * len(final.values), final.values, "_", color=color, markersize=11, alpha=0.8)
     plot.set_xticks(range(len(schedules)), [str(epochs) for epochs in schedules])

@@ -45,7 +45,7 @@
       key({ stroke: "var(--soft)", "stroke-dasharray": "1 3" }, "mean of classes, IoU 0.50"),
       key({ r: 5, fill: "var(--warn)" }, "the best threshold"));
     const confused = make("p", {}, one.confused.length ? `Objects of ${one.name} taken for another class: ${one.confused
-      .map(([name, count]) => `${count} × ${name}`).join(", ")}.` : `No object of ${one.name} is taken for another class.`);
+      .map(([name, count]) => `${count}\u00a0× ${name}`).join(", ")}.` : `No object of ${one.name} is taken for another class.`);
     showDialog(one.name, [make("div", { class: "class" }, make("div", {}, plot(one), legend), numbers), confused],
       classes.length > 1 ? by => show((at + by + classes.length) % classes.length) : null,
       document.querySelector(`button[data-key="class-${at}"]`));

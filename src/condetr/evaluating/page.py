@@ -32,7 +32,7 @@ _NUMBERS = (
 def page(evaluation: Results) -> Page:
     metrics, categories, made = evaluation.metrics, evaluation.data.categories, evaluation.provenance
     number = counted(metrics.images, "image")
-    date = f"{datetime.fromisoformat(made.date):%d %B %Y}".lstrip("0")
+    date = f"{datetime.fromisoformat(made.date):%d\u00a0%B\u00a0%Y}".lstrip("0")
     page = Page(
         f"Evaluation of {evaluation.subject}",
         f"{evaluation.model} · {number} of the split '{evaluation.split.name}' · {date} · "

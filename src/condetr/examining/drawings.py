@@ -62,7 +62,8 @@ def drawn_defects(
         sample = used.get(path)
         marks = _labelled_boxes(split, row, size, findings if sample else None, data)
         marks += _used(sample, data) if sample else []
-        what = ", ".join(f"{name} × {n}" if n > 1 else name for name, n in Counter(f.name for f in findings).items())
+        names = Counter(f.name.replace("_", " ") for f in findings)
+        what = ", ".join(f"{name} × {n}" if n > 1 else name for name, n in names.items())
         yield MarkedImage(pixels, marks, f"{_shown(path, data.root)}: {what}")
         del pixels
 

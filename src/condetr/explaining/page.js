@@ -7,7 +7,7 @@
   const inflate = async text => new Uint8Array(await new Response(
     new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
   const colormap = bytes(data.colors);
-  const percent = value => `${value} %`;
+  const percent = value => `${value}\u00a0%`;
   const MODES = { detection: "Detections", encoder: "Encoder", why: "Why nothing here?" };
   const HINTS = {
     detection: "Click a box. Arrow keys: left and right change the head, up and down the layer; n and p the detection.",
@@ -220,19 +220,20 @@
     const { query, maps } = image.shown[state.d], marks = marksOf(image, query, "");
     const wide = Math.max(120, Math.min(290, strip.clientWidth / Math.min(image.heads, 8)));
     for (const part of image.parts) {
-      const row = make("div", { class: "heads", style: `--heads:${image.heads}` });
+      const row = make("div", { class: "heads", style: `--heads:${image.heads}`, role: "group", "aria-label": part });
       for (let h = 0; h < image.heads; h++) {
         const small = make("canvas", {});
         paint(small, image, shownMap(crossMap(image, state.d, state.l, part, h)), marks, wide);
         const [region, inside] = image.measured[maps][state.l][image.parts.indexOf(part)][h];
         const flat = contrast(crossMap(image, state.d, state.l, part, h)).ratio < 1.5;
         row.append(make("button", { type: "button", onclick: () => change({ t: part, h }), "aria-pressed":
-          String(state.t === part && state.h === h), "aria-label": `${part}, head ${h}` }, small,
-        make("small", {}, `head ${h} · ${flat ? "nearly uniform" : data.regions[region]} · ${percent(inside)} in box`)));
+          String(state.t === part && state.h === h) }, small, make("small", {},
+          make("span", {}, `head ${h} · ${flat ? "nearly uniform" : data.regions[region]}`), " ",
+          make("span", {}, `${percent(inside)} in box`))));
       }
       const note = part === "content" && state.l === 0
         ? " (in the first layer including object query and key position)" : "";
-      strip.append(make("h3", {}, part + note), row);
+      strip.append(make("h2", {}, part + note), row);
     }
   };
   const table = (headers, rows) => {
@@ -251,7 +252,7 @@
     });
     const which = state.m !== "detection" ? "" : ` (${pick.number === null ? "not a detection"
       : `detection ${pick.number}`}: ${caption(pick)})`;
-    notes.append(make("h3", {}, `Query ${pick.query}${which} from layer to layer`),
+    notes.append(make("h2", {}, `Query ${pick.query}${which} from layer to layer`),
       table(["after layer", "best class", "score", "centre", "size in pixels"], rows));
   };
   const drawNearestTable = image => {
@@ -264,7 +265,7 @@
         one.distance ? `${one.distance.toFixed(0)} px away` : "contains the point",
         ...(conditional ? [`${one.reference[0].toFixed(0)}, ${one.reference[1].toFixed(0)}`] : [])]
         .map(cell => make("td", {}, cell))));
-    notes.prepend(make("h3", {}, `Nearest to ${state.x}, ${state.y}`),
+    notes.prepend(make("h2", {}, `Nearest to ${state.x}, ${state.y}`),
       table(["query", "status", "class", "score", "threshold", "its box", ...(conditional ? ["reference point"] : [])], rows));
   };
   document.addEventListener("keydown", event => {

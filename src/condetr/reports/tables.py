@@ -28,6 +28,7 @@ class Name:
     tone: str = ""
 
 
+LONG = 24  # characters: a column with a longer text is not squeezed to a word in each line
 LEAST = 0.0005  # a column of smaller numbers, all shown as 0.000, has no bars
 Cell = str | int | float | Name | None
 
@@ -40,12 +41,13 @@ def table(headers: Sequence[str | Column], rows: Iterable[Sequence[Cell]], capti
         all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
         for i in range(len(columns))
     ]
+    long = [any(isinstance(row[i], str) and len(row[i]) > LONG for row in rows) for i in range(len(columns))]
     sort_keys = [_sort_key([row[i] for row in rows]) for i in range(len(columns))]
     largest = [max((_size(row[i]) for row in rows), default=0.0) for i in range(len(columns))]
 
     def cell(i: int, value: Cell) -> str:
         bar = f' style="--part:{_size(value) / largest[i]:.3f}"' if columns[i].bar and largest[i] >= LEAST else ""
-        return f"<td{_class(columns[i], numeric[i])}{sort_keys[i](value)}{bar}>{_content(value)}</td>"
+        return f"<td{_class(columns[i], numeric[i], long[i])}{sort_keys[i](value)}{bar}>{_content(value)}</td>"
 
     head = "".join(
         f'<th scope="col"{_class(one, n)}><button type="button">{escape(one.title)}</button></th>'
@@ -76,8 +78,9 @@ def _content(value: Cell) -> str:
     return (f'<button type="button" data-key="{escape(value.key)}">{text}</button>' if value.key else text) + tag
 
 
-def _class(column: Column, numeric: bool) -> str:
-    names = [*(["number"] if numeric else []), *(["bar"] if column.bar else []), *(["wide"] if column.optional else [])]
+def _class(column: Column, numeric: bool, long: bool = False) -> str:
+    which = {"number": numeric, "bar": column.bar, "wide": column.optional, "long": long}
+    names = [name for name, holds in which.items() if holds]
     return f' class="{" ".join(names)}"' if names else ""
 
 
