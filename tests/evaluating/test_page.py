@@ -123,6 +123,7 @@ def test_the_worst_images_have_a_legend_and_their_captions_name_what_was_missed(
     section = unescape(html[html.index(">The worst images</h2>") :])
     for key, name in (("missed", "missed objects"), ("false", "false detections"), ("correct", "correct detections")):
         assert re.search(rf'data-switch="{key}" checked>.*?{name}', section)
+    assert re.search(r'class="subtitle">[^<]* · \d+\xa0[A-Z][a-z]+\xa0\d{4} · ', html)  # the date is on one line
     assert re.search(r"<figcaption>\d<b>\.png: \d+ correct; missed (none|cat|<img)", section)
 
 

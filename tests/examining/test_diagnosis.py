@@ -453,7 +453,7 @@ def test_places_can_be_opened_and_name_lines(tmp_path):
     assert "--most:594px" in html  # the chart of the classes, whose text is readable at 390 pixels
     assert "a.txt #" not in html
     assert html.count('data-layer="defective"') == 4
-    assert re.search(r"<figcaption>images/a.png: [a-z ,]*unknown category[a-z ,]*</figcaption>", html)  # as in the table
+    assert re.search(r"<figcaption>images/a.png: [a-z ,]*unknown category[a-z ,]*</figcaption>", html)
     assert '<em class="tag error">error</em>' in html
 
 
