@@ -41,7 +41,7 @@ def table(headers: Sequence[str | Column], rows: Iterable[Sequence[Cell]], capti
         all(row[i] is None or isinstance(row[i], int | float) for row in rows) and bool(rows)
         for i in range(len(columns))
     ]
-    long = [any(isinstance(row[i], str) and len(row[i]) > LONG for row in rows) for i in range(len(columns))]
+    long = [any(len(text) > LONG for row in rows if isinstance(text := row[i], str)) for i in range(len(columns))]
     sort_keys = [_sort_key([row[i] for row in rows]) for i in range(len(columns))]
     largest = [max((_size(row[i]) for row in rows), default=0.0) for i in range(len(columns))]
 
