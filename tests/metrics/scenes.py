@@ -3,15 +3,27 @@ and their evaluation by pycocotools."""
 
 import contextlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from condetr.detections import Detections
+from condetr.metrics import Evaluator, Metrics
 from condetr.types import Categories, Truth
 
 Scene = tuple[list[Truth], list[Detections], Categories]
+
+
+def measure(
+    truths: Sequence[Truth], detections: Sequence[Detections], categories: Categories, resamples: int = 1000
+) -> Metrics:
+    """The metrics of the detections of each image; `categories` are the data set's."""
+    evaluator = Evaluator(categories)
+    for truth, detected in zip(truths, detections, strict=True):
+        evaluator.add(truth, detected)
+    return evaluator.metrics(resamples)
 
 
 def scene(

@@ -8,10 +8,10 @@ import pytest
 
 from condetr.detections import Detections
 from condetr.errors import DataError
-from condetr.metrics import NAMES, Evaluator, measure
+from condetr.metrics import NAMES, Evaluator
 from condetr.types import Categories, Truth
 
-from .scenes import pycocotools_eval, scene
+from .scenes import measure, pycocotools_eval, scene
 
 
 def ours(truths: list[Truth], detections: list[Detections], categories: Categories) -> np.ndarray:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condetr.metrics import BoxTable, Evaluator, match_classes, measure
+from condetr.metrics import BoxTable, Evaluator, match_classes
 from condetr.types import Categories
 
-from .scenes import scene
+from .scenes import measure, scene
 from .tables import THREE, image, table_of
 
 

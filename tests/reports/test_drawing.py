@@ -31,13 +31,6 @@ def test_a_label_is_placed_above_its_box() -> None:
     assert not changed[:30].any()
 
 
-def test_dashes_leave_gaps() -> None:
-    whole, dashed = (draw_boxes(GREY, BOX, [""], np.array([0]), dashed=d) for d in (False, True))
-    colored = [(d[120 - 50 : 120 + 50, 40] == color_of(0)).all(-1) for d in (whole, dashed)]
-    assert colored[0].all()
-    assert 0.3 < colored[1].mean() < 0.9
-
-
 def placed(boxes: np.ndarray, captions: list[str], width: int, height: int, font: float = 13.0) -> list[Box]:
     """The areas of labels, in the order of the boxes."""
     visible = [(i, box) for i, one in enumerate(boxes.tolist()) if (box := visible_part(one, width, height))]
@@ -127,14 +120,12 @@ boxes_anywhere = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(boxes_anywhere, st.integers(1, 200), st.integers(1, 200), st.text(max_size=30), st.booleans())
-def test_any_boxes_on_any_image(
-    boxes: list[tuple[float, ...]], width: int, height: int, caption: str, dashed: bool
-) -> None:
+@given(boxes_anywhere, st.integers(1, 200), st.integers(1, 200), st.text(max_size=30))
+def test_any_boxes_on_any_image(boxes: list[tuple[float, ...]], width: int, height: int, caption: str) -> None:
     image = np.zeros((height, width, 3), np.uint8)
     labels = np.arange(len(boxes)) * 50
     array = np.array(boxes, np.float32).reshape(-1, 4)
-    drawn = draw_boxes(image, array, [caption] * len(boxes), labels, dashed)
+    drawn = draw_boxes(image, array, [caption] * len(boxes), labels)
     assert (drawn.shape, drawn.dtype) == (image.shape, np.uint8)
     for x1, y1, x2, y2 in placed(array, ["class 0.50"] * len(boxes), width, height):
         assert 0 <= x1 < x2 <= width

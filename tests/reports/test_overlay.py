@@ -47,7 +47,7 @@ def test_hostile_captions_are_text() -> None:
     def page(text: str) -> Reader:
         page = Page("t")
         one = MarkedImage(GREY, [mark((1, 1, 9, 9), text, MISSED, text)], text)
-        page.marked_gallery([one], [Layer("a", text, (1, 2, 3))])
+        page.gallery([one], [Layer("a", text, (1, 2, 3))])
         return Reader(page.html())
 
     assert page(HOSTILE).tags == page("plain").tags
@@ -56,8 +56,7 @@ def test_hostile_captions_are_text() -> None:
 
 def test_every_image_can_be_enlarged_with_the_keyboard() -> None:
     page = Page("t")
-    page.image(GREY, "one")
-    page.gallery([(GREY, "two")])
+    page.gallery([MarkedImage(GREY, (), "one"), MarkedImage(GREY, (), "two")], ())
     assert page.html().count('role="button" tabindex="0"') == 2
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from condetr.errors import CondetrError
 from condetr.reports.charts import chart
+from condetr.reports.overlay import MarkedImage
 from condetr.reports.page import Page
 
 HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x00\x1b\x9b\u202e\u2066$\\frac"
@@ -59,8 +60,8 @@ def everything(text: str) -> Page:
     plot.set_title(text)
     plot.legend()
     page.figure(figure, text)
-    page.image(np.zeros((4, 6, 3), np.uint8), text)
-    page.gallery([(np.full((300, 400, 3), 200, np.uint8), text)])
+    images = (np.zeros((4, 6, 3), np.uint8), np.full((300, 400, 3), 200, np.uint8))
+    page.gallery([MarkedImage(image, (), text) for image in images], ())
     page.data("numbers", {"name": text, "values": [1.0, float("nan")]})
     page.script("console.log('</script>')")
     return page
@@ -84,16 +85,16 @@ def test_a_gallery_takes_its_images_one_by_one() -> None:
     made: list[weakref.ref[np.ndarray]] = []
     alive: list[int] = []
 
-    def images() -> Iterator[tuple[np.ndarray, str]]:
+    def images() -> Iterator[MarkedImage]:
         for number in range(6):
             image = np.full((700, 900, 3), number, np.uint8)
             made.append(weakref.ref(image))
             alive.append(sum(one() is not None for one in made))
-            yield image, str(number)
+            yield MarkedImage(image, (), str(number))
             del image
 
     page = Page("t")
-    page.gallery(images())
+    page.gallery(images(), ())
     assert len(alive) == page.html().count("<img") == 6
     assert max(alive) <= 2
     assert sum(one() is not None for one in made) == 0

@@ -117,7 +117,7 @@ def _images(page: Page, evaluation: Results) -> None:
         if images:
             page.heading(heading)
             page.text("The detections are those that reach the best threshold of their class.")
-            page.marked_gallery(
+            page.gallery(
                 drawings(
                     samples,
                     [one.image_id for one in images],

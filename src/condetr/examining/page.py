@@ -54,12 +54,12 @@ def page(diagnosis: Results) -> Page:
     drawable = defective(diagnosis.raw, diagnosis.findings)
     if drawable:
         page.heading("Images with the worst defects")
-        page.marked_gallery(drawn_defects(diagnosis.raw, data, drawable, MOST_DEFECTIVE), LAYERS)
+        page.gallery(drawn_defects(diagnosis.raw, data, drawable, MOST_DEFECTIVE), LAYERS)
     splits = {split.name: split.images.paths for split in diagnosis.raw.splits}
     without = {splits[name][row] for (name, row), _ in drawable}
     if samples := varied(data, MOST_SAMPLES, without):
         page.heading("Labelled images")
-        page.marked_gallery(drawn_samples(data, samples), (USED,))
+        page.gallery(drawn_samples(data, samples), (USED,))
     if diagnosis.findings:
         page.heading("All findings")
         _findings(page, diagnosis)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from ..images.color import LUMA
 from ..shapes import Float, UInt8
 from .explanation import Explanation
 from .page_image import COLORMAP
@@ -63,7 +64,7 @@ def heatmap(image: Pixels, attention: Float[np.ndarray, "h w"]) -> Pixels:
     map_ = Image.fromarray(above).resize((width, height), Image.Resampling.BICUBIC)
     intensity = np.asarray(map_).clip(0)
     intensity = (intensity / max(intensity.max(), 1e-12))[..., None]
-    grey = (image @ np.array([0.299, 0.587, 0.114]))[..., None] * 0.75 + 24
+    grey = (image @ LUMA)[..., None] * 0.75 + 24
     color = matplotlib.colormaps[COLORMAP](0.15 + 0.85 * intensity[..., 0])[..., :3] * 255
     opacity = 0.88 * intensity**0.75 * np.clip(highest / max(mean, 1e-12) - 1, 0.1, 1)
     return (grey * (1 - opacity) + color * opacity).clip(0, 255).round().astype(np.uint8)

@@ -2,7 +2,7 @@
 
 from .box_table import BoxTable
 from .coco import NAMES, Summary
-from .evaluator import Evaluator, match_classes, measure
+from .evaluator import Evaluator, match_classes
 from .metrics import ClassMetrics, ImageCounts, Metrics
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "Metrics",
     "Summary",
     "match_classes",
-    "measure",
 ]

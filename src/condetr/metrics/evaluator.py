@@ -96,16 +96,6 @@ def match_classes(data: Categories, weights: Categories) -> tuple[int, ...]:
     return tuple(labels)
 
 
-def measure(
-    truths: Sequence[Truth], detections: Sequence[Detections], categories: Categories, resamples: int = 1000
-) -> Metrics:
-    """The metrics of the detections of each image; `categories` are the data set's."""
-    evaluator = Evaluator(categories)
-    for truth, detected in zip(truths, detections, strict=True):
-        evaluator.add(truth, detected)
-    return evaluator.metrics(resamples)
-
-
 def _xywh(boxes: np.ndarray) -> Float64[np.ndarray, "M 4"]:
     boxes = boxes.astype(np.float64).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)

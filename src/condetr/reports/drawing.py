@@ -31,7 +31,6 @@ def draw_boxes(
     boxes: Float[np.ndarray, "M 4"],
     captions: Sequence[str],
     labels: Int[np.ndarray, " M"],
-    dashed: bool = False,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """A copy of the image with boxes drawn on it.
 
@@ -40,7 +39,6 @@ def draw_boxes(
         boxes: xyxy in pixels, the most important first: it is drawn on top, and its label is placed first.
         captions: the text of each label; an empty one draws the box alone. A text wider than the image is shortened.
         labels: the index of each box's class, which selects its color.
-        dashed: dashed lines, as for ground truth.
     """
     canvas = np.array(image)
     height, width = canvas.shape[:2]
@@ -48,7 +46,7 @@ def draw_boxes(
     scale = (width + height) / 2
     for i, box in reversed(visible):
         line = max(1, round(scale * 0.0044 * _smallness([box], scale)))
-        draw_outline(canvas, box, color_of(int(labels[i])), line, dashed)
+        draw_outline(canvas, box, color_of(int(labels[i])), line)
     printable = ["".join(c if c.isprintable() else " " for c in caption).strip() for caption in captions]
     font = max(scale * 0.027, 11) * max(0.7, _smallness([box for _, box in visible], scale)) if visible else 0.0
     for area, i, caption, size in reversed(place_labels(visible, printable, font, width, height)):

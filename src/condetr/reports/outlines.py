@@ -25,7 +25,7 @@ def visible_part(box: Sequence[float], width: int, height: int) -> Box | None:
     return left, top, max(left + 1, min(round(x2), width)), max(top + 1, min(round(y2), height))
 
 
-def draw_outline(canvas: np.ndarray, box: Box, color: Color, line: int, dashed: bool) -> None:
+def draw_outline(canvas: np.ndarray, box: Box, color: Color, line: int) -> None:
     """Draw a rounded frame with a dark rim on both sides. Each side is blended alone, because a box can be large."""
     height, width = canvas.shape[:2]
     rim = max(1.0, line / 4)
@@ -44,11 +44,7 @@ def draw_outline(canvas: np.ndarray, box: Box, color: Color, line: int, dashed: 
         x, y = np.arange(u1, u2)[None, :] + 0.5, np.arange(v1, v2)[:, None] + 0.5
         depth = depth_inside(x, y, box, radius)
         frame = coverage(depth) * coverage(line - depth)
-        if dashed:
-            frame = frame * _dashes(x, y, box, line)
         dark = coverage(depth + rim) * coverage(line + rim - depth) * RIM
-        if dashed:
-            dark = dark * _dashes(x, y, box, line)
         region = canvas[v1:v2, u1:u2]
         blend(region, (0, 0, 0), dark)
         blend(region, color, frame)
@@ -65,21 +61,6 @@ def depth_inside(x: np.ndarray, y: np.ndarray, box: Box, radius: float) -> np.nd
 def coverage(depth: np.ndarray) -> np.ndarray:
     """The fraction of a pixel that is inside, given the depth of its middle."""
     return (depth + 0.5).clip(0, 1)
-
-
-def _dashes(x: np.ndarray, y: np.ndarray, box: Box, line: int) -> np.ndarray:
-    """1 on dashes and 0 between, along the nearer pair of sides. Each side has a whole number of dashes; corners are
-    drawn."""
-    x1, y1, x2, y2 = box
-    from_side = np.minimum(np.abs(x - x1), np.abs(x - x2))
-    from_top = np.minimum(np.abs(y - y1), np.abs(y - y2))
-    along_x, along_y = (_dash(p - low, high - low, line) for p, low, high in ((x, x1, x2), (y, y1, y2)))
-    return np.where(from_top <= from_side, along_x, along_y)
-
-
-def _dash(along: np.ndarray, length: int, line: int) -> np.ndarray:
-    period = length / max(1, round(length / (6 * line + 2)))
-    return ((along + 0.29 * period) % period < 0.58 * period).astype(float)
 
 
 def blend(region: np.ndarray, color: Color, weight: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..files import write_text
 from .charts import markup
-from .elements import Pixels, escape, figcaption, visible
+from .elements import escape, figcaption, visible
 from .overlay import Layer, MarkedImage, legend, marked_image
 from .tables import Cell, Column, shown, table
 
@@ -61,17 +61,10 @@ class Page:
         )
         self._body.append(f'<figure class="chart"><div class="plots">{parts}</div>{figcaption(caption)}</figure>')
 
-    def image(self, image: Pixels, caption: str = "") -> None:
-        """An image, encoded at once; a click or Enter enlarges it."""
-        self._body.append(marked_image(MarkedImage(image, (), caption)))
-
-    def gallery(self, images: Iterable[tuple[Pixels, str]]) -> None:
-        """Images next to each other; a click enlarges one. Each is encoded before the next is taken from the iterable,
-        so that a generator never has to hold all of them."""
-        self.marked_gallery((MarkedImage(pixels, (), caption) for pixels, caption in images), ())
-
-    def marked_gallery(self, images: Iterable[MarkedImage], layers: Sequence[Layer]) -> None:
-        """A gallery whose images have boxes over them, with switches for the layers of the boxes above it."""
+    def gallery(self, images: Iterable[MarkedImage], layers: Sequence[Layer]) -> None:
+        """Images next to each other, with boxes over them, and switches above them for the layers of the boxes. A click
+        or Enter enlarges one. Each is encoded before the next is taken from the iterable, so that a generator never has
+        to hold all of them."""
         if layers:
             self._body.append(legend(layers))
         self._body.append(f'<div class="gallery">{"".join(map(marked_image, images))}</div>')
