@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import condetr
+from condetr.boxes import iou_and_giou
 from condetr.decoding import decode
 from condetr.detections import Detection, Detections, draw
 from condetr.errors import CondetrError
@@ -195,6 +196,38 @@ def test_a_crop_stays_inside_and_has_at_least_one_pixel(box: tuple[float, ...]):
     )
     (crop,) = one.crop(IMAGE)
     assert min(crop.shape[:2]) >= 1
+
+
+def overlapping(boxes: np.ndarray, labels: np.ndarray) -> Detections:
+    count = len(boxes)
+    scores = np.linspace(1, 0, count, dtype=np.float32)
+    return Detections(boxes.astype(np.float32), scores, labels, np.arange(count), CATEGORIES, (200, 100))
+
+
+def test_suppression_removes_worse_detections_of_the_class_above_an_iou():
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 6], [0, 0, 10, 8], [50, 50, 50, 50], [50, 50, 50, 50]])
+    found = overlapping(boxes, np.array([1, 1, 1, 2, 1, 1]))
+    # the third overlaps the second with 0.75, but the second is removed by the first
+    assert found.suppress(0.7).queries.tolist() == [0, 2, 3, 4, 5]
+    assert found.suppress(0.5).queries.tolist() == [0, 3, 4, 5]
+    assert found.suppress(0.8) == found, "not where the IoU is equal"
+    assert found.suppress(1.0) == found
+    assert len(found[[]].suppress(0.0)) == 0
+
+
+def test_suppression_is_that_of_every_pair_in_turn():
+    random = np.random.default_rng(3)
+    corner, side = random.uniform(0, 40, (80, 2)), random.uniform(5, 60, (80, 2))
+    found = overlapping(np.concatenate([corner, corner + side], 1), random.integers(1, 3, 80))
+    boxes = torch.tensor(found.boxes).double()
+    overlap = iou_and_giou(boxes[:, None], boxes[None])[0]
+    kept: list[int] = []
+    for i in range(80):
+        if not any(found.labels[i] == found.labels[j] and overlap[i, j] > 0.4 for j in kept):
+            kept.append(i)
+    assert found.suppress(0.4).queries.tolist() == kept
+    assert 5 < len(kept) < 60
+    assert found[:30].suppress(0.4) == found.suppress(0.4)[: len([i for i in kept if i < 30])]
 
 
 def test_another_image_is_refused_with_both_sizes():

@@ -36,6 +36,8 @@ def shown(value: Any) -> str:
         return f"[{', '.join(f'{one:.4g}' for one in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "null"
     return value if isinstance(value, str) else f"{value:.4g}"
 
 

@@ -149,6 +149,20 @@ class Detections:
         """At most one detection for each object query, its best: no box appears twice with two classes."""
         return self[np.sort(np.unique(self.queries, return_index=True)[1])]
 
+    def suppress(self, iou: float) -> "Detections":
+        """Non-maximum suppression: from the best to the worst, each detection removes those of its class with which it
+        has a higher `iou`. At 1, none are removed."""
+        kept = np.ones(len(self), dtype=bool)
+        boxes = self.boxes.astype(np.float64)
+        for label in np.unique(self.labels):
+            left = np.flatnonzero(self.labels == label)
+            while len(left) > 1:
+                best, others = left[0], left[1:]
+                same = _iou(boxes[best], boxes[others]) > iou
+                kept[others[same]] = False
+                left = others[~same]
+        return self[kept]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold, with the keys of `predictions.jsonl`: file, width, height and detections,
         each with category_id, category, score and box (x1, y1, x2, y2 in pixels)."""
@@ -252,6 +266,14 @@ def draw(image: Source, detections: Detections) -> Pixels:
     pixels, factor = enlarge(_pixels(image, detections))
     captions = [f"{one.name} {one.score:.2f}" for one in detections]
     return draw_boxes(pixels, detections.boxes * factor, captions, detections.labels)
+
+
+def _iou(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, " M"]:
+    """Intersection over union of one box and others, 0 for boxes without an area."""
+    side = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common = np.maximum(side, 0).prod(1)
+    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
 def _index(which: Any) -> np.ndarray:

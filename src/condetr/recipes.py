@@ -69,7 +69,8 @@ def small() -> Config:
     What lets few images and few minutes suffice (docs/convergence.md has the gain of each): anchors that the layers
     refine, attention that starts around them, keys at stride 8, denoising queries, IoU-aware scores, a step for every
     image, about 3,600 steps for any number of images, and a first part of the training on features that are computed
-    once. The augmentation keeps objects near their size at test time.
+    once. The augmentation keeps objects near their size at test time. So short a training does not suppress all
+    duplicates: non-maximum suppression removes the rest.
     """
     return Config(
         recipe="small",
@@ -78,7 +79,7 @@ def small() -> Config:
             scoring=IouAware(class_weight=4.0),
             decoder=Refining(start="local", box_bias="log"),
             reference="anchors", keys="fused",
-            dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0,
+            dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0, nms=0.7,
         ),
         data=Data(size=320, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
         train=Train(
@@ -102,7 +103,7 @@ def nano() -> Config:
             scoring=IouAware(class_weight=4.0),
             decoder=Refining(start="local", box_bias="log"),
             reference="anchors",
-            dim=128, hidden=256, encoder_layers=1, decoder_layers=2, queries=16, dropout=0.0,
+            dim=128, hidden=256, encoder_layers=1, decoder_layers=2, queries=16, dropout=0.0, nms=0.7,
         ),
         data=Data(size=80),
         train=Train(

@@ -16,6 +16,7 @@ from condetr.errors import CondetrError, ImageError
 from condetr.explaining.explain import explain
 from condetr.explaining.explanation import Explanation
 from condetr.explaining.extremities import REGIONS, coverage
+from condetr.explaining.figures import figure
 from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
 from condetr.explaining.page_image import image_values
 from condetr.explaining.recording import record_image
@@ -47,6 +48,27 @@ def test_an_image_record_has_the_detections_of_the_predictor(predictor):
     np.testing.assert_array_equal(record.detections.labels, found.labels)
     np.testing.assert_allclose(record.boxes[-1][found.queries], found.boxes, atol=1e-4)
     assert not (record.labels == 1).any(), "an index without a class is never predicted"
+
+
+def test_a_query_that_suppression_leaves_out_is_no_detection_and_explained_as_such():
+    every = predictor_of(TINY)(IMAGE, threshold=0.01)
+    predictor = predictor_of(TINY.model_copy(update={"nms": 0.3}))
+    (found,) = predictor([IMAGE], threshold=0.01)
+    assert 0 < len(found) < len(every)
+    record = record_image(predictor, IMAGE, 0.01)
+    assert record.detections.queries.tolist() == found.queries.tolist()
+    left_out = sorted(set(every.queries.tolist()) - set(found.queries.tolist()))
+    assert left_out
+    assert image_values("a", record, [], 0)["suppressed"] == record.suppressed() == left_out
+    nearest = {one.query: one for one in record.nearest((5, 5), limit=TINY.queries)}
+    assert sorted(query for query, one in nearest.items() if not one.detected) == left_out
+    query = left_out[0]
+    one = Explanation.of(record, query, int(record.labels[-1, query]), -1)
+    assert (one.detected, one.suppressed) == (False, True)
+    detected = Explanation.of(record, int(found.queries[0]), int(found.labels[0]), -1)
+    assert (detected.detected, detected.suppressed) == (True, False)
+    words = " ".join(text.get_text() for text in figure(one).axes[0].texts)
+    assert "not a detection: it overlaps a better one" in words
 
 
 def test_an_explanation_is_of_the_selected_detection(predictor):

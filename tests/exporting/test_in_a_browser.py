@@ -7,7 +7,6 @@ package.
 import os
 import re
 import shutil
-from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -21,7 +20,7 @@ from PIL import Image
 from condetr.predicting.exported import write
 from condetr.predicting.predictor import Predictor
 from tests.browser import chromium
-from tests.runtime.exported import weights, without_shape_checks
+from tests.runtime.exported import weights, with_nms, without_shape_checks
 
 LIBRARY = os.environ.get("CONDETR_ONNXRUNTIME_WEB", "")
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
@@ -37,13 +36,14 @@ def _close(found: list[float], expected: list[float]) -> bool:
 
 
 @pytest.mark.skipif(not LIBRARY, reason="CONDETR_ONNXRUNTIME_WEB names no folder with onnxruntime-web")
-def test_the_page_finds_what_the_predictor_finds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("nms", [None, 0.3])
+def test_the_page_finds_what_the_predictor_finds(tmp_path: Path, nms: float | None) -> None:
     (page,) = re.findall(r'```html title="detect.html"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.S)
     (tmp_path / "detect.html").write_text(page, encoding="utf-8")
     for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
         shutil.copy(Path(LIBRARY) / name, tmp_path)
     with without_shape_checks():
-        write(replace(weights("tiny"), thresholds=(0.0, 0.0, 0.0)), tmp_path / "birds.onnx")
+        write(with_nms(weights("tiny"), nms), tmp_path / "birds.onnx")
     random = np.random.default_rng(5)
     shapes = {"larger": (190, 141), "smaller": (40, 33), "long": (20, 400), "half": (101, 214), "very long": (1, 400)}
     for name, shape in shapes.items():

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from condetr.checkpoint import save
 from condetr.predicting.exported import write
 from condetr.predicting.predictor import Predictor
-from tests.runtime.exported import exported, weights, without_shape_checks
+from tests.runtime.exported import exported, weights, with_nms, without_shape_checks
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = """
@@ -56,19 +55,22 @@ def python(code: str, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_program_of_the_page_prints_the_same_detections(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("nms", "count"), [(None, 14), (0.3, None)])
+def test_the_program_of_the_page_prints_the_same_detections(
+    tmp_path: Path, nms: float | None, count: int | None
+) -> None:
     page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
     (program,) = re.findall(r'```python title="detect.py"\n(.*?)```', page, re.S)
-    assert len([line for line in program.splitlines() if line]) <= 25
+    assert len([line for line in program.splitlines() if line]) <= 30
     (tmp_path / "detect.py").write_text(program, encoding="utf-8")
     file = tmp_path / "a.onnx"
     with without_shape_checks():
-        write(replace(weights("tiny"), thresholds=(0.0, 0.0, 0.0)), file)
+        write(with_nms(weights("tiny"), nms), file)
     for shape in ((90, 141, 3), (1, 400, 3)):
         Image.fromarray(np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / "a.png")
         output = python(BLOCKED, str(tmp_path / "detect.py"), str(file), str(tmp_path / "a.png"), PYTHONUTF8="1")
         expected = Predictor.load(file)(tmp_path / "a.png")
-        assert len(expected) == 14
+        assert len(expected) == count if count else 1 < len(expected) < 14
         found = [line.rsplit(" ", 5) for line in output.splitlines()]
         assert [line[0] for line in found] == expected.names
         for line, one in zip(found, expected):

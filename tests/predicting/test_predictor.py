@@ -47,6 +47,19 @@ def test_the_result_is_the_same_alone_and_in_a_batch(predictor: Predictor) -> No
         same(predictor(image, threshold=0.0), result)
 
 
+def test_a_model_with_suppression_predicts_what_it_leaves(predictor: Predictor) -> None:
+    model = predictor.config.model.model_copy(update={"nms": 0.3})
+    config = predictor.config.model_copy(update={"model": model})
+    suppressing = Predictor(Weights(predictor.detector, config, CATEGORIES, (0.2, 0.5, 0.3)))
+    for image in IMAGES:
+        plain, found = predictor(image, threshold=0.0), suppressing(image, threshold=0.0)
+        assert found == plain.suppress(0.3)
+        assert len(found) < len(plain)
+        assert suppressing(image, threshold=0.0, max_detections=2) == found[:2]
+        assert suppressing(image, threshold=0.0, classes="dog") == found.filter("dog")
+        assert suppressing(image) == found.filter(min_score=(0.2, 0.5, 0.3))
+
+
 def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_path: Path) -> None:
     Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()

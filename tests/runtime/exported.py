@@ -7,6 +7,7 @@ import atexit
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -78,6 +79,13 @@ def weights(name: str) -> Weights:
     detector = started(shaken(model, len(CATEGORIES)))
     measure_norms(detector)
     return Weights(detector, Config(model=model, data=Data(size=64)), CATEGORIES, THRESHOLDS)
+
+
+def with_nms(given: Weights, nms: float | None) -> Weights:
+    """The weights with another non-maximum suppression, and thresholds that keep all detections."""
+    model = given.config.model.model_copy(update={"nms": nms})
+    config = given.config.model_copy(update={"model": model})
+    return replace(given, config=config, thresholds=(0.0,) * len(given.categories))
 
 
 def started(detector: Detector) -> Detector:

@@ -228,8 +228,9 @@ def test_the_backbone_is_frozen_in_the_phase_and_trained_after_it(whole):
     assert not torch.equal(phase[1]["project.weight"], phase[0]["project.weight"])
 
 
-def test_valid_is_predicted_from_kept_features_as_by_a_predictor(dataset):
-    config = settings(data__size=48)
+@pytest.mark.parametrize("nms", [None, 0.5])
+def test_valid_is_predicted_from_kept_features_as_by_a_predictor(dataset, nms):
+    config = settings(data__size=48, model__nms=nms)
     detector = shaken(config.model, classes=2)
     weights_, cache, read = Weights(detector, config, dataset.categories, None), FeatureCache(10**9), Counting()
     samples = dataset.split("train").samples
@@ -243,7 +244,7 @@ def test_valid_is_predicted_from_kept_features_as_by_a_predictor(dataset):
             assert (found.boxes == other.boxes).all()
             assert (found.labels == other.labels).all()
             assert found.scores == pytest.approx(other.scores, rel=1e-6)  # a batch's last scores are rounded otherwise
-            assert len(found) == 12
+            assert len(found) == 12 if nms is None else len(found) < 12
     assert read.reads == len(samples)
     assert same_weights(detector.backbone, detector.backbone)
     assert not same_weights(detector.backbone, shaken(config.model, classes=2, seed=1).backbone)

@@ -122,6 +122,11 @@ class Model(Strict):
         "none", description="a bias of each query's class logits, which condetr grow gives to the queries that it adds"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the transformer")
+    nms: float | None = Field(
+        None, ge=0, le=1,
+        description="non-maximum suppression: of two detections of a class with a higher IoU, the one with the lower "
+        "score is left out. null: all are kept, as in the papers",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "Model":

@@ -19,7 +19,8 @@ class Explanation:
     Attributes:
         image: the image, RGB.
         query, label, name, score: the query and the class that it is explained for.
-        detected: it is a detection; otherwise its score is below the confidence threshold.
+        detected, suppressed: it is a detection, or non-maximum suppression left it out; otherwise its score is below
+            the confidence threshold.
         box, reference: its box, and the reference point from which the layer started.
         extremities: the middles of the box's left, top, right and bottom side.
         layer: the decoder layer of the maps, counted from 0.
@@ -42,6 +43,7 @@ class Explanation:
     name: str
     score: float
     detected: bool
+    suppressed: bool
     box: Float[np.ndarray, "4"]
     reference: Float[np.ndarray, "2"]
     extremities: Float[np.ndarray, "4 2"]
@@ -84,14 +86,16 @@ class Explanation:
         middle = ((box[:2] + box[2:]) / 2).clip(0, scale)
         point = record.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
         encoder = [record.encoder_maps(i, [point])[0] for i in range(record.encoder_layers)]
-        detections = record.detections
+        detections, score = record.detections, record.score(query, label)
+        detected = bool(((detections.queries == query) & (detections.labels == label)).any())
         return cls(
             image=record.image,
             query=query,
             label=label,
             name=record.categories.name(label),
-            score=record.score(query, label),
-            detected=bool(((detections.queries == query) & (detections.labels == label)).any()),
+            score=score,
+            detected=detected,
+            suppressed=not detected and score >= record.thresholds[label],
             box=box,
             reference=record.references[layer, query],
             extremities=extremities(torch.tensor(box)).numpy(),

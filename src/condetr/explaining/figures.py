@@ -119,7 +119,10 @@ def _subtitle(one: Explanation) -> str:
     words = f"query {one.query}, decoder layer {one.layer}"
     if one.point_given:
         words += f", nearest to {one.point[0]:g}, {one.point[1]:g}"
-    return words if one.detected else f"{words}; not a detection: its score is below the threshold"
+    if one.detected:
+        return words
+    reason = "it overlaps a better one" if one.suppressed else "its score is below the threshold"
+    return f"{words}; not a detection: {reason}"
 
 
 def _meaning(one: Explanation, part: Part) -> str:

@@ -24,7 +24,7 @@ class Candidate:
 
     `covers`: the box contains the point. `detected`: the query gives a detection, and the class is that of the
     detection (of several, the one with the highest score). Otherwise the class is the best one, and `score` is below
-    `threshold`, the confidence threshold of the class.
+    `threshold`, the confidence threshold of the class, or non-maximum suppression left the query out.
     """
 
     query: int
@@ -45,7 +45,8 @@ class ImageRecord:
     `image` may be scaled; `size` is the (width, height) of the original, in whose pixels boxes and points are.
     `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
     are the reference points from which these layers started. `detections` score at least the confidence threshold, of
-    which `thresholds` has one for each label; `all_detections` are those of any score.
+    which `thresholds` has one for each label; `all_detections` are those of any score,
+    before non-maximum suppression.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -150,6 +151,11 @@ class ImageRecord:
         found = self.detections
         rows = zip(found.queries.tolist(), found.labels.tolist(), found.scores.tolist())
         return {query: (label, score) for query, label, score in reversed(list(rows))}  # the first is kept
+
+    def suppressed(self) -> list[int]:
+        """The queries that are no detection although the score of their best class reaches its threshold."""
+        reached = self.scores[-1] >= np.array(self.thresholds)[self.labels[-1]]
+        return sorted(set(np.flatnonzero(reached).tolist()) - set(self.detections.queries.tolist()))
 
     def inside(self, at: Point) -> Point:
         """The point itself. Raises CondetrError if it is not in the image."""

@@ -47,6 +47,7 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
         "no_detection": visible(record.no_detection),
         "detected": {query: [label, round(score, 4)] for query, (label, score) in record.detected().items()},
         "boxes": record.boxes.astype(np.float64).round(1).tolist(),
+        "suppressed": record.suppressed(),
         "scores": record.scores.astype(np.float64).round(4).tolist(),
         "labels": record.labels.tolist(),
         "references": record.references.astype(np.float64).round(1).tolist(),
@@ -57,12 +58,13 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
 
 
 def _row(record: ImageRecord, prediction: Prediction, maps: int) -> dict[str, Any]:
-    """A prediction: its number among the detections (None: below the threshold), and the index of its maps."""
+    """A prediction: its number among the detections (None: it is none), and the index of its maps."""
     query, label = prediction
     found = detections_of(record)
     number = found.index(prediction) if prediction in found else None
     name, score = visible(record.categories.name(label)), record.score(query, label)
-    return {"query": query, "name": name, "score": score, "number": number, "maps": maps}
+    suppressed = number is None and score >= record.thresholds[label]
+    return {"query": query, "name": name, "score": score, "number": number, "suppressed": suppressed, "maps": maps}
 
 
 def maps_of(record: ImageRecord, queries: list[int]) -> tuple[UInt8[np.ndarray, "M T P H h w"], list[Any]]:

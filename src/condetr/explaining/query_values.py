@@ -36,7 +36,8 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
     """
     size, region = scaled.size, (0, 0, *scaled.size)
     if which.query is None and which.at is None:
-        found = predictor.detect([scaled], None)[0].filter(min_score=predictor.min_score(threshold))
+        (predicted,) = predictor.detect([scaled], None)
+        found = predictor.selection(threshold, most=max(1, len(predicted)))(predicted)
         if which.detection not in range(len(found)):
             has = f"{counted(len(found), 'detection')}, and the first is number 0" if len(found) else "no detection"
             raise CondetrError(f"detection {which.detection}: the image has {has}")

@@ -33,7 +33,7 @@ def record_scaled(
     """As `record_image`, of an image that is scaled already, which the record then has. At most `limit` detections."""
     attention = record_attention(predictor.detector, pad([scaled.image]).to(predictor.device))
     predictions = attention.predictions
-    (detections,) = decode(predictions, predictor.scoring, [scaled.size], predictor.categories, limit)
+    (predicted,) = decode(predictions, predictor.scoring, [scaled.size], predictor.categories, limit)
     real = torch.tensor(predictor.categories.real, device=predictions.logits.device)
     scores, indices = predictor.scoring.probabilities(predictions.logits[:, 0].float())[..., real].max(-1)
     scale = np.array([*scaled.size, *scaled.size], dtype=np.float32)
@@ -43,8 +43,8 @@ def record_scaled(
         categories=predictor.categories,
         threshold=resolve(threshold, predictor),
         thresholds=by_label(threshold, predictor),
-        detections=detections.filter(min_score=predictor.min_score(threshold)),
-        all_detections=detections,
+        detections=predictor.selection(threshold, most=limit or max(1, len(predicted)))(predicted),
+        all_detections=predicted,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),
         labels=real[indices].cpu().numpy(),

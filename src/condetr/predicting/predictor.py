@@ -228,7 +228,10 @@ class Predictor:
                 f"max_detections {most}: an exported file returns at most {limit}. Give the folder of weights that it "
                 "was exported from"
             )
-        return Selection.of(self.min_score(threshold), self.categories, classes, most, one_class_per_box, self.tiling)
+        return Selection.of(
+            self.min_score(threshold), self.categories, classes, most, one_class_per_box, self.tiling,
+            self.config.model.nms,
+        )  # fmt: skip
 
     def _stream_inputs(
         self, images: Any, selection: Selection, batch: int, ahead: int | None = None

@@ -1,4 +1,5 @@
-"""Which detections are kept: by confidence threshold, by class, one class for each box, and at most a number."""
+"""Which detections are kept: by confidence threshold, by class, one class for each box, without duplicates, and at
+most a number."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,14 +52,15 @@ def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tu
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What is kept of the detections of an image, in this order: the best class of each query, the classes in `labels`,
-    scores of at least `min_score`, and of those the best `max_detections`. None means the best 100, and all of an image
-    that is detected in tiles."""
+    scores of at least `min_score`, what non-maximum suppression at the IoU `nms` leaves (None: all), and of those the
+    best `max_detections`. None means the best 100, and all of an image that is detected in tiles."""
 
     min_score: float | tuple[float, ...]
     labels: tuple[int, ...] | None
     max_detections: int | None
     one_class_per_box: bool
     tiling: Tiling | None
+    nms: float | None = None
 
     @classmethod
     def of(
@@ -69,17 +71,21 @@ class Selection:
         max_detections: int | None = None,
         one_class_per_box: bool = False,
         tiling: Tiling | None = None,
+        nms: float | None = None,
     ) -> "Selection":
         """Raises CondetrError for a class that the weights do not have, or a number below one."""
         if max_detections is not None:
             whole_number(max_detections, "max_detections", 1)
         labels = None if classes is None else tuple(labels_of_names(classes, categories))
-        return cls(least, labels, max_detections, one_class_per_box, tiling)
+        return cls(least, labels, max_detections, one_class_per_box, tiling, nms)
 
     @property
     def limit(self) -> int | None:
-        """How many (query, class) pairs have to be decoded; None: all, because most may be dropped."""
+        """How many (query, class) pairs have to be decoded; None: all, because most may be dropped. Suppression drops
+        few of the best ones, so that `MAX_DETECTIONS` are enough for it."""
         most = MAX_DETECTIONS if self.max_detections is None else self.max_detections
+        if self.nms is not None:
+            most = max(most, MAX_DETECTIONS)
         return most if self.labels is None and not self.one_class_per_box else None
 
     def most(self, size: tuple[int, int]) -> int | None:
@@ -92,4 +98,7 @@ class Selection:
             detections = detections.best_of_each_query()
         if self.labels is not None:
             detections = detections[np.isin(detections.labels, self.labels)]
-        return detections.filter(min_score=self.min_score)[: self.most(detections.size)]
+        detections = detections.filter(min_score=self.min_score)
+        if self.nms is not None:
+            detections = detections.suppress(self.nms)
+        return detections[: self.most(detections.size)]

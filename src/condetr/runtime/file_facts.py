@@ -55,6 +55,7 @@ class FileFacts:
             "precision": self.precision,
             "quantised": self.quantised,
             "detections": self.limit,
+            "nms": self.config.model.nms,
             "ragged": self.ragged,
             "config": self.config.model_dump(mode="json"),
         }

@@ -33,7 +33,8 @@ export const relation = (one, model, filter, at) => {
   return {
     where: one.covers ? "contains the point" : `${Math.max(1, Math.round(distance(one, at)))} px away`,
     status: !passes ? `below the threshold ${least.toFixed(2)}`
-      : filter.hidden.has(one.category_id) ? "class switched off" : "a detection",
+      : filter.hidden.has(one.category_id) ? "class switched off"
+      : !one.detected && one.score >= one.threshold ? "overlaps a better one" : "a detection",
   };
 };
 
@@ -42,7 +43,10 @@ export const reason = (nearest, model, filter, at) => {
   const best = nearest[0], { where, status } = relation(best, model, filter, at);
   const predicts = `predicts ${visible(best.category)} with a score of ${best.score.toFixed(2)}`;
   const least = thresholdOf(model, filter, best.category_id).toFixed(2);
-  const but = { "a detection": "", "class switched off": ". Its class is switched off" }[status]
+  const but = {
+    "a detection": "", "class switched off": ". Its class is switched off",
+    "overlaps a better one": ", but it overlaps a better detection of the class",
+  }[status]
     ?? `, which is below the threshold ${least}`;
   if (!best.covers) return `No query's box contains this point. The nearest one, ${where}, ${predicts}${but}.`;
   const which = nearest[1]?.covers ? "Of the queries whose box contains this point, the best one"

@@ -32,13 +32,13 @@ class FeaturePredictor:
     def __init__(self, weights: Weights, cache: FeatureCache) -> None:
         self.detector, self.cache = folded(weights.detector, torch.float32), cache
         self.prepare, self.scoring = build_prepare(weights.config.data), build_scoring(weights.config.model.scoring)
-        self.categories = weights.categories
+        self.categories, self.nms = weights.categories, weights.config.model.nms
 
     def stream(
         self, sources: Iterable[Sample], threshold: float, batch: int, read: Callable[[Sample], Pixels]
     ) -> Iterator[tuple[Sample, Detections | ImageError]]:
         """Pairs of an image and its detections, or the reason why it cannot be read. `batch` has no effect."""
-        selection = Selection.of(threshold, self.categories)
+        selection = Selection.of(threshold, self.categories, nms=self.nms)
         for sample in sources:
             try:
                 yield sample, selection(self._predicted(sample, read, selection.limit))
