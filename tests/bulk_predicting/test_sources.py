@@ -46,7 +46,7 @@ def test_local_sources_are_expanded_in_order_and_each_image_comes_once(here: Pat
     images = list(sources.images())
     assert [image.name for image in images] == IN_ORDER
     assert [image.location for image in images] == [str(here / name) for name in IN_ORDER]
-    assert any("3 images are named more than once" in note for note in sources.notes)
+    assert any("named more than once, predicted once: 3 images" in note for note in sources.notes)
     assert any("notes.txt" in note for note in sources.notes)
     assert len(list(sources.images())) == 4
     assert len(sources.notes) == 2

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from condetr.cli import app
 from condetr.cli.flags import as_typed
+from condetr.errors import CondetrError
 
 SOURCE = Path(__file__).parents[2] / "src" / "condetr"
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
@@ -34,6 +38,30 @@ STYLE = re.compile(r"var\(--[^)]*\)|style=\"[^\"]*\"")  # of a page
 )
 def test_arguments_are_named_as_they_are_typed(written, typed):
     assert as_typed(written) == typed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("predict a.png --weights w --tile 64 --overlap 3", "--overlap 3: must be a number between 0 and 0.75"),
+        ("predict a.png --weights w --overlap=.30", "--overlap .30: only with tiles. Add --tile N"),
+        ("predict a.png --weights w --tile 07", "--tile 07: must be at least 32 pixels"),
+        ("predict a.png --weights w --end 2 --start 3", "--end 2: must be later than --start 3"),
+        ("sample a.mp4 --end 2 --start 0:03", "--end 2: must be later than --start 0:03"),
+        ("compare d --models detr,identity --budget 0", "--budget 0: must be above 0"),
+        ("compare d --models detr,identity --epochs 07,00", "--epochs 0: must be at least 1"),
+        ("compare d --models detr,identity --hold-out 2.50", "--hold-out 2.50: must be a number between 0 and 1"),
+        ("train d --recipe nano --lr -1e-4", "--lr -1e-4: must be greater than 0"),
+        ("train d --recipe nano --set train.lr=-1E-4", "--set train.lr=-1E-4: must be greater than 0"),
+    ],
+)
+def test_numbers_are_shown_as_they_were_typed(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    Path("d").mkdir()
+    with pytest.raises(CondetrError) as raised:
+        CliRunner().invoke(app, words.split(), catch_exceptions=False)
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))

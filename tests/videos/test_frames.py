@@ -70,6 +70,9 @@ def test_a_part_and_every_nth_frame(tmp_path: Path) -> None:
     assert Video(source_of(clip), every=20, start=1).expected == 2
     with pytest.raises(CondetrError, match=r"clip\.mp4: no frames from 9 s on, its last one is at 2\.36 s$"):
         numbers(start=9)
+    between = r"no frames from 1\.21 s to 1\.23 s: one is at 1\.20 s, the next one at 1\.24 s$"
+    with pytest.raises(CondetrError, match=between):
+        numbers(start=1.21, end=1.23)
     for name, wrong, message in (
         ("every", 0, "every 0: must be at least 1"),
         ("start", "1:99", "start 1:99: give seconds, or hh:mm:ss"),

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import CondetrError
 from ..files import quoted
 from ..images.decode import SUFFIXES
+from ..plural import counted
 from ..predicting.local_files import UNREADABLE, exists
 from ..predicting.sources import Found, find_one
 from ..suggestions import did_you_mean, nearest_path
@@ -40,7 +41,7 @@ class Sources:
             if image is None:
                 raise CondetrError(f"{printed(name)}: leads to no image, a manifest without rows")
         if repeated:
-            self.notes.append(f"{repeated:,} images are named more than once: each is predicted once")
+            self.notes.append(f"named more than once, predicted once: {counted(repeated, 'image')}")
 
     def _of(self, name: str, number: int) -> Iterator[Image]:
         if name == "-":

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..errors import CondetrError, ConfigError
 from ..suggestions import did_you_mean, nearest
-from .flags import as_typed
+from .flags import WORDS, as_typed
 from .stopping import status_of
 from .streams import announcing, discard_output
 from .usage import UsageError, usage_line
@@ -46,7 +46,7 @@ class ClosedOutput(CondetrError):
 class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises Misused."""
-        words = list(args)  # the parser consumes its list
+        words = ctx.meta[WORDS] = list(args)  # the parser consumes its list
         try:
             return super().parse_args(ctx, args)
         except UsageError as error:

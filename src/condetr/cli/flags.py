@@ -4,12 +4,15 @@ import ast
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typer.main import get_current_context
 
 CODE = re.compile(r"`([^`]+)`")
+SHOWN = re.compile(r"(?<![\w-])(--[a-z][\w-]*) ([^\s,;]*[^\s,;:.)])")
+NAMED = re.compile(r"(\w+) \S+: ")
+WORDS = "condetr.words"  # of the present command, in the meta of its context
 RENAMED = {"settings": "--set", "trackers": "--track"}
 
 
@@ -17,10 +20,39 @@ def as_typed(text: str) -> str:
     """The message with every argument, assignment and call in backticks as it is typed in the present command.
 
     "`resume=True, epochs=60`" becomes "--resume --epochs 60", "`condetr.train('birds', recipe='small')`" becomes
-    "condetr train birds --recipe small". Other words in backticks stay as they are.
+    "condetr train birds --recipe small". Other words in backticks stay as they are. So does a value of a flag: after
+    `--overlap 3`, "--overlap 3.0" becomes "--overlap 3", and "overlap 3.0: …" does at the beginning.
     """
-    flags = _flags()
-    return CODE.sub(lambda match: _typed(match[1], flags) or match[0], text)
+    flags, given = _flags(), _given()
+    text = CODE.sub(lambda match: _typed(match[1], flags) or match[0], text)
+    named = NAMED.match(text)
+    if named and flags.get(named[1]) in dict(given):
+        text = flags[named[1]] + text[named.end(1) :]
+    return SHOWN.sub(lambda match: f"{match[1]} {_echo(match[1], match[2], given)}", text)
+
+
+def _given() -> list[tuple[str, str]]:
+    """The flags of the present command as they were typed, each with the word after it."""
+    context: Any = get_current_context(silent=True)
+    words: Sequence[str] = context.meta.get(WORDS, ()) if context is not None else ()
+    apart = [(word, following) for word, following in zip(words, [*words[1:], ""]) if word.startswith("--")]
+    joined = [(flag, value) for flag, equals, value in (word.partition("=") for word, _ in apart) if equals]
+    return apart + joined
+
+
+def _echo(flag: str, shown: str, given: Sequence[tuple[str, str]]) -> str:
+    return next((word for name, word in given if name == flag and _same(word, shown)), shown)
+
+
+def _same(word: str, shown: str) -> bool:
+    """Whether both stand for the same number, or assign it to the same setting."""
+    (path, _, number), (shown_path, _, shown_number) = (
+        ("=" * ("=" not in one) + one).partition("=") for one in (word, shown)
+    )
+    try:
+        return path == shown_path and float(number) == float(shown_number)
+    except ValueError:
+        return False
 
 
 def _flags() -> dict[str, str]:

@@ -31,7 +31,7 @@ from .options import (
 from .predict_run import Kept, Part, Run
 from .stopping import status_of
 from .streams import StandardOutput, announce, message, standard_input
-from .values import confidence, one_of, tiling, words
+from .values import confidence, one_of, span, tiling, words
 
 if TYPE_CHECKING:
     from ..predicting.outputs import Outputs
@@ -90,7 +90,6 @@ def predict(
     """Find objects in images and videos, draw them, and write them to files."""
     from ..predicting.sources import Skipped, find
     from ..videos.opencv import opencv
-    from ..videos.times import seconds_of
     from ..videos.writing import CODECS
 
     one_of("--codec", codec, *CODECS)
@@ -99,9 +98,7 @@ def predict(
     if out == STDOUT and sys.stdout is None:
         raise CondetrError("--out -: there is no standard output. Name a folder with --out")
     names = None if classes is None else words("--classes", classes)
-    part = Part(every, seconds_of(start, "--start"), seconds_of(end, "--end"), retry)
-    if part.end is not None and part.end <= (part.start or 0):
-        raise CondetrError(f"--end {end}: must be later than --start {start or 0}")
+    part = Part(every, *span(start, end), retry)
     run = Run(quiet, Kept(names, max_detections, one_class_per_box), part, batch)
 
     every_source = find(sources, standard_input(), exclude=out)

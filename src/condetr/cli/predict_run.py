@@ -55,6 +55,7 @@ class Run:
     window: "Window | None" = None
     outputs: "Outputs | None" = None
     images: int = 0
+    asked: set[str] = field(default_factory=set)  # images, videos: what there was to predict
     videos: int = 0
     frames: int = 0
     objects: int = 0
@@ -74,6 +75,7 @@ class Run:
 
     def predict_images(self, predictor: "Predictor", found: "Iterable[Found]", total: int | None) -> None:
         assert self.outputs is not None
+        self.asked.add("images")
         opened = map(self.outputs.opened, found)
         with progress_bar("images", messages(), hidden=self.quiet or total == 1) as count:
             stream = self._stream(predictor, opened, self.batch, self.outputs.ahead(self.batch))
@@ -103,6 +105,7 @@ class Run:
         from ..videos.sources import VideoError
 
         assert self.outputs is not None
+        self.asked.add("videos")
         part, before, dropped = self.part, self.frames, []
 
         def notify(text: str) -> None:
@@ -129,7 +132,9 @@ class Run:
             if video.cut:
                 self.report(source.name, video.cut)
             if sum(dropped) and not video.live and not self.quiet:
-                notify(f"{sum(dropped)} frames are not drawn: at {rate:.4g} per second others have the same time")
+                notify(
+                    f"not drawn: {counted(sum(dropped), 'frame')}; at {rate:.4g} per second others have the same time"
+                )
         except VideoError as error:
             self.report(source.name, error.reason)
         finally:
@@ -166,8 +171,9 @@ class Run:
         if done and not self.objects and not interrupted:
             name = self.best[1] if self.best and done > 1 else ""
             yield printable(as_typed(nothing(self.best[0] if self.best else None, self.min_score, name)))
-        counts = [counted(self.images, "image")] if self.images or not self.videos else []
+        counts = [counted(self.images, "image")] if self.images else []
         counts += [f"{counted(self.videos, 'video')} with {counted(self.frames, 'frame')}"] if self.videos else []
+        counts = counts or [counted(0, "frame" if self.asked == {"videos"} else "image")]
         line = f"{', '.join(counts)}, {counted(self.objects, 'object')}: see {printable(str(out))}"
         yield f"interrupted; kept: {line}" if interrupted else line
         if self.outputs is not None and (others := self.outputs.earlier()):
@@ -175,5 +181,6 @@ class Run:
             yield f"{where}. Use another --out to keep runs apart"
         if self.full and self.kept.max_detections is None:
             most = f"{counted(MOST, 'object')}, the most that are kept: --max-detections N keeps more"
-            what = "frame" if self.frames and not self.images else "image"
-            yield f"{counted(self.full, what)} with {most}" if done > 1 else f"it has {most}"
+            both = bool(self.images and self.frames)
+            many = "images and frames" if both else counted(self.full, "image" if self.images else "frame")
+            yield f"{many} with {most}" if done > 1 else f"it has {most}"

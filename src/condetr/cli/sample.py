@@ -12,6 +12,7 @@ from .options import Quiet, Start
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import message, messages
+from .values import span
 
 
 def sample(
@@ -29,9 +30,8 @@ def sample(
     from ..sampling.sample import sample_video
     from ..videos.frames import Video
     from ..videos.sources import VideoError, source_of
-    from ..videos.times import seconds_of
 
-    begin, until = seconds_of(start, "--start"), seconds_of(end, "--end")
+    begin, until = span(start, end)
     failures, status, written = 0, 0, 0
     try:
         for name in videos:

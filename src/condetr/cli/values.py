@@ -67,6 +67,16 @@ def tiling(tile: int | None, overlap: float | None) -> "Tiling | None":
         raise CondetrError(f"--{error}") from None
 
 
+def span(start: str | None, end: str | None) -> tuple[float | None, float | None]:
+    """What `--start` and `--end` stand for, in seconds. Raises CondetrError that names the flag."""
+    from ..videos.times import seconds_of
+
+    begin, until = seconds_of(start, "--start"), seconds_of(end, "--end")
+    if until is not None and until <= (begin or 0):
+        raise CondetrError(f"--end {end}: must be later than --start {start or 0}")
+    return begin, until
+
+
 def whole_numbers(flag: str, text: str | None) -> list[int] | None:
     """The whole numbers of a list with commas. Raises CondetrError that names the flag."""
     try:

@@ -82,6 +82,8 @@ def compare(
         instance_of(0 if number is None else number, name, Real, "a number")
     if budget is not None and not budget > 0:
         raise ConfigError(f"`budget={budget}`: must be above 0")
+    if hold_out is not None and not 0 < hold_out < 1:
+        raise ConfigError(f"`hold_out={hold_out}`: must be a number between 0 and 1")
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
     check_progress(progress)
     dataset = _open(path, hold_out, follow_outside)

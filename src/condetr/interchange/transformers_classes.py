@@ -56,7 +56,7 @@ def _names(theirs: dict[str, Any], file: Path, logits: int) -> list[Name]:
         raise refused(file, "num_labels", count, f"id2label has {counted(len(labels), 'class')}")
     if len(labels) != logits:
         name, value = ("num_labels", count) if theirs.get("id2label") is None else ("id2label", labels)
-        raise refused(file, name, value, f"{len(labels)} classes, but the weights have {logits}")
+        raise refused(file, name, value, f"{counted(len(labels), 'class')}, but the weights have {logits}")
     return [labels[str(i)] for i in range(len(labels))]
 
 

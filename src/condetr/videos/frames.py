@@ -62,7 +62,8 @@ class Video:
         those for whose time it returns True.
 
         Frames in between are decoded, because later ones depend on them, but not converted. Raises VideoError for a
-        file without frames, and for a stream whose connection was lost and could not be opened again.
+        file without frames, or without any between `start` and `end`, and for a stream whose connection was lost and
+        could not be opened again.
         """
         due = due or _always
         if self.live:
@@ -79,11 +80,13 @@ class Video:
                 yield frame
 
     def _of_file(self, wanted: Callable[[float], bool]) -> Iterator[Frame]:
-        number, due, time, found = 0, 0, 0.0, False
+        number, due, time, last, found = 0, 0, 0.0, 0.0, False
         try:
             while (next_time := self._capture.grab()) is not None:
-                time = next_time
+                last, time = time, next_time
                 if self.end is not None and time >= self.end - EARLY:
+                    if not found:
+                        raise VideoError(self.name, self._none_until(number, last, time))
                     return
                 if time >= self.start - EARLY and number >= due and wanted(time):
                     pixels = self._capture.pixels()
@@ -94,6 +97,13 @@ class Video:
         finally:
             self._capture.close()
         self._at_the_end(number, time, found)
+
+    def _none_until(self, number: int, last: float, time: float) -> str:
+        """That no frame is before `end`, and where frame `number`, at `time`, and the one before it, at `last`, are."""
+        there = (
+            f"one is at {last:.2f} s, the next one at {time:.2f} s" if number else f"its first one is at {time:.2f} s"
+        )
+        return f"no frames from {self.start:g} s to {self.end:g} s: {there}"
 
     def _at_the_end(self, number: int, time: float, found: bool) -> None:
         reason = _damage(self.source)
