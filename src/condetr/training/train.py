@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..arguments import check_progress, instance_of, names_of, path_of, whole_number
-from ..config import Config, override
+from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.device import check_device, local_device
 from ..engine.distributed import process_group
@@ -17,18 +17,14 @@ from ..engine.interrupt import deferred_signals
 from ..engine.memory import is_out_of_memory
 from ..engine.trackers import check_names
 from ..errors import CondetrError
-from .data import fingerprint, training_data
+from .data import fingerprint
 from .default_folder import dataset_folder, default_folder, folder_note
-from .defaults import default
-from .length import epochs_messages, resolve_epochs
 from .loop import LossError
 from .machine import choose_machine
+from .preparation import Request, prepare
 from .progress import Message, Progress, Stopping, silent
-from .resolution import resolve_size, size_messages
 from .run import Run, Stopped
 from .run_folder import RunFolder
-from .settings import resolve
-from .start import check_random_start
 from .trainer import Trainer
 
 __all__ = ["LossError", "Run", "Stopped", "train"]
@@ -112,6 +108,7 @@ def train(
     init = os.fspath(init) if isinstance(init, os.PathLike) else init
     arguments = {"init": None if init is None else str(init), "epochs": epochs, "batch": batch, "lr": lr, "size": size,
                  "queries": queries, "seed": seed, "precision": precision}  # fmt: skip
+    request = Request(data, recipe, arguments, settings or {}, follow_outside)
     with ExitStack() as stack:
         processes = stack.enter_context(process_group(cuda=name.startswith("cuda")))
         report = progress if progress is not None and processes.first else silent
@@ -126,25 +123,9 @@ def train(
             with processes.first_process_first():
                 if processes.first:
                     stack.enter_context(folder.opened())
-                saved = folder.config_to_resume(resume or not processes.first)
-                chosen = None
-                if recipe is None and saved is None:
-                    given = arguments["init"] or (settings or {}).get("train.init")
-                    chosen = default(name, given, data.root if isinstance(data, DataSet) else data)
-                config = resolve(recipe, arguments, settings or {}, chosen.config(1) if chosen else saved)
-                if saved is None:
-                    check_random_start(config)
-                if note and not resume:
-                    report(Message(note))
-                dataset = training_data(data, config, report, follow_outside)
-                if saved is not None:
-                    folder.check_data(dataset_folder(data), fingerprint(dataset))
-                if chosen is not None:
-                    images = len(dataset.split("train"))
-                    config = resolve(recipe, arguments, settings or {}, chosen.config(images))
-                config = _fitted_to_data(config, saved, dataset, report)
-                if processes.first:
-                    folder.prepare(config, saved)
+                later = "" if resume else note
+                prepared = prepare(request, folder, name, resume, processes.first, later, report)
+            config, dataset = prepared.config, prepared.dataset
             machine = choose_machine(name, workers, micro_batch, config, processes, cache_shares)
             interrupt = stack.enter_context(
                 deferred_signals(
@@ -152,9 +133,9 @@ def train(
                 )
             )
             stack.enter_context(_random_state_kept(machine.device))
-            why = (chosen.note(config), chosen.alternative) if chosen is not None else ("", "")
             trainer = Trainer(
-                dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, why, profile
+                dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, prepared.chosen,
+                profile,
             )  # fmt: skip
             trainer.stop_before_steps()
             if processes.first:
@@ -172,20 +153,7 @@ def train(
             raise
 
 
-def _fitted_to_data(config: Config, saved: Config | None, dataset: DataSet, report: Progress) -> Config:
-    """The config with a final image size and number of epochs. A resumed run keeps those chosen when it began."""
-    if saved is not None and config.data.enlarge:
-        config = override(config, {"data.size": saved.data.size})
-    if saved is not None and config.train.steps:
-        config = override(config, {"train.epochs": saved.train.epochs})
-    images = len(dataset.split("train"))
-    fitted = resolve_epochs(resolve_size(config, dataset), images)
-    for line in [*size_messages(config, fitted, dataset), *epochs_messages(config, fitted, images)]:
-        report(Message(line))
-    return fitted
-
-
-def _random_state_kept(device: torch.device) -> Any:
+def _random_state_kept(device: torch.device) -> AbstractContextManager[None]:
     """Restore the caller's random state afterwards. Only this process's GPU is touched."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
