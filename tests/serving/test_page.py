@@ -333,6 +333,10 @@ def test_files_that_are_left_out_are_named_and_a_server_that_is_back_is_asked_ag
     page.locator("#again").click()
     has_count(page, expected(None))
     assert page.locator("#again").is_hidden()
+    page.route("**/explain?*", lambda route: route.abort())
+    page.locator("#list button").first.click()
+    sync_api.expect(status).to_have_text("The server does not respond.")
+    sync_api.expect(page.locator("#attention .note")).to_have_text("The server does not respond.")
 
 
 def test_on_a_phone_a_busy_server_is_asked_again_and_of_many_classes_those_of_the_image_are_listed(

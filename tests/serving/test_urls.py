@@ -117,7 +117,7 @@ def test_all_else_is_refused_and_nothing_is_sent_there(client: Client, files: tu
         for path, status, reason in (
             (f"/to/http://{private}/a.png", 403, "is not among"), ("/to/file:///etc/passwd", 403, "only http"),
             ("/to//to//to//to//a.png", 502, "more than 3 redirects"), ("/none", 502, "HTTP status 404"),
-            ("/large", 413, "larger than 262144 bytes"), ("/gzip", 502, "compressed"), ("/slow", 504, "within 5 s"),
+            ("/large", 413, "larger than 0.25 megabytes"), ("/gzip", 502, "compressed"), ("/slow", 504, "within 5 s"),
         ):  # fmt: skip
             reply = ask(client, base + path)
             assert (reply.status, list(reply.json)) == (status, ["error"]), (path, reply)

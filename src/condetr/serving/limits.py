@@ -84,7 +84,7 @@ class Admission:
             self.bytes -= held
 
     def too_large(self) -> Refused:
-        return Refused(413, f"the request is larger than {self.limits.bytes} bytes")
+        return Refused(413, f"the request is larger than {self.limits.bytes / MEBIBYTE:g} megabytes")
 
     def predicted(self, seconds: float) -> None:
         """Record how long an image took, divided by the number of images that are predicted at the same time."""

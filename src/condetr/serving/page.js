@@ -105,6 +105,7 @@ const explain = async (title, what, at, message) => {
     if (error.name === "AbortError") return;
     if (!(error instanceof Refused)) throw error;
     state.explained = { title, at, note: errorOf(error, image), view: null };
+    state.notice = state.explained.note;
   }
   draw();
 };
