@@ -1,4 +1,4 @@
-"""Text files of other systems: UTF-8, or what their byte order mark declares, or UTF-16 of English text without one."""
+"""Text of other systems: files in UTF-8, in what their byte order mark declares, or in UTF-16 without one; numbers."""
 
 import codecs
 import re
@@ -33,3 +33,9 @@ def _unmarked(content: bytes) -> str:
     if start and not any(start[1::2]) and all(start[0::2]):
         return "utf-16-le"
     return "utf-16-be" if start and not any(start[0::2]) and all(start[1::2]) else "utf-8"
+
+
+def whole_number_in(text: str, digits: int = 9) -> int | None:
+    """The whole number that a text is, None for any other text. More than so many digits are no number: Python refuses
+    thousands of them."""
+    return int(text) if text.isdecimal() and len(text) <= digits else None

@@ -73,6 +73,23 @@ def test_paths_of_another_machine_are_found_by_their_last_words(tmp_path, entry,
         assert truth(root).boxes.tolist() == [[30, 10, 50, 30]]
 
 
+@pytest.mark.parametrize("head", ["path: ~nobody-here/birds", 'path: "~a\\0b"', f"nc: {'9' * 5000}"])
+def test_a_path_or_number_that_cannot_be_read_is_passed_over(tmp_path, head):
+    """No user has this name or can have the other one, and Python reads no number of so many digits."""
+    assert len(truth(write(tmp_path, f"{head}\nnames: [cat, dog]\ntrain: train/images\n"))) == 1
+
+
+def test_more_classes_than_anybody_has_are_not_counted(tmp_path):
+    """Of a number, all digits count."""
+    with pytest.raises(DataError, match="'names' must be a list"):
+        open_dataset(write(tmp_path, "nc: 0000000019999999\ntrain: train/images\n"))
+
+
+def test_the_home_folder_of_nobody_does_not_exist():
+    with pytest.raises(DataError, match="~nobody-here/birds: no such file or folder"):
+        open_dataset("~nobody-here/birds")
+
+
 def test_one_last_word_is_not_enough(tmp_path):
     """Else `/content/a/val/images` would be the training images in `images`."""
     write(tmp_path, "names: [cat]\ntrain: images\nval: /content/a/val/images\n", images="images", labels="labels")

@@ -203,3 +203,10 @@ def test_two_requests_on_one_connection_are_answered_in_order(client: Client):
     one = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
     received = client.raw(one + one.replace(b"live", b"ready").replace(b"Host", b"Connection: close\r\nHost"))
     assert received.index(b'"live"') < received.index(b'"ready"')
+
+
+@pytest.mark.parametrize("length", ["0", "3", "-1", "2.0", "a", f"{'0' * 19}2{'9' * 5000}"])
+def test_a_wrong_length_of_the_json_of_a_request_is_refused(length):
+    """The last one has more digits than Python reads."""
+    with pytest.raises(Refused, match="must be the length of the JSON in the body"):
+        inference_protocol.parse(b"{}", length, LIMITS)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
-from ..text import lines_of, read_text
+from ..text import lines_of, read_text, whole_number_in
 from . import coco
 from .boundary import Boundary
 from .raw import RawDataSet, split_name
@@ -113,7 +113,8 @@ def _class(value: Any) -> int | str | None:
 
 
 def _number_in(value: int | str | None, named: dict[int, str]) -> int | str | None:
-    return int(value) if isinstance(value, str) and value.isdecimal() and int(value[:9]) in named else value
+    number = whole_number_in(value) if isinstance(value, str) else None
+    return value if number is None or number not in named else number
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import with_home
 from ..images.decode import SUFFIXES
 from ..own_folders import is_run
 from ..plural import listed
@@ -27,7 +28,7 @@ def open_dataset(path: Path | str, *, follow_outside: bool = False) -> RawDataSe
     Raises DataError when no data set is recognised, listing what was looked for, or when the labels contradict each
     other.
     """
-    path = Path(path).expanduser()
+    path = with_home(path)
     try:
         there, file = path.exists(), path.is_file()
     except (OSError, ValueError):

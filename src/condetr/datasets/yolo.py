@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
-from ..text import lines_of, read_text
+from ..files import with_home
+from ..text import lines_of, read_text, whole_number_in
 from ..types import Categories
 from . import yolo_folders
 from .boundary import Boundary
@@ -97,13 +98,14 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     content = _load(file)
     categories = _names(content, file, boundary)
     findings = _repeated(categories, file)
-    if str(content.get("nc", "")).isdecimal() and int(content["nc"]) != len(categories):
-        detail = f"nc is {content['nc']}, but there are {len(categories)} names: the names count"
+    classes = whole_number_in(str(content.get("nc", "")))
+    if classes is not None and classes != len(categories):
+        detail = f"nc is {classes}, but there are {len(categories)} names: the names count"
         findings.append(Finding("malformed_entry", "", file, None, detail))
     base = file.parent
     starts = [file.parent]
     if isinstance(content.get("path"), str) and content["path"]:
-        given = Path(content["path"]).expanduser()
+        given = with_home(content["path"])
         below = base / given
         if file.parent.absolute().parts[-len(given.parts) :] == given.parts:
             starts.append(file.parent.absolute().parents[len(given.parts) - 1])  # entries repeat the path

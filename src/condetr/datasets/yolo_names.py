@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
+from ..text import whole_number_in
 
 _NUMBERED = re.compile(r"([0-9]{1,9})\s*[:=,;\t ]\s*(.*\S)")
 
@@ -28,8 +29,9 @@ class TextLoader(yaml.BaseLoader):
 
 def names_of(given: Any, file: Path, *, alone: bool) -> dict[int, str]:
     """The names by number. `alone`: there is one class, so a single word is its name. Raises DataError."""
-    if isinstance(given, str) and given.isdecimal() and 0 < int(given[:9]) < 100_000:
-        given = [f"class {i}" for i in range(int(given))]
+    number = whole_number_in(given, digits=5) if isinstance(given, str) else None
+    if number:
+        given = [f"class {i}" for i in range(number)]
     if isinstance(given, str) and given:
         given = _in_text(given, alone)
     if isinstance(given, list) and given and all(isinstance(one, dict) for one in given):  # - 0: cat
@@ -42,9 +44,10 @@ def names_of(given: Any, file: Path, *, alone: bool) -> dict[int, str]:
         given = {value: key for key, value in given.items()}  # name: number
     names: dict[int, str] = {}
     for key, name in given.items():
-        if not str(key).isdecimal() or not isinstance(name, str) or len(str(key)) > 9:
+        number = whole_number_in(str(key))
+        if number is None or not isinstance(name, str):
             raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is not a class (number: name)")
-        names[int(key)] = name
+        names[number] = name
     return names
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..plural import counted
+from ..text import whole_number_in
 from . import options
 from .incoming import Incoming
 from .inference_tensors import OUTPUTS
@@ -43,9 +44,10 @@ def parse(content: bytes, header_length: str | None, limits: Limits) -> Inferenc
     """
     length = len(content)
     if header_length is not None:
-        if not header_length.isdecimal() or not 0 < int(header_length[:20]) <= length:
+        declared = whole_number_in(header_length)
+        if not declared or declared > length:
             raise Refused(400, "Inference-Header-Content-Length: must be the length of the JSON in the body")
-        length = int(header_length)
+        length = declared
     record = _json(content[:length])
     inputs = record.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
