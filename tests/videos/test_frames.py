@@ -76,6 +76,7 @@ def test_a_part_and_every_nth_frame(tmp_path: Path) -> None:
     for name, wrong, message in (
         ("every", 0, "every 0: must be at least 1"),
         ("start", "1:99", "start 1:99: give seconds, or hh:mm:ss"),
+        ("start", f"{10**400}:00:00", "start 1000.*: give seconds"),
         ("end", -1, "end -1: give seconds"),
         ("retry", -1, "retry -1: must be at least 0"),
     ):

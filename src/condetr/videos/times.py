@@ -6,7 +6,7 @@ import re
 from ..errors import CondetrError
 
 Position = int | float | str | None
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
 
 def seconds_of(value: Position, name: str) -> float | None:
