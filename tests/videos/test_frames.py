@@ -15,7 +15,7 @@ from condetr.videos import live
 from condetr.videos.capture import Capture
 from condetr.videos.frames import Video
 from condetr.videos.opencv import quiet
-from condetr.videos.sources import source_of
+from condetr.videos.sources import VideoError, VideoSource, source_of
 from tests.videos import clips
 from tests.videos.cameras import camera
 
@@ -84,6 +84,27 @@ def test_a_part_and_every_nth_frame(tmp_path: Path) -> None:
             numbers(**{name: wrong})
     with pytest.raises(CondetrError, match="end 1: must be later than start 2"):
         numbers(start=2, end=1)
+
+
+@pytest.mark.parametrize("content", [b"RIFF", b"RIFF\0\0\0", b"RIFF\xff\xff\0\0AVI "])
+def test_a_file_that_ends_in_its_first_bytes_is_cut(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "clip.avi").write_bytes(content)
+    with pytest.raises(CondetrError, match=r"clip\.avi: cut short: bytes are missing at its end"):
+        condetr.video_frames(tmp_path / "clip.avi")
+
+
+def test_a_camera_is_opened_again_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(live, "_sleep", pauses.append)
+
+    def gone(source: VideoSource) -> None:
+        raise VideoError(source.name, "gone")
+
+    monkeypatch.setattr(live, "Capture", gone)
+    with pytest.raises(VideoError, match="connection lost; 2,000 new attempts failed"):
+        live._again(VideoSource.camera(0), 0, 2000, lambda text: None)
+    assert pauses[:6] == [1, 2, 4, 8, 16, 30]
+    assert set(pauses[5:]) == {30}
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "clip.webm"])

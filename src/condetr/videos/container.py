@@ -51,7 +51,7 @@ def damage(path: Path) -> str | None:
                 return NO_INDEX
             return CUT if max(kinds.values()) > size else None
         if start[:4] == b"RIFF":
-            return CUT if struct.unpack("<I", start[4:8])[0] + 8 > size else None
+            return CUT if int.from_bytes(start[4:8], "little") + 8 > size else None
         if start[:4] == b"\x1aE\xdf\xa3":
             return CUT if _matroska_end(file) > size else None
     return None

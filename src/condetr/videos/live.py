@@ -92,7 +92,7 @@ def live_frames(capture: Capture, retry: int, notify: Callable[[str], None]) -> 
 def _again(source: VideoSource, failures: int, retry: int, notify: Callable[[str], None]) -> tuple[Capture, int]:
     """A new connection, and the number of attempts since the last frame."""
     while failures < retry:
-        pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** min(failures, 9), LONGEST_PAUSE)  # 2 ** 1024 is no float
         failures += 1
         notify(f"connection lost; connecting again in {pause:g} s ({failures} of {retry})")
         _sleep(pause)

@@ -29,7 +29,6 @@ class VideoWriter:
         self._size = (0, 0)
         self._start = 0.0
         self._pending: tuple[np.ndarray, int] | None = None  # a frame and the number of its slot
-        self._written = 0
 
     def write(self, image: Pixels, time: float) -> None:
         """Raises CondetrError if this installation of OpenCV cannot write the codec."""
@@ -85,4 +84,3 @@ class VideoWriter:
     def _put(self, frame: np.ndarray, times: int) -> None:
         for _ in range(times):
             self._writer.write(frame)
-        self._written += times
