@@ -146,7 +146,7 @@ def test_a_folder_names_its_videos(here: Path, weights: str) -> None:
     status, stdout, stderr = predict("in", "--weights", weights)
     assert (status, stderr) == (
         0,
-        "condetr: in: skipped, videos: clip one.mp4. Name them, for example 'in/clip one.mp4'\n",
+        "condetr: in: skipped, videos: clip one.mp4. To predict them, name them, for example 'in/clip one.mp4'\n",
     )
     assert stdout.count("1 image, ") == 1
 

@@ -168,7 +168,7 @@ def _folder(folder: Path, exclude: Path | None) -> Iterator[Found | Skipped]:
         else:
             (videos_found if videos.is_video_file(path) else others).append(str(path.relative_to(folder)))
     if videos_found:
-        how = f"Name them, for example {quoted(folder / videos_found[0])}"
+        how = f"To predict them, name them, for example {quoted(folder / videos_found[0])}"
         yield Skipped(str(folder), f"skipped, videos: {_first(videos_found)}. {how}", failed=False)
     if others:
         yield Skipped(str(folder), f"skipped, not images: {_first(others)}", failed=False)
