@@ -132,7 +132,7 @@ def test_the_images_of_a_page_are_in_memory_one_at_a_time(
         return pixels
 
     monkeypatch.setattr(drawings_module, "open_image", watched)
-    Page("images").marked_gallery(page_images(evaluation), LAYERS)
+    Page("images").gallery(page_images(evaluation), LAYERS)
     assert len(opened) == len(evaluation.metrics.by_image) == 6
     assert max(living) <= 2
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from calendar import month_name
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -113,7 +114,8 @@ def test_weak_classes_and_those_with_few_objects_are_marked() -> None:
 def test_the_page_says_when_and_with_what_it_was_made(evaluation: Evaluation, html: str) -> None:
     made = evaluation.provenance
     assert made.date.endswith("+00:00")
-    for fact in (made.date, evaluation.source, made.versions["torch"], "20", "64 pixels, the long side at most 107"):
+    time = f"{int(made.date[8:10])}\xa0{month_name[int(made.date[5:7])]}\xa0{made.date[:4]}, {made.date[11:19]} UTC"
+    for fact in (time, evaluation.source, made.versions["torch"], "20", "64 pixels, the long side at most 107"):
         assert f">{fact}</td>" in html
     assert f"condetr {made.versions['condetr']}" in html
     assert json.loads(json.dumps(evaluation.to_dict()))["provenance"]["settings"]["queries"] == "20"
@@ -124,6 +126,7 @@ def test_the_worst_images_have_a_legend_and_their_captions_name_what_was_missed(
     for key, name in (("missed", "missed objects"), ("false", "false detections"), ("correct", "correct detections")):
         assert re.search(rf'data-switch="{key}" checked>.*?{name}', section)
     assert re.search(r'class="subtitle">[^<]* · \d+\xa0[A-Z][a-z]+\xa0\d{4} · ', html)  # the date is on one line
+    assert re.search(r">data</td><td[^>]*>[^<]* \(COCO\), split", html)
     assert re.search(r"<figcaption>\d<b>\.png: \d+ correct; missed (none|cat|<img)", section)
 
 

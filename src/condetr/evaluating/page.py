@@ -1,6 +1,5 @@
 """The HTML page of an evaluation, the most important results first."""
 
-import html
 from datetime import datetime
 from importlib import resources
 
@@ -11,7 +10,7 @@ from ..metrics.bootstrap import Interval
 from ..metrics.matching import match
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..plural import counted, percent
-from ..reports.elements import visible
+from ..reports.elements import escape
 from ..reports.page import Page
 from .class_table import class_section
 from .drawings import LAYERS, drawings
@@ -32,7 +31,7 @@ _NUMBERS = (
 def page(evaluation: Results) -> Page:
     metrics, categories, made = evaluation.metrics, evaluation.data.categories, evaluation.provenance
     number = counted(metrics.images, "image")
-    date = f"{datetime.fromisoformat(made.date):%d\u00a0%B\u00a0%Y}".lstrip("0")
+    date = _date(made.date)
     page = Page(
         f"Evaluation of {evaluation.subject}",
         f"{evaluation.model} · {number} of the split '{evaluation.split.name}' · {date} · "
@@ -44,7 +43,7 @@ def page(evaluation: Results) -> Page:
     if evaluation.nothing_learned:
         page.text(NOTHING_LEARNED)
     if evaluation.warnings:
-        items = "".join(f"<li>{html.escape(visible(warning))}</li>" for warning in evaluation.warnings)
+        items = "".join(f"<li>{escape(warning)}</li>" for warning in evaluation.warnings)
         page.raw(f'<p><b>Warnings</b></p><ul style="margin-top:0">{items}</ul>')
     class_section(page, metrics, categories)
     page.heading("Precision and recall")
@@ -153,6 +152,11 @@ def _unlimited(page: Page, evaluation: Results) -> None:
     page.table(["number", "value"], [[name, None if value < 0 else value] for name, value in numbers.named().items()])
 
 
+def _date(time: str) -> str:
+    """The day of a time in ISO 8601, in one piece that no line divides."""
+    return f"{datetime.fromisoformat(time):%d\u00a0%B\u00a0%Y}".lstrip("0")
+
+
 def _method(page: Page, evaluation: Results) -> None:
     metrics, made = evaluation.metrics, evaluation.provenance
     page.heading("Method")
@@ -160,8 +164,8 @@ def _method(page: Page, evaluation: Results) -> None:
         "evaluated": evaluation.source,
         "model": evaluation.model,
         **made.settings,
-        "data": f"{evaluation.data.root} ({evaluation.data.format}), split '{evaluation.split.name}'",
-        "time": made.date,
+        "data": f"{evaluation.data.root} ({evaluation.data.format_name}), split '{evaluation.split.name}'",
+        "time": f"{_date(made.date)}, {datetime.fromisoformat(made.date):%H:%M:%S} UTC",
         **made.versions,
     }
     page.table(["setting", "value"], list(facts.items()))

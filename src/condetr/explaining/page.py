@@ -69,7 +69,7 @@ class ExplanationPage:
         page.raw(f"<style>{(files / 'page.css').read_text(encoding='utf-8')}</style>")
         turns = [f'<a href="{escape(to)}">{TURNS[which]}</a>' for which, to in links.items() if to]
         page.raw(f'<p class="turns">{" ".join(turns)}</p>' if turns else "")
-        lines = "".join(f"<li>{escape(visible(line))}</li>" for line in self._lines)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines)
         page.raw(f'<div id="explain"><p class="hint">{BEFORE}</p><ul>{lines}</ul></div>')
         if shares is not None:
             page.heading("What each head attends to")

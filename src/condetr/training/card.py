@@ -36,7 +36,7 @@ def card(config: Config, dataset: DataSet, evaluated: dict[str, Any] | None) -> 
         "---", "library_name: condetr", "pipeline_tag: object-detection", "---", "",
         f"# {config.recipe}, trained on {dataset.name}", "",
         f"Detects {', '.join(names)}.", "",
-        f"- data: {images} ({dataset.format} labels)",
+        f"- data: {images} ({dataset.format_name} labels)",
         f"- model: {MODELS[config.model.decoder.kind]}, {config.model.backbone.name}, "
         f"{counted(config.model.queries, 'query')}, short side {config.data.size} px",
         f"- training: {counted(config.train.epochs, 'epoch')}, batch {config.train.batch}, "
