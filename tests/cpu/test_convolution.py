@@ -51,6 +51,23 @@ def test_what_follows_in_the_same_pass_is_what_follows(
     assert found.data_ptr() == shortcut.data_ptr()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (3, 4)])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_maps_of_any_size_are_added_in_bfloat16(size: tuple[int, int], batch: int, kernel: int):
+    """Of a single cell, too, whose memory is channels first and last at the same time."""
+    torch.manual_seed(0)
+    conv, bias = convolution(6, 8, kernel), torch.randn(8)
+    x, shortcut = (torch.randn(batch, channels, *size) for channels in (6, 8))
+    with torch.no_grad():
+        expected = (shortcut + conv(x) + bias[:, None, None]).relu()
+        last = [
+            one.detach().bfloat16().contiguous(memory_format=torch.channels_last) for one in (shortcut, x, conv.weight)
+        ]
+        found = add_convolution_(*last, bias.bfloat16(), Geometry.of(conv))
+    torch.testing.assert_close(found.float(), expected, atol=0.05, rtol=0.05)
+
+
 def test_public_operators_are_used_where_the_private_ones_are_switched_off(monkeypatch: pytest.MonkeyPatch):
     """The switch reaches the kernels: a private one that would fail is not called."""
 

@@ -49,7 +49,9 @@ def add_convolution_(
 ) -> Map:
     """ReLU(shortcut + conv(x)), which overwrites the shortcut. Without gradients."""
     g = geometry
-    if on_cpu(x) and _usable(x.dtype):
+    # in bfloat16 the kernel adds with channels last only, and a map of a single cell counts as channels first
+    addable = x.dtype != torch.bfloat16 or not shortcut.is_contiguous()
+    if on_cpu(x) and _usable(x.dtype) and addable:
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, x, weight, bias, g.padding, g.stride, g.dilation, 1, "add", 1.0, "relu", [], ""
         )
