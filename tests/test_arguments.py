@@ -66,6 +66,7 @@ CASES = {
     "predictor(F, batch='a')": "batch: expected a whole number, got 'a'",
     "predictor(F, batch=1.5)": "batch: expected a whole number, got 1.5",
     "predictor.stream(F, ahead=-1)": "ahead -1: must be at least 1",
+    "predictor(F, threshold=10**400)": "must be a number between 0 and 1",
     "predictor(F, threshold='a')": "threshold a: must be a number between 0 and 1",
     "condetr.evaluate(W, D, batch='a')": "batch: expected a whole number, got 'a'",
     "detections.filter(classes=3)": "classes: expected names, got int",

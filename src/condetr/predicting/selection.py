@@ -27,7 +27,7 @@ def parse_threshold(threshold: str | float) -> float | Literal["best"]:
     try:
         as_python = isinstance(threshold, str) and ("_" in threshold or not threshold.isascii())  # 0_1 is 1 for float()
         score = -1.0 if as_python else float(threshold)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         score = -1.0
     if not 0 <= score <= 1:
         raise CondetrError(f"threshold {threshold}: must be a number between 0 and 1, or best")
