@@ -10,8 +10,9 @@ from .engine.schedule import FlatCosine, Schedule, Steps, drop_epoch, warmup_ste
 from .images.augment import Augment, Augmentation
 from .images.prepare import Prepare
 from .iou_scoring import IouAwareScoring, MatchabilityScoring
+from .model.attention import ConditionalCrossAttention, MultiScaleCrossAttention
 from .model.backbone import Backbone, ExactPadding, PublishedPadding
-from .model.box_bias import AxialBoxBias, BoxBias, LinearDistance, LogDistance, NoBoxBias
+from .model.box_bias import AxialBoxBias, BoxBias, LinearDistance, LogDistance, MultiScaleBoxBias, NoBoxBias
 from .model.box_offsets import BoxOffsets, LogitOffsets, RelativeOffsets
 from .model.decoders import ConditionalDecoder, Decoder, DetrDecoder
 from .model.detector import Detector, Heads
@@ -22,7 +23,7 @@ from .model.initialise import (
     initialise_locally,
     initialise_transformer,
 )
-from .model.keys import EncoderKeys, FusedKeys
+from .model.keys import EncoderKeys, FusedKeys, Keys, MultiScaleKeys
 from .model.norms import ChannelNorm, FrozenBatchNorm
 from .model.query_bias import LearnedQueryBias, NoQueryBias
 from .model.reference import Anchors, Centre, Learned, Predicted, Reference
@@ -51,7 +52,7 @@ from .scoring import FocalScoring, Scoring, SoftmaxScoring
 
 def build_detector(c: config.Model, classes: int) -> Detector:
     """A randomly initialised detector; pretrained weights are loaded afterwards."""
-    backbone = build_backbone(c.backbone, finer=c.keys == "fused")
+    backbone = build_backbone(c.backbone, finer=c.keys != "encoder")
     detector = Detector(
         backbone=backbone,
         project=nn.Conv2d(backbone.channels, c.dim, kernel_size=1),
@@ -61,7 +62,7 @@ def build_detector(c: config.Model, classes: int) -> Detector:
         decoder=build_decoder(c),
         heads=Heads(c.dim, build_scoring(c.scoring).num_logits(classes), build_box_offsets(c.decoder)),
         query_bias=LearnedQueryBias(c.queries, classes) if c.query_bias == "learned" else NoQueryBias(),
-        keys=FusedKeys(backbone.finer_channels, c.dim) if c.keys == "fused" else EncoderKeys(),
+        keys=build_keys(c, backbone.finer_channels),
     )
     initialise_transformer(detector)
     match c.decoder, detector.decoder:
@@ -147,19 +148,32 @@ def build_reference(c: config.Model) -> Reference:
             return Anchors(c.queries)
 
 
+def build_keys(c: config.Model, finer_channels: int) -> Keys:
+    match c.keys:
+        case "encoder":
+            return EncoderKeys()
+        case "fused":
+            return FusedKeys(finer_channels, c.dim)
+        case "multi_scale":
+            return MultiScaleKeys(finer_channels, c.dim)
+
+
 def build_decoder(c: config.Model) -> Decoder:
+    cross_attention = MultiScaleCrossAttention if c.keys == "multi_scale" else ConditionalCrossAttention
     match c.decoder:
         case config.Detr():
             return DetrDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout)
         case config.Conditional(spatial_query=form):
             spatial_query = build_spatial_query(form, c.dim, c.heads)
-            return ConditionalDecoder(c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, spatial_query)
+            return ConditionalDecoder(
+                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, cross_attention, spatial_query
+            )
         case config.Refining():
             return RefiningDecoder(
-                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout,
+                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, cross_attention,
                 build_spatial_query(c.decoder.spatial_query, c.dim, c.heads),
                 build_modulation(c.decoder, c.dim),
-                [build_box_bias(c.decoder, c.heads) for _ in range(c.decoder_layers)],
+                [build_box_bias(c.decoder, c) for _ in range(c.decoder_layers)],
             )  # fmt: skip
 
 
@@ -167,7 +181,13 @@ def build_modulation(c: config.Refining, dim: int) -> Modulation:
     return SizeModulation(dim) if c.size_modulation else NoModulation()
 
 
-def build_box_bias(c: config.Refining, heads: int) -> BoxBias:
+def build_box_bias(c: config.Refining, model: config.Model) -> BoxBias:
+    if model.keys == "multi_scale":
+        return MultiScaleBoxBias(*(build_axial_bias(c, model.heads // 2) for _ in range(2)))
+    return build_axial_bias(c, model.heads)
+
+
+def build_axial_bias(c: config.Refining, heads: int) -> BoxBias:
     match c.box_bias:
         case "linear":
             return AxialBoxBias(heads, c.bias_hidden, LinearDistance())

@@ -78,7 +78,7 @@ def small() -> Config:
             backbone=Backbone(name="resnet18", last_stage=3, stride=16),
             scoring=IouAware(class_weight=4.0),
             decoder=Refining(start="local", box_bias="log"),
-            reference="anchors", keys="fused",
+            reference="anchors", keys="multi_scale",
             dim=128, hidden=512, encoder_layers=1, decoder_layers=3, queries=100, dropout=0.0, nms=0.7,
         ),
         data=Data(size=320, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),

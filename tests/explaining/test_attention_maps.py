@@ -5,7 +5,7 @@ import torch
 
 from condetr import config
 from condetr.build import build_detector
-from condetr.explaining.attention_maps import record_attention
+from condetr.explaining.attention_maps import MultiScaleCall, record_attention
 from condetr.model.attention import split_heads
 from condetr.recipes import recipe
 from condetr.types import Images
@@ -20,8 +20,10 @@ REFINING = config.Model(
     **{**TINY.model_dump(), "decoder": {"kind": "refining", "box_bias": "log"}, "reference": "anchors"}
 )
 FUSED = config.Model(**{**TINY.model_dump(), "keys": "fused"})
+TWO_SCALES = config.Model(**{**REFINING.model_dump(), "keys": "multi_scale"})
 MODELS = {
     "refining": REFINING,
+    "two scales": TWO_SCALES,
     "fused": FUSED,
     "conditional": TINY,
     "detr": TINY_DETR,
@@ -67,9 +69,10 @@ def detector(request):
 def test_the_combined_map_applied_to_the_values_reproduces_the_layers_output(detector):
     cross, _ = outputs(detector, ragged())
     record = record_attention(detector, ragged())
-    for i, layer in enumerate(detector.decoder.layers):
-        maps = record.cross_attention(i, QUERIES).part("combined")
-        output = applied(layer.cross_attention, maps, record.cross[i].inputs["memory"])
+    for i in range(len(detector.decoder.layers)):
+        call, output = record.cross[i], 0
+        for each in (call.coarse, call.fine) if isinstance(call, MultiScaleCall) else (call,):
+            output = output + applied(each.attention, each.maps(QUERIES)[-1], each.inputs["memory"])
         expected = torch.stack([cross[i][b, q] for b, q in enumerate(QUERIES)])
         torch.testing.assert_close(output, expected, atol=1e-5, rtol=0)
         assert expected.abs().max() > 0.05
@@ -99,13 +102,25 @@ def test_every_map_sums_to_one_and_is_exactly_zero_on_padding(detector):
         assert attention.maps.shape[:4] == (
             len(attention.parts),
             2,
-            detector.decoder.layers[0].cross_attention.heads,
+            record.cross[0].heads,
             3,
         )
         torch.testing.assert_close(attention.maps.sum((-2, -1)), torch.ones(attention.maps.shape[:4]))
         padding = record.padding[None, :, None, None].expand_as(attention.maps)
         assert (attention.maps[padding] == 0).all()
         assert (attention.maps[~padding] > 0).all()
+
+
+@torch.no_grad()
+def test_maps_of_two_scales_are_on_the_finer_grid_where_a_coarse_cell_is_four():
+    record = record_attention(shaken(TWO_SCALES, 4), Images.pad([torch.randn(3, 64, 96)]))
+    queries, call = QUERIES[:1], record.cross[1]
+    maps, heads = record.cross_attention(1, queries).maps, TINY.heads // 2
+    assert (record.padding.shape[1:], maps.shape[2], record.cross[1].heads) == ((8, 12), TINY.heads, TINY.heads)
+    coarse = call.coarse.maps(queries)
+    for row, column in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        torch.testing.assert_close(4 * maps[:, :, :heads, :, row::2, column::2], coarse)
+    torch.testing.assert_close(maps[:, :, heads:], call.fine.maps(queries))
 
 
 def test_detr_has_one_part_and_conditional_detr_three():

@@ -6,7 +6,7 @@ import torch
 from condetr import config
 from condetr.build import build_detector
 from condetr.model.attention import split_heads
-from condetr.model.initialise import OFFSETS
+from condetr.model.initialise import OFFSETS, SIDES
 from condetr.model.layers import embed_grid, embed_points
 from tests.tiny import TINY
 
@@ -41,6 +41,27 @@ def test_a_local_start_attends_to_the_reference_point_and_beside_it(dim, heads):
     assert (attended - meant).abs().max() <= 0.5 / CELLS + 0.005
     near = ((cells - meant[:, :, None]).norm(dim=-1) < 0.2).float()
     assert (maps * near).sum(-1).mean() > 0.5
+
+
+def test_with_two_scales_the_finer_heads_start_beside_the_reference_point():
+    model = config.Model.model_validate(
+        TINY.model_dump()
+        | {"dim": 128, "heads": 8, "keys": "multi_scale", "decoder": {"kind": "conditional", "start": "local"}}
+    )
+    decoder = build_detector(model, classes=3).decoder
+    grid = embed_grid(torch.zeros(1, CELLS, CELLS, dtype=torch.bool), 128).flatten(1, 2)
+    side = torch.arange(1, CELLS + 1) / CELLS
+    cells = torch.stack([side.repeat(CELLS), side.repeat_interleave(CELLS)], -1)
+    f, p = torch.randn(1, len(POINTS), 128), embed_points(POINTS, 128)[None]
+    for layer in decoder.layers[1:]:
+        for attention, offsets in (
+            (layer.cross_attention.coarse, [(0.0, 0.0)] * 4),
+            (layer.cross_attention.fine, SIDES),
+        ):
+            p_q = split_heads(attention.query_spatial(decoder.spatial_query(f, f, p)), 4)
+            attended = cells[(p_q @ split_heads(attention.key_spatial(grid), 4).mT).argmax(-1)[0]]
+            meant = POINTS + torch.tensor(offsets)[:, None]
+            assert (attended - meant).abs().max() <= 0.5 / CELLS + 0.005
 
 
 def test_the_published_start_attends_uniformly():

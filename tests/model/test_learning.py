@@ -25,6 +25,7 @@ VARIANTS = {
     "log bias": variant(TINY, decoder=REFINING | {"box_bias": "log", "boxes": "relative"}, reference="anchors"),
     "modulation": variant(TINY, decoder=REFINING | {"size_modulation": True}, reference="anchors"),
     "fused keys": variant(TINY, keys="fused"),
+    "keys of two scales": variant(TINY, keys="multi_scale"),
     "softmax": variant(TINY, scoring={"kind": "softmax"}),
     **{f"reference {r}": variant(TINY, reference=r) for r in ("centre", "learned")},
     **{form: variant(TINY, decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},

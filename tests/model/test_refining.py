@@ -24,11 +24,14 @@ DECODERS = {
     "plain": {},
     "linear": {"box_bias": "linear"},
     "log": {"box_bias": "log", "boxes": "relative", "size_modulation": True},
+    "two scales": {"box_bias": "log", "keys": "multi_scale"},
+    "two scales, no bias": {"keys": "multi_scale"},
 }
 
 
-def refining(**decoder) -> config.Model:
-    return config.Model(**{**TINY.model_dump(), "decoder": {"kind": "refining"} | decoder, "reference": "anchors"})
+def refining(keys: str = "encoder", **decoder) -> config.Model:
+    changes = {"decoder": {"kind": "refining"} | decoder, "reference": "anchors", "keys": keys}
+    return config.Model(**{**TINY.model_dump(), **changes})
 
 
 def disturbed(model: config.Model, dtype: torch.dtype = torch.float64):
@@ -77,7 +80,8 @@ def slow_cross_attention(attention, c, p_q, o, memory, bias):
     k, k_p = attention.key_content(memory.content), attention.key_spatial(memory.position)
     if attention.query_object is not None:
         q, k = q + attention.query_object(o), k + k_p
-    v, heads, width = attention.value(memory.content), [], c.shape[-1] // attention.heads
+    v, heads = attention.value(memory.content), []
+    width = v.shape[-1] // attention.heads
     for head in range(attention.heads):
         at = slice(head * width, (head + 1) * width)
         score = torch.einsum("bne,ble->bnl", q[..., at], k[..., at])
@@ -102,16 +106,19 @@ def slow_decoder(detector, images, memory, relative: bool):
             y_, x_ = y_ * (h_f / h)[..., None], x_ * (w_f / w)[..., None]
         p = torch.cat([y_, x_], dim=-1)
         p_q = p if i == 0 else decoder.spatial_query.transform(f) * p
-        bias = torch.zeros(len(images), layer.cross_attention.heads, f.shape[1], memory.content.shape[1])
-        if isinstance(decoder.box_biases[i], AxialBoxBias):
-            bias = torch.stack([
-                torch.stack([
-                    slow_bias(decoder.box_biases[i], box.detach(), sizes(images)[image], memory.grid, 16).flatten(1)
-                    for box in b[image]
-                ], dim=1)
-                for image in range(len(images))
-            ])  # fmt: skip
-        x = layer.norm2(c + slow_cross_attention(layer.cross_attention, c, p_q, o, memory, bias))
+        cross = 0
+        for attention, box_bias, tokens, stride in scales(layer.cross_attention, decoder.box_biases[i], memory):
+            bias = torch.zeros(len(images), attention.heads, f.shape[1], tokens.content.shape[1])
+            if isinstance(box_bias, AxialBoxBias):
+                bias = torch.stack([
+                    torch.stack([
+                        slow_bias(box_bias, box.detach(), sizes(images)[image], tokens.grid, stride).flatten(1)
+                        for box in b[image]
+                    ], dim=1)
+                    for image in range(len(images))
+                ])  # fmt: skip
+            cross = cross + slow_cross_attention(attention, c, p_q, o, tokens, bias)
+        x = layer.norm2(c + cross)
         f = layer.norm3(x + layer.feed_forward(x))
         e = decoder.norm(f)
         embeddings.append(e)
@@ -128,6 +135,13 @@ def slow_decoder(detector, images, memory, relative: bool):
         clear = clear.clamp(1e-5, 1 - 1e-5) if relative else clear
         b = clear.detach()
     return torch.stack(embeddings), torch.stack(answers)
+
+
+def scales(attention, box_bias, memory):
+    """The attention, its bias, its tokens and their stride, for each scale."""
+    if memory.finer is None:
+        return [(attention, box_bias, memory, 16)]
+    return [(attention.coarse, box_bias.coarse, memory, 16), (attention.fine, box_bias.fine, memory.finer, 8)]
 
 
 def sizes(images: Images) -> list[tuple[int, int]]:

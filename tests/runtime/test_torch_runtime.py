@@ -37,6 +37,10 @@ VARIANTS = {
     **{form: variant(decoder={"kind": "conditional", "spatial_query": form}) for form in FORMS},
     **{f"{kind} reference": variant(reference=kind) for kind in ("centre", "learned")},
     "fused": variant(keys="fused"),
+    "two scales": variant(keys="multi_scale"),
+    "two scales, log bias": variant(
+        keys="multi_scale", decoder={"kind": "refining", "box_bias": "log"}, reference="anchors"
+    ),
     "fused, nano": variant(keys="fused", **backbone(name="nano", last_stage=2, stride=8, norm="channel")),
     "fused, bottlenecks": variant(keys="fused", **backbone(name="resnet50", last_stage=4, stride=32)),
     "all": TINY_REFINING,

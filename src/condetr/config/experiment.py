@@ -56,7 +56,8 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     are not enlarged beyond it, unless `data.enlarge` is set too. `train.epochs` is final in the same way, unless
     `train.steps` is set too. Of the two lengths of the warm-up, the one that is set replaces the other. A refining
     decoder gets anchors, and another one in its place predicted reference points and no denoising, unless these are set
-    too. With a backbone that has no finer features, `model.keys` becomes `encoder`, unless it is set too.
+    too. With a backbone that has no finer features, `model.keys` becomes `encoder`, unless it is set too; with DETR's
+    decoder, `multi_scale` becomes `fused`.
 
     Raises ConfigError for a path that does not exist, and for values that are invalid or do not fit one another.
     """
@@ -81,11 +82,13 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
         group[leaf] = value
     if "model.keys" not in settings and _lacks_finer_features(values["model"]):
         values["model"]["keys"] = "encoder"
+    if "model.keys" not in settings and settings.get("model.decoder.kind") == "detr":
+        values["model"]["keys"] = values["model"]["keys"].replace("multi_scale", "fused")
     return parse(values, None)
 
 
 def _lacks_finer_features(model: Any) -> bool:
-    """Whether the backbone of these settings is valid, and cannot have keys=fused."""
+    """Whether the backbone of these settings is valid, and cannot have finer keys."""
     try:
         backbone = Backbone.model_validate(model["backbone"])
     except (ValidationError, KeyError, TypeError):

@@ -107,10 +107,11 @@ class Model(Strict):
     reference: Literal["centre", "learned", "predicted", "anchors"] = Field(
         "predicted", description="where a query starts: a point, or with anchors a box, which a refining decoder needs"
     )
-    keys: Literal["encoder", "fused"] = Field(
+    keys: Literal["encoder", "fused", "multi_scale"] = Field(
         "encoder",
         description="what the decoder attends to. fused: the encoder's output at half its stride, fused with the "
-        "features of the backbone's stage before the last",
+        "features of the backbone's stage before the last. multi_scale: half of the heads attend to the encoder's "
+        "output, the others to fused keys",
     )
     dim: int = Field(256, ge=8, le=4096, multiple_of=4, description="channels of the transformer")
     heads: int = Field(8, ge=1, le=256, description="attention heads; `dim` is a multiple of it")
@@ -136,8 +137,12 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> "Model":
-        if self.keys == "fused" and self.backbone.dilated:
-            raise ValueError("keys=fused does not fit a dilated last stage (DC5): set model.backbone.stride=32")
+        if self.keys != "encoder" and self.backbone.dilated:
+            raise ValueError(f"keys={self.keys} does not fit a dilated last stage (DC5): set model.backbone.stride=32")
+        if self.keys == "multi_scale" and self.decoder.kind == "detr":
+            raise ValueError("keys=multi_scale does not fit decoder.kind=detr: set model.keys=fused")
+        if self.keys == "multi_scale" and self.heads % 2:
+            raise ValueError(f"keys=multi_scale needs an even number of heads, not {self.heads}: set model.heads")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ cross-attention has only the last.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +17,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..model.attention import AdditiveAttention, ConditionalCrossAttention, split_heads
+from ..model.attention import (
+    AdditiveAttention,
+    ConditionalCrossAttention,
+    MultiScaleCrossAttention,
+    split_heads,
+)
 from ..model.box_bias import AxialScores
 from ..model.detector import Detector
 from ..model.tokens import Tokens
@@ -62,11 +67,72 @@ class AttentionCall:
         x, position = self._inputs("x", "position", selected=selected)
         return (_additive_scores(self.attention, x, position, memory),)
 
+    @property
+    def heads(self) -> int:
+        return self.attention.heads
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What `maps` returns maps of."""
+        conditional = isinstance(self.attention, ConditionalCrossAttention)
+        return ("spatial", "content", "combined") if conditional else ("combined",)
+
+    @property
+    def padding(self) -> Bool[Tensor, "B h w"]:
+        """Which of the cells that the queries attend to are padding."""
+        memory: Tokens = self.inputs["memory"]
+        return memory.padding.unflatten(1, memory.grid)
+
+    @torch.no_grad()
+    def maps(self, selected: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
+        """The maps of the selected queries."""
+        padding = self.padding
+        outside = padding.flatten(1)[:, None, None]
+        maps = [scores.masked_fill(outside, -torch.inf).softmax(-1) for scores in self.scores(selected)]
+        return torch.stack(maps).unflatten(-1, padding.shape[1:])
+
     def _inputs(self, *names: str, selected: Int[Tensor, "B N"]) -> Iterator[Queries]:
         """The inputs of these names, reduced to the selected queries."""
         for name in names:
             x = self.inputs[name]
             yield x.gather(1, selected[..., None].expand(-1, -1, x.shape[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class MultiScaleCall:
+    """The calls of the two halves of the heads. Maps are on the finer grid, where each coarse cell is four."""
+
+    coarse: AttentionCall
+    fine: AttentionCall
+
+    @property
+    def heads(self) -> int:
+        return self.coarse.heads + self.fine.heads
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.fine.parts
+
+    @property
+    def padding(self) -> Bool[Tensor, "B h w"]:
+        return self.fine.padding
+
+    def maps(self, selected: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
+        padding = self.padding
+        coarse = enlarged(self.coarse.maps(selected), padding.shape[1:]).masked_fill(padding[:, None, None], 0)
+        return torch.cat([coarse / coarse.sum((-2, -1), keepdim=True), self.fine.maps(selected)], dim=2)
+
+
+def enlarged(maps: Float[Tensor, "*any _h _w"], grid: Sequence[int]) -> Float[Tensor, "*any _r _c"]:
+    """Maps on a grid whose cells may have half the side; each still sums to one."""
+    rows, columns = grid
+    if maps.shape[-2:] == (rows, columns):
+        return maps
+    maps = maps.repeat_interleave(2, -2)[..., :rows, :].repeat_interleave(2, -1)[..., :columns]
+    return maps / maps.sum((-2, -1), keepdim=True)
+
+
+CrossCall = AttentionCall | MultiScaleCall
 
 
 def _conditional_scores(
@@ -117,13 +183,13 @@ class AttentionRecord:
 
     predictions: Predictions
     references: Float[Tensor, "S B N 2"]
-    cross: tuple[AttentionCall, ...]
+    cross: tuple[CrossCall, ...]
     encoder: tuple[AttentionCall, ...]
 
     @property
     def padding(self) -> Bool[Tensor, "B h w"]:
         """Which cells of the cross-attention's maps are padding."""
-        return _padding(self.cross[0])
+        return self.cross[0].padding
 
     @property
     def encoder_grid(self) -> tuple[int, int]:
@@ -134,29 +200,15 @@ class AttentionRecord:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that the cross-attention's maps have."""
-        conditional = isinstance(self.cross[0].attention, ConditionalCrossAttention)
-        return ("spatial", "content", "combined") if conditional else ("combined",)
+        return self.cross[0].parts
 
     def cross_attention(self, layer: int, queries: Int[Tensor, "B N"]) -> AttentionMaps:
         """The maps of queries in the cross-attention of a decoder layer; -1 is the last."""
-        return AttentionMaps(self.parts, self._maps(self.cross[layer], queries))
+        return AttentionMaps(self.parts, self.cross[layer].maps(queries))
 
     def self_attention(self, layer: int, cells: Int[Tensor, "B N"]) -> Float[Tensor, "B H N h w"]:
         """The maps of cells (row x w + column) in the self-attention of an encoder layer."""
-        return self._maps(self.encoder[layer], cells)[0]
-
-    @torch.no_grad()
-    def _maps(self, call: AttentionCall, selected: Int[Tensor, "B N"]) -> Float[Tensor, "P B H N h w"]:
-        padding = _padding(call)
-        outside = padding.flatten(1)[:, None, None]
-        maps = [scores.masked_fill(outside, -torch.inf).softmax(-1) for scores in call.scores(selected)]
-        return torch.stack(maps).unflatten(-1, padding.shape[1:])
-
-
-def _padding(call: AttentionCall) -> Bool[Tensor, "B h w"]:
-    """Which of the cells that an attention's queries attend to are padding."""
-    memory: Tokens = call.inputs["memory"]
-    return memory.padding.unflatten(1, memory.grid)
+        return self.encoder[layer].maps(cells)[0]
 
 
 @torch.no_grad()
@@ -168,15 +220,22 @@ def record_attention(detector: Detector, images: Images) -> AttentionRecord:
     within = [layer.attention for layer in encoder.layers]
     with ExitStack() as stack:
         decoded = stack.enter_context(_recorded(detector.decoder))
-        recorded = [stack.enter_context(_recorded(module)) for module in (*cross, *within)]
+        calls = [_call(module, stack) for module in cross]
+        encoding = [_call(module, stack) for module in within]
         predictions = detector(images)
-    calls = [AttentionCall(module, call.inputs) for module, call in zip((*cross, *within), recorded)]
     return AttentionRecord(
         predictions=predictions,
         references=decoded.output.references[..., :2].float().sigmoid(),
-        cross=tuple(calls[: len(cross)]),
-        encoder=tuple(calls[len(cross) :]),
+        cross=tuple(calls),
+        encoder=tuple(encoding),
     )
+
+
+def _call(module: Any, stack: ExitStack) -> Any:
+    """The call of an attention that is recorded until the stack is closed."""
+    if isinstance(module, MultiScaleCrossAttention):
+        return MultiScaleCall(_call(module.coarse, stack), _call(module.fine, stack))
+    return AttentionCall(module, stack.enter_context(_recorded(module)).inputs)
 
 
 @dataclass(slots=True)
@@ -192,7 +251,8 @@ def _recorded(module: nn.Module) -> Iterator[_ModuleCall]:
     signature = inspect.signature(module.forward)
 
     def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        call.inputs, call.output = dict(signature.bind(*args, **kwargs).arguments), output
+        call.inputs.update(signature.bind(*args, **kwargs).arguments)
+        call.output = output
 
     handle = module.register_forward_hook(record, with_kwargs=True)
     try:

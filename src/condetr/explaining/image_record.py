@@ -11,7 +11,7 @@ from ..errors import CondetrError
 from ..plural import counted
 from ..shapes import Float, Int, UInt8
 from ..types import Categories
-from .attention_maps import AttentionRecord, Part
+from .attention_maps import AttentionRecord, Part, enlarged
 from .thresholds import ADVICE, ResolvedThreshold, no_detection
 
 Point = tuple[float | int, float | int]
@@ -69,7 +69,7 @@ class ImageRecord:
 
     @property
     def heads(self) -> int:
-        return self.attention.cross[0].attention.heads
+        return self.attention.cross[0].heads
 
     @property
     def layers(self) -> int:
@@ -118,8 +118,8 @@ class ImageRecord:
             for x, y in points
         ]
         selected = torch.tensor([cells], device=self.attention.padding.device)
-        maps = self.attention.self_attention(layer, selected)[0].transpose(0, 1).cpu().numpy()
-        return _enlarged(maps, self.grid)
+        maps = self.attention.self_attention(layer, selected)[0].transpose(0, 1)
+        return enlarged(maps, self.grid).cpu().numpy()
 
     def nearest(self, at: Point, limit: int = 8) -> tuple[Candidate, ...]:
         """The queries nearest to a point: those whose box contains it by descending score, then by distance."""
@@ -172,15 +172,6 @@ class ImageRecord:
         """The score of a query for a label, or for its best class if that label has none."""
         found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
-
-
-def _enlarged(maps: Float[np.ndarray, "M H _h _w"], grid: tuple[int, int]) -> Float[np.ndarray, "M H _r _c"]:
-    """Maps on a grid whose cells may have half the side; each still sums to one."""
-    rows, columns = grid
-    if maps.shape[2:] == grid:
-        return maps
-    maps = maps.repeat(2, axis=2)[:, :, :rows].repeat(2, axis=3)[..., :columns]
-    return maps / maps.sum(axis=(2, 3), keepdims=True)
 
 
 def layer_index(number: int, layers: int) -> int:

@@ -12,7 +12,7 @@ from ..cpu.axial_attention import attend_with_axial_scores, worthwhile
 from ..cpu.dropout import dropout as apply_dropout
 from ..cpu.linear import Linear
 from ..shapes import Bool, Float
-from .box_bias import AxialScores
+from .box_bias import AxialScores, MultiScaleScores
 from .groups import Groups
 from .tokens import Tokens
 
@@ -154,14 +154,20 @@ class ConditionalCrossAttention(nn.Module):
 
     The attention of the first layer also adds the object query to the query's content half and the position to the
     key's, because its content does not depend on the object query yet.
+
+    All `heads` together have `width` channels, and keys have `key_channels`: as many as queries, D, by default.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float, first_layer: bool) -> None:
+    def __init__(
+        self, dim: int, heads: int, dropout: float, first_layer: bool, width: int | None = None,
+        key_channels: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.query_content, self.query_spatial = Linear(dim, dim), Linear(dim, dim)
-        self.key_content, self.key_spatial = Linear(dim, dim), Linear(dim, dim)
-        self.value, self.out = Linear(dim, dim), Linear(dim, dim)
-        self.query_object = Linear(dim, dim) if first_layer else None
+        width, key_channels = width or dim, key_channels or dim
+        self.query_content, self.query_spatial = Linear(dim, width), Linear(dim, width)
+        self.key_content, self.key_spatial = Linear(key_channels, width), Linear(dim, width)
+        self.value, self.out = Linear(key_channels, width), Linear(width, dim)
+        self.query_object = Linear(dim, width) if first_layer else None
         self.heads, self.dropout = heads, dropout
 
     def forward(
@@ -217,4 +223,32 @@ class ConditionalCrossAttention(nn.Module):
         return (
             Halves(split_heads(q_content, self.heads), split_heads(q_spatial, self.heads)),
             Halves(split_heads(k_content, self.heads), split_heads(k_spatial, self.heads)),
+        )
+
+
+class MultiScaleCrossAttention(nn.Module):
+    """Half of the heads attend to tokens, the other half to their `finer` tokens, which have half as many channels.
+
+    Each half is a conditional cross-attention; their outputs are added, which is what one output layer of all heads
+    would compute.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float, first_layer: bool) -> None:
+        super().__init__()
+        self.coarse = ConditionalCrossAttention(dim, heads // 2, dropout, first_layer, dim // 2)
+        self.fine = ConditionalCrossAttention(dim, heads // 2, dropout, first_layer, dim // 2, dim // 2)
+
+    def forward(
+        self,
+        content: Float[Tensor, "B N D"],
+        spatial: Float[Tensor, "B N D"],
+        object_query: Float[Tensor, "B N D"],
+        memory: Tokens,
+        bias: MultiScaleScores | None,
+    ) -> Float[Tensor, "B N D"]:
+        """With a `bias` for the heads of each scale."""
+        assert memory.finer is not None
+        coarse, fine = (None, None) if bias is None else (bias.coarse, bias.fine)
+        return self.coarse(content, spatial, object_query, memory, coarse) + self.fine(
+            content, spatial, object_query, memory.finer, fine
         )

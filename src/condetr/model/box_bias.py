@@ -33,9 +33,17 @@ class AxialScores:
         return (self.rows[..., :, None] + self.columns[..., None, :]).flatten(-2)
 
 
+@dataclass(frozen=True, slots=True)
+class MultiScaleScores:
+    """Those of the heads that attend to tokens, and of the heads that attend to their finer tokens."""
+
+    coarse: AxialScores | None
+    fine: AxialScores | None
+
+
 class BoxBias(nn.Module, ABC):
     @abstractmethod
-    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> AxialScores | None:
+    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> AxialScores | MultiScaleScores | None:
         """What is added to the scores of the queries with these boxes (cxcywh, relative) for the tokens of their image;
         None: nothing."""
 
@@ -45,6 +53,17 @@ class NoBoxBias(BoxBias):
 
     def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> None:
         return None
+
+
+class MultiScaleBoxBias(BoxBias):
+    """A bias of its own for the heads of each scale."""
+
+    def __init__(self, coarse: BoxBias, fine: BoxBias) -> None:
+        super().__init__()
+        self.coarse, self.fine = coarse, fine
+
+    def forward(self, boxes: Float[Tensor, "B N 4"], memory: Tokens) -> MultiScaleScores:
+        return MultiScaleScores(self.coarse(boxes, memory), self.fine(boxes, memory.finer))
 
 
 class Distance(ABC):

@@ -15,14 +15,20 @@ from torch import Tensor, nn
 
 from ..cpu.dropout import Dropout
 from ..shapes import Float
-from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
-from .box_bias import AxialScores
+from .attention import (
+    AdditiveAttention,
+    ConditionalCrossAttention,
+    DecoupledSelfAttention,
+    MultiScaleCrossAttention,
+)
+from .box_bias import AxialScores, MultiScaleScores
 from .groups import Groups
 from .layers import FeedForward, embed_points
 from .spatial_query import Identity, SpatialQuery
 from .tokens import Tokens
 
 Queries = Float[Tensor, "B N D"]
+CrossAttention = type[ConditionalCrossAttention] | type[MultiScaleCrossAttention]
 Refine = Callable[[Queries, Float[Tensor, "B N R"]], Float[Tensor, "B N R"]]
 
 
@@ -101,10 +107,12 @@ class DetrDecoder(Decoder):
 class ConditionalLayer(nn.Module):
     """A layer of Conditional DETR. The first one has another cross-attention, see `ConditionalCrossAttention`."""
 
-    def __init__(self, dim: int, heads: int, hidden: int, dropout: float, first_layer: bool) -> None:
+    def __init__(
+        self, dim: int, heads: int, hidden: int, dropout: float, first_layer: bool, cross_attention: CrossAttention
+    ) -> None:
         super().__init__()
         self.self_attention = DecoupledSelfAttention(dim, heads, dropout)
-        self.cross_attention = ConditionalCrossAttention(dim, heads, dropout, first_layer)
+        self.cross_attention = cross_attention(dim, heads, dropout, first_layer)
         self.feed_forward = FeedForward(dim, hidden, dropout)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim) for _ in range(3))
         self.dropout = Dropout(dropout)
@@ -117,7 +125,7 @@ class ConditionalLayer(nn.Module):
         object_query: Queries,
         memory: Tokens,
         groups: Groups | None,
-        bias: AxialScores | None,
+        bias: AxialScores | MultiScaleScores | None,
     ) -> Queries:
         c = self.norm1(f + self.dropout(self.self_attention(f, object_query, groups)))
         p_q = spatial_query(f, c, p)
@@ -125,10 +133,12 @@ class ConditionalLayer(nn.Module):
         return self.norm3(x + self.dropout(self.feed_forward(x)))
 
 
-def conditional_layers(dim: int, heads: int, hidden: int, layers: int, dropout: float) -> nn.ModuleList:
+def conditional_layers(
+    dim: int, heads: int, hidden: int, layers: int, dropout: float, cross_attention: CrossAttention
+) -> nn.ModuleList:
     """All layers start as copies of one."""
-    first = ConditionalLayer(dim, heads, hidden, dropout, first_layer=True)
-    later = ConditionalLayer(dim, heads, hidden, dropout, first_layer=False)
+    first = ConditionalLayer(dim, heads, hidden, dropout, True, cross_attention)
+    later = ConditionalLayer(dim, heads, hidden, dropout, False, cross_attention)
     later.load_state_dict(first.state_dict(), strict=False)  # a later layer has all its weights but `query_object`
     return nn.ModuleList([first, *(deepcopy(later) for _ in range(layers - 1))])
 
@@ -138,10 +148,17 @@ class ConditionalDecoder(Decoder):
     the decoder embedding. In the first layer the transform is the identity."""
 
     def __init__(
-        self, dim: int, heads: int, hidden: int, layers: int, dropout: float, spatial_query: SpatialQuery
+        self,
+        dim: int,
+        heads: int,
+        hidden: int,
+        layers: int,
+        dropout: float,
+        cross_attention: CrossAttention,
+        spatial_query: SpatialQuery,
     ) -> None:
         super().__init__()
-        self.layers = conditional_layers(dim, heads, hidden, layers, dropout)
+        self.layers = conditional_layers(dim, heads, hidden, layers, dropout, cross_attention)
         self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)
 

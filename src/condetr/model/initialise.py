@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from ..scoring import PRIOR
 from ..shapes import Float
-from .attention import AdditiveAttention, ConditionalCrossAttention, DecoupledSelfAttention
+from .attention import (
+    AdditiveAttention,
+    ConditionalCrossAttention,
+    DecoupledSelfAttention,
+    MultiScaleCrossAttention,
+)
 from .box_bias import AxialBoxBias
 from .decoders import ConditionalDecoder
 from .detector import Detector, Heads
@@ -20,7 +25,9 @@ from .refining import RefiningDecoder, SizeModulation
 
 SHARPNESS = 2.2  # of a local start: at width 128, 70 % of a head's attention lies within a fifth of the image
 DECAY = 2.0  # of a local start: attention half a side beyond a box is 1 / e of that inside
-OFFSETS = ((0.0, 0.0), (0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # of the heads, in turn
+SIDES = ((0.08, 0.0), (-0.08, 0.0), (0.0, 0.08), (0.0, -0.08))  # where the heads attend, in turn: (x, y)
+CENTRE = (0.0, 0.0)
+OFFSETS = (CENTRE, CENTRE, *SIDES)
 
 
 def initialise_transformer(detector: Detector) -> None:
@@ -44,19 +51,29 @@ def initialise_locally(decoder: ConditionalDecoder | RefiningDecoder) -> None:
     With the published initialisation, p_q and p_k pass two independent random projections, and attention is uniform:
     the model must first learn that nearness matters, which takes most of the training on a few hundred images. Here
     both projections select the highest frequencies of the embedding, so that p_q.p_k is a sum of cos(w d) over the
-    distance d of two points; T is the identity. All of it is trained as usual.
+    distance d of two points; T is the identity. All of it is trained as usual. Where heads attend at two scales, those
+    of the finer one start beside the reference point.
     """
     for layer in decoder.layers:
-        attention = layer.cross_attention
-        assert isinstance(attention, ConditionalCrossAttention)
-        dim, heads = attention.key_spatial.in_features, attention.heads
-        with torch.no_grad():
-            attention.key_spatial.weight.copy_(torch.cat([frequency_projection(dim, heads, (0.0, 0.0))] * heads))
-            queries = [frequency_projection(dim, heads, OFFSETS[head % len(OFFSETS)]) for head in range(heads)]
-            attention.query_spatial.weight.copy_(torch.cat(queries))
-        nn.init.zeros_(attention.key_spatial.bias)
-        nn.init.zeros_(attention.query_spatial.bias)
+        match layer.cross_attention:
+            case ConditionalCrossAttention() as attention:
+                _attend_near(attention, OFFSETS)
+            case MultiScaleCrossAttention() as attention:
+                _attend_near(attention.coarse, (CENTRE,))
+                _attend_near(attention.fine, SIDES)
     decoder.spatial_query.start_as_identity()
+
+
+@torch.no_grad()
+def _attend_near(attention: ConditionalCrossAttention, offsets: tuple[tuple[float, float], ...]) -> None:
+    """Each head attends to the reference point, moved by one of the offsets, in turn."""
+    dim, heads = attention.key_spatial.in_features, attention.heads
+    size = attention.key_spatial.out_features // heads
+    attention.key_spatial.weight.copy_(torch.cat([frequency_projection(dim, size, CENTRE)] * heads))
+    queries = [frequency_projection(dim, size, offsets[head % len(offsets)]) for head in range(heads)]
+    attention.query_spatial.weight.copy_(torch.cat(queries))
+    nn.init.zeros_(attention.key_spatial.bias)
+    nn.init.zeros_(attention.query_spatial.bias)
 
 
 def initialise_boxes(decoder: RefiningDecoder, local: bool) -> None:
@@ -64,7 +81,7 @@ def initialise_boxes(decoder: RefiningDecoder, local: bool) -> None:
     start, attention decreases with the distance from the box."""
     if local:
         initialise_locally(decoder)
-    for part in (decoder.modulation, *decoder.box_biases):
+    for part in (decoder.modulation, *decoder.box_biases.modules()):
         match part:
             case SizeModulation():
                 part.start()
@@ -72,13 +89,13 @@ def initialise_boxes(decoder: RefiningDecoder, local: bool) -> None:
                 part.start(decay=DECAY if local else 0.0)
 
 
-def frequency_projection(dim: int, heads: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
+def frequency_projection(dim: int, size: int, offset: tuple[float, float]) -> Float[Tensor, "E D"]:
     """One head's projection: it selects the highest frequencies of a point's embedding and moves the point by `offset`.
 
-    The E channels of a head hold E / 4 frequencies for x and y, sine and cosine. `offset` is (x, y), relative to the
-    image.
+    The E = `size` channels of a head hold E / 4 frequencies for x and y, sine and cosine. `offset` is (x, y), relative
+    to the image.
     """
-    size, frequencies = dim // heads, dim // heads // 4
+    frequencies = size // 4
     weight = torch.zeros(size, dim)
     for axis, shift in enumerate(reversed(offset)):  # the embedding has y first
         for i in range(frequencies):

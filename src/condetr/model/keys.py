@@ -1,6 +1,8 @@
-"""What the decoder attends to: the encoder's output, or the same at half its stride, fused with finer features."""
+"""What the decoder attends to: the encoder's output, the same at half its stride, fused with finer features, or
+both."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,17 +43,39 @@ class FusedKeys(Keys):
     def forward(self, memory: Tokens, *finer: Tensor) -> Tokens:
         features, padding = finer
         rows, columns = features.shape[2:]
-        coarse = memory.content.transpose(1, 2).unflatten(2, memory.grid)
+        coarse = self.coarse(memory.content.transpose(1, 2).unflatten(2, memory.grid))
         coarse = F.interpolate(coarse, scale_factor=2.0, mode="nearest")[:, :, :rows, :columns]
         keys = coarse + self.fuse(self._inside(coarse + self.project(features), padding, memory.ragged))
-        position = embed_grid(padding, keys.shape[1]).to(keys.dtype)
+        position = embed_grid(padding, memory.position.shape[2]).to(keys.dtype)
         assert memory.cells is not None
         return Tokens(
             keys.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
             memory.ragged, Cells(memory.cells.stride // 2, memory.cells.size),
         )  # fmt: skip
 
+    def coarse(self, memory: Features) -> Features:
+        """The encoder's output as the keys have it."""
+        return memory
+
     @staticmethod
     def _inside(x: Features, padding: CellPadding, ragged: bool) -> Features:
         """Zeros outside the image, as if they were the convolution's own padding."""
         return x.masked_fill(padding[:, None], 0) if ragged else x
+
+
+class MultiScaleKeys(FusedKeys):
+    """The encoder's output, and fused keys with half of its channels beside it: half of the heads attend to each.
+
+    Most of the gain of finer keys for a third of their time: half as many heads compute scores of fine cells, and the
+    convolution has a quarter of the weights.
+    """
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__(channels, dim // 2)
+        self.reduce = nn.Conv2d(dim, dim // 2, kernel_size=1)
+
+    def forward(self, memory: Tokens, *finer: Tensor) -> Tokens:
+        return replace(memory, finer=super().forward(memory, *finer))
+
+    def coarse(self, memory: Features) -> Features:
+        return self.reduce(memory)

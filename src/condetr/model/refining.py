@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..shapes import Float
 from .box_bias import BoxBias
-from .decoders import Decoded, Decoder, Queries, Refine, conditional_layers
+from .decoders import CrossAttention, Decoded, Decoder, Queries, Refine, conditional_layers
 from .groups import Groups
 from .layers import MLP, at_least_float32, embed_boxes
 from .spatial_query import Identity, SpatialQuery
@@ -70,12 +70,13 @@ class RefiningDecoder(Decoder):
         hidden: int,
         layers: int,
         dropout: float,
+        cross_attention: CrossAttention,
         spatial_query: SpatialQuery,
         modulation: Modulation,
         box_biases: list[BoxBias],
     ) -> None:
         super().__init__()
-        self.layers = conditional_layers(dim, heads, hidden, layers, dropout)
+        self.layers = conditional_layers(dim, heads, hidden, layers, dropout, cross_attention)
         self.spatial_query = spatial_query  # shared by all layers but the first
         self.norm = nn.LayerNorm(dim)
         self.object_query = MLP(2 * dim, dim, dim, layers=2)

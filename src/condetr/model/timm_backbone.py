@@ -217,7 +217,7 @@ def timm_backbone(
             strides = ", ".join(str(level.stride) for level in levels)
             needed = f"model.backbone.stride={stride}"
             if each < stride:
-                needed = f"{each}, which model.keys=fused needs. Set model.keys=encoder"
+                needed = f"{each}, which finer keys need. Set model.keys=encoder"
             raise ConfigError(f"{setting}: has features of stride {strides}, none of {needed}")
         used.append(index := max(i for i, level in enumerate(levels) if level.stride == each))
         if shapes[index] != (1, channels[index], height // each, width // each):

@@ -19,19 +19,21 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """L tokens for each of B images, with their sine embedded positions.
+    """L tokens for each of B images, with their sine embedded positions (P = D but for `finer` tokens).
 
     `padding` is True for tokens outside the image. `grid` is the number of rows and columns, with tokens row by row;
     tokens without a grid are one row. `ragged=False` promises that no token is padding: attention then needs no mask.
-    `cells` is None where tokens are no cells of images.
+    `cells` is None where tokens are no cells of images. `finer` are tokens of half the stride, to which half of the
+    heads of a `MultiScaleCrossAttention` attend.
     """
 
     content: Float[Tensor, "B L D"]
-    position: Float[Tensor, "B L D"]
+    position: Float[Tensor, "B L P"]
     padding: Bool[Tensor, "B L"]
     grid: tuple[int, int]
     ragged: bool
     cells: Cells | None
+    finer: "Tokens | None" = None
 
     @classmethod
     def of_queries(cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"]) -> "Tokens":

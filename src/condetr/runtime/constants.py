@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ..model.attention import ConditionalCrossAttention
 from ..model.decoders import ConditionalDecoder, ConditionalLayer, Decoder
 from ..shapes import Float
 
@@ -35,8 +36,9 @@ def constants(decoder: Decoder, object_query: Float[Tensor, "1 N D"], precision:
     first, *later = cast(Iterable[ConditionalLayer], decoder.layers)
     outputs: dict[nn.Module, Tensor] = {}
     outputs[first.self_attention] = first.self_attention(torch.zeros_like(object_query), object_query, None)
-    if first.cross_attention.query_object is not None:
-        outputs[first.cross_attention.query_object] = first.cross_attention.query_object(object_query)
+    for part in first.cross_attention.modules():
+        if isinstance(part, ConditionalCrossAttention) and part.query_object is not None:
+            outputs[part.query_object] = part.query_object(object_query)
     for layer in later:
         for linear in (layer.self_attention.query_position, layer.self_attention.key_position):
             outputs[linear] = linear(object_query)
