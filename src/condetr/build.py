@@ -166,14 +166,15 @@ def build_decoder(c: config.Model) -> Decoder:
         case config.Conditional(spatial_query=form):
             spatial_query = build_spatial_query(form, c.dim, c.heads)
             return ConditionalDecoder(
-                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, cross_attention, spatial_query
+                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, spatial_query, cross_attention
             )
         case config.Refining():
             return RefiningDecoder(
-                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout, cross_attention,
+                c.dim, c.heads, c.hidden, c.decoder_layers, c.dropout,
                 build_spatial_query(c.decoder.spatial_query, c.dim, c.heads),
                 build_modulation(c.decoder, c.dim),
                 [build_box_bias(c.decoder, c) for _ in range(c.decoder_layers)],
+                cross_attention,
             )  # fmt: skip
 
 

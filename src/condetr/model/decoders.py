@@ -154,8 +154,8 @@ class ConditionalDecoder(Decoder):
         hidden: int,
         layers: int,
         dropout: float,
-        cross_attention: CrossAttention,
         spatial_query: SpatialQuery,
+        cross_attention: CrossAttention = ConditionalCrossAttention,
     ) -> None:
         super().__init__()
         self.layers = conditional_layers(dim, heads, hidden, layers, dropout, cross_attention)

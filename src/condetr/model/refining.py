@@ -70,10 +70,10 @@ class RefiningDecoder(Decoder):
         hidden: int,
         layers: int,
         dropout: float,
-        cross_attention: CrossAttention,
         spatial_query: SpatialQuery,
         modulation: Modulation,
         box_biases: list[BoxBias],
+        cross_attention: CrossAttention,
     ) -> None:
         super().__init__()
         self.layers = conditional_layers(dim, heads, hidden, layers, dropout, cross_attention)
