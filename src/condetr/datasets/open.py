@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from ..errors import DataError
 from ..files import with_home
@@ -69,18 +70,9 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
     voc_root = next((group.root for groups in folders.values() for group in groups), None)
     if names is not None and voc_root == names.parent:  # labelImg wrote both for some images: XML says more
         names = None
-    found = {
-        "COCO": next(iter(files.values()), None),
-        "YOLO": yaml or names,
-        "Pascal VOC": voc_root,
-    }
-    there = {name: place for name, place in found.items() if place is not None}
-    if len(there) > 1:
-        what = listed([f"{place} ({name})" for name, place in there.items()])
-        file = next(iter(files.values()), None) or yaml
-        way_out = f"Give {file}, or move the other away" if file else "Move one of them away"
-        number = "two" if len(there) == 2 else "three"
-        raise DataError(f"{root}: {number} data sets in one folder: {what}. {way_out}")
+    _refuse_several(
+        root, {"COCO": next(iter(files.values()), None), "YOLO": yaml or names, "Pascal VOC": voc_root}, yaml
+    )
     if files:
         try:
             return coco.read(files, root, boundary)
@@ -101,6 +93,22 @@ def _open_folder(root: Path, boundary: Boundary) -> RawDataSet:
         return yolo.read_by_names(names, root, boundary)
     if metadata := imagefolder.find(root):
         return imagefolder.read(metadata, root, boundary)
+    _refuse_unrecognised(root)
+
+
+def _refuse_several(root: Path, found: dict[str, Path | None], yaml: Path | None) -> None:
+    """Raise DataError for data sets of several formats in one folder. `found` has a place of each format's labels."""
+    there = {name: place for name, place in found.items() if place is not None}
+    if len(there) > 1:
+        what = listed([f"{place} ({name})" for name, place in there.items()])
+        file = found["COCO"] or yaml
+        way_out = f"Give {file}, or move the other away" if file else "Move one of them away"
+        number = "two" if len(there) == 2 else "three"
+        raise DataError(f"{root}: {number} data sets in one folder: {what}. {way_out}")
+
+
+def _refuse_unrecognised(root: Path) -> NoReturn:
+    """Raise DataError for a folder with no data set that is read: what is known about it, and what was looked for."""
     if not any(root.iterdir()):
         raise DataError(f"{root}: an empty folder")
     _refuse_above(root)
