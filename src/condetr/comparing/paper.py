@@ -16,6 +16,7 @@ CONDITIONAL: dict[str, Any] = {
     "model.scoring.kind": "focal",
     "model.reference": "predicted",
     "model.keys": "encoder",
+    "model.nms": None,
     "loss.classes": 2.0,
     **TRAINING,
 }
@@ -24,6 +25,7 @@ DETR: dict[str, Any] = {
     "model.scoring.kind": "softmax",
     "model.reference": "centre",
     "model.keys": "encoder",
+    "model.nms": None,
     "loss.classes": 1.0,
     **TRAINING,
 }
