@@ -150,7 +150,7 @@ class Detections:
         return self[np.sort(np.unique(self.queries, return_index=True)[1])]
 
     def suppress(self, iou: float) -> "Detections":
-        """Non-maximum suppression: from the best to the worst, each detection removes those of its class with which it
+        """Non-maximum suppression: from the first to the last, each detection removes those of its class with which it
         has a higher `iou`. At 1, none are removed."""
         kept = np.ones(len(self), dtype=bool)
         boxes = self.boxes.astype(np.float64)

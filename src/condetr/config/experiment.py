@@ -83,7 +83,8 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     if "model.keys" not in settings and _lacks_finer_features(values["model"]):
         values["model"]["keys"] = "encoder"
     if "model.keys" not in settings and settings.get("model.decoder.kind") == "detr":
-        values["model"]["keys"] = values["model"]["keys"].replace("multi_scale", "fused")
+        model = values["model"]
+        model["keys"] = "fused" if model["keys"] == "multi_scale" else model["keys"]
     return parse(values, None)
 
 

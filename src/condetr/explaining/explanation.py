@@ -86,16 +86,15 @@ class Explanation:
         middle = ((box[:2] + box[2:]) / 2).clip(0, scale)
         point = record.inside(at) if at is not None else (float(middle[0]), float(middle[1]))
         encoder = [record.encoder_maps(i, [point])[0] for i in range(record.encoder_layers)]
-        detections, score = record.detections, record.score(query, label)
-        detected = bool(((detections.queries == query) & (detections.labels == label)).any())
+        detections = record.detections
         return cls(
             image=record.image,
             query=query,
             label=label,
             name=record.categories.name(label),
-            score=score,
-            detected=detected,
-            suppressed=not detected and score >= record.thresholds[label],
+            score=record.score(query, label),
+            detected=bool(((detections.queries == query) & (detections.labels == label)).any()),
+            suppressed=(query, label) in record.suppressed(),
             box=box,
             reference=record.references[layer, query],
             extremities=extremities(torch.tensor(box)).numpy(),

@@ -152,10 +152,11 @@ class ImageRecord:
         rows = zip(found.queries.tolist(), found.labels.tolist(), found.scores.tolist())
         return {query: (label, score) for query, label, score in reversed(list(rows))}  # the first is kept
 
-    def suppressed(self) -> list[int]:
-        """The queries that are no detection although the score of their best class reaches its threshold."""
-        reached = self.scores[-1] >= np.array(self.thresholds)[self.labels[-1]]
-        return sorted(set(np.flatnonzero(reached).tolist()) - set(self.detections.queries.tolist()))
+    def suppressed(self) -> set[tuple[int, int]]:
+        """Query and label of what reaches its threshold, but non-maximum suppression left out."""
+        reached = self.all_detections.filter(min_score=self.thresholds)
+        pairs = (set(zip(one.queries.tolist(), one.labels.tolist())) for one in (reached, self.detections))
+        return next(pairs) - next(pairs)
 
     def inside(self, at: Point) -> Point:
         """The point itself. Raises CondetrError if it is not in the image."""

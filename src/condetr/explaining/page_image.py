@@ -47,7 +47,7 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
         "no_detection": visible(record.no_detection),
         "detected": {query: [label, round(score, 4)] for query, (label, score) in record.detected().items()},
         "boxes": record.boxes.astype(np.float64).round(1).tolist(),
-        "suppressed": record.suppressed(),
+        "suppressed": sorted({query for query, _ in record.suppressed()} - record.detected().keys()),
         "scores": record.scores.astype(np.float64).round(4).tolist(),
         "labels": record.labels.tolist(),
         "references": record.references.astype(np.float64).round(1).tolist(),
@@ -63,7 +63,7 @@ def _row(record: ImageRecord, prediction: Prediction, maps: int) -> dict[str, An
     found = detections_of(record)
     number = found.index(prediction) if prediction in found else None
     name, score = visible(record.categories.name(label)), record.score(query, label)
-    suppressed = number is None and score >= record.thresholds[label]
+    suppressed = prediction in record.suppressed()
     return {"query": query, "name": name, "score": score, "number": number, "suppressed": suppressed, "maps": maps}
 
 

@@ -66,8 +66,8 @@ class FusedKeys(Keys):
 class MultiScaleKeys(FusedKeys):
     """The encoder's output, and fused keys with half of its channels beside it: half of the heads attend to each.
 
-    Most of the gain of finer keys for a third of their time: half as many heads compute scores of fine cells, and the
-    convolution has a quarter of the weights.
+    It costs less than fused keys: half as many heads compute scores of fine cells, and the convolution has a quarter of
+    the weights.
     """
 
     def __init__(self, channels: int, dim: int) -> None:
