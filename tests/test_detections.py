@@ -230,6 +230,12 @@ def test_suppression_is_that_of_every_pair_in_turn():
     assert found[:30].suppress(0.4) == found.suppress(0.4)[: len([i for i in kept if i < 30])]
 
 
+@pytest.mark.parametrize("iou", [-0.1, 1.5, float("nan"), 70])
+def test_suppression_at_no_iou_is_refused(iou: float):
+    with pytest.raises(CondetrError, match=r"iou: expected a number from 0 to 1"):
+        overlapping(np.zeros((2, 4)), np.ones(2, int)).suppress(iou)
+
+
 def test_another_image_is_refused_with_both_sizes():
     with pytest.raises(CondetrError, match="is 100 x 50 pixels, but these are detections of an image of 200 x 100"):
         decoded().draw(IMAGE[:50, :100])

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "condetr"
 LAYERS = [  # ground first; names in one layer may not import one another
     {"errors", "image_keys", "own_folders", "plural", "shapes", "text"},
     {"arguments", "extras"},
-    {"boxes", "config", "cpu", "files"},
+    {"box_arrays", "boxes", "config", "cpu", "files"},
     {"suggestions", "types"},
     {"class_names", "scoring"},
     {"iou_scoring"},

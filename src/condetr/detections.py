@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
+from . import box_arrays
 from .arguments import instance_of, whole_number, with_article, wrong
 from .class_names import labels_of_names
 from .errors import CondetrError, ImageError
@@ -151,14 +152,16 @@ class Detections:
 
     def suppress(self, iou: float) -> "Detections":
         """Non-maximum suppression: from the first to the last, each detection removes those of its class with which it
-        has a higher `iou`. At 1, none are removed."""
+        has a higher `iou`. At 1, none are removed. Raises CondetrError for an `iou` that is no number from 0 to 1."""
+        if not (isinstance(iou, float | int | np.number) and 0 <= iou <= 1):
+            raise wrong(iou, "iou", "a number from 0 to 1")
         kept = np.ones(len(self), dtype=bool)
         boxes = self.boxes.astype(np.float64)
         for label in np.unique(self.labels):
             left = np.flatnonzero(self.labels == label)
             while len(left) > 1:
                 best, others = left[0], left[1:]
-                same = _iou(boxes[best], boxes[others]) > iou
+                same = box_arrays.iou(boxes[best], boxes[others]) > iou
                 kept[others[same]] = False
                 left = others[~same]
         return self[kept]
@@ -266,14 +269,6 @@ def draw(image: Source, detections: Detections) -> Pixels:
     pixels, factor = enlarge(_pixels(image, detections))
     captions = [f"{one.name} {one.score:.2f}" for one in detections]
     return draw_boxes(pixels, detections.boxes * factor, captions, detections.labels)
-
-
-def _iou(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "M 4"]) -> Float[np.ndarray, " M"]:
-    """Intersection over union of one box and others, 0 for boxes without an area."""
-    side = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    common = np.maximum(side, 0).prod(1)
-    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(1) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
 def _index(which: Any) -> np.ndarray:

@@ -1,8 +1,8 @@
 """One set of detections from overlapping views of an image, in which each object occurs once.
 
-Detections of the same view are never compared: this family of detectors predicts each object once, and objects that
-overlap must all stay. Two views can show the same object. Their detections are merged by these rules, for each class
-separately:
+Detections of the same view are not compared here: this family of detectors predicts each object once, and objects that
+overlap must all stay (models with non-maximum suppression apply it afterwards). Two views can show the same object.
+Their detections are merged by these rules, for each class separately:
 
 1. A detection is cut if its box reaches an edge of its view inside the image: the object may extend beyond it.
 2. Detections are ranked by score; the score of a cut detection counts half. The box of a cut object is wrong even if
@@ -23,14 +23,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..box_arrays import LEAST_UNION, Boxes, area, intersection, iou
 from ..detections import Detections
 from ..shapes import Bool, Float, Int64
 
 SAME = 0.5  # least IoU of two detections of an object, and least fraction of a cut box inside a full one
 HALF = 0.5  # weight of the score of a cut box
 NEAR = 0.02  # of the shorter side of a view: a box this close to an edge reaches it
-
-Boxes = Float[np.ndarray, "... 4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +81,14 @@ def _pairs(
     """Pairs of ranked detections that are the same object, the better one first; of two views at a time."""
     members = [np.flatnonzero(view == v) for v in range(len(areas))]
     for v in range(len(areas)):
-        meeting = np.flatnonzero((_intersection(areas[v], areas) > 0) & (np.arange(len(areas)) > v))
+        meeting = np.flatnonzero((area(intersection(areas[v], areas)) > 0) & (np.arange(len(areas)) > v))
         for w in meeting.tolist():
             i, j = members[v], members[w]
             first, second = np.nonzero(labels[i][:, None] == labels[j])
             pair = np.stack([i[first], j[second]], 1)
             pair.sort(1)
             pixel = float(max(pixels[v], pixels[w]))
-            yield pair[_same(boxes[pair], cut[pair], _common(areas[v], areas[w]), pixel)]
+            yield pair[_same(boxes[pair], cut[pair], intersection(areas[v], areas[w]), pixel)]
 
 
 def _same(
@@ -99,9 +98,10 @@ def _same(
     compared with a margin of that size, which matters for the smallest boxes."""
     full = ~(cut[:, 0] | cut[:, 1])
     wide = boxes + np.array([-pixel, -pixel, pixel, pixel], np.float32)
-    compared = np.where(full[:, None, None], wide, _common(wide, common))
-    inside = _intersection(boxes[:, 0], boxes[:, 1]) >= SAME * np.maximum(_area(boxes[:, 1]), 1e-6)
-    return (_iou(compared[:, 0], compared[:, 1]) >= SAME) | (inside & cut[:, 1] & ~cut[:, 0])
+    compared = np.where(full[:, None, None], wide, intersection(wide, common))
+    shared = area(intersection(boxes[:, 0], boxes[:, 1]))
+    inside = shared >= SAME * np.maximum(area(boxes[:, 1]), LEAST_UNION)
+    return (iou(compared[:, 0], compared[:, 1]) >= SAME) | (inside & cut[:, 1] & ~cut[:, 0])
 
 
 def _keep(
@@ -122,21 +122,3 @@ def _keep(
         boxes[one, :2] = np.minimum(parts[one, :2], parts[joined, :2].min(0, initial=np.inf))
         boxes[one, 2:] = np.maximum(parts[one, 2:], parts[joined, 2:].max(0, initial=-np.inf))
     return np.flatnonzero(left)
-
-
-def _common(a: Boxes, b: Boxes) -> Boxes:
-    """The intersection of two boxes; its sides are negative if there is none."""
-    return np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], -1)
-
-
-def _area(boxes: Boxes) -> Float[np.ndarray, "..."]:
-    return np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(-1)
-
-
-def _intersection(a: Boxes, b: Boxes) -> Float[np.ndarray, "..."]:
-    return _area(_common(a, b))
-
-
-def _iou(a: Boxes, b: Boxes) -> Float[np.ndarray, "..."]:
-    intersection = _intersection(a, b)
-    return intersection / np.maximum(_area(a) + _area(b) - intersection, 1e-6)
