@@ -230,7 +230,7 @@ def test_suppression_is_that_of_every_pair_in_turn():
     assert found[:30].suppress(0.4) == found.suppress(0.4)[: len([i for i in kept if i < 30])]
 
 
-@pytest.mark.parametrize("iou", [-0.1, 1.5, float("nan"), 70])
+@pytest.mark.parametrize("iou", [-0.1, 1.5, float("nan"), 70.0])
 def test_suppression_at_no_iou_is_refused(iou: float):
     with pytest.raises(CondetrError, match=r"iou: expected a number from 0 to 1"):
         overlapping(np.zeros((2, 4)), np.ones(2, int)).suppress(iou)

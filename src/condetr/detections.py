@@ -161,7 +161,7 @@ class Detections:
             left = np.flatnonzero(self.labels == label)
             while len(left) > 1:
                 best, others = left[0], left[1:]
-                same = box_arrays.iou(boxes[best], boxes[others]) > iou
+                same = box_arrays.iou(boxes[None, best], boxes[others]) > iou
                 kept[others[same]] = False
                 left = others[~same]
         return self[kept]

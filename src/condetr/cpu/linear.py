@@ -16,6 +16,7 @@ Activation = Literal["none", "relu"]  # computed in the same pass
 # 64 x 64 takes more than twice as long. The number of rows has no say, so a layer always uses the same kernel.
 LARGE_IN_TRAINING = 256 * 1024
 LARGE = 256 * 256
+NARROW = 4  # inputs up to which the gradient of a weight is faster in the other layout
 
 
 def fused_linear(
@@ -32,14 +33,19 @@ def fused_linear(
 
 
 class Linear(nn.Linear):
-    """A linear layer. A large one is computed by oneDNN while it is trained on a CPU in float32."""
+    """A linear layer. While it is trained on a CPU, a large one is computed by oneDNN (in float32), and one with few
+    inputs with its weight in the other layout: the gradient then has rows of the many outputs instead of the few
+    inputs, which takes an eighth of the time."""
 
     def forward(self, x: Float[Tensor, "*any _i"]) -> Float[Tensor, "*any _o"]:
         if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
-        trained = torch.is_grad_enabled() and self.weight.requires_grad and self.weight.numel() >= LARGE_IN_TRAINING
-        if trained and on_cpu(x) and x.dtype == torch.float32 and _usable(x.dtype):
-            return _Linear.apply(x, self.weight, self.bias)
+        if torch.is_grad_enabled() and self.weight.requires_grad and on_cpu(x):
+            if self.in_features <= NARROW and self.bias is not None:
+                y = torch.addmm(self.bias, x.flatten(0, -2), self.weight.mT.contiguous())
+                return y.unflatten(0, x.shape[:-1])
+            if self.weight.numel() >= LARGE_IN_TRAINING and x.dtype == torch.float32 and _usable(x.dtype):
+                return _Linear.apply(x, self.weight, self.bias)
         return super().forward(x)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..cpu.linear import Linear
 from ..shapes import Float
 from .tokens import Tokens
 
@@ -97,7 +98,7 @@ class AxisMLP(nn.Sequential):
     """From the distances of the two sides of a box to one number per head."""
 
     def __init__(self, hidden: int, heads: int) -> None:
-        super().__init__(nn.Linear(2, hidden), nn.ReLU(), nn.Linear(hidden, heads, bias=False))
+        super().__init__(Linear(2, hidden), nn.ReLU(), Linear(hidden, heads, bias=False))
 
 
 class AxialBoxBias(BoxBias):
