@@ -31,7 +31,7 @@ test: install lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: install
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 # on a machine with a CUDA device, in an environment whose torch uses it; the other tests hide it
 gpu: install

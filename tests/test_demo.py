@@ -46,6 +46,7 @@ def test_a_demo_that_does_not_end_leaves_its_folder_as_it_was(tmp_path, monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_the_demo_finds_digits_nobody_has_seen(tmp_path):
     """AP50 of at least 0.80 on the test split, as the README states."""
     done = condetr("demo", "--out", tmp_path / "d")

@@ -128,6 +128,7 @@ def step(detector: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.skipif(
     os.environ.get("CONDETR_PUBLIC_OPERATORS_ONLY") == "1", reason="this is the run without private operators"
 )
