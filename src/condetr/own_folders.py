@@ -1,5 +1,6 @@
-"""Which folders hold a run or weights, recognised by the names of their files."""
+"""Which folders hold a run or weights, recognised by the names of their files; and where caches are."""
 
+import os
 from pathlib import Path
 
 
@@ -11,3 +12,12 @@ def is_run(folder: Path) -> bool:
 def holds_weights(folder: Path) -> bool:
     """Whether this is a run's folder or one of weights, of condetr or transformers."""
     return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
+
+
+def cache_folder(name: str) -> Path | None:
+    """The user's folder for a cache of this name; None where there is no home folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "condetr" / name
+    except RuntimeError:  # HOME is not set and the user has no entry in the password database
+        return None

@@ -15,7 +15,7 @@ from PIL import Image
 
 from condetr.datasets.defects import DEFECTS
 from condetr.errors import DataError
-from condetr.examining.cache import FactsCache, cache_folder
+from condetr.examining.cache import FactsCache, facts_folder
 from condetr.examining.examine import examine
 from condetr.examining.inspection import inspect_images, inspect_pixels
 from condetr.examining.orientation import orient
@@ -297,7 +297,7 @@ def test_without_a_home_folder_nothing_is_cached(monkeypatch):
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("pathlib.Path.home", no_home)
-    assert cache_folder() is None
+    assert facts_folder() is None
 
 
 def test_the_page_holds_one_decoded_image_at_a_time(roboflow, monkeypatch):

@@ -33,7 +33,7 @@ from condetr.files import working_folder
 from condetr.model.keys import Keys
 from condetr.model.tokens import Tokens
 from condetr.predicting import exported as exported_files
-from condetr.predicting.exported import Exported, _key, cache_folder, cached, hash_of, write
+from condetr.predicting.exported import Exported, _key, cached, exports_folder, hash_of, write
 from condetr.predicting.predictor import Predictor
 from condetr.runtime.agreement import EXACT, ROUNDED, Difference, difference, difference_from_whole, example_images
 from condetr.runtime.onnx_runtime import OnnxRuntime
@@ -275,7 +275,7 @@ def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkey
     expected = Predictor.load(folder)(IMAGE, threshold=0.0)
     found = Predictor.load(folder, runtime="onnx")(IMAGE, threshold=0.0)
     assert difference("image", found, expected, EXACT).within(EXACT)
-    (file,) = cache_folder().glob("*.onnx")
+    (file,) = exports_folder().glob("*.onnx")
     before = file.stat().st_mtime_ns
     assert cached(weights("tiny"), "onnx") == file
     assert file.stat().st_mtime_ns == before
@@ -286,8 +286,8 @@ def test_a_runtime_for_weights_uses_a_cache(folder: Path, tmp_path: Path, monkey
         (file.parent / f".{file.name}.abc.part.onnx").write_bytes(content)  # of a process that was killed
         again = Predictor.load(folder, runtime="onnx")(IMAGE, threshold=0.0)
         assert difference("image", again, expected, EXACT).within(EXACT)
-    assert {one.suffix for one in cache_folder().iterdir()} == {".onnx", ".lock"}
-    assert len(list(cache_folder().iterdir())) == 2
+    assert {one.suffix for one in exports_folder().iterdir()} == {".onnx", ".lock"}
+    assert len(list(exports_folder().iterdir())) == 2
 
 
 def test_openvino_alone_executes_weights(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

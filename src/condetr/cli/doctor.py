@@ -30,7 +30,7 @@ def doctor(
     """
     announce("reading", data)
     from ..config import Model
-    from ..examining.cache import cache_folder
+    from ..examining.cache import facts_folder
     from ..examining.examine import examine
     from ..examining.terminal import tables
 
@@ -42,7 +42,7 @@ def doctor(
             queries=queries or Model().queries,
             decode_pixels=not fast,
             follow_outside=follow_outside,
-            cache=cache_folder(),
+            cache=facts_folder(),
             progress=progress,
         )
     if json_:

@@ -14,7 +14,7 @@ from ..engine.device import check_device
 from ..engine.interrupt import deferred_signals
 from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError, DataError
-from ..examining.cache import cache_folder
+from ..examining.cache import facts_folder
 from ..examining.examine import examine
 from ..training.data import fingerprint
 from ..training.length import resolve_epochs
@@ -109,7 +109,7 @@ def compare(
 
 
 def _open(path: Path, hold_out: float | None, follow_outside: bool = False) -> DataSet:
-    dataset = examine(path, follow_outside=follow_outside, cache=cache_folder()).trainable()
+    dataset = examine(path, follow_outside=follow_outside, cache=facts_folder()).trainable()
     if hold_out is not None:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:

@@ -14,7 +14,7 @@ from .statistics import Difference, Interval, Spread, differences, interval, spr
 
 SHARES = (0.5, 0.8, 0.9, 1.0)  # of the best AP of the reference
 LEAST_LEARNED = 0.1  # of the best AP of all models: a reference below it sets no meaningful level
-LEAST_AP = 0.0005  # a lower AP is printed as 0.000 and counts as nothing learned
+LEAST_PRINTED = 0.0005  # a lower AP is printed as 0.000 and counts as nothing learned
 
 Curves = dict[tuple[str, int, int], LearningCurve]  # by model, epochs and seed
 
@@ -105,8 +105,8 @@ def analyse(curves: Iterable[LearningCurve], reference: str) -> Convergence:
     bests = {
         m: median(table[m, longest, s].best for s in seeds) for m in models if (seeds := _seeds(table, m, longest))
     }
-    learned = any(point.ap >= LEAST_AP for curve in table.values() for point in curve.points)
-    reference_learned = bests[reference] >= max(LEAST_LEARNED * max(bests.values()), LEAST_AP)
+    learned = any(point.ap >= LEAST_PRINTED for curve in table.values() for point in curve.points)
+    reference_learned = bests[reference] >= max(LEAST_LEARNED * max(bests.values()), LEAST_PRINTED)
     return Convergence(
         reference, longest, learned, reference_learned, tuple(one for one in targets if one), tuple(finals),
         tuple(_shortest(finals, reference)),
@@ -122,7 +122,7 @@ def _target(table: Curves, model: str, reference: str, epochs: int, share: float
     seeds = [seed for seed in _seeds(table, model, epochs) if seed in reference_seeds]
     if not seeds:
         return None
-    seeds = [seed for seed in seeds if table[reference, epochs, seed].best >= LEAST_AP] or seeds
+    seeds = [seed for seed in seeds if table[reference, epochs, seed].best >= LEAST_PRINTED] or seeds
     levels = [share * table[reference, epochs, seed].best for seed in seeds]
     own, other = (
         [table[name, epochs, s].first_reaching(level) if level > 0 else None for s, level in zip(seeds, levels)]
@@ -188,7 +188,7 @@ def _shortest(finals: Sequence[Final], reference: str) -> list[Shortest]:
     last = max(own, key=lambda final: final.epochs)
     found = []
     for model in dict.fromkeys(final.model for final in finals):
-        enough = [f.epochs for f in finals if f.model == model and f.ap.mean >= last.ap.mean >= LEAST_AP]
+        enough = [f.epochs for f in finals if f.model == model and f.ap.mean >= last.ap.mean >= LEAST_PRINTED]
         epochs = min(enough, default=None)
         found.append(Shortest(model, last.ap.mean, epochs, last.epochs / epochs if epochs else None))
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..plural import counted, percent
-from .convergence import LEAST_AP, LEAST_LEARNED, Convergence, Final, Target
+from .convergence import LEAST_LEARNED, LEAST_PRINTED, Convergence, Final, Target
 from .learning_curve import WINDOW
 from .statistics import FEWEST_SEEDS, Difference, Interval, Spread
 
@@ -14,7 +14,7 @@ def reference_not_learned(results: Convergence) -> str:
     best = max((t.ap.median or 0.0 for t in results.targets if (t.model, t.share) == (reference, 1.0)), default=0.0)
     if not results.learned:
         return f"No model learned anything within {counted(results.longest, 'epoch')}. Use longer schedules."
-    less = f", less than {percent(LEAST_LEARNED)} of the best model's" if best >= LEAST_AP else ""
+    less = f", less than {percent(LEAST_LEARNED)} of the best model's" if best >= LEAST_PRINTED else ""
     return (
         f"{reference} has not started to learn within {counted(results.longest, 'epoch')}: its best AP is "
         f"{best:.3f}{less}. The time at which other models passed this level is meaningless. "

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from ..errors import CondetrError
 from ..files import write_text
+from ..own_folders import cache_folder
 from .facts import ImageFacts
 
 
-def cache_folder() -> Path | None:
+def facts_folder() -> Path | None:
     """The user's folder for facts about images; None where there is no home folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "condetr" / "images"
-    except RuntimeError:  # HOME is not set and the user has no entry in the password database
-        return None
+    return cache_folder("images")
 
 
 class FactsCache:

@@ -12,7 +12,7 @@ from .decoders import Decoded, Decoder
 from .encoder import Encoder
 from .groups import Groups
 from .keys import Keys
-from .layers import MLP, embed_grid
+from .layers import MLP
 from .query_bias import QueryBias
 from .reference import Reference
 from .tokens import Cells, Tokens
@@ -104,9 +104,5 @@ class Detector(nn.Module):
 
     def _tokens(self, images: Images, features: Features, padding: CellPadding) -> Tokens:
         features = self.project(features)
-        position = embed_grid(padding, features.shape[1]).to(features.dtype)
-        rows, columns = features.shape[2:]
-        return Tokens(
-            features.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
-            images.ragged, Cells(self.backbone.stride, images.sizes.to(torch.float32)),
-        )  # fmt: skip
+        cells = Cells(self.backbone.stride, images.sizes.to(torch.float32))
+        return Tokens.of_cells(features, padding, features.shape[1], images.ragged, cells)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .backbone import CellPadding, Features
-from .layers import embed_grid
 from .tokens import Cells, Tokens
 
 
@@ -46,12 +45,9 @@ class FusedKeys(Keys):
         coarse = self.coarse(memory.content.transpose(1, 2).unflatten(2, memory.grid))
         coarse = F.interpolate(coarse, scale_factor=2.0, mode="nearest")[:, :, :rows, :columns]
         keys = coarse + self.fuse(self._inside(coarse + self.project(features), padding, memory.ragged))
-        position = embed_grid(padding, memory.position.shape[2]).to(keys.dtype)
         assert memory.cells is not None
-        return Tokens(
-            keys.flatten(2).transpose(1, 2), position.flatten(1, 2), padding.flatten(1), (rows, columns),
-            memory.ragged, Cells(memory.cells.stride // 2, memory.cells.size),
-        )  # fmt: skip
+        cells = Cells(memory.cells.stride // 2, memory.cells.size)
+        return Tokens.of_cells(keys, padding, memory.position.shape[2], memory.ragged, cells)
 
     def coarse(self, memory: Features) -> Features:
         """The encoder's output as the keys have it."""

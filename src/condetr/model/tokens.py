@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from ..shapes import Bool, Float
+from .backbone import CellPadding, Features
+from .layers import embed_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class Tokens:
     ragged: bool
     cells: Cells | None
     finer: "Tokens | None" = None
+
+    @classmethod
+    def of_cells(cls, features: Features, padding: CellPadding, channels: int, ragged: bool, cells: Cells) -> "Tokens":
+        """One token for each cell of a map, whose position has `channels`."""
+        rows, columns = padding.shape[1:]
+        position = embed_grid(padding, channels).to(features.dtype)
+        content = features.flatten(2).transpose(1, 2)
+        return cls(content, position.flatten(1, 2), padding.flatten(1), (rows, columns), ragged, cells)
 
     @classmethod
     def of_queries(cls, content: Float[Tensor, "B L D"], position: Float[Tensor, "B L D"]) -> "Tokens":

@@ -17,6 +17,7 @@ from ..config import Config
 from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..files import replacing
+from ..own_folders import cache_folder
 from ..runtime.agreement import EXACT, difference_from_whole, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
 from ..runtime.file_facts import FORMAT, FileFacts, package_version
@@ -160,7 +161,7 @@ def cached(weights: Weights, runtime: str, anew: bool = False) -> Path:
     weights.
     """
     LIBRARIES[runtime]()
-    file = cache_folder() / f"{_key(weights, runtime)}.onnx"
+    file = exports_folder() / f"{_key(weights, runtime)}.onnx"
     try:
         if file.is_file() and not anew:
             return file
@@ -191,12 +192,12 @@ def load_cached(weights: Weights, runtime: str, precision: str) -> Exported:
     return Exported.load(cached(weights, runtime, anew=True), runtime, precision)
 
 
-def cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "condetr" / "exported"
-    except RuntimeError:
-        raise CondetrError("no home folder to keep exported files in. Set XDG_CACHE_HOME to a folder") from None
+def exports_folder() -> Path:
+    """The user's folder for exported files. Raises CondetrError where there is no home folder."""
+    folder = cache_folder("exported")
+    if folder is None:
+        raise CondetrError("no home folder to keep exported files in. Set XDG_CACHE_HOME to a folder")
+    return folder
 
 
 def _key(weights: Weights, runtime: str) -> str:

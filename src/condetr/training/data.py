@@ -12,7 +12,7 @@ from torch import Tensor
 from ..config import Config
 from ..datasets.dataset import DataSet, Split
 from ..errors import DataError
-from ..examining.cache import cache_folder
+from ..examining.cache import facts_folder
 from ..examining.examine import examine
 from ..files import quoted
 from ..shapes import Float
@@ -38,7 +38,7 @@ def training_data(
 
 def _examined(path: Path, config: Config, progress: Progress, follow_outside: bool) -> DataSet:
     diagnosis = examine(
-        path, queries=config.model.queries, follow_outside=follow_outside, cache=cache_folder(),
+        path, queries=config.model.queries, follow_outside=follow_outside, cache=facts_folder(),
         progress=lambda done, total: progress(Examining(done, total)),
     )  # fmt: skip
     counts: Counter[str] = Counter()
