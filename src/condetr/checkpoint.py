@@ -183,6 +183,12 @@ def weights_of_run(folder: Path) -> Path:
     return folder
 
 
+def own_config_file(weights: str) -> Path | None:
+    """The config.json of weights in condetr's own format, in a folder on this machine; None for all others."""
+    file = weights_of_run(Path(weights)) / "config.json"
+    return file if file.is_file() and "config" in read_json(file) else None
+
+
 def _own_config(folder: Path, record: dict) -> Config:
     file = folder / "config.json"
     if "config" not in record or "categories" not in record:

@@ -99,6 +99,20 @@ def test_large_images_are_divided_into_tiles(here: Path):
         start(tiling=Tiling(40))
 
 
+def test_duplicates_are_suppressed_as_by_the_predictor_and_the_run_continues_only_so(here: Path):
+    start(nms=0.2, threshold=0.0)
+    pairs = list(Predictor(load("weights"), nms=0.2).stream("images", threshold=0.0))
+    plain = list(Predictor(load("weights")).stream("images", threshold=0.0))
+    assert sum(len(found) for _, found in pairs[:-1]) < sum(len(found) for _, found in plain[:-1])
+    for row, (_, found) in zip(rows_of(here / "out"), pairs[:-1]):
+        assert np.array_equal(np.array(row["scores"], np.float32), found.scores)
+    with pytest.raises(CondetrError, match=r"out: holds a run with nms 0\.2, not none"):
+        start(threshold=0.0)
+    words = ["bulk", "images", "--weights", "weights", "--out", "new", "--nms", "0.2", "--explain-plan"]
+    explained = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert "at most 100 of an image, non-maximum suppression at IoU 0.2\n" in explained
+
+
 def test_a_run_goes_on_where_it_was_interrupted_and_repeats_nothing(here: Path):
     def interrupt(done: int, total: int) -> None:
         if done == 8:
@@ -255,7 +269,7 @@ def test_the_largest_shard_has_128_images_and_few_images_make_several():
 def test_weights_that_changed_under_a_plan_are_noticed_by_a_worker(here: Path):
     request = verb.requested(
         "images", "weights", "out", threshold=0.2, classes=None, max_detections=100, one_class_per_box=False,
-        tiling=None, batch=4, workers=1, device=None, precision="fp32", runtime=None, address=None,
+        tiling=None, nms=None, batch=4, workers=1, device=None, precision="fp32", runtime=None, address=None,
     )  # fmt: skip
     shutil.rmtree(here / "weights")
     write_weights(here / "weights", seed=1)

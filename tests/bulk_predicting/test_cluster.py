@@ -29,8 +29,8 @@ def request(folder: Path, **options):
     return verb.requested(
         [folder / "images"], folder / "weights", folder / "out",
         **{"threshold": 0.005, "classes": None, "max_detections": 100, "one_class_per_box": False, "tiling": None,
-           "batch": 4, "workers": None, "device": None, "precision": "fp32", "runtime": None, "address": "local",
-           **options},
+           "nms": None, "batch": 4, "workers": None, "device": None, "precision": "fp32", "runtime": None,
+           "address": "local", **options},
     )  # fmt: skip
 
 

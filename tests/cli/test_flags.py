@@ -46,6 +46,8 @@ def test_arguments_are_named_as_they_are_typed(written, typed):
         ("predict a.png --weights w --tile 64 --overlap 3", "--overlap 3: must be a number between 0 and 0.75"),
         ("predict a.png --weights w --overlap=.30", "--overlap .30: only with tiles. Add --tile N"),
         ("predict a.png --weights w --tile 07", "--tile 07: must be at least 32 pixels"),
+        ("predict a.png --weights w --nms 1.50", "--nms 1.50: must be a number between 0 and 1, or none"),
+        ("explain a.png --weights w --nms=2", "--nms 2: must be a number between 0 and 1, or none"),
         ("predict a.png --weights w --end 2 --start 3", "--end 2: must be later than --start 3"),
         ("sample a.mp4 --end 2 --start 0:03", "--end 2: must be later than --start 0:03"),
         ("compare d --models detr,identity --budget 0", "--budget 0: must be above 0"),

@@ -20,6 +20,7 @@ from condetr import cli, errors
 from condetr.checkpoint import Weights, save
 from condetr.cli.predict_run import Kept, Part, Run
 from condetr.config import Config, Data
+from condetr.predicting.predictor import Predictor
 from condetr.types import Categories
 from tests.tiny import TINY, shaken
 
@@ -56,6 +57,29 @@ def test_a_single_image_is_drawn_and_tabled(here: Path, weights: str) -> None:
     line = json.loads(Path("predictions/predictions.jsonl").read_text())
     assert line["file"] == "my cat #1.jpg"
     assert {one["category"] for one in line["detections"]} <= {"cat", "dog"}
+
+
+@pytest.mark.parametrize(
+    "words", ["predict a.png", "explain a.png", "bulk a.png --out out", "serve --port 0"], ids=lambda words: words[:5]
+)
+@pytest.mark.parametrize(("typed", "nms"), [("0.30", 0.3), ("none", "none"), (None, None)])
+def test_a_suppression_reaches_the_predictor(
+    here: Path, weights: str, words: str, typed: str | None, nms: float | str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in {"bulk": ["pyarrow"], "serve": ["starlette", "uvicorn"]}.get(words.split()[0], []):
+        pytest.importorskip(library)
+    given = []
+
+    def stop(*_, **options):
+        given.append(options["nms"])
+        raise errors.CondetrError("stop")
+
+    image("a.png")
+    monkeypatch.setattr(Predictor, "__init__", stop)
+    command = [*words.split(), "--weights", weights, *([] if typed is None else ["--nms", typed])]
+    with pytest.raises(errors.CondetrError, match="stop"):
+        CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    assert given == [nms]
 
 
 def test_bad_images_are_named_and_the_others_done(here: Path, weights: str) -> None:

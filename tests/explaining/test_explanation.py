@@ -30,9 +30,9 @@ IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 MODELS = {"conditional": TINY, "detr": TINY_DETR}
 
 
-def predictor_of(model) -> Predictor:
+def predictor_of(model, nms=None) -> Predictor:
     config = Config(model=model, data=Data(size=64))
-    return Predictor(Weights(shaken(model, len(CATEGORIES)), config, CATEGORIES, thresholds=None))
+    return Predictor(Weights(shaken(model, len(CATEGORIES)), config, CATEGORIES, thresholds=None), nms=nms)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -50,9 +50,11 @@ def test_an_image_record_has_the_detections_of_the_predictor(predictor):
     assert not (record.labels == 1).any(), "an index without a class is never predicted"
 
 
-def test_a_query_that_suppression_leaves_out_is_no_detection_and_explained_as_such():
+@pytest.mark.parametrize("of_weights", [True, False])
+def test_a_query_that_suppression_leaves_out_is_no_detection_and_explained_as_such(of_weights):
+    """Whether the weights or the predictor suppress."""
     every = predictor_of(TINY)(IMAGE, threshold=0.01)
-    predictor = predictor_of(TINY.model_copy(update={"nms": 0.3}))
+    predictor = predictor_of(TINY.model_copy(update={"nms": 0.3})) if of_weights else predictor_of(TINY, 0.3)
     (found,) = predictor([IMAGE], threshold=0.01)
     assert 0 < len(found) < len(every)
     record = record_image(predictor, IMAGE, 0.01)

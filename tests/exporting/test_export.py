@@ -41,7 +41,7 @@ from condetr.runtime.openvino_runtime import openvino
 from condetr.runtime.translate import save_openvino
 from tests.exporting.changed import change_initializers
 from tests.labelled import coco_content, write_image
-from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, without_shape_checks
+from tests.runtime.exported import CATEGORIES, THRESHOLDS, exported, weights, with_nms, without_shape_checks
 from tests.tiny import TINY, shaken
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -328,6 +328,15 @@ def test_a_file_of_grown_weights_returns_a_detection_for_each_query(tmp_path: Pa
     ours, theirs = (Predictor(one)(IMAGE, 0.0, max_detections=130) for one in (grown, Exported.load(file)))
     assert len(ours) == len(theirs) == 130
     assert difference("image", ours, theirs, EXACT).within(EXACT)
+
+
+def test_a_file_is_run_with_its_own_suppression_or_another_one(tmp_path: Path) -> None:
+    file = export(with_nms(weights("tiny"), 0.3), out=tmp_path / "a.onnx").file
+    plain = Predictor.load(file, nms="none")(IMAGE)
+    assert Predictor.load(file).nms == 0.3
+    assert Predictor.load(file)(IMAGE) == plain.suppress(0.3)
+    assert Predictor.load(file, nms=0.6)(IMAGE) == plain.suppress(0.6)
+    assert len(plain.suppress(0.3)) < len(plain.suppress(0.6)) < len(plain)
 
 
 def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:

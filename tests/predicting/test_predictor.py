@@ -18,6 +18,7 @@ from condetr.detections import Detections
 from condetr.errors import CondetrError, ImageError
 from condetr.predicting.batching import Scaled, similar
 from condetr.predicting.predictor import Predictor
+from condetr.predicting.selection import parse_nms
 from condetr.types import Categories
 from tests.tiny import TINY, TINY_DETR, shaken
 
@@ -58,6 +59,35 @@ def test_a_model_with_suppression_predicts_what_it_leaves(predictor: Predictor) 
         assert suppressing(image, threshold=0.0, max_detections=2) == found[:2]
         assert suppressing(image, threshold=0.0, classes="dog") == found.filter("dog")
         assert suppressing(image) == found.filter(min_score=(0.2, 0.5, 0.3))
+
+
+def test_suppression_is_that_of_the_weights_or_another_one(predictor: Predictor, tmp_path: Path) -> None:
+    model = predictor.config.model.model_copy(update={"nms": 0.3})
+    config = predictor.config.model_copy(update={"model": model})
+    ours, suppressing = (Weights(predictor.detector, one, CATEGORIES, None) for one in (predictor.config, config))
+    plain = Predictor(ours)(IMAGES[0], threshold=0.0)
+    assert len(plain.suppress(0.3)) <= len(plain.suppress(0.6)) < len(plain)
+    for weights, nms, expected in (
+        (ours, None, None), (ours, "none", None), (ours, 0.6, 0.6), (ours, np.float64(0.3), 0.3),
+        (suppressing, None, 0.3), (suppressing, 0.6, 0.6), (suppressing, "none", None),
+    ):  # fmt: skip
+        other = Predictor(weights, nms=nms)
+        assert other.nms == expected
+        assert other(IMAGES[0], threshold=0.0) == (plain if expected is None else plain.suppress(expected))
+    save(tmp_path, suppressing, "")
+    assert Predictor.load(tmp_path, "cpu").nms == 0.3
+    assert Predictor.load(tmp_path, "cpu", nms="none").nms is None
+
+
+@pytest.mark.parametrize("nms", ["1.5", "nan", "best", "", "0_1", "yes", 2.0, -0.1])
+def test_what_is_no_iou_is_refused(nms: str | float) -> None:
+    with pytest.raises(CondetrError, match=f"^nms {nms}: must be a number between 0 and 1, or none$"):
+        parse_nms(nms)
+
+
+def test_weights_are_not_loaded_for_a_suppression_that_is_no_iou(tmp_path: Path) -> None:
+    with pytest.raises(CondetrError, match=r"^nms 1\.5: "):
+        Predictor.load(tmp_path / "nowhere", nms=1.5)
 
 
 def test_paths_images_and_arrays_are_the_same_image(predictor: Predictor, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..files import check_writable
 from ..predicting.execution import PRECISIONS, Precision
 from ..predicting.exported import RUNTIMES, executes_file, is_exported
 from ..predicting.predictor import Classes
-from ..predicting.selection import Threshold
+from ..predicting.selection import Nms, Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from . import cluster
@@ -68,6 +68,7 @@ def bulk(
     max_detections: int | None = None,
     one_class_per_box: bool = False,
     tiling: Tiling | None = None,
+    nms: Nms = None,
     batch: int = BATCH,
     workers: int | None = None,
     device: str | None = None,
@@ -91,6 +92,7 @@ def bulk(
         max_detections: of an image; by default 100, and with tiles no limit.
         one_class_per_box: keep the best class of each box only.
         tiling: the tiles of large images; None: no tiles.
+        nms: non-maximum suppression, as for `Predictor`.
         batch: images that go through the detector together.
         workers: processes; by default one for each processor core, or for each GPU.
         device: as for `Predictor.load`.
@@ -104,7 +106,7 @@ def bulk(
     check_progress(progress)
     request = requested(
         sources, weights, out, threshold=threshold, classes=classes, max_detections=max_detections,
-        one_class_per_box=one_class_per_box, tiling=tiling, batch=batch, workers=workers, device=device,
+        one_class_per_box=one_class_per_box, tiling=tiling, nms=nms, batch=batch, workers=workers, device=device,
         precision=precision, runtime=runtime, address=address,
     )  # fmt: skip
     check_writable(request.out)
@@ -132,7 +134,7 @@ def bulk(
 
 def requested(
     sources: Any, weights: Any, out: Any, *, threshold: Threshold, classes: Classes, max_detections: int | None,
-    one_class_per_box: bool, tiling: Tiling | None, batch: int, workers: int | None, device: str | None,
+    one_class_per_box: bool, tiling: Tiling | None, nms: Nms, batch: int, workers: int | None, device: str | None,
     precision: Precision, runtime: str | None, address: str | None,
 ) -> Request:  # fmt: skip
     """Check all arguments; this loads the weights. Raises CondetrError."""
@@ -152,11 +154,11 @@ def requested(
         check_device(device)
     source = os.fspath(path_of(weights, "weights"))
     source = os.path.abspath(source) if os.path.exists(source) else source
-    predictor, hash = load_with_hash(source, "cpu", runtime, precision, tiling)
+    predictor, hash = load_with_hash(source, "cpu", runtime, precision, tiling, nms)
     wanted = None if classes is None else tuple(names_of(classes, "classes"))
     task = Task(
         source, hash, device, runtime, precision, threshold, wanted, max_detections,
-        bool(one_class_per_box), batch, tuple(names), 1,
+        bool(one_class_per_box), batch, tuple(names), 1, "none" if predictor.nms is None else predictor.nms,
         *((tiling.tile, tiling.overlap) if tiling is not None else ()),
     )  # fmt: skip
     checked = task.selection(predictor)
@@ -168,6 +170,7 @@ def requested(
         "max_detections": max_detections or (None if tiling is not None else MAX_DETECTIONS),
         "tiles": None if tiling is None else str(tiling),
         "one_class_per_box": task.one_class_per_box,
+        "nms": predictor.nms,
         "precision": precision,
         "runtime": runtime or (Path(source).suffix.lstrip(".") if is_exported(source) else "torch"),
     }

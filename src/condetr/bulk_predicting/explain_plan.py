@@ -36,10 +36,11 @@ def _kept(settings: dict[str, Any]) -> str:
     least = "the threshold of each class" if isinstance(threshold, list) else f"{threshold:g}"
     classes = "of all classes" if settings["classes"] is None else f"of {', '.join(settings['classes'])}"
     one = ", one class for each box" if settings["one_class_per_box"] else ""
+    apart = "" if settings["nms"] is None else f", non-maximum suppression at IoU {settings['nms']:g}"
     most = settings["max_detections"]
     limit = "any number" if most is None else f"at most {most}"
     tiles = f"; tiles of {settings['tiles']}" if settings["tiles"] else ""
-    return f"scores from {least}, {classes}, {limit} of an image{one}{tiles}"
+    return f"scores from {least}, {classes}, {limit} of an image{one}{apart}{tiles}"
 
 
 def _where(request: Request, shards: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from ..detections import Detections
 from ..errors import CondetrError, ImageError, first_line
 from ..predicting.execution import Precision
 from ..predicting.predictor import Predictor
-from ..predicting.selection import Selection, Threshold
+from ..predicting.selection import Nms, Selection, Threshold
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from . import rows
@@ -35,6 +35,7 @@ class Task:
     batch: int
     sources: tuple[str, ...]
     threads: int
+    nms: Nms = None
     tile: int | None = None
     overlap: float = 0.0
 
@@ -55,7 +56,9 @@ class Shards:
         """Raises CondetrError if the weights cannot be loaded, or differ from those of the plan."""
         torch.set_num_threads(task.threads)
         self.task, self.stores = task, Stores(task.sources)
-        self.predictor, found = load_with_hash(task.weights, task.device, task.runtime, task.precision, task.tiling)
+        self.predictor, found = load_with_hash(
+            task.weights, task.device, task.runtime, task.precision, task.tiling, task.nms
+        )
         if found != task.hash:
             raise CondetrError(f"{task.weights}: a worker process found other weights under this name")
 

@@ -19,6 +19,7 @@ from .options import (
     Classes,
     Device,
     MaxDetections,
+    Nms,
     OneClassPerBox,
     Overlap,
     Precision,
@@ -30,7 +31,7 @@ from .options import (
 )
 from .stopping import status_of
 from .streams import message, messages, results
-from .values import confidence, tiling, words
+from .values import confidence, suppression, tiling, words
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
@@ -54,6 +55,7 @@ def bulk(
     tile: Tile = None,
     overlap: Overlap = None,
     one_class_per_box: OneClassPerBox = False,
+    nms: Nms = None,
     batch: Batch = DEFAULT_BATCH,
     workers: Annotated[
         int | None,
@@ -74,14 +76,14 @@ def bulk(
     """Find objects in any number of images and write Parquet files; a killed run can be resumed."""
     wanted = confidence(threshold)
     names = None if classes is None else words("--classes", classes)
-    tiles = tiling(tile, overlap)
+    tiles, iou = tiling(tile, overlap), suppression(nms)
 
     from ..bulk_predicting import bulk as verb
 
     options = {
         "threshold": wanted, "classes": names, "max_detections": max_detections,
-        "one_class_per_box": one_class_per_box, "tiling": tiles, "batch": batch, "workers": workers, "device": device,
-        "precision": precision, "runtime": runtime, "address": address,
+        "one_class_per_box": one_class_per_box, "tiling": tiles, "nms": iou, "batch": batch, "workers": workers,
+        "device": device, "precision": precision, "runtime": runtime, "address": address,
     }  # fmt: skip
     if explain_plan:
         from ..bulk_predicting.explain_plan import explain_plan as explained

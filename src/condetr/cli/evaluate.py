@@ -16,6 +16,7 @@ from .options import (
     FollowOutside,
     Json,
     MaxDetections,
+    Nms,
     Overlap,
     Quiet,
     Runtime,
@@ -25,7 +26,7 @@ from .options import (
 )
 from .progress import progress_bar
 from .streams import announce, messages, remark, results
-from .values import tiling
+from .values import suppression, tiling
 
 
 def one_data_set(ctx: Any, given: list[Path]) -> list[Path]:
@@ -74,6 +75,7 @@ def evaluate(
     max_detections: MaxDetections = None,
     tile: Tile = None,
     overlap: Overlap = None,
+    nms: Nms = None,
     batch: Batch = 8,
     follow_outside: FollowOutside = False,
     quiet: Quiet = False,
@@ -86,12 +88,13 @@ def evaluate(
         raise CondetrError("evaluate: give --weights or --detections, not both")
     if save_thresholds and weights is None:
         raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
-    if detections is not None and (tile is not None or max_detections is not None):
-        flag = "--tile" if tile is not None else "--max-detections"
-        raise CondetrError(f"{flag}: for weights; the detections of a file are evaluated as they are. Leave it out")
+    of_weights = {"--tile": tile, "--max-detections": max_detections, "--nms": nms}
+    given = [flag for flag, value in of_weights.items() if value is not None]
+    if detections is not None and given:
+        raise CondetrError(f"{given[0]}: for weights; the detections of a file are evaluated as they are. Leave it out")
 
     announce("reading", root)
-    tiles = tiling(tile, overlap)
+    tiles, iou = tiling(tile, overlap), suppression(nms)
     from ..engine.device import check_device, local_device
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
@@ -109,7 +112,7 @@ def evaluate(
                 assert weights is not None
                 evaluation = verb.evaluate(
                     weights, root, split=split, device=str(local_device(device, processes)), batch=batch,
-                    runtime=runtime, tiling=tiles, max_detections=max_detections, progress=progress,
+                    runtime=runtime, tiling=tiles, nms=iou, max_detections=max_detections, progress=progress,
                     processes=processes, follow_outside=follow_outside,
                 )  # fmt: skip
         if not processes.first:

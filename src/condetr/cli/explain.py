@@ -9,11 +9,11 @@ from ..errors import CondetrError
 from ..files import check_writable
 from ..plural import counted
 from ..reports.terminal import printable
-from .options import DEFAULT_WEIGHTS, Device, FolderOfWeights, Quiet, Threshold
+from .options import DEFAULT_WEIGHTS, Device, FolderOfWeights, Nms, Quiet, Threshold
 from .progress import progress_bar
 from .stopping import status_of
 from .streams import announce, message, messages, standard_input
-from .values import confidence
+from .values import confidence, suppression
 
 
 def explain(
@@ -30,6 +30,7 @@ def explain(
     ] = None,
     layer: Annotated[int, typer.Option(metavar="N", help="the decoder layer, counted from 0; -1 is the last")] = -1,
     threshold: Threshold = None,
+    nms: Nms = None,
     figures: Annotated[
         bool,
         typer.Option("--figures", help="also write a PNG figure of each explained detection (about a second each)"),
@@ -43,7 +44,7 @@ def explain(
     """Show the attention maps of every head for each detection, and why nothing was detected."""
     from ..predicting.sources import Found, find
 
-    point = None if at is None else parse_point(at)
+    point, iou = None if at is None else parse_point(at), suppression(nms)
     found = list(find(sources, standard_input(), exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
@@ -61,7 +62,7 @@ def explain(
     refuse_exported(weights)
     selection = Selection(detection, point, layer, confidence(threshold))
     check(selection)
-    predictor = Predictor.load(weights, device)
+    predictor = Predictor.load(weights, device, nms=iou)
     with progress_bar("images", messages(), hidden=quiet) as progress:
         written = explain_images(predictor, images, selection, out, progress, figures)
     for note in written.notes if not quiet else ():

@@ -133,6 +133,14 @@ Classes = Annotated[str | None, typer.Option(metavar="A,B", help="only objects o
 OneClassPerBox = Annotated[
     bool, typer.Option("--one-class-per-box", help="keep only the class with the highest score of each box")
 ]
+Nms = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X",
+        help="non-maximum suppression: of two detections of a class with an IoU above X, keep the one with the higher "
+        "score; none: keep both; default: what the weights have",
+    ),
+]
 Batch = Annotated[int, typer.Option(metavar="N", min=1, help="images, or tiles, that are processed together")]
 Start = Annotated[str | None, typer.Option(metavar="T", help="begin a video at T, in seconds or as hh:mm:ss")]
 Json = Annotated[bool, typer.Option("--json", help="print everything as JSON instead of tables")]

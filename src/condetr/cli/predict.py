@@ -18,6 +18,7 @@ from .options import (
     Classes,
     Device,
     MaxDetections,
+    Nms,
     OneClassPerBox,
     Overlap,
     Precision,
@@ -31,7 +32,7 @@ from .options import (
 from .predict_run import Kept, Part, Run
 from .stopping import status_of
 from .streams import StandardOutput, announce, message, standard_input
-from .values import confidence, one_of, span, tiling, words
+from .values import confidence, one_of, span, suppression, tiling, words
 
 if TYPE_CHECKING:
     from ..predicting.outputs import Outputs
@@ -65,6 +66,7 @@ def predict(
     classes: Classes = None,
     max_detections: MaxDetections = None,
     one_class_per_box: OneClassPerBox = False,
+    nms: Nms = None,
     every: Annotated[int, typer.Option(metavar="N", min=1, help="predict every Nth frame of a video")] = 1,
     start: Start = None,
     end: Annotated[str | None, typer.Option(metavar="T", help="stop a video, camera or stream at T")] = None,
@@ -122,10 +124,10 @@ def predict(
     from ..predicting.window import Window
 
     formats = parse_formats(format or FORMATS)
-    wanted, tiles = confidence(threshold), tiling(tile, overlap)
+    wanted, tiles, iou = confidence(threshold), tiling(tile, overlap), suppression(nms)
     run.window = Window() if show else None
     predictor = Predictor.load(
-        weights, device, precision, compile=compile, runtime=runtime, tiling=tiles,  # type: ignore[arg-type]
+        weights, device, precision, compile=compile, runtime=runtime, tiling=tiles, nms=iou,  # type: ignore[arg-type]
     )  # fmt: skip
     run.min_score = predictor.min_score(wanted)
     run.most = predictor.selection(wanted, names, max_detections, one_class_per_box).most

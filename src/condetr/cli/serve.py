@@ -14,6 +14,7 @@ from .options import (
     DEFAULT_PRECISION,
     DEFAULT_WEIGHTS,
     Device,
+    Nms,
     Overlap,
     Precision,
     Quiet,
@@ -23,7 +24,7 @@ from .options import (
 )
 from .stopping import leave_at_once
 from .streams import announce, message, results
-from .values import tiling, words
+from .values import suppression, tiling, words
 
 TOKEN = "CONDETR_TOKEN"
 MOST_WAIT = 10_000  # ms
@@ -44,6 +45,7 @@ def serve(
     precision: Precision = DEFAULT_PRECISION,
     tile: Tile = None,
     overlap: Overlap = None,
+    nms: Nms = None,
     parallel: Annotated[
         int,
         typer.Option(
@@ -117,7 +119,7 @@ def serve(
     from ..serving.remote import parse_host
     from ..serving.serve import LOCAL, bound, server
 
-    tiles = tiling(tile, overlap)
+    tiles, iou = tiling(tile, overlap), suppression(nms)
     sources = named(weights or [DEFAULT_WEIGHTS])
     for source in sources.values():
         existing_weights(source)
@@ -131,7 +133,7 @@ def serve(
     )
     with bound(host, port) as socket:
         models = [
-            load_model(name, source, device, runtime, precision, tiles)  # type: ignore[arg-type]
+            load_model(name, source, device, runtime, precision, tiles, iou)  # type: ignore[arg-type]
             for name, source in sources.items()
         ]
         share_threads(parallel, models)

@@ -44,6 +44,16 @@ def confidence(threshold: str | None) -> float | Literal["best"] | None:
         raise CondetrError(f"--{error}") from None
 
 
+def suppression(nms: str | None) -> float | Literal["none"] | None:
+    """What `--nms` stands for. Raises CondetrError that names the flag."""
+    from ..predicting.selection import parse_nms
+
+    try:
+        return None if nms is None else parse_nms(nms)
+    except CondetrError as error:
+        raise CondetrError(f"--{error}") from None
+
+
 @contextmanager
 def naming_flags(flags: Mapping[str, str]) -> Iterator[None]:
     """Errors about a setting name the flag that was typed; `flags` maps the setting's dotted path to it."""

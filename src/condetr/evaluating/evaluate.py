@@ -17,13 +17,14 @@ from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
 from ..own_folders import is_run
 from ..predicting.predictor import Predictor
+from ..predicting.selection import Nms, suppression
 from ..predicting.tiling import Tiling
 from ..suggestions import did_you_mean, nearest_path
 from ..types import Categories
 from .bulk_rows import evaluate_rows
 from .evaluation import Evaluation
 from .ground_truth import GroundTruth, open_ground_truth, unknown_classes
-from .remarks import unusual
+from .remarks import duplicates, unusual
 from .results import Provenance
 from .samples import Progress, evaluate_samples
 from .selected import Selected
@@ -39,6 +40,7 @@ def evaluate(
     device: str | None = None,
     runtime: str | None = None,
     tiling: Tiling | None = None,
+    nms: Nms = None,
     max_detections: int | None = None,
     batch: int = 8,
     follow_outside: bool = False,
@@ -50,10 +52,11 @@ def evaluate(
 
     Without a `split` it is `test`, or `valid` where there is no `test`. `batch` images go through the detector
     together. `runtime` is what executes the weights, see `Predictor.load`. With a `tiling`, large images are detected
-    in tiles. At most `max_detections` of an image are evaluated, by default 100, and all of an image with tiles; COCO's
-    metrics count 100 of each class, and `metrics.unlimited` has the numbers without that limit. `follow_outside`
-    permits images outside the data set's folder. With `out`, the report, the numbers and the detections are written to
-    that folder (see `Evaluation.write`). `progress` is called with the number of images done and the number of all.
+    in tiles. `nms` is the non-maximum suppression of `Predictor.load`; None: that of the weights. At most
+    `max_detections` of an image are evaluated, by default 100, and all of an image with tiles; COCO's metrics count 100
+    of each class, and `metrics.unlimited` has the numbers without that limit. `follow_outside` permits images outside
+    the data set's folder. With `out`, the report, the numbers and the detections are written to that folder (see
+    `Evaluation.write`). `progress` is called with the number of images done and the number of all.
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
@@ -66,9 +69,11 @@ def evaluate(
     if isinstance(weights, Predictor):
         if tiling is not None and tiling != weights.tiling:
             raise CondetrError("tiling: a Predictor has its own. Give it to Predictor.load")
+        if nms is not None and suppression(nms, None) != weights.nms:
+            raise CondetrError("nms: a Predictor has its own. Give it to Predictor.load")
         predictor, source, name = weights, "a Predictor in memory", weights.config.recipe
     else:
-        predictor = Predictor.load(weights, device, runtime=runtime, tiling=tiling)
+        predictor = Predictor.load(weights, device, runtime=runtime, tiling=tiling, nms=nms)
         source = os.fspath(weights)
         name = weights_name(source)
     categories = truth.data.categories
@@ -81,9 +86,11 @@ def evaluate(
         selected, truth.split, categories, batch, processes, predictor.device, progress, unread
     )  # fmt: skip
     warnings += [f"left out, cannot be read: {one}" for one in unread]
+    metrics = evaluator.metrics()
+    warnings += duplicates(predictor, None if isinstance(weights, Predictor) else source, metrics.errors)
     model = f"{MODELS[predictor.config.model.decoder.kind]}, recipe {predictor.config.recipe}"
     evaluation = Evaluation(
-        source, name, model, truth.data, truth.split, evaluator.table(), evaluator.metrics(), tuple(warnings),
+        source, name, model, truth.data, truth.split, evaluator.table(), metrics, tuple(warnings),
         _stored_thresholds(predictor, categories), Provenance.now(_settings(predictor)),
     )  # fmt: skip
     if out is not None and processes.first:
@@ -143,6 +150,7 @@ def _settings(predictor: Predictor) -> dict[str, str]:
         "backbone": model.backbone.name,
         "queries": str(model.queries),
         "short side": f"{data.size} pixels, the long side at most {data.longest * data.size:.0f}",
+        "non-maximum suppression": "none" if predictor.nms is None else f"IoU above {predictor.nms:g}",
         "device": str(predictor.device),
         **({"tiles": str(predictor.tiling)} if predictor.tiling is not None else {}),
     }

@@ -1,15 +1,52 @@
-"""What is odd about the detections of a file: scores that are no probabilities, boxes in another form than COCO's."""
+"""What is odd about detections: those of a file whose scores are no probabilities or whose boxes have another form than
+COCO's, and objects that a detector without non-maximum suppression detects twice."""
 
 import numpy as np
 
+from ..checkpoint import own_config_file
 from ..datasets.coco_boxes import are_fractions, look_like_corners
 from ..datasets.dataset import Split
+from ..files import quoted
 from ..metrics import BoxTable
+from ..metrics.error_types import DUPLICATE, ErrorAnalysis
+from ..predicting.exported import is_exported
+from ..predicting.predictor import Predictor
+
+COSTLY = 0.02
+"""The rise of AP50 without duplicates from which they are remarked upon: the least that non-maximum suppression gave
+the data sets of docs/convergence.md that need it (0.021 to 0.053 on `test`), well above the 0.007 of the digits. After
+a full training, nothing is gained, and correct detections are lost (Carion et al. 2020, section 4.2)."""
+USUAL_NMS = 0.7  # of the recipes that have it
 
 
 def unusual(table: BoxTable, split: Split) -> list[str]:
     """Sentences about detections on the images of a split; none about sound ones."""
     return [*_unusual_scores(table.detected_score), *_unusual_boxes(table, split)]
+
+
+def duplicates(predictor: Predictor, source: str | None, errors: ErrorAnalysis) -> list[str]:
+    """A sentence on second detections of objects where they are costly and neither the weights nor the caller have
+    non-maximum suppression; else none.
+
+    `source` names the weights; None: they were given as the predictor.
+    """
+    cost = float(errors.gains[DUPLICATE])
+    if not (predictor.nms is None and predictor.config.model.nms is None and cost >= COSTLY):
+        return []
+    return [f"objects are detected twice, which costs {cost:.3f} of AP50: {_way_out(source)}"]
+
+
+def _way_out(source: str | None) -> str:
+    assignment, setting = f"`nms={USUAL_NMS}`", f'"nms": {USUAL_NMS} under "model" in'
+    if source is None:
+        return f"give {assignment} to Predictor.load, for non-maximum suppression"
+    here = f"try {assignment}, non-maximum suppression, which predict takes, too"
+    if is_exported(source):
+        return f"{here}; to keep it, set {setting} the config.json of the weights, and export them again"
+    own = own_config_file(source)
+    if own is not None:
+        return f"{here}; to keep it, set {setting} {own}"
+    return f"{here}; to keep it, run condetr convert {quoted(source)} DIR, and set {setting} DIR/config.json"
 
 
 def _unusual_scores(scores: np.ndarray) -> list[str]:

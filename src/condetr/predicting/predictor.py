@@ -27,7 +27,7 @@ from .batching import Scaled, predict_in_order, within_memory
 from .execution import Execution, Precision, load_for
 from .exported import NO_ATTENTION, Exported
 from .inputs import InMemory, Input, Name, inputs, is_one_image
-from .selection import Selection, Threshold, min_score
+from .selection import Nms, Selection, Threshold, min_score, parse_nms, suppression
 from .tiling import Tiling
 from .video import DetectedFrame, detected_frames
 
@@ -41,7 +41,7 @@ class Predictor:
     """A detector for images: `Predictor.load("runs/birds")("garden.jpg")`.
 
     Attributes: `detector` (in evaluation mode), `prepare`, `scoring`, `categories`, `config`, `thresholds`, `device`,
-    `runtime`, `tiling`.
+    `runtime`, `tiling`, `nms`.
 
     A folded copy of the detector, made from its current weights, is executed: its predictions are the same up to
     rounding, in less time. `fast=False` executes the detector itself. `compile=True` compiles the copy with torch's
@@ -49,6 +49,9 @@ class Predictor:
     about 0.01.
 
     With a `tiling`, such as `Tiling(640)`, images that are larger than a tile are also detected in tiles.
+
+    With `nms=0.7`, of two detections of a class whose IoU is higher, the one with the lower score is left out. None
+    means what the weights have (`model.nms`), "none" no such suppression. The attribute `nms` is the IoU, or None.
 
     A predictor of an exported file has no `detector`. For an image, or for each of its tiles, it returns at most as
     many detections as the file: the number of object queries, and at least 100.
@@ -63,12 +66,14 @@ class Predictor:
         fast: bool = True,
         compile: bool = False,
         tiling: Tiling | None = None,
+        nms: Nms = None,
     ) -> None:
         if not isinstance(weights, Weights | Exported):
             taken = "Predictor.load takes a folder or a hub id"
             raise CondetrError(f"Predictor takes Weights, not {with_article(weights)}. {taken}")
         if tiling is not None:
             instance_of(tiling, "tiling", Tiling, "a Tiling, such as condetr.Tiling(640)")
+        self.nms = suppression(nms, weights.config.model.nms)
         self.tiling = tiling
         self.device = torch.device(check_device(str(device)))
         self._weights = weights
@@ -104,6 +109,7 @@ class Predictor:
         compile: bool = False,
         runtime: str | None = None,
         tiling: Tiling | None = None,
+        nms: Nms = None,
     ) -> "Predictor":
         """From a folder of weights, a hub id or an exported file (.onnx, .xml).
 
@@ -116,8 +122,10 @@ class Predictor:
         shares. Raises WeightsError for weights that cannot be read, CondetrError for a runtime that is not installed or
         lacks one of the options.
         """
+        if nms is not None:
+            parse_nms(nms)  # before the weights are loaded
         loaded, device = load_for(weights, device, precision, fast, compile, runtime)
-        return cls(loaded, device, precision, fast=fast, compile=compile, tiling=tiling)
+        return cls(loaded, device, precision, fast=fast, compile=compile, tiling=tiling, nms=nms)
 
     @overload
     def __call__(
@@ -230,7 +238,7 @@ class Predictor:
             )
         return Selection.of(
             self.min_score(threshold), self.categories, classes, most, one_class_per_box, self.tiling,
-            self.config.model.nms,
+            self.nms,
         )  # fmt: skip
 
     def _stream_inputs(

@@ -18,20 +18,50 @@ from .tiling import Tiling
 DEFAULT_THRESHOLD = 0.5  # if the weights have no thresholds
 
 Threshold = float | Literal["best"] | None
+Nms = float | Literal["none"] | None
 
 
 def parse_threshold(threshold: str | float) -> float | Literal["best"]:
     """A number from 0 to 1, or "best". Raises CondetrError for anything else."""
     if threshold == "best":
         return "best"
-    try:
-        as_python = isinstance(threshold, str) and ("_" in threshold or not threshold.isascii())  # 0_1 is 1 for float()
-        score = -1.0 if as_python else float(threshold)
-    except (TypeError, ValueError, OverflowError):
-        score = -1.0
-    if not 0 <= score <= 1:
+    score = _fraction(threshold)
+    if score is None:
         raise CondetrError(f"threshold {threshold}: must be a number between 0 and 1, or best")
     return score
+
+
+def parse_nms(nms: str | float) -> float | Literal["none"]:
+    """A number from 0 to 1, or "none". Raises CondetrError for anything else."""
+    if nms == "none":
+        return "none"
+    iou = _fraction(nms)
+    if iou is None:
+        raise CondetrError(f"nms {nms}: must be a number between 0 and 1, or none")
+    return iou
+
+
+def suppression(nms: Nms, own: float | None) -> float | None:
+    """The IoU of non-maximum suppression, or None for no suppression.
+
+    `nms` None means the weights' `own`, "none" no suppression, whatever the weights have.
+    """
+    if nms is None:
+        return own
+    iou = parse_nms(nms)
+    return None if iou == "none" else iou
+
+
+def _fraction(value: str | float) -> float | None:
+    """The number, if it is one from 0 to 1."""
+    if isinstance(value, bool):
+        return None
+    try:
+        as_python = isinstance(value, str) and ("_" in value or not value.isascii())  # 0_1 is 1 for float()
+        number = -1.0 if as_python else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    return number if 0 <= number <= 1 else None
 
 
 def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tuple[float, ...]:

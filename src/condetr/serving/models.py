@@ -15,6 +15,7 @@ from ..predicting.batching import Scaled, similar, within_memory
 from ..predicting.execution import Precision
 from ..predicting.exported import is_exported
 from ..predicting.predictor import Predictor
+from ..predicting.selection import Nms
 from ..predicting.tiling import Tiling
 from ..predicting.with_hash import load_with_hash
 from ..runtime.file_runtime import FileRuntime
@@ -68,9 +69,10 @@ def load_model(
     runtime: str | None,
     precision: Precision = "fp32",
     tiling: Tiling | None = None,
+    nms: Nms = None,
 ) -> Model:
     """As `Predictor.load`, with the hash of the weights. Raises CondetrError."""
-    predictor, hash = load_with_hash(weights, device, runtime, precision, tiling)
+    predictor, hash = load_with_hash(weights, device, runtime, precision, tiling, nms)
     return Model(name, hash, predictor)
 
 
