@@ -339,7 +339,7 @@ def test_an_interrupted_run_keeps_its_figures_and_a_page_of_the_images_until_the
         return b""
 
     monkeypatch.setattr("condetr.explaining.explain_images.png", interrupted)
-    monkeypatch.setattr("condetr.predicting.predictor.Predictor.load", lambda weights, device: predictor)
+    monkeypatch.setattr("condetr.predicting.predictor.Predictor.load", lambda weights, device, nms: predictor)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(typer.Exit) as ended:
         explain_command([str(images[0].location)], threshold="0", figures=True, out=out)
