@@ -36,8 +36,9 @@ NAMES = {
     "export", "grow", "load", "object_shares", "recipe", "sample", "save", "train", "video_frames",
 }  # fmt: skip
 SIGNATURES = {
-    "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False, tiling=None",
-    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False, runtime=None, tiling=None",
+    "Predictor": "weights, device='cpu', precision='fp32', *, fast=True, compile=False, tiling=None, nms=None",
+    "Predictor.load": "weights, device=None, precision='fp32', *, fast=True, compile=False, runtime=None, tiling=None, "
+    "nms=None",
     "Predictor.__call__": "self, images, threshold=None, batch=8, *, classes=None, max_detections=None, "
     "one_class_per_box=False",
     "Predictor.stream": "self, sources, threshold=None, batch=8, read=None, *, classes=None, max_detections=None, "
@@ -56,7 +57,7 @@ SIGNATURES = {
     "Tiling": "tile, overlap=0.2",
     "Weights": "detector, config, categories, thresholds",
     "bulk": "sources, weights, out, *, threshold=None, classes=None, max_detections=None, one_class_per_box=False, "
-    "tiling=None, "
+    "tiling=None, nms=None, "
     "batch=4, workers=None, device=None, precision='fp32', runtime=None, address=None, progress=None",
     "compare": "data, models, out, *, recipe=None, settings=None, epochs=None, seeds=3, budget=None, "
     "reference=None, hold_out=None, runs=None, device=None, jobs=1, follow_outside=False, progress=None",
