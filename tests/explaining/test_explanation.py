@@ -65,6 +65,15 @@ def test_a_query_that_suppression_leaves_out_is_no_detection_and_explained_as_su
     assert not record_image(predictor_of(TINY), IMAGE, 0.0).suppressed(), "none where a model keeps all"
     nearest = {one.query: one for one in record.nearest((5, 5), limit=TINY.queries)}
     assert sorted(query for query, one in nearest.items() if not one.detected) == left_out
+    assert sorted(query for query, one in nearest.items() if one.suppressed) == left_out
+    above = record_image(predictor, IMAGE, 1.0)
+    nearest = {one.query: one for one in above.nearest((5, 5), limit=TINY.queries)}
+    assert not any(one.detected for one in nearest.values())
+    assert all(nearest[query].suppressed for query in left_out), "at any threshold"
+    (kept,) = predictor([IMAGE], threshold=0.0)
+    best = {query for query in kept.queries.tolist() if above.labels[-1, query] in kept.labels[kept.queries == query]}
+    assert {query for query, one in nearest.items() if not one.suppressed} == best
+    assert not any(one.suppressed for one in record_image(predictor_of(TINY), IMAGE, 1.0).nearest((5, 5)))
     query = left_out[0]
     one = Explanation.of(record, query, int(record.labels[-1, query]), -1)
     assert (one.detected, one.suppressed) == (False, True)

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,6 +224,26 @@ def test_an_empty_spot_says_why_nothing_was_found_there(page: sync_api.Page):
     assert page.locator(".heads canvas").count() == 4
     page.locator("#slider").fill("0.01")
     assert "below the threshold" not in page.locator("#reason").text_content()
+
+
+def test_a_query_that_suppression_leaves_out_is_never_said_to_be_a_detection(browser: sync_api.Browser):
+    config = WEIGHTS.config.model_copy(update={"model": WEIGHTS.config.model.model_copy(update={"nms": 0.1})})
+    with serving(Model("nms", "0" * 64, Predictor(replace(WEIGHTS, config=config)))) as client:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{client.port}/")
+        page.wait_for_selector("html[data-ready]")
+        drop(page, IMAGE)
+        page.locator("#slider").fill("1")
+        with page.expect_response("**/explain*") as reply:
+            page.locator("#view").click(position={"x": 100, "y": 100}, force=True)
+        suppressed = [one["suppressed"] for one in reply.value.json()["nearest"]]
+        page.locator("#reason").wait_for()
+        page.locator("#slider").fill("0.01")  # after the explanation was computed
+        near = page.locator(".near button").all_text_contents()
+        assert any(suppressed)
+        assert ["overlaps a better one" in text for text in near] == suppressed
+        assert ["a detection" in text for text in near] == [not one for one in suppressed]
+        page.close()
 
 
 def test_names_of_classes_stay_text_and_an_exported_file_has_no_maps(page: sync_api.Page):

@@ -25,6 +25,7 @@ class Candidate:
     `covers`: the box contains the point. `detected`: the query gives a detection, and the class is that of the
     detection (of several, the one with the highest score). Otherwise the class is the best one, and `score` is below
     `threshold`, the confidence threshold of the class, or non-maximum suppression left the query out.
+    `suppressed`: it leaves the query out, whatever the threshold.
     """
 
     query: int
@@ -36,6 +37,7 @@ class Candidate:
     reference: Point
     covers: bool
     detected: bool
+    suppressed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class ImageRecord:
     `image` may be scaled; `size` is the (width, height) of the original, in whose pixels boxes and points are.
     `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
     are the reference points from which these layers started. `detections` score at least the confidence threshold, of
-    which `thresholds` has one for each label; `all_detections` are those of any score,
-    before non-maximum suppression.
+    which `thresholds` has one for each label; `all_detections` are those of any score, before non-maximum suppression
+    at the IoU `nms` (None: there is none).
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -56,6 +58,7 @@ class ImageRecord:
     thresholds: tuple[float, ...]
     detections: Detections
     all_detections: Detections
+    nms: float | None
     boxes: Float[np.ndarray, "S N 4"]
     scores: Float[np.ndarray, "S N"]
     labels: Int[np.ndarray, "S N"]
@@ -130,6 +133,8 @@ class ImageRecord:
             labels[query], scores[query] = label, score
         beyond = np.maximum(np.maximum(boxes[:, :2] - [x, y], [x, y] - boxes[:, 2:]), 0)
         distance = np.linalg.norm(beyond, axis=1)
+        queries = np.lexsort((-scores, distance))[:limit].tolist()
+        left_out = self._left_out(labels[queries].tolist())
         return tuple(
             Candidate(
                 query=query,
@@ -141,8 +146,9 @@ class ImageRecord:
                 reference=tuple(self.references[-1, query].tolist()),
                 covers=bool(distance[query] == 0),
                 detected=query in detected,
+                suppressed=(query, int(labels[query])) in left_out,
             )
-            for query in np.lexsort((-scores, distance))[:limit].tolist()
+            for query in queries
         )
 
     def detected(self) -> dict[int, tuple[int, float]]:
@@ -154,9 +160,15 @@ class ImageRecord:
 
     def suppressed(self) -> set[tuple[int, int]]:
         """Query and label of what reaches its threshold, but non-maximum suppression left out."""
-        reached = self.all_detections.filter(min_score=self.thresholds)
-        pairs = (set(zip(one.queries.tolist(), one.labels.tolist())) for one in (reached, self.detections))
-        return next(pairs) - next(pairs)
+        return _pairs(self.all_detections.filter(min_score=self.thresholds)) - _pairs(self.detections)
+
+    def _left_out(self, labels: list[int]) -> set[tuple[int, int]]:
+        """Query and label of what non-maximum suppression leaves out, of some labels. This does not depend on a
+        threshold, since only a higher score of the same label removes a detection."""
+        if self.nms is None:
+            return set()
+        found = self.all_detections[np.isin(self.all_detections.labels, labels)]
+        return _pairs(found) - _pairs(found.suppress(self.nms))
 
     def inside(self, at: Point) -> Point:
         """The point itself. Raises CondetrError if it is not in the image."""
@@ -173,6 +185,11 @@ class ImageRecord:
         """The score of a query for a label, or for its best class if that label has none."""
         found = (self.all_detections.queries == query) & (self.all_detections.labels == label)
         return float(self.all_detections.scores[found][0]) if found.any() else float(self.scores[-1, query])
+
+
+def _pairs(detections: Detections) -> set[tuple[int, int]]:
+    """Query and label of each."""
+    return set(zip(detections.queries.tolist(), detections.labels.tolist()))
 
 
 def layer_index(number: int, layers: int) -> int:

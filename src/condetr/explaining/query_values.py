@@ -44,7 +44,8 @@ def query_values(predictor: Predictor, scaled: Scaled, which: Which, threshold: 
         one = found[which.detection]
         view, query = divmod(int(found.queries[which.detection]), predictor.config.model.queries)
         least = by_label(threshold, predictor)[one.label]
-        own = _values(one.category_id, one.name, one.score, one.box) | {"threshold": least, "detected": True}
+        judged = {"threshold": least, "detected": True, "suppressed": False}
+        own = _values(one.category_id, one.name, one.score, one.box) | judged
         if isinstance(scaled, Tiled) and view:
             region = left, top, right, bottom = scaled.tiles[view - 1]
             scaled = predictor.scale(scaled.pixels[top:bottom, left:right])
@@ -103,7 +104,8 @@ def _prediction(record: ImageRecord, layer: int, query: int, corner: tuple[int, 
 
 def _candidate(record: ImageRecord, one: Candidate) -> dict[str, Any]:
     values = _values(record.categories.ids[one.label], one.name, one.score, one.box)
-    return {**values, "threshold": one.threshold, "detected": one.detected, "query": one.query, "covers": one.covers}
+    judged = {"threshold": one.threshold, "detected": one.detected, "suppressed": one.suppressed}
+    return {**values, **judged, "query": one.query, "covers": one.covers}
 
 
 def _values(category_id: int, category: str, score: float, box: Any) -> dict[str, Any]:

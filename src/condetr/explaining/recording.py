@@ -45,6 +45,7 @@ def record_scaled(
         thresholds=by_label(threshold, predictor),
         detections=predictor.selection(threshold, most=limit or max(1, len(predicted)))(predicted),
         all_detections=predicted,
+        nms=predictor.nms,
         boxes=cxcywh_to_xyxy(predictions.boxes[:, 0].float()).cpu().numpy() * scale,
         scores=scores.cpu().numpy(),
         labels=real[indices].cpu().numpy(),

@@ -34,7 +34,7 @@ export const relation = (one, model, filter, at) => {
     where: one.covers ? "contains the point" : `${Math.max(1, Math.round(distance(one, at)))} px away`,
     status: !passes ? `below the threshold ${least.toFixed(2)}`
       : filter.hidden.has(one.category_id) ? "class switched off"
-      : !one.detected && one.score >= one.threshold ? "overlaps a better one" : "a detection",
+      : one.suppressed ? "overlaps a better one" : "a detection",
   };
 };
 

@@ -34,7 +34,8 @@ _FOUND = {"category_id": WHOLE, "category": TEXT, "score": {"type": "number", "m
 _SIDE: Schema = {"type": "integer", "minimum": 1}
 _MODEL = record({"name": TEXT, "hash": {"type": "string", "description": "SHA-256 over the weights."}})
 _SECONDS: Schema = {"type": "number", "description": "Seconds from the request's header to its result."}
-_JUDGED = {"query": WHOLE, "threshold": NUMBER, "detected": TRUTH}
+_SUPPRESSED: Schema = {"type": "boolean", "description": "Whether non-maximum suppression leaves it out."}
+_JUDGED = {"query": WHOLE, "threshold": NUMBER, "detected": TRUTH, "suppressed": _SUPPRESSED}
 _COVERS: Schema = {"type": "boolean", "description": "Whether its box contains the point."}
 
 SCHEMAS: dict[str, Schema] = {
