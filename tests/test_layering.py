@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "condetr"
 LAYERS = [  # ground first; names in one layer may not import one another
-    {"errors", "image_keys", "own_folders", "plural", "shapes", "text"},
+    {"errors", "home", "image_keys", "own_folders", "plural", "shapes", "text"},
     {"arguments", "extras"},
     {"box_arrays", "boxes", "config", "cpu", "files"},
     {"suggestions", "types"},

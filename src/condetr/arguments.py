@@ -8,13 +8,14 @@ from types import UnionType
 from typing import Any
 
 from .errors import CondetrError
+from .home import with_home
 
 
 def path_of(value: Any, name: str) -> Path:
     """The path that the argument `name` gives as text or as a path-like object."""
     if not isinstance(value, str | os.PathLike) or value == "" or "\0" in os.fsdecode(value):
         raise wrong(value, name, "a path")
-    return Path(value)
+    return with_home(value if isinstance(value, str) else Path(value))
 
 
 def whole_number(value: Any, name: str, least: int | None = None) -> int:

@@ -18,6 +18,7 @@ from .config import Config, parse
 from .engine.device import check_device
 from .errors import CondetrError, WeightsError
 from .files import quoted, replacing, write_text
+from .home import with_home
 from .interchange import (
     fit,
     read_json,
@@ -134,7 +135,7 @@ def load_config(source: str) -> Config:
 
 def _opened(source: str) -> tuple[Path, dict]:
     """The folder of the weights that are named, downloaded where they are on the hub, and its config.json."""
-    path = Path(source)
+    path = with_home(source)
     if path.is_file():
         if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
             raise WeightsError(

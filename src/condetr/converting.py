@@ -8,6 +8,7 @@ from . import checkpoint, interchange
 from .arguments import path_of
 from .errors import WeightsError
 from .files import check_new_folder
+from .home import text_with_home
 
 Format = Literal["condetr", "transformers"]
 
@@ -26,7 +27,7 @@ def convert(
     `to` cannot hold.
     """
     path_of(source, "source")
-    source, folder = os.fspath(source), path_of(folder, "folder")
+    source, folder = text_with_home(os.fspath(source)), path_of(folder, "folder")
     if to not in ("condetr", "transformers"):
         raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")
     check_new_folder(folder)

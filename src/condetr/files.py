@@ -112,14 +112,6 @@ def quoted(path: object) -> str:
     return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
-def with_home(path: str | Path) -> Path:
-    """The path with the home folder in place of `~` or `~name` at its beginning; unchanged where there is none."""
-    try:
-        return Path(path).expanduser()
-    except (RuntimeError, ValueError):  # no such user, or no name that one can have
-        return Path(path)
-
-
 def safe_name(part: str) -> str:
     """A part of a path as a file name that stays where it is put, on any system, and is not too long."""
     part = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", part.encode("utf-8", "backslashreplace").decode())

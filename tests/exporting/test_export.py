@@ -356,7 +356,7 @@ def test_what_a_file_cannot_do_is_refused_in_one_line(folder: Path, tmp_path: Pa
         Predictor.load(file, precision="bf16")
     with pytest.raises(CondetrError, match="not run by torch"):
         Predictor.load(file, runtime="torch")
-    with pytest.raises(CondetrError, match="compile and fast=False"):
+    with pytest.raises(CondetrError, match="`compile`: only for weights with the runtime torch"):
         Predictor.load(file, compile=True)
     with pytest.raises(CondetrError, match=r"ends in \.onnx"):
         export(folder, out=tmp_path / "a.xml")

@@ -12,6 +12,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import CondetrError, ConfigError
+from ..home import text_with_home
 from ..suggestions import did_you_mean, nearest
 from .flags import WORDS, as_typed
 from .stopping import status_of
@@ -48,7 +49,7 @@ class Command(TyperCommand):
         """Raises Misused."""
         words = ctx.meta[WORDS] = list(args)  # the parser consumes its list
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, [_with_home(word) for word in args])
         except UsageError as error:
             raise Misused(usage_line(error, ctx.command_path, words)) from None
 
@@ -96,6 +97,13 @@ class Group(TyperGroup):
         for group, members in groupby(commands, lambda command: command.rich_help_panel):
             with formatter.section(group):
                 formatter.write_dl([(f"{one.name:{width}}", one.get_short_help_str(200)) for one in members])
+
+
+def _with_home(word: str) -> str:
+    """A path with the home folder in place of `~`, also that of an option: `--out=~/x`, which shells leave as it is."""
+    option = re.match(r"--[\w-]+=", word)
+    start = option.end() if option else 0
+    return word[:start] + text_with_home(word[start:])
 
 
 def _raised_in(error: Exception) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import DataError
-from ..files import with_home
+from ..home import with_home
 from ..images.decode import SUFFIXES
 from ..own_folders import is_run
 from ..plural import listed

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
-from ..files import with_home
+from ..home import with_home
 from ..text import lines_of, read_text, whole_number_in
 from ..types import Categories
 from . import yolo_folders

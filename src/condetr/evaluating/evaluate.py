@@ -11,6 +11,7 @@ from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
 from ..files import quoted
+from ..home import with_home
 from ..metrics import BoxTable, Evaluator, match_classes
 from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
@@ -169,7 +170,7 @@ def _stored_thresholds(predictor: Predictor, categories: Categories) -> tuple[fl
 
 def weights_name(source: str) -> str:
     """A short name for weights: the last folder of the path that is not a generic one, of runs/birds/best `birds`."""
-    folder = Path(source)
+    folder = with_home(source)
     parts = [part for part in folder.resolve().parts[1:] if part not in UNNAMED] if folder.is_dir() else []
     return parts[-1] if parts else source
 
@@ -183,7 +184,7 @@ def save_best_thresholds(
     0.005, so that no threshold is better than another; and without `replace` when the weights have thresholds chosen on
     `valid` and these were not: a detector whose thresholds are fitted to `test` is not measured by `test` any more.
     """
-    folder = weights_of_run(Path(weights))
+    folder = weights_of_run(with_home(os.fspath(weights)))
     if not (folder / "config.json").is_file():
         raise CondetrError(
             f"{os.fspath(weights)}: thresholds need a folder of weights on this machine. Make one: "

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import CondetrError
 from ..files import write_together
+from ..home import with_home
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..metrics.coco_results import coco_results
 from ..plural import counted
@@ -80,7 +81,7 @@ class Evaluation(Results):
         returns the path of the report."""
         from .page import page  # loads matplotlib, which the numbers do not need
 
-        folder = Path(folder)
+        folder = with_home(folder)
         keys = {sample.truth.image_id: sample.key for sample in self.split}
         write_together({
             folder / "report.html": page(self).html(),

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from shutil import which
 from typing import Literal
 
@@ -18,6 +17,7 @@ from ..decoding import most_of_view
 from ..detections import Detections
 from ..engine.device import check_device
 from ..errors import CondetrError
+from ..home import with_home
 from ..images.decode import Pixels
 from ..images.prepare import Prepare
 from ..model.detector import Detector
@@ -107,9 +107,10 @@ def load_for(
         if check_device(device or "cpu") != "cpu":
             raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
         if compile or not fast:
-            raise CondetrError("compile and fast=False: only for weights with the runtime torch. Leave them out")
+            option = "compile" if compile else "fast=False"
+            raise CondetrError(f"`{option}`: only for weights with the runtime torch. Leave it out")
         if is_exported(weights):
-            return Exported.load(Path(weights), runtime, precision), "cpu"
+            return Exported.load(with_home(os.fsdecode(weights)), runtime, precision), "cpu"
         return load_cached(load(weights), str(runtime), precision), "cpu"
     device = check_device(device)
     loaded = load(weights, device)

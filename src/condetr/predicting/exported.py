@@ -17,6 +17,7 @@ from ..config import Config
 from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..files import replacing
+from ..home import with_home
 from ..own_folders import cache_folder
 from ..runtime.agreement import EXACT, difference_from_whole, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
@@ -82,7 +83,7 @@ def is_exported(weights: object) -> bool:
     """Whether a path names an exported file, by its suffix. A folder with such a name is a folder of weights."""
     if not isinstance(weights, str | os.PathLike):
         return False
-    path = Path(os.fsdecode(weights))
+    path = with_home(os.fsdecode(weights))
     return path.suffix.lower() in FORMATS.values() and not is_folder(path)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..arguments import with_article
 from ..errors import CondetrError, ImageError
+from ..home import text_with_home
 from ..images.decode import Pixels, Source, open_image
 from .sources import Found, find_one, is_web, leads_to_many
 
@@ -58,7 +59,7 @@ class Input:
 def is_one_image(images: Any) -> bool:
     """Whether this is a single image, not several. Raises CondetrError for what is neither."""
     if isinstance(images, Name):
-        return not leads_to_many(os.fsdecode(images))
+        return not leads_to_many(text_with_home(os.fsdecode(images)))
     if isinstance(images, InMemory):
         return True
     if isinstance(images, Iterable):
@@ -70,7 +71,7 @@ def inputs(images: Any) -> Iterator[Input]:
     """Each image, with folders and globs expanded in place. Raises CondetrError for what is not an image."""
     for number, image in enumerate([images] if isinstance(images, Name) or is_one_image(images) else images):
         if isinstance(image, Name):
-            name = os.fsdecode(image)
+            name = text_with_home(os.fsdecode(image))
             many = leads_to_many(name)
             for one in find_one(name):
                 if isinstance(one, Found):

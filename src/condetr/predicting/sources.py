@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import CondetrError, ImageError
 from ..files import quoted
+from ..home import text_with_home
 from ..images.decode import SUFFIXES as IMAGES
 from ..images.decode import Pixels, open_image
 from ..own_folders import holds_weights
@@ -108,6 +109,7 @@ def find(names: Iterable[str], standard_input: ByteStream, exclude: Path) -> Ite
 
 def find_one(name: str, exclude: Path | None = None) -> Iterator[Found | Skipped]:
     """Every image that one path, folder, glob or http(s) address leads to."""
+    name = text_with_home(name)
     scheme = videos.scheme_of(name)
     path = Path(name)
     if not name:

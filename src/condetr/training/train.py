@@ -17,6 +17,7 @@ from ..engine.interrupt import deferred_signals
 from ..engine.memory import is_out_of_memory
 from ..engine.trackers import check_names
 from ..errors import CondetrError
+from ..home import text_with_home
 from .data import fingerprint
 from .default_folder import dataset_folder, default_folder, folder_note
 from .loop import LossError
@@ -106,7 +107,8 @@ def train(
     check_names(tuple(trackers))
     name = check_device(device)
     init = os.fspath(init) if isinstance(init, os.PathLike) else init
-    arguments = {"init": None if init is None else str(init), "epochs": epochs, "batch": batch, "lr": lr, "size": size,
+    init = None if init is None else text_with_home(str(init))
+    arguments = {"init": init, "epochs": epochs, "batch": batch, "lr": lr, "size": size,
                  "queries": queries, "seed": seed, "precision": precision}  # fmt: skip
     request = Request(data, recipe, arguments, settings or {}, follow_outside)
     with ExitStack() as stack:

@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ..errors import CondetrError
+from ..home import text_with_home
 from .address import file_stem, shown
 from .container import looks_like_a_video
 
@@ -86,7 +87,7 @@ def source_of(video: str | os.PathLike[str] | int) -> VideoSource:
         return VideoSource.camera(video)
     if not isinstance(video, str | os.PathLike) or not os.fspath(video):
         raise CondetrError(f"video: expected a path, a URL, or a camera such as 'camera:0', got {video!r}")
-    name = os.fsdecode(video)
+    name = text_with_home(os.fsdecode(video))
     path = Path(name)
     if not os.path.lexists(path):
         if (number := camera_number(name)) is not None:

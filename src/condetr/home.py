@@ -1,0 +1,18 @@
+"""Paths that begin with `~`, the home folder."""
+
+from pathlib import Path
+
+
+def with_home(path: str | Path) -> Path:
+    """The path with the home folder in place of `~` or `~name` at its beginning, which a shell leaves in `--out=~/x`
+    and in a quoted glob; unchanged where there is none, or where a file of that name exists here."""
+    path = Path(path)
+    try:
+        return path if not str(path).startswith("~") or path.exists() else path.expanduser()
+    except (OSError, RuntimeError, ValueError):  # no such user, or no name that one can have
+        return path
+
+
+def text_with_home(name: str) -> str:
+    """As `with_home`, for text that may also be a URL or the name of a repository."""
+    return str(with_home(name)) if name.startswith("~") else name
