@@ -144,6 +144,20 @@ def test_a_run_continues_when_the_same_images_are_named_in_another_way(here: Pat
     assert bulk(names, "weights", "out", workers=1).images == len(names)  # as a shell expands images/*
 
 
+def test_the_files_of_a_run_are_a_manifest_of_its_images(here: Path, monkeypatch: pytest.MonkeyPatch):
+    start()
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    options = {"threshold": 0.005, "workers": 1}
+    again = bulk("../out/*.parquet", "../weights", "out", **options)
+    assert (again.images, again.failed) == (21, 1)
+    assert rows_of(here / "elsewhere" / "out") == rows_of(here / "out")
+    assert bulk("out/shard-000001.parquet", "../weights", "third", **options).failed == 0
+    assert rows_of(here / "elsewhere" / "third") == rows_of(here / "out")[8:16]
+    shutil.rmtree(here / "out" / "_plan")  # then the paths are those of any manifest
+    assert bulk("../out/shard-000001.parquet", "../weights", "last", **options).failed == 8
+
+
 def test_other_images_weights_or_settings_are_refused(here: Path):
     start()
     with pytest.raises(CondetrError, match=r"out: holds a run with threshold 0.005, not 0.3. Repeat its command"):

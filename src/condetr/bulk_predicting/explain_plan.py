@@ -22,11 +22,11 @@ def explain_plan(request: Request) -> list[tuple[str, str]]:
         images, size, shards = plan.images, plan.shard_size, plan.shards
         done, finished = sum(one.rows for one in counts.values()), len(counts)
     lines = [
-        ("images", f"{images:,}, {done:,} of them done, in {shards:,} shards of {size}"),
+        ("images", f"{images:,}, {done:,} of them done, in {counted(shards, 'shard')} of {size}"),
         ("weights", f"{request.task.weights} ({request.settings['weights'][:12]})"),
         ("keeps", _kept(request.settings)),
         *_where(request, shards - finished),
-        ("writes", f"{request.out}/shard-000000.parquet to shard-{max(0, shards - 1):06d}.parquet"),
+        ("writes", f"{request.out}/shard-000000.parquet" + f" to shard-{shards - 1:06d}.parquet" * (shards > 1)),
     ]
     return [(what, printable(value)) for what, value in [*lines, *(("note", note) for note in request.sources.notes)]]
 

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -62,18 +63,28 @@ class Plan:
 
     def read(self, skip: Iterable[int] = ()) -> Iterator[Shard]:
         """The shards in their order, each read when it is needed. Raises CondetrError for a damaged plan."""
-        arrow, parquet = imported("pyarrow", "bulk"), imported("pyarrow.parquet", "bulk")
         skipped = frozenset(skip)
         for first in range(0, self.shards, SHARDS_OF_A_FILE):
-            file = self.out / FOLDER / _name(first)
-            try:
-                with parquet.ParquetFile(file) as opened:
-                    for number in range(first, min(first + SHARDS_OF_A_FILE, self.shards)):
-                        if number not in skipped:
-                            rows = opened.read_row_group(number - first).to_pydict()
-                            yield Shard(number, tuple(map(_image, rows["image"], rows["location"], rows["source"])))
-            except (arrow.ArrowException, OSError):
-                raise CondetrError(f"{file}: damaged. Remove {self.out}, and start again") from None
+            yield from self._of_file(first, skipped)
+
+    def _of_file(self, first: int, skipped: Collection[int]) -> Iterator[Shard]:
+        """The shards in the file that begins with one of them."""
+        arrow, parquet = imported("pyarrow", "bulk"), imported("pyarrow.parquet", "bulk")
+        file = self.out / FOLDER / _name(first)
+        try:
+            with parquet.ParquetFile(file) as opened:
+                for number in range(first, min(first + SHARDS_OF_A_FILE, self.shards)):
+                    if number not in skipped:
+                        rows = opened.read_row_group(number - first).to_pydict()
+                        yield Shard(number, tuple(map(_image, rows["image"], rows["location"], rows["source"])))
+        except (arrow.ArrowException, OSError):
+            raise CondetrError(f"{file}: damaged. Remove {self.out}, and start again") from None
+
+    def shard(self, number: int) -> tuple[Image, ...]:
+        """The images of one shard. Raises CondetrError for a damaged plan."""
+        first = number - number % SHARDS_OF_A_FILE
+        others = {*range(first, min(first + SHARDS_OF_A_FILE, self.shards))} - {number}
+        return next((shard.images for shard in self._of_file(first, others)), ())
 
     @classmethod
     def load(cls, out: Path) -> "Plan | None":
@@ -176,6 +187,14 @@ def _write(file: Path, shards: Iterator[list[Image]]) -> int:
 
 def _image(name: str, location: bytes, source: int) -> Image:
     return Image(name, location.decode("utf-8", "surrogateescape"), source)
+
+
+def planned_images(file: Path) -> tuple[Image, ...]:
+    """The images of the shard whose rows a file has, in their order; none for any other file. Raises CondetrError for a
+    damaged plan."""
+    number = re.fullmatch(r"shard-(\d{6,})\.parquet", file.name, re.ASCII)
+    plan = Plan.load(file.parent) if number and (file.parent / FOLDER / RECORD).exists() else None
+    return plan.shard(int(number[1])) if number and plan is not None else ()
 
 
 def _shown(value: Any) -> str:

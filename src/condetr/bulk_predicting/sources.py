@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ from ..predicting.sources import Found, find_one
 from ..suggestions import did_you_mean, nearest_path
 from .images import Image, is_address, is_web, local_image, printed
 from .manifests import is_manifest, read_manifest
+from .plan import planned_images
 from .stores import Address, Stores
 
 
@@ -59,8 +61,12 @@ class Sources:
                 yield Image(found.name, found.location, number)
             elif is_manifest(found.name):
                 folder = os.path.dirname(os.path.abspath(found.name))
+                planned = planned_images(Path(found.name))  # rows of a run name images from where it was started
                 for row, value in enumerate(read_manifest(found.name, found.name)):
-                    yield self._in_manifest(value, found.name, row, number, folder)
+                    if row < len(planned) and planned[row].name == value:
+                        yield replace(planned[row], source=number)
+                    else:
+                        yield self._in_manifest(value, found.name, row, number, folder)
             else:
                 yield local_image(found.name, number)
 
