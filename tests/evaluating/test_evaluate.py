@@ -179,6 +179,9 @@ def test_best_thresholds_are_saved_by_the_labels_of_the_weights(tmp_path: Path) 
     assert (source / "README.md").read_text() == "card"
     with pytest.raises(CondetrError, match="condetr convert owner/name DIR"):
         save_best_thresholds("owner/name", evaluation)
+    for file in ("birds.onnx", "birds.xml"):
+        with pytest.raises(CondetrError, match=f"{file}: .* Give the folder that the file was exported from"):
+            save_best_thresholds(file, evaluation)
 
 
 def test_thresholds_chosen_on_valid_are_kept_and_none_are_saved_where_ap_is_0(tmp_path: Path) -> None:

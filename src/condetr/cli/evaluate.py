@@ -101,6 +101,8 @@ def evaluate(
     from ..evaluating.terminal import tables
     from ..predicting.exported import executes_file
 
+    if save_thresholds and weights is not None:
+        verb.folder_of_thresholds(weights)  # fails before the images are predicted
     device = check_device(device or "cpu" if executes_file(weights, runtime) else device)
     with process_group(device.startswith("cuda")) as processes:
         if processes.first:

@@ -17,6 +17,7 @@ from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
 from ..own_folders import is_run
+from ..predicting.exported import is_exported
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Nms, suppression
 from ..predicting.tiling import Tiling
@@ -175,6 +176,18 @@ def weights_name(source: str) -> str:
     return parts[-1] if parts else source
 
 
+def folder_of_thresholds(weights: str | os.PathLike[str]) -> Path:
+    """The folder whose config.json has the thresholds of weights. Raises CondetrError where these are no folder."""
+    source = os.fspath(weights)
+    folder = weights_of_run(with_home(source))
+    if (folder / "config.json").is_file():
+        return folder
+    way_out = f"Make one: condetr convert {quoted(source)} DIR"
+    if is_exported(source):
+        way_out = "Give the folder that the file was exported from, and export it again"
+    raise CondetrError(f"{source}: thresholds need a folder of weights on this machine. {way_out}")
+
+
 def save_best_thresholds(
     weights: str | os.PathLike[str], evaluation: Evaluation, replace: bool = False
 ) -> tuple[float, ...]:
@@ -184,12 +197,7 @@ def save_best_thresholds(
     0.005, so that no threshold is better than another; and without `replace` when the weights have thresholds chosen on
     `valid` and these were not: a detector whose thresholds are fitted to `test` is not measured by `test` any more.
     """
-    folder = weights_of_run(with_home(os.fspath(weights)))
-    if not (folder / "config.json").is_file():
-        raise CondetrError(
-            f"{os.fspath(weights)}: thresholds need a folder of weights on this machine. Make one: "
-            f"condetr convert {quoted(os.fspath(weights))} DIR"
-        )
+    folder = folder_of_thresholds(weights)
     if not evaluation.ap >= LEAST_AP:
         raise CondetrError(
             f"{os.fspath(weights)}: no thresholds saved, as AP is {evaluation.ap:.3f} on {evaluation.split.name}: "
