@@ -63,10 +63,22 @@ def test_a_pth_is_refused_with_the_command(tmp_path):
 
 def test_wrong_places_are_named(tmp_path, folder):
     refused(tmp_path / "nothing", "no such weights folder")
-    refused(tmp_path, "config.json: no such file")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "config.json: no such file")
     refused(folder / "config.json", "give the folder")
     (folder / "model.safetensors").unlink()
     refused(folder, "model.safetensors: no such file")
+
+
+def test_a_folder_of_runs_names_them(tmp_path, folder):
+    refused(folder.parent, f"{folder.parent}: a folder of runs or weights. Did you mean {folder}?")
+    for name in ("a", "b", "c", "d", "e"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+        (tmp_path / "runs" / name / ("journal.jsonl" if name == "a" else "model.safetensors")).touch()
+    runs = tmp_path / "runs"
+    named = ", ".join(str(runs / name) for name in "abcd")
+    refused(runs, f"{runs}: a folder of runs or weights. Give one of them: {named} and others")
 
 
 def test_a_run_in_its_first_epoch_has_no_weights_yet(tmp_path):

@@ -29,12 +29,14 @@ from .interchange import (
 )
 from .interchange.hub import fetch, is_repository
 from .model.detector import Detector
-from .plural import counted
+from .own_folders import runs_inside
+from .plural import counted, listed
 from .suggestions import missing_folder
 from .types import Categories
 
 logger = logging.getLogger(__name__)
 
+MOST_NAMED = 4  # folders in an error
 MODELS = {"detr": "DETR", "conditional": "Conditional DETR", "refining": "Conditional DETR with refined boxes"}
 
 
@@ -154,6 +156,10 @@ def _opened(source: str) -> tuple[Path, dict]:
     path = weights_of_run(path)
     if (path / "journal.jsonl").exists() and not (path / "model.safetensors").exists():
         raise WeightsError(f"{path}: this training run has no weights yet. They are written after its first epochs")
+    if not (path / "config.json").exists() and (inside := runs_inside(path)):  # such as runs/
+        names = listed([*map(str, inside[:MOST_NAMED]), *["others"] * (len(inside) > MOST_NAMED)])
+        which = f"Give one of them: {names}" if len(inside) > 1 else f"Did you mean {names}?"
+        raise WeightsError(f"{path}: a folder of runs or weights. {which}")
     refuse_adapter(path)
     return path, read_json(path / "config.json")
 

@@ -14,6 +14,14 @@ def holds_weights(folder: Path) -> bool:
     return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
 
 
+def runs_inside(folder: Path) -> list[Path]:
+    """The folders of runs, and of weights, that a folder holds itself."""
+    try:
+        return sorted(inside for inside in folder.iterdir() if inside.is_dir() and holds_weights(inside))
+    except OSError:  # it may not be listed
+        return []
+
+
 def cache_folder(name: str) -> Path | None:
     """The user's folder for a cache of this name; None where there is no home folder."""
     base = os.environ.get("XDG_CACHE_HOME")
