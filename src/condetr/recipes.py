@@ -68,7 +68,7 @@ def small() -> Config:
 
     What lets few images and few minutes suffice (docs/convergence.md has the gain of each): anchors that the layers
     refine, attention that starts around them, keys at stride 8, denoising queries, IoU-aware scores, a step for every
-    image, about 3,600 steps for any number of images, and a first part of the training on features that are computed
+    image, about 4,300 steps for any number of images, and a first part of the training on features that are computed
     once. The augmentation keeps objects near their size at test time. So short a training does not suppress all
     duplicates: non-maximum suppression removes the rest.
     """
@@ -83,7 +83,7 @@ def small() -> Config:
         ),
         data=Data(size=320, enlarge=1.25, scales=(0.8, 0.9, 1.0, 1.1, 1.2), crop_chance=0.3),
         train=Train(
-            epochs=14, steps=3600, schedule="flat_cosine", warmup=0.05, batch=1, lr=5e-4, clip=1.0,
+            epochs=17, steps=4300, schedule="flat_cosine", warmup=0.05, batch=1, lr=5e-4, clip=1.0,
             ema=0.995, ema_ramp=200, denoising=50, denoising_noise="positive",
             feature_epochs=0.3, feature_variants=4,
         ),
