@@ -389,6 +389,7 @@ def test_early_stopping_counts_epochs_without_a_better_ap(dataset, tmp_path):
     assert result.best_epoch == 1
 
 
+@pytest.mark.longest
 def test_two_images_are_learnt_by_heart(tmp_path):
     root = generated.write(tmp_path / "two", {"train": 2, "valid": 2})
     (root / "valid" / "_annotations.coco.json").write_text(

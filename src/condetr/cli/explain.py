@@ -44,7 +44,7 @@ def explain(
     """Show the attention maps of every head for each detection, and why nothing was detected."""
     from ..predicting.sources import Found, find
 
-    point, iou = None if at is None else parse_point(at), suppression(nms)
+    point = None if at is None else parse_point(at)
     found = list(find(sources, standard_input(), exclude=out))
     images = [one for one in found if isinstance(one, Found)]
     missed = [one for one in found if not isinstance(one, Found)]
@@ -62,7 +62,7 @@ def explain(
     refuse_exported(weights)
     selection = Selection(detection, point, layer, confidence(threshold))
     check(selection)
-    predictor = Predictor.load(weights, device, nms=iou)
+    predictor = Predictor.load(weights, device, nms=suppression(nms))
     with progress_bar("images", messages(), hidden=quiet) as progress:
         written = explain_images(predictor, images, selection, out, progress, figures)
     for note in written.notes if not quiet else ():

@@ -36,20 +36,24 @@ def words(flag: str, text: str) -> list[str]:
 
 def confidence(threshold: str | None) -> float | Literal["best"] | None:
     """What `--threshold` stands for. Raises CondetrError that names the flag."""
-    from ..predicting.selection import parse_threshold
+    if threshold is None:
+        return None
+    from ..predicting.selection import parse_threshold  # loads torch
 
     try:
-        return None if threshold is None else parse_threshold(threshold)
+        return parse_threshold(threshold)
     except CondetrError as error:
         raise CondetrError(f"--{error}") from None
 
 
 def suppression(nms: str | None) -> float | Literal["none"] | None:
     """What `--nms` stands for. Raises CondetrError that names the flag."""
-    from ..predicting.selection import parse_nms
+    if nms is None:
+        return None
+    from ..predicting.selection import parse_nms  # loads torch
 
     try:
-        return None if nms is None else parse_nms(nms)
+        return parse_nms(nms)
     except CondetrError as error:
         raise CondetrError(f"--{error}") from None
 
