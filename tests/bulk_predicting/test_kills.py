@@ -60,6 +60,7 @@ def wait(process: subprocess.Popen, folder: Path, chance: random.Random) -> None
         time.sleep(0.01)
 
 
+@pytest.mark.longest
 def test_twenty_random_kills_leave_one_row_for_each_image(tmp_path: Path):
     write_images(tmp_path / "images", 600)
     write_weights(tmp_path / "weights")

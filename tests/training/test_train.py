@@ -418,6 +418,7 @@ def test_half_precision_reaches_nearly_the_same_loss(dataset, tmp_path, precisio
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_killed_at_random_moments_twenty_times(root, tmp_path):
     """The real thing: SIGKILL from outside, whatever the process is doing."""
     import random
