@@ -434,7 +434,7 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
         while True:
             process = subprocess.Popen([*command, str(out), "--long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             try:
-                process.communicate(timeout=draw.uniform(0.2, 1.2) * longest if kills < 20 else None)
+                process.communicate(timeout=draw.uniform(0.2, 0.7) * longest if kills < 20 else None)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
