@@ -152,7 +152,7 @@ class Detections:
 
     def suppress(self, iou: float) -> "Detections":
         """Non-maximum suppression: from the first to the last, each detection removes those of its class with which it
-        has a higher `iou`. At 1, none are removed. Raises CondetrError for an `iou` that is no number from 0 to 1."""
+        has a higher `iou`. At 1, none are removed. Raises CondetrError for an `iou` outside 0 to 1."""
         if not (isinstance(iou, float | int | np.number) and 0 <= iou <= 1):
             raise wrong(iou, "iou", "a number from 0 to 1")
         kept = np.ones(len(self), dtype=bool)

@@ -1,5 +1,6 @@
-"""Paths that begin with `~`, the home folder."""
+"""The user's home folder: paths that begin with `~`, and where caches are."""
 
+import os
 from pathlib import Path
 
 
@@ -16,3 +17,12 @@ def with_home(path: str | Path) -> Path:
 def text_with_home(name: str) -> str:
     """As `with_home`, for text that may also be a URL or the name of a repository."""
     return str(with_home(name)) if name.startswith("~") else name
+
+
+def cache_folder(name: str) -> Path | None:
+    """The user's folder for a cache of this name; None where there is no home folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "condetr" / name
+    except RuntimeError:  # HOME is not set and the user has no entry in the password database
+        return None

@@ -1,6 +1,5 @@
-"""Which folders hold a run or weights, recognised by the names of their files; and where caches are."""
+"""Which folders hold a run or weights, recognised by the names of their files."""
 
-import os
 from pathlib import Path
 
 
@@ -20,12 +19,3 @@ def runs_inside(folder: Path) -> list[Path]:
         return sorted(inside for inside in folder.iterdir() if inside.is_dir() and holds_weights(inside))
     except OSError:  # it may not be listed
         return []
-
-
-def cache_folder(name: str) -> Path | None:
-    """The user's folder for a cache of this name; None where there is no home folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "condetr" / name
-    except RuntimeError:  # HOME is not set and the user has no entry in the password database
-        return None

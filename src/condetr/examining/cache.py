@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import CondetrError
 from ..files import write_text
-from ..own_folders import cache_folder
+from ..home import cache_folder
 from .facts import ImageFacts
 
 

@@ -17,8 +17,7 @@ from ..config import Config
 from ..decoding import most_of_view
 from ..errors import CondetrError, WeightsError
 from ..files import replacing
-from ..home import with_home
-from ..own_folders import cache_folder
+from ..home import cache_folder, with_home
 from ..runtime.agreement import EXACT, difference_from_whole, example_images, worst
 from ..runtime.exported_graph import ExportedGraph
 from ..runtime.file_facts import FORMAT, FileFacts, package_version

@@ -23,22 +23,12 @@ Nms = float | Literal["none"] | None
 
 def parse_threshold(threshold: str | float) -> float | Literal["best"]:
     """A number from 0 to 1, or "best". Raises CondetrError for anything else."""
-    if threshold == "best":
-        return "best"
-    score = _fraction(threshold)
-    if score is None:
-        raise CondetrError(f"threshold {threshold}: must be a number between 0 and 1, or best")
-    return score
+    return "best" if threshold == "best" else _fraction(threshold, "threshold", "best")
 
 
 def parse_nms(nms: str | float) -> float | Literal["none"]:
     """A number from 0 to 1, or "none". Raises CondetrError for anything else."""
-    if nms == "none":
-        return "none"
-    iou = _fraction(nms)
-    if iou is None:
-        raise CondetrError(f"nms {nms}: must be a number between 0 and 1, or none")
-    return iou
+    return "none" if nms == "none" else _fraction(nms, "nms", "none")
 
 
 def suppression(nms: Nms, own: float | None) -> float | None:
@@ -52,16 +42,16 @@ def suppression(nms: Nms, own: float | None) -> float | None:
     return None if iou == "none" else iou
 
 
-def _fraction(value: str | float) -> float | None:
-    """The number, if it is one from 0 to 1."""
-    if isinstance(value, bool):
-        return None
+def _fraction(value: str | float, name: str, word: str) -> float:
+    """The value of the argument `name`, a number from 0 to 1. The error also names the `word` that it may be."""
+    as_python = isinstance(value, str) and ("_" in value or not value.isascii())  # 0_1 is 1 for float()
     try:
-        as_python = isinstance(value, str) and ("_" in value or not value.isascii())  # 0_1 is 1 for float()
-        number = -1.0 if as_python else float(value)
+        number = -1.0 if as_python or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = -1.0
-    return number if 0 <= number <= 1 else None
+    if not 0 <= number <= 1:
+        raise CondetrError(f"{name} {value}: must be a number between 0 and 1, or {word}")
+    return number
 
 
 def min_score(threshold: Threshold, own: tuple[float, ...] | None) -> float | tuple[float, ...]:
