@@ -559,6 +559,62 @@ def detections_in_place_of_labels(root):
     return write(root / "r.json", [{"image_id": 0, "category_id": 1, "bbox": box(0), "score": 0.5}])
 
 
+@case("coco cat,dog train 2 valid 1")
+def trainval_beside_train(root):
+    images(root / "images")
+    for split, names, first in (("train", BARE[:2], 0), ("val", BARE[2:], 2), ("trainval", BARE, 0)):
+        write(root / "annotations" / f"instances_{split}.json", coco(names, first=first))
+
+
+@case("coco cat,dog train 2 valid 1")
+def trainval_without_train(root):
+    images(root / "images")
+    write(root / "annotations" / "instances_trainval.json", coco(BARE[:2]))
+    write(root / "annotations" / "instances_val.json", coco(BARE[2:], first=2))
+
+
+@case(THREE)
+def captions_and_panoptic_labels_beside_keypoints(root):
+    images(root / "train2017")
+    write(root / "annotations" / "person_keypoints_train2017.json", coco(BARE))
+    for task in ("captions", "panoptic", "stuff"):
+        write(root / "annotations" / f"{task}_train2017.json", coco(BARE, bbox=None))
+
+
+@case("DataError: .*panoptic_train2017.json: COCO's panoptic labels are not read; give the instances")
+def panoptic_labels(root):
+    content = coco(BARE)
+    content["annotations"] = [
+        {"image_id": one["image_id"], "segments_info": [{"id": 1, "category_id": 1, "bbox": one["bbox"]}]}
+        for one in content["annotations"]
+    ]
+    images(root / "train2017")
+    write(root / "annotations" / "panoptic_train2017.json", content)
+
+
+@case(THREE)
+def boxes_with_names_of_corners(root):
+    names = ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom")
+
+    def corners(one: dict[str, Any]) -> dict[str, Any]:
+        x, y, w, h = one["bbox"]
+        return {"bbox": dict(zip(names[one["id"]], (x, y, x + w, y + h)))}
+
+    annotations(root, corners)
+
+
+@case('DataError: .*categories.0. needs an integer id, .*{"id": 1, "name": "cat"}')
+def classes_as_a_list_of_names(root):
+    changed(root, lambda content: content.update(categories=["cat", "dog"]))
+
+
+@case("DataError: .*not a data set, but 2 of its folders are: .*day, .*night. Give one of them, or unite them")
+def several_data_sets_in_one_folder(root):
+    for folder in ("day", "night"):
+        images(root / folder / "images")
+        write(root / folder / "annotations" / "instances.json", coco(BARE))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_coco_files_of_the_field(name: str, tmp_path: Path) -> None:
     CASES.check(name, tmp_path, unexpected={"malformed_entry", "missing_image", "shared_file"})

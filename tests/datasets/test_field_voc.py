@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.field import Cases, H, W, image, voc, write
+from tests.datasets.field import Cases, H, W, image, outcome, voc, write
 
 CASES = Cases()
 case = CASES.case
@@ -371,6 +371,53 @@ def difficult_in_words(root):
     pairs(root / "JPEGImages", root / "Annotations")
     text = voc("img0.png", 0).replace("<bndbox>", "<difficult>True</difficult><bndbox>")
     write(root / "Annotations" / "img0.xml", text)
+
+
+@case("voc cat,dog train 2 valid 1")
+def folders_of_splits_in_the_only_folder_of_labels(root):
+    """ImageNet's."""
+    for i in range(3):
+        place = Path("CLS-LOC", "val" if i == 2 else "train/n01")
+        image(root / "Data" / place / f"img{i}.png", i)
+        write(root / "Annotations" / place / f"img{i}.xml", voc(f"img{i}", i))
+
+
+@case("voc cat,dog train 2 test 1", "unlisted_labels")
+def lists_among_the_labels(root):
+    """The Oxford-IIIT Pets', where some images that are listed have no labels."""
+    pairs(root / "images", root / "annotations" / "xmls", 4)
+    write(root / "annotations" / "list.txt", "#Image CLASS-ID\nimg0 1\n")
+    write(root / "annotations" / "trainval.txt", "img0 1 1 1\nimg1 2 1 1\n")
+    write(root / "annotations" / "test.txt", "img2 1 1 1\nimg9 1 1 1\n")
+
+
+@case("voc cat,dog train 2 valid 1")
+def lists_in_a_folder_of_their_own(root):
+    pairs(root / "images", root / "annotations")
+    write(root / "splits" / "train.txt", "# two of three\nimg0\nimg1\n")
+    write(root / "splits" / "val.txt", "img2\n")
+
+
+@pytest.mark.parametrize(
+    ("declared", "written", "name"),
+    [("gb2312", "gbk", "镕"), ("Shift_JIS", "cp932", "①"), ("EUC-KR", "cp949", "똠"), ("ISO-8859-1", "cp1252", "€"),
+     ("us-ascii", "utf-8", "cät"), ("gb2312", "utf-8", "猫!"), ("utf-16", "utf-8-sig", "cät"), ("gbk", "gbk", "联通")],
+)  # fmt: skip
+def test_encodings_are_what_programs_mean_by_their_names(
+    declared: str, written: str, name: str, tmp_path: Path
+) -> None:
+    pairs(tmp_path / "images", tmp_path / "annotations")
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n{voc("img0.png", 0).replace("cat", name)}'
+    write(tmp_path / "annotations" / "img0.xml", text, written)
+    assert outcome(tmp_path)[0] == f"voc {','.join(sorted(('cat', 'dog', name)))} train 3"
+
+
+@case("voc cat,dog train 2 (and 1 wrong)", "unreadable_image")
+def an_image_of_a_format_that_is_not_read(root):
+    pairs(root / "images", root / "annotations")
+    for i in range(2):  # img0.png is there too
+        (root / "images" / f"img{i}.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    (root / "images" / "img1.png").unlink()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -298,11 +298,6 @@ def makesense_with_lists_in_a_folder(root):
     write(root / "splits" / "val.txt", "img2.png\n")
 
 
-CASES["makesense with lists in a folder"] = (
-    CASES["makesense with lists in a folder"][0], "yolo cat,dog train 3", set()
-)  # fmt: skip
-
-
 @case(TWO)
 def images_behind_a_link(root):
     pairs(root / "store" / "x", root / "labels" / "train")
@@ -476,7 +471,8 @@ def labels_without_names(root):
 
 @pytest.mark.parametrize(
     "names",
-    ["cat, dog", "\"['cat', 'dog']\"", "\n  - 0: cat\n  - 1: dog", "\n  - {id: 0, name: cat}\n  - {id: 1, name: dog}",
+    ["cat, dog", "\"['cat', 'dog']\"", "('cat', 'dog')", "(\"cat\", \"dog\",)",
+     "\n  - 0: cat\n  - 1: dog", "\n  - {id: 0, name: cat}\n  - {id: 1, name: dog}",
      "{cat: 0, dog: 1}", "{1: dog, 0: cat}"],
 )  # fmt: skip
 def test_forms_of_names(names: str, tmp_path: Path) -> None:
@@ -645,6 +641,47 @@ def test_the_place_where_labels_are_looked_for_is_named(tmp_path: Path) -> None:
     yaml(tmp_path, "train: annotations\n")
     (one,) = (finding for finding in examine(tmp_path).findings if finding.name == "nothing_to_learn")
     assert one.detail.endswith(f"no image is in {tmp_path / 'annotations'}")
+
+
+@case(BOTH)
+def lists_of_names_without_suffixes(root):
+    pairs(root / "images", root / "labels", 3)
+    write(root / "classes.txt", "cat\ndog\n")
+    write(root / "ImageSets" / "train.txt", "# two of three\nimg0\nIMG1\n")
+    write(root / "ImageSets" / "val.txt", "img2\n")
+
+
+@case(BOTH)
+def a_list_with_a_comment(root):
+    splits(root)
+    write(root / "train.txt", "# images of day 1\nimages/train/img0.png\nimages/train/img1.png\n")
+    yaml(root, "train: train.txt\nval: images/val\n")
+
+
+@case(BOTH)
+def paths_with_spaces_behind(root):
+    yaml(splits(root), 'train: "images/train "\nval: " images/val"\n')
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(99)
+
+
+@case("yolo cat,dog train 1 (and 1 wrong)", "unreadable_image")
+def an_image_of_a_format_that_is_not_read(root):
+    pairs(root / "images", root / "labels")
+    (root / "images" / "img1.png").unlink()
+    for name in ("img0", "img1", "not labelled"):  # img0.png is there too
+        (root / "images" / f"{name}.HEIC").write_bytes(HEIC)
+    yaml(root, "train: images\n")
+
+
+@case("yolo cat,dog train 0 (and 2 wrong)", "unreadable_image", "nothing_to_learn")
+def images_of_a_format_that_is_not_read_without_yaml(root):
+    pairs(root / "images", root / "labels")
+    for i in range(2):
+        (root / "images" / f"img{i}.png").unlink()
+        (root / "images" / f"img{i}.heic").write_bytes(HEIC)
+    write(root / "classes.txt", "cat\ndog\n")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -118,6 +118,17 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
     (named_in_a_list, "imagefolder cat,dog train 2"),
     (flat(lambda name, i: {"image": name, "bbox": boxes(i), "label": words(i)}), "imagefolder cat,dog train 2"),
     (
+        flat(
+            lambda name, i: {
+                "file_name": name,
+                "split": ("train", "validation")[i],
+                "objects": {"bbox": boxes(i), "label": words(i)},
+            },
+            "metadata.jsonl",
+        ),
+        "imagefolder cat,dog train 1 valid 1",
+    ),
+    (
         flat(lambda name, i: {"image": {"path": name}, "annotations": [{"bbox": box(i), "category": words(i)[0]}]}),
         "imagefolder cat,dog train 2",
     ),

@@ -6,6 +6,7 @@ import pytest
 
 from condetr.datasets.open import open_dataset
 from condetr.errors import DataError
+from tests.datasets.field import voc, write
 from tests.labelled import write_image
 
 LABELS = {
@@ -60,6 +61,24 @@ LABELS = {
     "spreadsheet": ("labels.xlsx", "PK"),
     "MATLAB": ("gt.mat", "MATLAB 5.0 MAT-file"),
     "NumPy": ("gt.npz", "PK"),
+    "CrowdHuman": ("annotation_train.odgt", {"ID": "a", "gtboxes": [{"tag": "person", "fbox": [1, 2, 3, 4]}]}),
+    "Azure ML": ("train.jsonl", {"image_url": "AmlDatastore://a.png", "label": [{"label": "cat", "topX": 0.1}]}),
+    "Vertex AI": ("d.jsonl", {"imageGcsUri": "gs://b/a.png", "boundingBoxAnnotations": [{"displayName": "cat"}]}),
+    "ODVG": ("od.jsonl", {"filename": "a.png", "detection": {"instances": [{"bbox": [1, 2, 3, 4], "label": 0}]}}),
+    "MMDetection ": ("a.json", {"metainfo": {}, "data_list": [{"img_path": "a.png", "instances": [{"bbox": [1]}]}]}),
+    "FiftyOne ": ("labels.json", {"classes": ["cat"], "labels": {"a": [{"label": 0, "bounding_box": [0.1]}]}}),
+    "Datumaro ": (
+        "annotations/default.json",
+        {"categories": {"label": {"labels": [{"name": "cat"}]}}, "items": [{"annotations": [{"label_id": 0}]}]},
+    ),
+    "Dataloop": ("a.json", {"filename": "/a.png", "annotations": [{"label": "cat", "coordinates": [{"x": 1}]}]}),
+    "Cityscapes": ("a_polygons.json", {"imgHeight": 48, "objects": [{"label": "car", "polygon": [[1, 2]]}]}),
+    "GeoJSON": ("labels.geojson", {"type": "FeatureCollection", "features": []}),
+    "VGG Image Annotator CSV": ("via.csv", "filename,region_count,region_shape_attributes\na.png,1,{}\n"),
+    "CSV   ": ("labels.txt", "a.png,4,6,16,16,cat\nb.png,9,7,21,17,dog\n"),
+    "ICDAR": ("gt_a.txt", "4,6,16,6,16,16,4,16,hello\n4,6,16,6,16,16,4,16,good, bye\n"),
+    "OIDv4": ("train/Apple/Label/a.txt", "Apple 4.0 6.0 16.0 16.0\nGreen apple 9 7 21 17\n"),
+    "HDF5": ("labels.h5", "HDF"),
     "Parquet": ("data/train-00000-of-00001.parquet", "PAR1"),
 }  # fmt: skip
 
@@ -118,9 +137,21 @@ def test_a_file_of_another_format_is_named(tmp_path):
         open_dataset(tmp_path / "a.json")
 
 
-def test_images_alone_are_no_format(tmp_path):
+def test_xml_without_its_suffix_is_named(tmp_path):
+    """The Stanford Dogs' labels."""
+    write_image(tmp_path / "Images" / "n1" / "a.png", 1)
+    file = write(tmp_path / "Annotation" / "n1" / "a", voc("%s", 1))
+    with pytest.raises(
+        DataError, match=f"^{file}: Pascal VOC XML without the suffix .xml is not read; rename the files"
+    ):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["nothing, here", "Version 1, of 2, May 3, 2024, 5\n", "see 1 2 3 4\nand more\n"])
+def test_images_alone_are_no_format(tmp_path, text):
     write_image(tmp_path / "a.png", 1)
-    (tmp_path / "notes.txt").write_text("nothing, here")
+    (tmp_path / "notes.txt").write_text(text)
+    (tmp_path / "README").write_text(text)
     with pytest.raises(DataError, match=r"no data set recognised: images without boxes\. Looked for"):
         open_dataset(tmp_path)
 

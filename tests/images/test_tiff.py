@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -98,6 +99,39 @@ LAYOUTS = {
     r"1 band of 32-bit integers \(photometric 0": tiff(ramp("u4", 1, 4e9), 0),
     "3 bands of 8-bit signed integers": tiff(ramp("i1", 3, 100), 2, order=">"),
 }
+
+
+def in_planes(dtype: str, bands: int, compress: bool) -> bytes:
+    """A TIFF whose bands lie one after the other, each with the same ramp, in one strip each."""
+    plane = ramp(dtype, 1, np.iinfo(dtype).max)
+    strip = zlib.compress(plane.tobytes()) if compress else plane.tobytes()
+    tags = {256: [40], 257: [30], 258: [plane.itemsize * 8] * bands, 259: [8 if compress else 1], 262: [2],
+            273: [400 + i * len(strip) for i in range(bands)], 277: [bands], 278: [30], 279: [len(strip)] * bands,
+            284: [2]}  # fmt: skip
+    entries, values = b"", b""
+    for tag, value in tags.items():
+        packed = struct.pack(f"<{len(value)}I", *value)
+        entries += struct.pack("<HHI", tag, 4, len(value))
+        entries += packed if len(value) == 1 else struct.pack("<I", 200 + len(values))
+        values += b"" if len(value) == 1 else packed
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return (head.ljust(200, b"\0") + values).ljust(400, b"\0") + strip * bands
+
+
+@pytest.mark.parametrize(("dtype", "compress"), [("u1", False), ("u1", True), ("u2", True)])
+def test_bands_one_after_the_other_are_read(dtype, compress):
+    expected = open_image(np.rint(ramp("f8", 3, 255)).astype(np.uint8))
+    np.testing.assert_allclose(open_image(in_planes(dtype, 3, compress)).astype(int), expected.astype(int), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bands", "compress", "text"),
+    [("<u2", 3, False, "3 bands of 16-bit integers"), ("<u2", 4, False, "4 bands of 16-bit integers"),
+     ("u1", 4, True, "4 bands of 8-bit integers")],
+)  # fmt: skip
+def test_bands_one_after_the_other_that_pillow_reads_wrongly_are_refused(dtype, bands, compress, text):
+    with pytest.raises(ImageError, match=f"a TIFF of {text}.*each band for itself.*Convert it"):
+        open_image(in_planes(dtype, bands, compress))
 
 
 @pytest.mark.parametrize("text", LAYOUTS)

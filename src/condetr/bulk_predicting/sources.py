@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from ..errors import CondetrError
 from ..files import quoted
 from ..images.decode import SUFFIXES
+from ..images.unread import UNREADABLE
 from ..plural import counted
-from ..predicting.local_files import UNREADABLE, exists
+from ..predicting.local_files import exists
 from ..predicting.sources import Found, find_one
 from ..suggestions import did_you_mean, nearest_path
 from .images import Image, is_address, is_web, local_image, printed

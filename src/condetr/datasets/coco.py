@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
 from ..image_keys import Key, key_of
 from ..plural import counted
 from . import coco_files
@@ -136,6 +137,11 @@ class _Split:
             if not isinstance(entry, dict):
                 self._find("malformed_entry", None, f"annotations[{i}] is not an object")
                 continue
+            if "segments_info" in entry:
+                raise DataError(
+                    f"{self.file}: COCO's panoptic labels are not read; give the instances_….json of these images, or "
+                    "convert the file with panopticapi's panoptic2detection_coco_format.py"
+                )
             place = whole_number(entry.get("id"))
             image, category = key_of(entry.get("image_id")), whole_number(entry.get("category_id"))
             if category is None and isinstance(entry.get("category_id"), str):

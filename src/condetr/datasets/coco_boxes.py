@@ -9,24 +9,29 @@ OFTEN = 0.25  # of the boxes exceed their images
 
 
 _SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
 
 
 def box_of(value: Any) -> tuple[float, float, float, float]:
     """The four numbers of a box that is not written as a list of them: as text ("[4, 6, 12, 10]"), as a list with one
-    list in it, or with names (x, y, width, height). Raises ValueError, with the reason, for anything else."""
+    list in it, or with names (x, y, width, height, or those of the corners). Raises ValueError, with the reason, for
+    anything else."""
     if isinstance(value, str):
         value = re.split(r"[\s,;]+", value.strip("[]() \t\r\n"))
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         value = value[0]
+    corners = False
     if isinstance(value, dict):
-        value = next(([value[key] for key in keys] for keys in _SIDES if value.keys() >= set(keys)), None)
+        names = next((keys for keys in (*_SIDES, *_CORNERS) if value.keys() >= set(keys)), ())
+        corners = names in _CORNERS
+        value = [value[key] for key in names]
     if isinstance(value, list) and len(value) == 5:
         raise ValueError("a bbox of 5 numbers: rotated boxes are not read")
     try:
         x, y, w, h = map(float, value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError("no bbox of four numbers") from None
-    return x, y, w, h
+    return (x, y, w - x, h - y) if corners else (x, y, w, h)
 
 
 def are_fractions(objects: list[tuple[Any, ...]]) -> bool:

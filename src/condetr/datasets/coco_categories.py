@@ -31,7 +31,10 @@ def categories_of(entries: Any, file: Path) -> list[Category]:
         id = whole_number(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("name") or entry.get("supercategory") if isinstance(entry, dict) else None
         if id is None or not isinstance(name, str | int | float) or not str(name).strip():
-            raise DataError(f"{file}: categories[{i}] needs an integer id and a name")
+            raise DataError(
+                f"{file}: categories[{i}] needs an integer id, which objects have as category_id, and a name: "
+                '{"id": 1, "name": "cat"}'
+            )
         parent = entry.get("supercategory")
         found.append(Category(id, str(name).strip(), str(parent).strip() if parent is not None else ""))
     return found

@@ -8,6 +8,7 @@ from .coco_json import looks_like
 from .raw import folder_split, split_name
 
 _ROBOFLOW = "_annotations.coco.json"
+_NO_BOXES = ("captions", "panoptic", "stuff")  # how files of COCO's other tasks begin
 _LABEL_FOLDERS = ("annotations", "annotation", "labels")  # in any case; images are next to these folders
 
 
@@ -67,13 +68,18 @@ def _folders(above: Path) -> Iterator[Path]:
 
 
 def _labels_in(folder: Path) -> list[Path]:
-    """The files that look like COCO's; only those named `instances…`, if there are any."""
+    """The files that look like COCO's; only those named `instances…`, if there are any, else none of another task."""
     found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".json" and looks_like(file)]
-    return [file for file in found if file.name.lower().startswith("instances")] or found
+    boxes = [file for file in found if not file.name.lower().startswith(_NO_BOXES)]
+    return [file for file in found if file.name.lower().startswith("instances")] or boxes or found
 
 
 def _by_split(names: dict[Path, str | None]) -> dict[str, Path]:
-    """One file for each split. A single file can have any name and is then the training split."""
+    """One file for each split. A single file can have any name and is then the training split; `trainval` contains
+    `train` and `val`, so it is left out where there is a file of `train`."""
+    both = {file for file in names if "trainval" in file.stem.lower()}
+    if any(name == "train" and file not in both for file, name in names.items()):
+        names = {file: name for file, name in names.items() if file not in both}
     if len(names) == 1:
         return {name or "train": file for file, name in names.items()}
     found: dict[str, Path] = {}

@@ -46,7 +46,8 @@ def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
     for file in files:
         for row in _rows(file):
             name = str(_image(row) or "").replace("\\", "/")
-            inside = (split_name(part) for part in PurePosixPath(name).parts[:-1])
+            said = [row["split"]] if isinstance(row.get("split"), str) else []
+            inside = (split_name(part) for part in (*said, *PurePosixPath(name).parts[:-1]))
             split = split_name(file.parent.name) if file.parent != root else None
             rows.setdefault(split or next(filter(None, inside), None) or "train", []).append((file, row))
     named = _names(root / "README.md") or _names(root.parent / "README.md")  # `root` can be one split

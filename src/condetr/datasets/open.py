@@ -139,6 +139,13 @@ def _refuse_above(root: Path) -> None:
     below = _subfolders(root)
     for folder in islice((*below, *(path for one in below for path in _subfolders(one))), _MOST_FOLDERS):
         if _is_data_set(folder):
+            beside = [path for path in islice(_subfolders(folder.parent), _MOST_FOLDERS) if _is_data_set(path)]
+            if len(beside) > 1:
+                some = ", ".join(map(str, beside[:4])) + (", …" if len(beside) > 4 else "")
+                raise DataError(
+                    f"{root}: not a data set, but {len(beside)} of its folders are: {some}. Give one of them, or unite "
+                    "them (splits are folders named train, valid and test)"
+                )
             file = yolo.find(folder)  # it may name folders above its own
             if file is None and not any(path.suffix.lower() in SUFFIXES for path in files_below(folder)):
                 raise DataError(

@@ -33,6 +33,7 @@ _LABEL_STUDIO = "Label Studio JSON", "export it from Label Studio as COCO or YOL
 _LABELBOX = "Labelbox JSON", "convert it to COCO: a bounding box has top, left, height and width there"
 _MANIFEST = "SageMaker manifest", "convert it to COCO: a box has left, top, width and height there"
 _VIA = "VGG Image Annotator JSON", "export it from VIA as COCO"
+_VIA_CSV = "VGG Image Annotator CSV", "export it from VIA as COCO"
 _DATUMARO = "Datumaro JSON", f"convert it: {_DATUM % 'datumaro'}"
 _FIFTYONE = "FiftyOne JSON", "export it from FiftyOne as fiftyone.types.COCODetectionDataset"
 _BDD = "BDD100K JSON", "convert it to COCO: box2d has the corners x1, y1, x2, y2"
@@ -41,7 +42,7 @@ _KERAS = "Keras YOLO text", "export it as COCO or YOLO; a line is an image and x
 _LANGUAGE = "JSON lines for language models", "export it as COCO, YOLO or Pascal VOC"
 _LABELME_XML = "LabelMe XML", "export it from CVAT as COCO 1.0"
 _ROTATED = "XML with rotated boxes (robndbox)", "convert it: a bndbox has xmin, ymin, xmax and ymax"
-_MMDET = "MMDetection JSON", "convert it to COCO: bboxes have the corners x1, y1, x2, y2"
+_MMDET = "MMDetection JSON", "convert it to COCO: a box has the corners x1, y1, x2, y2"
 _YOLO = (
     "YOLO text without the usual folders",
     "put it beside the images, or into a folder labels beside the folder images, and the class names into "
@@ -59,6 +60,20 @@ _RESULTS = (
 )
 _ULTRALYTICS = "Ultralytics NDJSON", "export it as YOLO, with a data.yaml and label files"
 _DLIB = "dlib XML", "convert it to COCO: a box has left, top, width and height there"
+_AZURE = "Azure ML JSON", "convert it to COCO: topX, topY, bottomX and bottomY are fractions of the image"
+_VERTEX = "Vertex AI JSON", "convert it to COCO: xMin, yMin, xMax and yMax are fractions of the image"
+_ODVG = "ODVG JSON", "convert it to COCO: bbox has the corners x1, y1, x2, y2"
+_DATALOOP = "Dataloop JSON", "export it from Dataloop as COCO or YOLO"
+_CITYSCAPES = "Cityscapes JSON", "convert it to COCO, with polygon as segmentation: the box is the one around it"
+_CROWDHUMAN = "CrowdHuman ODGT", "convert it to COCO: fbox, vbox and hbox have x, y, width and height"
+_GEOJSON = "GeoJSON", "convert it to COCO, in pixels of the images"
+_ICDAR = "ICDAR text", "convert it to YOLO: a class and the corners, as fractions of the image, in each line"
+_NAMED_BOXES = (
+    "text with a class name and four numbers in each line (OIDv4)",
+    "convert it to YOLO: the number of the class, the center, width and height, as fractions of the image",
+)
+_VOC_WITHOUT_SUFFIX = "Pascal VOC XML without the suffix .xml", "rename the files"
+_DATABASE = "a database or HDF5 file", "convert it to COCO, YOLO or Pascal VOC"
 _SHEET = "a spreadsheet", "convert it to COCO, YOLO or Pascal VOC"
 _MATLAB = "a MATLAB file", "convert it to COCO, YOLO or Pascal VOC"
 _NUMPY = "a NumPy or pickle file", "convert it to COCO, YOLO or Pascal VOC"
@@ -66,7 +81,8 @@ _ARCHIVE = "an archive", "unpack it and give the folder"
 _SUFFIXES = {
     **dict.fromkeys((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"), _ARCHIVE),
     ".parquet": _PARQUET, ".arrow": _ARROW, ".tfrecord": _TFRECORD, ".tfrecords": _TFRECORD, ".record": _TFRECORD,
-    ".manifest": _MANIFEST, ".mat": _MATLAB,
+    ".manifest": _MANIFEST, ".mat": _MATLAB, ".odgt": _CROWDHUMAN, ".geojson": _GEOJSON,
+    **dict.fromkeys((".h5", ".hdf5", ".db", ".sqlite", ".sqlite3", ".mdb"), _DATABASE),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), _SHEET), **dict.fromkeys((".npy", ".npz", ".pkl", ".pickle"), _NUMPY),
 }  # fmt: skip
 
@@ -97,12 +113,12 @@ def recognise(root: Path) -> tuple[str, str, Path] | None:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Label files of a folder, at most three folders deep, the upper ones first; images are left out."""
+    """Label files of a folder, at most four folders deep, the upper ones first; images are left out."""
     if root.is_file():
         yield root
         return
-    suffixes = (*_TEXTS, ".txt", *_SUFFIXES)
-    for pattern in ("*", "*/*", "*/*/*"):
+    suffixes = (*_TEXTS, ".txt", "", *_SUFFIXES)
+    for pattern in ("*", "*/*", "*/*/*", "*/*/*/*"):
         yield from (file for file in sorted(root.glob(pattern)) if file.suffix.lower() in suffixes and file.is_file())
 
 
@@ -118,6 +134,12 @@ def _format(file: Path) -> tuple[str, str] | None:
             return _LANGUAGE
         if '"class_names"' in head:
             return _ULTRALYTICS
+        if '"topX"' in head:
+            return _AZURE
+        if '"boundingBoxAnnotations"' in head:
+            return _VERTEX
+        if '"detection"' in head and '"instances"' in head:
+            return _ODVG
         return _LABELBOX if '"data_row"' in head else _MANIFEST if '"source-ref"' in head else None
     if suffix == ".xml":
         if "<annotations" in head and ("<image" in head or "<track" in head or "<meta" in head):
@@ -126,7 +148,11 @@ def _format(file: Path) -> tuple[str, str] | None:
             return _DLIB
         return _ROTATED if "<robndbox>" in head else _LABELME_XML if "<polygon>" in head and "<pt>" in head else None
     if suffix in (".csv", ".tsv"):
+        if "region_shape_attributes" in head:
+            return _VIA_CSV
         return _CSV if any(sign in head for sign in ",;\t") else None
+    if suffix == "":
+        return _VOC_WITHOUT_SUFFIX if "<annotation>" in head and "<bndbox>" in head else None
     if suffix == ".txt":
         return _text_format(file, head)
     return _json_format(file, head)
@@ -134,7 +160,8 @@ def _format(file: Path) -> tuple[str, str] | None:
 
 def _text_format(file: Path, head: str) -> tuple[str, str] | None:
     """By the first lines: VisDrone has eight whole numbers (some lines end in a comma), KITTI a word and 14 numbers,
-    DOTA eight numbers, a word and a number; MOT and WIDER FACE are recognised by the names of their files too."""
+    DOTA eight numbers, a word and a number, ICDAR eight numbers and a word; MOT and WIDER FACE are recognised by the
+    names of their files too."""
     lines = [line.strip().rstrip(",") for line in lines_of(head)[:3] if line.strip()]
     commas, spaces = [line.split(",") for line in lines], [line.split() for line in lines]
     if not lines:
@@ -154,6 +181,12 @@ def _text_format(file: Path, head: str) -> tuple[str, str] | None:
     boxes_of = [words[1:] for words in spaces]
     if any(boxes_of) and all(re.fullmatch(r"-?\d+(,-?\d+){4}", word) for words in boxes_of for word in words):
         return _KERAS
+    if all(len(words) >= 9 and all(map(_number, words[:8])) and not _number(words[-1]) for words in commas):
+        return _ICDAR
+    if all(len(words) >= 5 and sum(map(_number, words)) >= 4 for words in commas):
+        return _CSV
+    if all(len(words) >= 5 and all(map(_number, words[-4:])) and not _number(words[0]) for words in spaces):
+        return _NAMED_BOXES
     boxes = all(len(words) == 5 and all(map(_number, words)) for words in spaces)
     if boxes and all(words[0].isdecimal() and all(0 <= float(w) <= 1 for w in words[1:]) for words in spaces):
         return _YOLO
@@ -175,8 +208,12 @@ def _json_format(file: Path, head: str) -> tuple[str, str] | None:
         return _VIA
     if '"data_row"' in head or '"Labeled Data"' in head:
         return _LABELBOX
+    if '"imgHeight"' in head and '"polygon"' in head:
+        return _CITYSCAPES
     if '"bounding_box"' in head and ('"annotations"' in head or '"slots"' in head):
         return _DARWIN
+    if '"bounding_box"' in head and '"labels"' in head:
+        return _FIFTYONE
     if '"label_classes"' in head and '"class_name"' in head:
         return _HASTY
     if '"instances"' in head and '"className"' in head:
@@ -194,15 +231,15 @@ def _json_format(file: Path, head: str) -> tuple[str, str] | None:
         return _SUPERVISELY
     if '"regions"' in head and '"shape_attributes"' in head:
         return _VIA
-    if '"annotations"' in head and '"coordinates"' in head and '"image' in head:
-        return _CREATEML
-    if ('"categories"' in head and '"label_type"' in head) or '"dm_format_version"' in head:
+    if '"annotations"' in head and '"coordinates"' in head:
+        return _DATALOOP if '"filename"' in head else _CREATEML if '"image' in head else None
+    if ('"categories"' in head and ('"label_type"' in head or '"label_id"' in head)) or '"dm_format_version"' in head:
         return _DATUMARO
     if '"_cls"' in head and ('"Detections"' in head or '"samples"' in head):
         return _FIFTYONE
     if '"boundingBox"' in head and '"regions"' in head:
         return _VOTT
-    if '"ann"' in head and '"bboxes"' in head:
+    if ('"ann"' in head and '"bboxes"' in head) or ('"data_list"' in head and '"instances"' in head):
         return _MMDET
     if '"box2d"' in head:
         return _BDD

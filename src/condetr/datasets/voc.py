@@ -1,5 +1,6 @@
 """Pascal VOC to raw labels: one XML file for each image."""
 
+import codecs
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,6 +10,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from ..errors import DataError
 from ..images.decode import SUFFIXES
+from ..images.unread import UNREADABLE
 from ..plural import counted
 from ..text import lines_of, read_text
 from ..types import Categories
@@ -128,10 +130,11 @@ class _ImageFinder:
         return None
 
     def _listed(self, place: Path) -> dict[str, Path]:
-        """The images of a folder by name, and by stem: of several, the first (`a.jpg` before the mask `a.png`)."""
+        """The images of a folder by name, and by stem: of several, the first (`a.jpg` before the mask `a.png`), those
+        of a format that is not read last."""
         if place not in self._names:
             files = sorted(place.iterdir()) if place.is_dir() else []
-            images = [path for path in files if path.suffix.lower() in SUFFIXES]
+            images = [path for known in (SUFFIXES, UNREADABLE) for path in files if path.suffix.lower() in known]
             self._names[place] = names = {path.stem: path for path in reversed(images)}
             names |= {path.name: path for path in images}
             for name, path in list(names.items()):
@@ -165,16 +168,30 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
     return None
 
 
+# what programs mean by these names (WHATWG, Encoding Standard, section 4.2): with the characters that Windows added
+_MEANT = {
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932",
+    "euc-kr": "cp949", "big5": "big5hkscs", "iso-8859-1": "cp1252", "latin1": "cp1252", "iso-8859-9": "cp1254",
+}  # fmt: skip
+
+
 def _xml_text(content: bytes) -> str | bytes:
     """Text without its declaration, which may come after empty lines or name an encoding that the parser does not know
     or that the file does not have (.NET writes `utf-16` into UTF-8 files); as it is in any other case."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     declared = re.match(rb"\s*<\?xml[^>]*?(?:encoding=[\"']([A-Za-z0-9._-]+)[\"'][^>]*)?\?>", content)
     if declared is None:
         return content
     encoding = (declared[1] or b"utf-8").decode().lower()
     if encoding in ("utf-8", "utf8", "utf-16", "utf16", "unicode"):
         return content[declared.end() :]  # has no zero bytes: UTF-8
-    return content[declared.end() :].decode(encoding)
+    text = content[declared.end() :]
+    for possible in (_MEANT.get(encoding, encoding), "utf-8"):
+        try:
+            return text.decode(possible)
+        except UnicodeDecodeError:
+            continue
+    return text.decode(encoding)
 
 
 def _add(

@@ -12,6 +12,7 @@ from .raw import folder_split, split_name
 from .walk import files_below
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
+LISTS = ("splits", "split", "lists", "sets", "imagesets", "image_sets")  # folders of the lists of the splits
 IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
 
 
@@ -64,24 +65,31 @@ def _devkit(base: Path) -> dict[str, Folders]:
     if annotations is None:
         return {}
     images = (*_named(base, IMAGES), annotations, base)
+    labels = [annotations, *_named(annotations, ANNOTATIONS)]
     found = {}
     sets = _named(base, ("imagesets",))
-    for place in (*(main for folder in sets for main in _named(folder, ("main",))), *sets, base):
+    mains = [main for folder in sets for main in _named(folder, ("main",))]
+    for place in (*mains, *sets, base, annotations, *_named(base, LISTS)):
         disk = DiskNames()
         for name, files in _lists(place).items():
             lines = dict.fromkeys(line for file in files for line in _lines(file))
-            listed = dict.fromkeys(_label_file(line, annotations, base, disk) for line in lines)
-            if listed and (place != base or any(label.is_file() for label in listed)):
+            listed = dict.fromkeys(_label_file(line, labels, base, disk) for line in lines)
+            if place == annotations:  # the Oxford-IIIT Pets list images that have no labels
+                listed = {label: None for label in listed if label.is_file()}
+            if listed and (place in mains or place in sets or any(label.is_file() for label in listed)):
                 found[name] = Folders(annotations, tuple(listed), images)
         if found:
             return found
-    for folder in _folders(annotations):
-        if (split := folder_split(folder)) and (labels := _xml_below(folder)):
+    below = _folders(annotations)
+    if len(below) == 1 and not _xml(annotations):  # ImageNet's Annotations/CLS-LOC
+        below += _folders(below[0])
+    for folder in below:
+        if (split := folder_split(folder)) and (own := _xml_below(folder)):
             alike = [below for above in images[:-2] for below in _folders(above) if folder_split(below) == split]
             before = found[split].labels if split in found else ()
-            found[split] = Folders(annotations, (*before, *labels), (*alike, *images))
-    labels = _xml(annotations) or _xml_below(annotations)
-    return found or _by_images(annotations, labels, images) or {"train": Folders(annotations, labels, images)}
+            found[split] = Folders(annotations, (*before, *own), (*alike, *images))
+    every = _xml(annotations) or _xml_below(annotations)
+    return found or _by_images(annotations, every, images) or {"train": Folders(annotations, every, images)}
 
 
 def _by_images(annotations: Path, labels: tuple[Path, ...], images: tuple[Path, ...]) -> dict[str, Folders]:
@@ -120,25 +128,25 @@ def _lists(folder: Path) -> dict[str, list[Path]]:
 
 def _lines(file: Path) -> Iterator[str]:
     text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
-    return (line.strip() for line in lines_of(text) if line.strip())
+    return (line.strip() for line in lines_of(text) if line.strip() and not line.startswith("#"))
 
 
-def _label_file(line: str, annotations: Path, base: Path, disk: DiskNames) -> Path:
-    """The label file of a line in a list: a stem, possibly with spaces or an image's suffix; an image and its label
-    file (`JPEGImages/a.jpg Annotations/a.xml`); lists of a single class have a number after the stem."""
+def _label_file(line: str, folders: list[Path], base: Path, disk: DiskNames) -> Path:
+    """The label file of a line in a list, in the first of `folders` that has it: a stem, possibly with spaces or an
+    image's suffix; an image and its label file (`JPEGImages/a.jpg Annotations/a.xml`); lists of a single class have a
+    number after the stem."""
     words = re.split(r"[\s,;]+", line)
     for text in dict.fromkeys((line, *words)):
         parts = [part for part in PurePosixPath(text).parts if part not in ("/", "//", "..")]
         for i in range(len(parts)):
             name = "/".join(parts[i:])
             stem = name.rsplit(".", 1)[0] if "." in parts[-1] else name
-            for folder, file in ((annotations, f"{name}.xml"), (annotations, f"{stem}.xml"), (base, name)):
+            inside = ((folder, f"{one}.xml") for folder in folders for one in (name, stem))
+            for folder, file in (*inside, (base, name)):
                 if file.lower().endswith(".xml") and (found := disk.find(folder, file)):
                     return found
-    outside = (
-        annotations / f"{text}.xml" for text in dict.fromkeys((line, words[0])) if ".." in text or text[0] == "/"
-    )
-    return next((file for file in outside if file.is_file()), annotations / f"{PurePosixPath(words[0]).name}.xml")
+    outside = (folders[0] / f"{text}.xml" for text in dict.fromkeys((line, words[0])) if ".." in text or text[0] == "/")
+    return next((file for file in outside if file.is_file()), folders[0] / f"{PurePosixPath(words[0]).name}.xml")
 
 
 def _folders(above: Path) -> list[Path]:

@@ -164,10 +164,11 @@ def _entries(given: Any, path: Any) -> Iterator[Any]:
             yield from _entries(one, path)
         return
     if isinstance(given, str):
-        given = "".join(_ESCAPED.get(sign, sign) for sign in given)
+        given = "".join(_ESCAPED.get(sign, sign) for sign in given.rstrip("\r\n"))
         above = path.replace("\\", "/").rstrip("/") + "/" if isinstance(path, str) else "/"
         if len(above) > 1 and given.replace("\\", "/").startswith(above) and not Path(given).exists():
             given = given[len(above) :]
+        given = given.strip()
     yield given
 
 

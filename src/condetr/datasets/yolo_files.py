@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from ..images.decode import SUFFIXES
+from ..images.unread import UNREADABLE
 from ..text import decoded, lines_of
 from .boundary import Boundary
 from .defects import Finding, unlisted_labels
-from .disk_names import DiskNames
+from .disk_names import DiskNames, plain
 from .walk import files_below
 
 SPLIT_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
@@ -73,22 +74,44 @@ def _matches(pattern: str, starts: tuple[Path, ...]) -> list[str]:
 
 
 def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True) -> Iterator[Path]:
-    """The images of a folder (with `deep` also below it), or the images that a text file lists, one in each line."""
+    """The images of a folder (with `deep` also below it), or the images that a text file lists, one in each line: by
+    path, or by name in the folder `images`. Of a folder also those of a format that is not read, if no other has their
+    name: they may be labelled."""
     if place.is_dir():
-        files = (path for path in (files_below(place) if deep else place.iterdir()) if path.suffix.lower() in SUFFIXES)
-        yield from sorted(path for path in files if not path.name.startswith("."))  # macOS writes `._a.jpg`
+        files = files_below(place) if deep else place.iterdir()
+        visible = [path for path in files if not path.name.startswith(".")]  # macOS writes `._a.jpg`
+        images = [path for path in visible if path.suffix.lower() in SUFFIXES]
+        if others := [path for path in visible if path.suffix.lower() in UNREADABLE]:
+            stems = {path.with_suffix("") for path in images}
+            images += [path for path in others if path.with_suffix("") not in stems]
+        yield from sorted(images)
         return
     if place.suffix.lower() in SUFFIXES:
         yield place
         return
     disk = DiskNames()
+    stems: dict[str, Path] | None = None
     for line in lines_of(decoded(place.read_bytes(), errors="surrogateescape")):
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
             forms = (text, unquote(text)) if "%" in text else (text,)
-            found = (locate(form, (place.parent, base), boundary, disk) for form in forms)
+            found = (locate(form, (place.parent, base, base / "images"), boundary, disk) for form in forms)
             path = next(filter(None, found), None)
-            yield path or base / PurePosixPath(text.replace("\\", "/")).name
+            if path is None and PurePosixPath(text).suffix.lower() not in SUFFIXES:
+                stems = _by_stem((base / "images", base), disk) if stems is None else stems
+                path = stems.get(plain(text))
+            if path is not None or not text.startswith("#"):
+                yield path or base / PurePosixPath(text.replace("\\", "/")).name
+
+
+def _by_stem(folders: tuple[Path, ...], disk: DiskNames) -> dict[str, Path]:
+    """The images of some folders by their names without suffixes, as in the lists of Pascal VOC."""
+    paths = (folder / name for folder in folders for name in disk.names(folder))
+    stems: dict[str, Path] = {}
+    for path in paths:
+        if path.suffix.lower() in SUFFIXES:
+            stems.setdefault(plain(path.stem), path)
+    return stems
 
 
 def labels_of(image: Path, boundary: Boundary, disk: DiskNames) -> Path:

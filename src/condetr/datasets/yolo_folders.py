@@ -8,6 +8,7 @@ from ..text import decoded, lines_of
 from .boundary import Boundary
 from .disk_names import DiskNames
 from .raw import folder_split
+from .voc_folders import LISTS
 from .yolo_files import CLASS_FILES, SPLIT_KEYS, images_of
 from .yolo_labels import is_labelled
 
@@ -61,9 +62,9 @@ def refuse_nameless(root: Path) -> None:
 def places(root: Path) -> dict[str, Path]:
     """The list or image folder of each split without a YAML file. Empty if no image has a label.
 
-    Lists are the files that Darknet's `obj.data` names, or `train.txt` and `val.txt`. Folders are images/train,
-    train/images or train, valid and test likewise; if there is none for `train`, it is the folder `images`, or the root
-    without its subfolders.
+    Lists are the files that Darknet's `obj.data` names, or `train.txt` and `val.txt`, also in `splits`. Folders are
+    images/train, train/images or train, valid and test likewise; if there is none for `train`, it is the folder
+    `images`, or the root without its subfolders.
     """
     inside = Boundary(root)
     found = _lists(root, inside) or _folders(root)
@@ -79,9 +80,10 @@ def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
         places = [place for key in keys for place in entries.get(key, ())]
         if places:
             named[one] = next((place for place in places if place.is_file()), places[0])
-    for file in with_suffix(root, ".txt") if not named else ():
-        if (name := folder_split(file.with_suffix(""))) is not None:
-            named.setdefault(name, file)
+    for folder in (root, *(root / name for name in DiskNames().names(root) if name.lower() in LISTS)):
+        for file in with_suffix(folder, ".txt") if not named else ():
+            if (name := folder_split(file.with_suffix(""))) is not None:
+                named.setdefault(name, file)
     listing = {name: file for name, file in named.items() if file.is_file()}
     return {
         name: listing[name]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..images.unread import UNREADABLE
 from ..text import lines_of, read_text
 from .boundary import Boundary
 from .coco_boxes import other_form_of_fractions
@@ -50,9 +51,11 @@ def read_split(
     name."""
     paths = list(dict.fromkeys(path for place in places for path in images_of(place, base, boundary, deep=deep)))
     findings += [one for place in places if place.is_dir() for one in broken_links(place, name, deep)]
+    disk = DiskNames()
+    if any(path.suffix.lower() in UNREADABLE for path in paths):  # without labels they are no images of the data set
+        paths = [p for p in paths if p.suffix.lower() not in UNREADABLE or labels_of(p, boundary, disk).is_file()]
     image_rows, label_files = [], []
     lines: list[Line] = []
-    disk = DiskNames()
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
         label_files.append(labels_of(path, boundary, disk) if boundary.contains(path) else path)

@@ -52,7 +52,9 @@ def names_of(given: Any, file: Path, *, alone: bool) -> dict[int, str]:
 
 
 def _in_text(text: str, alone: bool) -> Any:
-    """`cat, dog` and "['cat', 'dog']" as lists."""
+    """`cat, dog`, "['cat', 'dog']" and Python's `('cat', 'dog')` as lists."""
+    if re.fullmatch(r"\(.*['\"],?\s*\)", text.strip(), re.DOTALL):
+        text = f"[{text.strip()[1:-1]}]"
     if re.fullmatch(r"\[.*\]|\{.*\}", text.strip(), re.DOTALL):
         try:
             return yaml.load(text, Loader=TextLoader)

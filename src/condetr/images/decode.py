@@ -17,7 +17,7 @@ from ..errors import ImageError
 from ..shapes import UInt8
 from .bounded import BoundedFile
 from .grey import is_deep_grey, to_eight_bits
-from .tiff import HEADS, has_unnamed_band, refuse_raw
+from .tiff import HEADS, has_unnamed_band, refuse_planes, refuse_raw
 from .unread import reason
 
 Pixels = UInt8[np.ndarray, "H W 3"]
@@ -152,6 +152,7 @@ def opened(file: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
     with image:
         if head.startswith(HEADS):
             refuse_raw(image, head)
+            refuse_planes(image, file)
         if image.width * image.height > MOST_PIXELS:  # also where the process has raised Pillow's limit
             raise Image.DecompressionBombError
         if not image.width or not image.height:

@@ -4,6 +4,7 @@ import io
 from typing import IO, Any, cast
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..errors import ImageError
@@ -13,7 +14,7 @@ HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF in both byt
 
 # TIFF 6.0, section 8; 50706 is of the DNG specification
 _SUBFILE, _OLD_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _EXTRA = 254, 255, 258, 259, 262, 338
-_BANDS, _SAMPLE_FORMAT, _DNG = 277, 339, 50706
+_BANDS, _PLANES, _SAMPLE_FORMAT, _DNG = 277, 284, 339, 50706
 _WHITE_IS_ZERO, _RGB = 0, 2
 _BROKEN = "a broken TIFF (its directory cannot be read)"
 _NUMBERS = {1: "integer", 2: "signed integer", 3: "float", 5: "complex integer", 6: "complex"}
@@ -36,6 +37,16 @@ def refuse_raw(image: Image.Image, head: bytes) -> None:
     else:
         return
     raise ImageError(f"{kind}, which is not read. Convert it to JPEG or TIFF")
+
+
+def refuse_planes(image: ImageFile, file: io.BufferedIOBase) -> None:
+    """Raise ImageError for bands stored one after the other that Pillow reads wrongly without a word: those of more than
+    8 bits that are not compressed, and four that are compressed, one of which has no meaning."""
+    found = tags(image)
+    if found.get(_PLANES) == 2 and len(found.get(_BITS, ())) > 1:
+        compressed = any(tile[0] == "libtiff" for tile in image.tile)
+        if has_unnamed_band(image) if compressed else max(found[_BITS]) > 8:
+            raise ImageError(layout(file))
 
 
 def white_is_zero(image: Image.Image) -> bool:
@@ -67,9 +78,10 @@ def layout(file: io.BufferedIOBase) -> str:
         bits = tuple(directory.get(_BITS, (1,)))
         bands = int(directory.get(_BANDS, len(bits)))
         numbers = _NUMBERS.get(next(iter(directory.get(_SAMPLE_FORMAT, (1,)))), "unknown number")
+        order = ", each band for itself" if directory.get(_PLANES) == 2 and bands > 1 else ""
         return (
             f"a TIFF of {counted(bands, 'band')} of {bits[0]}-bit {numbers}s (photometric "
-            f"{directory.get(_PHOTOMETRIC)}, compression {directory.get(_COMPRESSION, 1)}), which is not read. "
+            f"{directory.get(_PHOTOMETRIC)}, compression {directory.get(_COMPRESSION, 1)}{order}), which is not read. "
             "Convert it to 8-bit RGB"
         )
     except Exception:  # a broken directory raises nearly any exception

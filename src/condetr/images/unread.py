@@ -5,6 +5,11 @@ import re
 
 from .tiff import HEADS, layout
 
+UNREADABLE = frozenset(
+    {".heic", ".heif", ".hif", ".jxl", ".ico", ".icns", ".psd", ".tga", ".svg", ".eps", ".pdf", ".exr"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+)  # suffixes of images that are not read: where such a file can be meant, it is reported
+
 _READ = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"\0\0\0\x0cjP", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),

@@ -6,10 +6,8 @@ from glob import escape, glob
 from pathlib import Path
 
 from ..images.decode import SUFFIXES
+from ..images.unread import UNREADABLE
 
-UNREADABLE = frozenset(
-    {".heic", ".heif", ".jxl", ".ico", ".icns", ".psd", ".tga", ".svg", ".eps", ".pdf", ".dng", ".cr2", ".nef", ".exr"}
-)  # image formats that cannot be read: in a folder such a file is reported as a failure, other files are skipped
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"\0\0\0\x0cjP")
 
 
