@@ -82,8 +82,8 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
         visible = [path for path in files if not path.name.startswith(".")]  # macOS writes `._a.jpg`
         images = [path for path in visible if path.suffix.lower() in SUFFIXES]
         if others := [path for path in visible if path.suffix.lower() in UNREADABLE]:
-            stems = {path.with_suffix("") for path in images}
-            images += [path for path in others if path.with_suffix("") not in stems]
+            named = {path.with_suffix("") for path in images}
+            images += [path for path in others if path.with_suffix("") not in named]
         yield from sorted(images)
         return
     if place.suffix.lower() in SUFFIXES:

@@ -40,8 +40,8 @@ def refuse_raw(image: Image.Image, head: bytes) -> None:
 
 
 def refuse_planes(image: ImageFile, file: io.BufferedIOBase) -> None:
-    """Raise ImageError for bands stored one after the other that Pillow reads wrongly without a word: those of more than
-    8 bits that are not compressed, and four that are compressed, one of which has no meaning."""
+    """Raise ImageError for bands stored one after the other that Pillow reads wrongly without a word: those of more
+    than 8 bits that are not compressed, and four that are compressed, one of which has no meaning."""
     found = tags(image)
     if found.get(_PLANES) == 2 and len(found.get(_BITS, ())) > 1:
         compressed = any(tile[0] == "libtiff" for tile in image.tile)
