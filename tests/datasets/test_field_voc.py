@@ -391,6 +391,25 @@ def lists_among_the_labels(root):
     write(root / "annotations" / "test.txt", "img2 1 1 1\nimg9 1 1 1\n")
 
 
+@case(THREE)
+def objects_inside_another_element(root):
+    pairs(root / "images", root / "annotations")
+    text = voc("img0.png", 0).replace("<object>", "<objects><object>").replace("</object>", "</object></objects>")
+    write(root / "annotations" / "img0.xml", text)
+
+
+@case("voc cat,dog train 2 test 1")
+def folders_of_archives(root):
+    pairs(root / "train_zip" / "train", root / "train_zip" / "train", 2)
+    pairs(root / "test_zip" / "test", root / "test_zip" / "test", 1, 2)
+
+
+@case("voc cat,dog train 2 valid 1")
+def folders_of_images_and_labels_of_each_split(root):
+    pairs(root / "train_images", root / "train_annotations", 2)
+    pairs(root / "val_images", root / "val_annotations", 1, 2)
+
+
 @case("voc cat,dog train 2 valid 1")
 def lists_in_a_folder_of_their_own(root):
     pairs(root / "images", root / "annotations")

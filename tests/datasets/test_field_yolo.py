@@ -488,6 +488,13 @@ def test_forms_of_files_of_names(names: str, tmp_path: Path) -> None:
     assert outcome(tmp_path)[0] == TWO
 
 
+@pytest.mark.parametrize("name", ["predefined_classes.txt", "label_list.txt", "class_names.txt", "Names.txt"])
+def test_names_of_files_of_names(name: str, tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "labels")
+    write(tmp_path / name, "cat\ndog\n")
+    assert outcome(tmp_path)[0] == TWO
+
+
 @case("yolo cat train 1")
 def a_single_class_as_a_word(root):
     pairs(root / "images", root / "labels", 1)
@@ -649,6 +656,25 @@ def lists_of_names_without_suffixes(root):
     write(root / "classes.txt", "cat\ndog\n")
     write(root / "ImageSets" / "train.txt", "# two of three\nimg0\nIMG1\n")
     write(root / "ImageSets" / "val.txt", "img2\n")
+
+
+@case(BOTH)
+def lists_of_images_and_their_labels(root):
+    splits(root)
+    write(root / "train.txt", "images/train/img0.png\tlabels/train/img0.txt\nimages/train/img1.png,x.txt\n")
+    yaml(root, "train: train.txt\nval: images/val\n")
+
+
+@case(BOTH)
+def folders_of_images_and_labels_of_each_split(root):
+    pairs(root / "train_images", root / "train_labels")
+    pairs(root / "images-val", root / "labels-val", 1, 2)
+    yaml(root, "train: train_images\nval: images-val\n")
+
+
+@case(BOTH)
+def names_with_spaces_around(root):
+    yaml(splits(root), "train: images/train\nval: images/val\n", names="[' cat', 'dog ']")
 
 
 @case(BOTH)

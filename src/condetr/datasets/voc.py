@@ -213,7 +213,7 @@ def _add(
     first = 1 if (tree.findtext("source/database") or "").strip().startswith("The VOC") else 0
     row = len(image_rows)
     image_rows.append((row + 1, image, *size))
-    for number, thing in enumerate(tree.findall("object"), start=1):
+    for number, thing in enumerate(tree.findall("object") or tree.findall(".//object"), start=1):
         word = " ".join((thing.findtext("name") or "").split())
         try:
             corners = [thing.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]

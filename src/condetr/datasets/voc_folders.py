@@ -38,13 +38,18 @@ def find(root: Path) -> dict[str, tuple[Folders, ...]]:
         for split, folders in _devkit(base).items():
             found.setdefault(split, []).append(folders)
     if not found:
-        for folder in _folders(root):
+        above = _folders(root)
+        for folder in above:
             name = split_name(folder.name)
             labelled = _named(folder, ANNOTATIONS)
-            places = (folder, *labelled, *(below for place in labelled for below in _named(place, ANNOTATIONS)))
-            labels = next((place for place in places if _xml(place)), None) if name else None
+            inside = (below for place in labelled for below in _named(place, ANNOTATIONS))
+            again = (below for below in _folders(folder) if split_name(below.name) == name)  # train_zip/train
+            labels = (
+                next((place for place in (folder, *labelled, *inside, *again) if _xml(place)), None) if name else None
+            )
             if name and labels:
-                images = (labels, folder, *_named(folder, IMAGES))
+                alike = (other for other in above if split_name(other.name) == name)  # train_images
+                images = (labels, folder, *_named(folder, IMAGES), *alike)
                 found.setdefault(name, []).append(Folders(labels, _xml(labels), images))
     if not found and _xml(root):
         images = (root, *_named(root, IMAGES))

@@ -1,5 +1,6 @@
 """Which files of a YOLO data set are its images, and which are their labels."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
@@ -15,7 +16,10 @@ from .disk_names import DiskNames, plain
 from .walk import files_below
 
 SPLIT_KEYS = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test",)}  # in any case
-CLASS_FILES = ("classes.txt", "labels.txt", "obj.names", "_darknet.labels")  # of labelImg, Label Studio, Darknet
+CLASS_FILES = (  # of labelImg, Label Studio, Darknet, PaddleDetection
+    "classes.txt", "labels.txt", "obj.names", "_darknet.labels", "predefined_classes.txt", "label_list.txt",
+    "class_names.txt", "names.txt",
+)  # fmt: skip
 
 
 def locate(entry: str, starts: tuple[Path, ...], boundary: Boundary, disk: DiskNames) -> Path | None:
@@ -94,7 +98,11 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
     for line in lines_of(decoded(place.read_bytes(), errors="surrogateescape")):
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
-            forms = (text, unquote(text)) if "%" in text else (text,)
+            forms = [text, unquote(text)] if "%" in text else [text]
+            if (word := re.split(r"[\s,;]", text, maxsplit=1)[0]) != text and PurePosixPath(
+                word
+            ).suffix.lower() in SUFFIXES:
+                forms.append(word)  # the label file follows
             found = (locate(form, (place.parent, base, base / "images"), boundary, disk) for form in forms)
             path = next(filter(None, found), None)
             if path is None and PurePosixPath(text).suffix.lower() not in SUFFIXES:
@@ -136,7 +144,9 @@ def _label_folders(images: Path, beside: bool) -> tuple[Path, ...]:
             first = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[i], "labels")
             names = dict.fromkeys((first, "labels", "Labels", "LABELS"))
             folders += [Path(*parts[:i], name, *parts[i + 1 :]) for name in names]
-    others = [images.parent / name for name in ("labels", "Labels", "label", "Label")] if beside else []
+    words = ("labels", "Labels", "label", "Label")
+    alike = re.sub(r"(?<![a-z])images(?![a-z])", "labels", images.name)  # train_images
+    others = [images.parent / name for name in (*words, alike)] if beside else []
     return tuple(dict.fromkeys((*folders, images, *others)))
 
 

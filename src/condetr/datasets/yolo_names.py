@@ -47,7 +47,7 @@ def names_of(given: Any, file: Path, *, alone: bool) -> dict[int, str]:
         number = whole_number_in(str(key))
         if number is None or not isinstance(name, str):
             raise DataError(f"{file}: names: the entry {str(key)[:40]!r} is not a class (number: name)")
-        names[number] = name
+        names[number] = name.strip()
     return names
 
 
