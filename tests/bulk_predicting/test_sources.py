@@ -55,6 +55,21 @@ def test_local_sources_are_expanded_in_order_and_each_image_comes_once(here: Pat
             found(missing)
 
 
+def test_a_video_is_no_image_and_one_in_a_folder_or_behind_a_glob_is_left_out(here: Path):
+    for name in ("a/clip.mp4", "a/b c/clip.bin"):
+        (here / name).write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
+        with pytest.raises(CondetrError, match=f"^{name}: a video, not an image. `condetr predict` predicts videos"):
+            found("a/0000.png", name)
+    with pytest.raises(CondetrError, match="a video, not an image"):
+        found("https://user:secret@example.org/clip.mp4")
+    for name in ("a", "a/**"):
+        sources = Sources([name], Path("out"))
+        assert sorted(image.name for image in sources.images() if not image.name.endswith(".txt")) == IN_ORDER
+        assert any("skipped, videos:" in note and "clip.mp4" in note for note in sources.notes)
+    with pytest.raises(CondetrError, match="or videos alone"):
+        found("a/*.mp4")
+
+
 def test_manifests_name_images_in_a_column(here: Path):
     rows = ["a/0000.png", str(here / "a/0001.png"), None, "", "https://example.org/x.jpg", "a/0000.png", "gone.png"]
     name = manifest(here / "m.parquet", path=rows, image=[b"x"] * 7)

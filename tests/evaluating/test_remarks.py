@@ -105,7 +105,7 @@ def test_weights_of_transformers_are_converted_first() -> None:
     convert("own", "trans formers", to="transformers")
     label_once("trans formers")
     (remark,) = remarks(evaluate("trans formers", "data", device="cpu").warnings)
-    found = re.search(r"to keep it, run condetr (.*) DIR, and set (.*) under \"model\" in DIR/config.json$", remark)
+    found = re.search(r"to keep it, run `condetr (.*) DIR`, and set (.*) under \"model\" in DIR/config.json$", remark)
     assert found
     assert found[2] == '"nms": 0.7'
     CliRunner().invoke(app, [*shlex.split(found[1]), "DIR"], catch_exceptions=False)
@@ -124,7 +124,7 @@ def analysis(gain: float) -> ErrorAnalysis:
 def test_what_is_named_for_other_weights() -> None:
     predictor = Predictor.load("weights", "cpu")
     (of_hub,) = duplicates(predictor, "owner/name", analysis(0.1))
-    assert "condetr convert owner/name DIR, and" in of_hub
+    assert "`condetr convert owner/name DIR`, and" in of_hub
     (of_file,) = duplicates(predictor, "cats.onnx", analysis(0.1))
     assert of_file.endswith("the config.json of the weights, and export them again")
     (in_memory,) = duplicates(predictor, None, analysis(0.1))

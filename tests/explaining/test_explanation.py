@@ -19,8 +19,9 @@ from condetr.explaining.extremities import REGIONS, coverage
 from condetr.explaining.figures import figure
 from condetr.explaining.head_roles import Measurement, attention_shares, average, object_shares
 from condetr.explaining.page_image import image_values
-from condetr.explaining.recording import record_image
+from condetr.explaining.recording import record_image, record_scaled
 from condetr.explaining.thresholds import no_detection
+from condetr.predicting.batching import Scaled
 from condetr.predicting.predictor import Predictor
 from condetr.types import Categories, Sample, Truth
 from tests.tiny import FORMS, TINY, TINY_DETR, TINY_REFINING, shaken
@@ -81,6 +82,20 @@ def test_a_query_that_suppression_leaves_out_is_no_detection_and_explained_as_su
     assert (detected.detected, detected.suppressed) == (True, False)
     words = " ".join(text.get_text() for text in figure(one).axes[0].texts)
     assert "not a detection: it overlaps a better one" in words
+
+
+def test_a_query_beyond_the_best_predictions_is_not_said_to_be_below_a_threshold(predictor):
+    scaled = Scaled(predictor.prepare.scale(IMAGE), (IMAGE.shape[1], IMAGE.shape[0]))
+    record = record_scaled(predictor, scaled, 0.0, limit=2)
+    beyond = sorted(set(range(TINY.queries)) - set(record.all_detections.queries.tolist()))
+    values = image_values("a", record, [], 0)
+    assert (values["beyond"], values["kept"]) == (beyond, 2)
+    one = Explanation.of(record, beyond[0], int(record.labels[-1, beyond[0]]), -1)
+    assert (one.detected, one.suppressed, one.beyond) == (False, False, True)
+    words = " ".join(text.get_text() for text in figure(one).axes[0].texts)
+    assert "not a detection: it is not among the best 100 predictions" in words
+    assert not record_scaled(predictor, scaled, 1.0, limit=2).beyond(), "these are below the threshold"
+    assert not record_scaled(predictor, scaled, 0.0, limit=None).beyond()
 
 
 def test_an_explanation_is_of_the_selected_detection(predictor):

@@ -446,8 +446,10 @@ def test_a_benchmark_leaves_out_images_that_cannot_be_read(tmp_path: Path, caplo
     rows = benchmark(exported("tiny"), [broken, IMAGE], rounds=1)
     assert rows[0].latency
     assert re.findall(r"left out: .*broken\.jpg: not an image", caplog.text)
+    caplog.clear()
     with pytest.raises(CondetrError, match=r"broken\.jpg: not an image"):
         benchmark(exported("tiny"), [broken], rounds=1)
+    assert "left out" not in caplog.text, "the error says it"
 
 
 def test_data_that_cannot_be_evaluated_end_a_benchmark_before_anything_is_exported(

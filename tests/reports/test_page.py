@@ -74,6 +74,12 @@ def test_hostile_text_is_shown_and_never_becomes_markup() -> None:
     assert sum("<script>alert(1)</script>" in text for text in hostile.texts) >= 9
 
 
+def test_code_in_a_paragraph_is_marked_and_escaped() -> None:
+    page = Page("t")
+    page.text("give `nms=0.7` or `<b>`, not a lone ` here")
+    assert "give <code>nms=0.7</code> or <code>&lt;b&gt;</code>, not a lone ` here" in page.html()
+
+
 def test_characters_that_control_or_reorder_text_are_replaced() -> None:
     html = everything(HOSTILE).html()
     visible = re.sub(r'<script type="application/json".*?</script>', "", html)

@@ -3,6 +3,8 @@
 from collections import deque
 from time import monotonic
 
+from ..plural import counted
+
 SPAN = 120.0  # seconds over which the pace is measured
 
 
@@ -28,7 +30,7 @@ class Pace:
     def line(self, total: int) -> str:
         """`1,200 of 5,000 images, 12.3 images/s, 5 min left`"""
         done = self.points[-1][1] if self.points else 0
-        parts = [f"{done:,} of {total:,} images"]
+        parts = [f"{done:,} of {counted(total, 'image')}"]
         pace = self.images_per_second
         if pace and done < total:
             shown = f"{pace:.3g}" if pace < 1000 else f"{pace:,.0f}"

@@ -14,12 +14,14 @@ from ..images.decode import SUFFIXES
 from ..images.unread import UNREADABLE
 from ..plural import counted
 from ..predicting.local_files import exists
-from ..predicting.sources import Found, find_one
+from ..predicting.sources import Found, find_one, leads_to_many
 from ..suggestions import did_you_mean, nearest_path
 from .images import Image, is_address, is_web, local_image, printed
 from .manifests import is_manifest, read_manifest
 from .plan import planned_images
 from .stores import Address, Stores
+
+MOST_NAMED = 10  # skipped videos in a note
 
 
 class Sources:
@@ -42,7 +44,7 @@ class Sources:
                 else:
                     repeated += 1
             if image is None:
-                raise CondetrError(f"{printed(name)}: leads to no image, a manifest without rows")
+                raise CondetrError(f"{printed(name)}: leads to no image: a manifest without rows, or videos alone")
         if repeated:
             self.notes.append(f"named more than once, predicted once: {counted(repeated, 'image')}")
 
@@ -52,12 +54,15 @@ class Sources:
         if is_address(name) and not is_web(name) and not exists(Path(name)):
             yield from self._in_store(Address.parse(name), number)
             return
+        videos: list[str] = []
         for found in find_one(name, self.exclude):
             if not isinstance(found, Found):
                 if found.failed:
                     near = did_you_mean(nearest_path(Path(name))) if found.reason.startswith("no such") else ""
                     raise CondetrError(f"{found.name}: {found.reason}{near}{_manifests_in(name)}")
                 self.notes.append(f"{found.name}: {found.reason}")
+            elif not is_manifest(found.name) and found.is_known_video():
+                videos.append(found.name)
             elif isinstance(found.location, str):
                 yield Image(found.name, found.location, number)
             elif is_manifest(found.name):
@@ -70,6 +75,12 @@ class Sources:
                         yield self._in_manifest(value, found.name, row, number, folder)
             else:
                 yield local_image(found.name, number)
+        if videos and not leads_to_many(name):
+            raise CondetrError(f"{printed(videos[0])}: a video, not an image. `condetr predict` predicts videos")
+        if videos:
+            more = f" and {len(videos) - MOST_NAMED} more" if len(videos) > MOST_NAMED else ""
+            named = ", ".join(map(printed, videos[:MOST_NAMED])) + more
+            self.notes.append(f"{name}: skipped, videos: {named}. `condetr predict` predicts videos")
 
     def _in_store(self, source: Address, number: int) -> Iterator[Image]:
         """The images in an object store. In folders, images are recognised by their suffix alone."""

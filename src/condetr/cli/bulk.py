@@ -103,7 +103,7 @@ def bulk(
 
             run = verb.bulk(sources, weights, out, progress=count, **options)  # type: ignore[arg-type]
     except KeyboardInterrupt as interrupt:
-        known = f"{done:,} of {total:,} images are done" if total else "no image is done"
+        known = f"{done:,} of {counted(total, 'image')} are done" if total else "no image is done"
         message(f"interrupted: {known}. The same command continues from there")
         raise typer.Exit(status_of(interrupt)) from None
     if quiet:

@@ -45,7 +45,7 @@ def sample(
                     failures += 1
                     message(f"{video.name}: {video.cut}")
                 if len(paths) < count and not quiet:
-                    few = f"{counted(len(paths), 'frame')} of {count}: the others were nearly the same as these"
+                    few = f"{len(paths)} of {counted(count, 'frame')}: no others that differ were found"
                     message(f"{video.name}: {few}")
             except VideoError as error:
                 failures += 1

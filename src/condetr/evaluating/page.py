@@ -10,7 +10,7 @@ from ..metrics.bootstrap import Interval
 from ..metrics.matching import match
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..plural import counted, percent
-from ..reports.elements import escape
+from ..reports.elements import with_code
 from ..reports.page import Page
 from .class_table import class_section
 from .drawings import LAYERS, drawings
@@ -43,7 +43,7 @@ def page(evaluation: Results) -> Page:
     if evaluation.nothing_learned:
         page.text(NOTHING_LEARNED)
     if evaluation.warnings:
-        items = "".join(f"<li>{escape(warning)}</li>" for warning in evaluation.warnings)
+        items = "".join(f"<li>{with_code(warning)}</li>" for warning in evaluation.warnings)
         page.raw(f'<p><b>Warnings</b></p><ul style="margin-top:0">{items}</ul>')
     class_section(page, metrics, categories)
     page.heading("Precision and recall")

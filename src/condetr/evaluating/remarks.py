@@ -46,7 +46,7 @@ def _way_out(source: str | None) -> str:
     own = own_config_file(source)
     if own is not None:
         return f"{here}; to keep it, set {setting} {own}"
-    return f"{here}; to keep it, run condetr convert {quoted(source)} DIR, and set {setting} DIR/config.json"
+    return f"{here}; to keep it, run `condetr convert {quoted(source)} DIR`, and set {setting} DIR/config.json"
 
 
 def _unusual_scores(scores: np.ndarray) -> list[str]:

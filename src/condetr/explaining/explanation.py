@@ -19,8 +19,8 @@ class Explanation:
     Attributes:
         image: the image, RGB.
         query, label, name, score: the query and the class that it is explained for.
-        detected, suppressed: it is a detection, or non-maximum suppression left it out; otherwise its score is below
-            the confidence threshold.
+        detected, suppressed, beyond: it is a detection; non-maximum suppression left it out; or it is not among the
+            best predictions of the image, of which 100 are kept. Otherwise its score is below the confidence threshold.
         box, reference: its box, and the reference point from which the layer started.
         extremities: the middles of the box's left, top, right and bottom side.
         layer: the decoder layer of the maps, counted from 0.
@@ -44,6 +44,7 @@ class Explanation:
     score: float
     detected: bool
     suppressed: bool
+    beyond: bool
     box: Float[np.ndarray, "4"]
     reference: Float[np.ndarray, "2"]
     extremities: Float[np.ndarray, "4 2"]
@@ -95,6 +96,7 @@ class Explanation:
             score=record.score(query, label),
             detected=bool(((detections.queries == query) & (detections.labels == label)).any()),
             suppressed=(query, label) in record.suppressed(),
+            beyond=query in record.beyond(),
             box=box,
             reference=record.references[layer, query],
             extremities=extremities(torch.tensor(box)).numpy(),

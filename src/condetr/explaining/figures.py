@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 
+from ..decoding import MAX_DETECTIONS
 from ..images.prepare import resize
 from ..plural import percent
 from ..reports.elements import visible
@@ -121,7 +122,10 @@ def _subtitle(one: Explanation) -> str:
         words += f", nearest to {one.point[0]:g}, {one.point[1]:g}"
     if one.detected:
         return words
-    reason = "it overlaps a better one" if one.suppressed else "its score is below the threshold"
+    if one.beyond:
+        reason = f"it is not among the best {MAX_DETECTIONS} predictions"
+    else:
+        reason = "it overlaps a better one" if one.suppressed else "its score is below the threshold"
     return f"{words}; not a detection: {reason}"
 
 

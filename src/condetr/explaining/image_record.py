@@ -24,7 +24,8 @@ class Candidate:
 
     `covers`: the box contains the point. `detected`: the query gives a detection, and the class is that of the
     detection (of several, the one with the highest score). Otherwise the class is the best one, and `score` is below
-    `threshold`, the confidence threshold of the class, or non-maximum suppression left the query out.
+    `threshold`, the confidence threshold of the class, or non-maximum suppression left the query out, or the image has
+    as many better predictions as are kept.
     `suppressed`: it leaves the query out, whatever the threshold.
     """
 
@@ -47,8 +48,8 @@ class ImageRecord:
     `image` may be scaled; `size` is the (width, height) of the original, in whose pixels boxes and points are.
     `boxes` (xyxy), `scores` and `labels` are those of every query's best class after every decoder layer; `references`
     are the reference points from which these layers started. `detections` score at least the confidence threshold, of
-    which `thresholds` has one for each label; `all_detections` are those of any score, before non-maximum suppression
-    at the IoU `nms` (None: there is none).
+    which `thresholds` has one for each label; `all_detections` are the best predictions of any score, before
+    non-maximum suppression at the IoU `nms` (None: there is none).
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -161,6 +162,11 @@ class ImageRecord:
     def suppressed(self) -> set[tuple[int, int]]:
         """Query and label of what reaches its threshold, but non-maximum suppression left out."""
         return _pairs(self.all_detections.filter(min_score=self.thresholds)) - _pairs(self.detections)
+
+    def beyond(self) -> set[int]:
+        """The queries whose best class reaches its threshold, but is not among the best predictions, which are kept."""
+        reach = self.scores[-1] >= np.array(self.thresholds)[self.labels[-1]]
+        return set(np.flatnonzero(reach).tolist()) - set(self.all_detections.queries.tolist())
 
     def _left_out(self, labels: list[int]) -> set[tuple[int, int]]:
         """Query and label of what non-maximum suppression leaves out, of some labels. This does not depend on a

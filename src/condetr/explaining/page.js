@@ -80,10 +80,11 @@
     name: data.names[image.labels[layer][query]], threshold: data.thresholds[image.labels[layer][query]],
     reference: image.references[layer][query],
   });
-  const excluded = suppressed => suppressed ? "overlaps a better one" : "below the threshold";
+  const excluded = (image, query, suppressed) => image.beyond.includes(query) ? `not among the best ${image.kept}`
+    : suppressed ? "overlaps a better one" : "below the threshold";
   const outcome = (image, query) => {  // the query's detection, otherwise its best class
     const one = prediction(image, query, image.layers - 1), detection = image.detected[query];
-    if (!detection) return { ...one, status: excluded(image.suppressed.includes(query)) };
+    if (!detection) return { ...one, status: excluded(image, query, image.suppressed.includes(query)) };
     const [label, score] = detection;
     return { ...one, score, name: data.names[label], threshold: data.thresholds[label], status: "a detection" };
   };
@@ -172,7 +173,7 @@
     rows.push(group("Show", modes, state.m, m => change({ m })));
     if (state.m === "detection") rows.push(
       group("Detection", image.shown.map((one, d) => [d,
-        caption(one) + (one.number === null ? `, ${excluded(one.suppressed)}` : ""),
+        caption(one) + (one.number === null ? `, ${excluded(image, one.query, one.suppressed)}` : ""),
         `${one.number === null ? "" : `detection ${one.number}, `}query ${one.query}`]), state.d, d => change({ d })),
       group("Layer", count(image.layers), state.l, l => change({ l })),
       group("Part", image.parts.map((part, i) => [part, part, `key ${i + 1}`]), state.t, t => change({ t })),

@@ -48,6 +48,8 @@ def image_values(name: str, record: ImageRecord, shown: list[Prediction], left_o
         "detected": {query: [label, round(score, 4)] for query, (label, score) in record.detected().items()},
         "boxes": record.boxes.astype(np.float64).round(1).tolist(),
         "suppressed": sorted({query for query, _ in record.suppressed()} - record.detected().keys()),
+        "beyond": sorted(record.beyond()),
+        "kept": len(record.all_detections),
         "scores": record.scores.astype(np.float64).round(4).tolist(),
         "labels": record.labels.tolist(),
         "references": record.references.astype(np.float64).round(1).tolist(),

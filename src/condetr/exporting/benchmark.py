@@ -108,17 +108,18 @@ def benchmark(
 def _read(images: Any) -> list[Pixels]:
     """The first images, without those that cannot be read. Raises ImageError where none can."""
     pixels: list[Pixels] = []
-    failed: ImageError | None = None
+    failed: list[ImageError] = []
     for one in inputs(images):
         try:
             pixels.append(one.open_named())
         except ImageError as error:
-            failed = failed or error
-            logger.warning("left out: %s", error)
+            failed.append(error)
         if len(pixels) == MOST:
             break
-    if failed is not None and not pixels:
-        raise failed
+    for error in failed if pixels else failed[1:]:
+        logger.warning("left out: %s", error)
+    if failed and not pixels:
+        raise failed[0]
     if not pixels:
         raise CondetrError("benchmark: no image found. Give images or a folder of images")
     return pixels

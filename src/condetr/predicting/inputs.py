@@ -16,8 +16,12 @@ from ..arguments import with_article
 from ..errors import CondetrError, ImageError
 from ..home import text_with_home
 from ..images.decode import Pixels, Source, open_image
-from .sources import Found, find_one, is_web, leads_to_many
+from .sources import Found, find_one, leads_to_many
 
+A_VIDEO = (
+    "a video, not an image: Predictor.video and `condetr predict` predict its frames, `condetr sample` writes some as "
+    "images"
+)
 TAKEN = (
     "an image is a path or http(s) address, the bytes of an image file, an open binary file, a PIL image, a uint8 "
     "array (height, width, 3) or a uint8 tensor (3, height, width); several are a list of these, a folder or a glob"
@@ -75,8 +79,7 @@ def inputs(images: Any) -> Iterator[Input]:
             many = leads_to_many(name)
             for one in find_one(name):
                 if isinstance(one, Found):
-                    is_video = not many and not is_web(name) and one.video() is not None
-                    read = partial(_fail, "a video: Predictor.video predicts its frames") if is_video else one.read
+                    read = partial(_fail, A_VIDEO) if not many and one.is_known_video() else one.read
                     yield Input(one.name if many else image, one.name, read)
                 elif one.failed:
                     yield Input(image, one.name, partial(_fail, one.reason))

@@ -45,6 +45,13 @@ class Found:
         is_video = known or (suffix not in IMAGES and download.is_video(location))
         return videos.VideoSource.stream(location) if is_video else None
 
+    def is_known_video(self) -> bool:
+        """Whether it is a video, without a request to a server: there, the suffix of the address decides."""
+        location = self.location
+        if isinstance(location, str) and is_web(location):
+            return videos.address_suffix(location) in videos.SUFFIXES | videos.PLAYLISTS
+        return self.video() is not None
+
     def read(self) -> Pixels:
         """The image. Raises ImageError with the reason, also for a video."""
         if isinstance(self.location, str) and not is_web(self.location):

@@ -14,12 +14,18 @@ Pixels = UInt8[np.ndarray, "H W 3"]
 
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 UNIT = re.compile(r"(?<=\d) (?=(?:%|×|px|ms|s|min|h|kB|MB|GB)(?!\w))")  # the space between a number and its unit
+CODE = re.compile(r"`([^`\n]+)`")
 LONGEST_SIDE = 1280  # pixels of a stored image: enough for a screen, small enough for an email
 
 
 def escape(text: str) -> str:
     """Text for element content and quoted attributes, in which no line ends between a number and its unit."""
     return html.escape(UNIT.sub("\u00a0", visible(text)), quote=True)
+
+
+def with_code(text: str) -> str:
+    """Escaped text whose parts in backticks are shown as code, as in the messages of commands."""
+    return CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def visible(text: str) -> str:

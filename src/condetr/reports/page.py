@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..files import write_text
 from .charts import markup
-from .elements import escape, figcaption, visible
+from .elements import escape, figcaption, visible, with_code
 from .overlay import Layer, MarkedImage, legend, marked_image
 from .tables import Cell, Column, shown, table
 
@@ -37,7 +37,8 @@ class Page:
         self._body.append(f'<h2 id="{anchor}">{escape(text)}</h2>')
 
     def text(self, paragraph: str) -> None:
-        self._body.append(f"<p>{escape(paragraph)}</p>")
+        """A paragraph; parts in backticks become code."""
+        self._body.append(f"<p>{with_code(paragraph)}</p>")
 
     def numbers(self, tiles: Sequence[tuple[str, Cell] | tuple[str, Cell, str]]) -> None:
         """Tiles with the main numbers: (label, value) or (label, value, note)."""
