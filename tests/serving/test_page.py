@@ -303,6 +303,18 @@ def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync
     page.wait_for_selector(".heads canvas")
     assert page.locator(".heads canvas").first.bounding_box()["width"] > 140
     assert 0.25 < page.evaluate(CUT) < 0.75
+    page.locator(".heads button").last.scroll_into_view_if_needed()
+    page.evaluate("scrollBy(0, 600)")
+    assert page.locator("#view").bounding_box()["y"] < 0
+    page.locator(".heads button").last.click()
+    assert page.locator("#view").bounding_box()["y"] > -1, "a head that is chosen is shown over the image"
+    sections = "[...document.querySelectorAll('#work > section')]"
+    tops = page.evaluate(f"{sections}.map(one => one.getBoundingClientRect().top)")
+    assert tops == sorted(tops), "Tab goes from top to bottom"
+    page.set_viewport_size({"width": 1280, "height": 844})
+    page.wait_for_function(f"{sections}.at(-1).id === 'attention'")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(f"{sections}.at(-1).className === 'panel'")
     page.locator(".layers-table summary").click()
     assert fits(page)
     page.keyboard.press("Escape")

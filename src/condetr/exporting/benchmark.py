@@ -116,8 +116,8 @@ def _read(images: Any) -> list[Pixels]:
             failed.append(error)
         if len(pixels) == MOST:
             break
-    for error in failed if pixels else failed[1:]:
-        logger.warning("left out: %s", error)
+    for skipped in failed if pixels else failed[1:]:
+        logger.warning("left out: %s", skipped)
     if failed and not pixels:
         raise failed[0]
     if not pixels:

@@ -130,7 +130,7 @@ const pick = number => {
   stopCamera();
   const one = resultOf(state.current).detections[number];
   Object.assign(state, { picked: number, cross: null });
-  stage.scrollIntoView({ block: "nearest" });  // on a phone the list is far below it
+  bringIntoView();  // on a phone the list is far below it
   explain(captionOf(one), { detection: number }, null);
 };
 const ask = (x, y) => {  // what is at a point of the image
@@ -209,6 +209,7 @@ const runCamera = async () => {
 
 // --- drawing -------------------------------------------------------------------------------------------------------
 const view = byId("view"), stage = view.parentElement, viewer = document.querySelector(".viewer");
+const bringIntoView = () => stage.scrollIntoView({ block: "nearest" });
 let attention = null;
 const controls = new Controls({
   filter: changes => {
@@ -329,6 +330,12 @@ for (const name of ["dragover", "dragleave", "drop"])
   });
 addEventListener("resize", () => state.model && drawStage());
 
+const narrow = matchMedia("(max-width: 52rem)");  // as in page.css
+const arrange = () =>  // there, the explanation follows the image, also for the Tab key
+  byId("work").append(narrow.matches ? document.querySelector(".panel") : byId("attention"));
+narrow.addEventListener("change", arrange);
+arrange();
+
 // --- start ---------------------------------------------------------------------------------------------------------
 const useModel = name => {
   state.model = state.models.find(one => one.name === name);
@@ -348,8 +355,10 @@ try {
       Object.assign(state.explained.view, changes);
       state.lastView = { ...state.lastView, ...changes };  // what was chosen, and no more: models have other layers
       draw();
+      if ("head" in changes && narrow.matches) bringIntoView();  // its map is over the image
     },
     query: number => {
+      bringIntoView();
       const { title, at, view: { explanation } } = state.explained;
       explain(title, { query: number }, at, explanation);
     },
