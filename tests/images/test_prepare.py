@@ -223,6 +223,24 @@ def test_errors_name_the_reason(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM"])
+def test_files_that_are_cut_short_are_called_so(format: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    whole = encoded(Image.fromarray(noise), format)
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    for source in (tmp_path / "cut", whole[: len(whole) // 2]):
+        with pytest.raises(ImageError, match=r"^cut short \("):
+            open_image(source)
+
+
+@pytest.mark.parametrize(("place", "value", "kind"), [(4, 12, "of 12 bits"), (1, 0xC3, "without loss")])
+def test_jpegs_of_unusual_kinds_are_named(place: int, value: int, kind: str) -> None:
+    content = bytearray(encoded(Image.fromarray(IMAGE), "JPEG", exif=b"Exif\0\0MM"))
+    content[content.index(b"\xff\xc0") + place] = value
+    with pytest.raises(ImageError, match=f"^a JPEG {kind}, which is not read. Convert it to PNG"):
+        open_image(bytes(content))
+
+
 def test_a_decompression_bomb_is_refused_even_if_the_process_removed_pillows_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

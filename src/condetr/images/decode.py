@@ -18,7 +18,7 @@ from ..shapes import UInt8
 from .bounded import BoundedFile
 from .grey import is_deep_grey, to_eight_bits
 from .tiff import HEADS, has_unnamed_band, refuse_planes, refuse_raw
-from .unread import reason
+from .unread import reason, reason_of_failure
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 Source = Path | str | bytes | io.BufferedIOBase | Image.Image | np.ndarray
@@ -56,7 +56,7 @@ def open_image(source: Source) -> Pixels:
     with _image_errors():
         if isinstance(source, Image.Image):
             return _upright_rgb(source)
-        with _file(source) as file, opened(file) as image:
+        with _file(source) as file, _opened(file) as image:
             return _upright_rgb(image)
 
 
@@ -75,7 +75,7 @@ def image_size(source: Path | str | bytes | io.BufferedIOBase) -> tuple[int, int
 
 def image_header(source: Path | str | bytes | io.BufferedIOBase) -> Header:
     """What the header says; pixels are not decoded. Raises ImageError."""
-    with _image_errors(), _file(source) as file, opened(file) as image:
+    with _image_errors(), _file(source) as file, _opened(file) as image:
         metadata = image.getexif
         if image.format == "PNG" and not _metadata_follows_pixels(file):
             metadata = partial(Image.Image.getexif, image)  # the PNG reader's own method decodes the pixels first
@@ -158,6 +158,20 @@ def opened(file: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
         if not image.width or not image.height:
             raise ImageError(f"has no pixels ({image.width}x{image.height})")
         yield image
+
+
+@contextmanager
+def _opened(file: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
+    """As `opened`, with a reason for decoders that fail without one."""
+    try:
+        with opened(file) as image:
+            yield image
+    except (ImageError, Image.DecompressionBombError, MemoryError):
+        raise
+    except Exception:
+        if known := reason_of_failure(file):
+            raise ImageError(known) from None
+        raise
 
 
 def _orientation(metadata: Callable[[], Image.Exif]) -> int:

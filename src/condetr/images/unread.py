@@ -3,6 +3,7 @@
 import io
 import re
 
+from ..plural import counted
 from .tiff import HEADS, layout
 
 UNREADABLE = frozenset(
@@ -10,6 +11,7 @@ UNREADABLE = frozenset(
     | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
 )  # suffixes of images that are not read: where such a file can be meant, it is reported
 
+_MOST_PARTS = 1000  # of a file that are looked at
 _READ = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"\0\0\0\x0cjP", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -41,6 +43,8 @@ def reason(file: io.BufferedIOBase) -> str:
     head = file.read(132)
     if head.startswith(HEADS):
         return layout(file)
+    if head.startswith(b"\xff\xd8") and (kind := _kind_of_jpeg(file)):
+        return kind
     for start, name in _READ:
         if head.startswith(start):
             return f"a broken {name} (its header cannot be read)"
@@ -69,6 +73,51 @@ def reason(file: io.BufferedIOBase) -> str:
     if kind.startswith("a video"):
         return f"{kind}, not an image"
     return kind if "Git LFS" in kind or "web page" in kind else f"{kind}, which is not read. Convert it to JPEG or PNG"
+
+
+def reason_of_failure(file: io.BufferedIOBase) -> str | None:
+    """Why the pixels of a file that was opened are not decoded, if that can be told: decoders of WebP and JPEG 2000 do
+    not say that a file is cut short."""
+    file.seek(0)
+    head = file.read(12)
+    length = file.seek(0, io.SEEK_END)
+    if head.startswith(b"\xff\xd8"):
+        return _kind_of_jpeg(file)
+    end = 0
+    if head[:4] == b"RIFF":
+        end = 8 + int.from_bytes(head[4:8], "little")
+    elif head[4:8] in (b"jP  ", b"ftyp"):
+        end = _end_of_boxes(file, length)
+    return f"cut short ({counted(end - length, 'byte')} of {end:,} missing)" if end > length else None
+
+
+def _end_of_boxes(file: io.BufferedIOBase, length: int) -> int:
+    """Where the last box of a file ends (ISO/IEC 14496-12, section 4.2): length and name, then the content."""
+    at = 0
+    for _ in range(_MOST_PARTS):
+        if at + 8 > length:
+            break
+        file.seek(at)
+        size = int.from_bytes(file.read(8)[:4], "big")
+        size = int.from_bytes(file.read(8), "big") if size == 1 else size
+        if size < 8:  # 0 is up to the end
+            return length
+        at += size
+    return at
+
+
+def _kind_of_jpeg(file: io.BufferedIOBase) -> str | None:
+    """What a JPEG is whose header says that it is not of the usual kinds (ITU-T T.81, section B.2.2)."""
+    file.seek(2)
+    for _ in range(_MOST_PARTS):
+        head = file.read(9)
+        if len(head) < 9 or head[0] != 0xFF:
+            break
+        if 0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):
+            kind = f"of {head[4]} bits" if head[4] != 8 else "without loss" if head[1] & 3 == 3 else ""
+            return f"a JPEG {kind}, which is not read. Convert it to PNG or to an ordinary JPEG" if kind else None
+        file.seek(int.from_bytes(head[2:4], "big") - 7, io.SEEK_CUR)
+    return None
 
 
 def _is_text(head: bytes) -> bool:
