@@ -16,6 +16,7 @@ from .arguments import instance_of, path_of, with_article
 from .build import build_detector
 from .config import Config, parse
 from .engine.device import check_device
+from .engine.torch_defaults import torch_defaults
 from .errors import CondetrError, WeightsError
 from .files import quoted, replacing, write_text
 from .home import with_home
@@ -99,6 +100,7 @@ def save_thresholds(folder: Path, thresholds: Sequence[float], split: str) -> No
     write_text(file, json.dumps({**record, "thresholds": list(thresholds), "thresholds_split": split}, indent=2) + "\n")
 
 
+@torch_defaults()
 def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") -> Weights:
     """Weights from a folder (condetr's own, a training run's, or in transformers' layout) or a hub repository.
 

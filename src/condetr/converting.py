@@ -6,6 +6,7 @@ from typing import Literal
 
 from . import checkpoint, interchange
 from .arguments import path_of
+from .engine.torch_defaults import torch_defaults
 from .errors import WeightsError
 from .files import check_new_folder
 from .home import text_with_home
@@ -13,6 +14,7 @@ from .home import text_with_home
 Format = Literal["condetr", "transformers"]
 
 
+@torch_defaults()
 def convert(
     source: str | os.PathLike[str],
     folder: str | os.PathLike[str],

@@ -17,6 +17,7 @@ from .arguments import path_of, whole_number
 from .build import build_detector
 from .checkpoint import Weights
 from .config import override
+from .engine.torch_defaults import torch_defaults
 from .errors import CondetrError
 from .files import check_new_folder
 from .model.detector import BY_QUERY
@@ -48,6 +49,7 @@ def grow(
     return grown
 
 
+@torch_defaults()
 @torch.no_grad()
 def _grown(weights: Weights, queries: int) -> Weights:
     config = override(weights.config, {"model.queries": queries, "model.query_bias": "learned"})

@@ -10,6 +10,7 @@ from ..config import Config, override
 from ..datasets.dataset import DataSet
 from ..engine.distributed import SINGLE
 from ..engine.precision import precision
+from ..engine.torch_defaults import torch_defaults
 from ..images.cache import reader
 from ..images.loader import Loader
 from ..training.loop import Loop
@@ -19,6 +20,7 @@ IMAGES = 4
 EVALUATION_COST = 1 / 3  # of an image, relative to a training step with it
 
 
+@torch_defaults()
 def seconds_per_epoch(dataset: DataSet, config: Config, device: str) -> float:
     """An estimate, evaluations included. The step changes nothing, and no weights are downloaded for it."""
     torch_device = torch.device(device)

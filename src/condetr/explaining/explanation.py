@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..engine.torch_defaults import torch_defaults
 from ..shapes import Float, Int, UInt8
 from .attention_maps import Part
 from .extremities import extremities, mass_centre, peak, peak_region, shares
@@ -73,6 +74,7 @@ class Explanation:
         return f"<Explanation of {self.name} {self.score:.2f}: query {self.query}, decoder layer {self.layer}, {maps}>"
 
     @classmethod
+    @torch_defaults()
     def of(cls, record: ImageRecord, query: int, label: int, layer: int, at: Point | None = None) -> "Explanation":
         """The explanation of one query and label. `at` is the point of the encoder's maps, by default the box's middle.
 

@@ -7,6 +7,7 @@ import torch
 
 from ..boxes import cxcywh_to_xyxy
 from ..decoding import MAX_DETECTIONS, decode
+from ..engine.torch_defaults import torch_defaults
 from ..images.decode import Source
 from ..images.prepare import open_image, pad
 from ..predicting.batching import Scaled
@@ -27,6 +28,7 @@ def record_image(predictor: Predictor, image: Source, threshold: Threshold) -> I
     return replace(record_scaled(predictor, scaled, threshold), image=pixels)
 
 
+@torch_defaults()
 def record_scaled(
     predictor: Predictor, scaled: Scaled, threshold: Threshold, limit: int | None = MAX_DETECTIONS
 ) -> ImageRecord:

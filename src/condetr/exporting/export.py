@@ -14,6 +14,7 @@ import torch
 
 from ..arguments import check_progress, instance_of, one_of, path_of, whole_number
 from ..checkpoint import Weights, load
+from ..engine.torch_defaults import torch_defaults
 from ..errors import CondetrError
 from ..evaluating.evaluate import weights_name
 from ..files import check_replaceable, flush, unwritable, working_folder, write_text
@@ -35,6 +36,7 @@ class Export:
     proof: Proof
 
 
+@torch_defaults()
 def export(
     weights: str | os.PathLike[str] | Weights,
     *,

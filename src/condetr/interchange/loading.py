@@ -81,7 +81,12 @@ def fit(
     if missing:
         more = f" (and {len(missing) - 1} more)" * (len(missing) > 1)
         raise WeightsError(f"{file}: {name_in_file(missing[0])} is missing{more}")
-    detector.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()}, assign=True)
+    detector.load_state_dict({name: _in_our_type(tensor, own[name].dtype) for name, tensor in state.items()}, assign=True)
+
+
+def _in_our_type(tensor: Tensor, own: torch.dtype) -> Tensor:
+    """In float32, whatever the default dtype is, or in the integer type of ours."""
+    return tensor.to(torch.float32 if own.is_floating_point else own)
 
 
 def dialect_of(state: dict[str, Tensor], file: Path) -> published.Dialect:

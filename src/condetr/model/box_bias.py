@@ -121,7 +121,7 @@ class AxialBoxBias(BoxBias):
         stride, (rows, columns) = memory.cells.stride, memory.grid
         boxes = boxes.detach() * memory.cells.size.repeat(1, 2)[:, None].to(boxes.dtype)
         # all columns, then all rows: the centre of each, and the box's centre and side along its axis
-        p = (torch.cat([torch.arange(n, device=boxes.device) for n in (columns, rows)]) + 0.5) * stride
+        p = (torch.cat([torch.arange(n, device=boxes.device) for n in (columns, rows)]).float() + 0.5) * stride
         centre, side = (
             torch.cat([pair[..., :1].expand(-1, -1, columns), pair[..., 1:].expand(-1, -1, rows)], dim=2)
             for pair in boxes.split(2, dim=-1)

@@ -65,7 +65,7 @@ def embed(numbers: Float[Tensor, "*any _c"], channels: int) -> Float[Tensor, "*a
     Sines and cosines alternate. The temperature is DETR's, 10000.
     """
     channel = torch.arange(channels, device=numbers.device)
-    period = 10000 ** (2 * (channel // 2) / channels)
+    period = 10000 ** (2 * (channel // 2).float() / channels)
     angle = 2 * math.pi * at_least_float32(numbers)[..., None] / period
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-3)
 

@@ -16,6 +16,7 @@ from ..config import Config
 from ..decoding import most_of_view
 from ..detections import Detections
 from ..engine.device import check_device
+from ..engine.torch_defaults import torch_defaults
 from ..errors import CondetrError
 from ..home import with_home
 from ..images.decode import Pixels
@@ -47,6 +48,7 @@ class Execution:
     tiling: Tiling | None
 
     @classmethod
+    @torch_defaults()
     def of(
         cls, weights: Weights | Exported, scoring: Scoring, device: torch.device, precision: Precision, fast: bool,
         compile: bool, tiling: Tiling | None,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..decoding import decode
 from ..detections import Detections
+from ..engine.torch_defaults import thread_defaults
 from ..images.prepare import pad
 from ..model.detector import Detector
 from ..scoring import Scoring
@@ -71,6 +72,7 @@ class DetectorRuntime(Runtime):
     def __init__(self, runtime: TorchRuntime, scoring: Scoring, device: torch.device) -> None:
         self.runtime, self.scoring, self.device = runtime, scoring, device
 
+    @thread_defaults()
     def detect(
         self, images: Sequence[Scaled], sizes: Sequence[tuple[int, int]], categories: Categories, limit: int | None
     ) -> list[Detections]:

@@ -1,8 +1,8 @@
 """`train`: from a folder of labelled images to trained weights, in a run folder that can be resumed."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..engine.device import check_device, local_device
 from ..engine.distributed import process_group
 from ..engine.interrupt import deferred_signals
 from ..engine.memory import is_out_of_memory
+from ..engine.torch_defaults import torch_defaults
 from ..engine.trackers import check_names
 from ..errors import CondetrError
 from ..home import text_with_home
@@ -134,7 +135,7 @@ def train(
                     lambda number, times: report(Stopping(number, times > 1, folder.kept, folder.stepping))
                 )
             )
-            stack.enter_context(_random_state_kept(machine.device))
+            stack.enter_context(_caller_state_kept(machine.device))
             trainer = Trainer(
                 dataset, folder, config, machine, processes, interrupt, tuple(trackers), report, prepared.chosen,
                 profile,
@@ -155,8 +156,13 @@ def train(
             raise
 
 
-def _random_state_kept(device: torch.device) -> AbstractContextManager[None]:
-    """Restore the caller's random state afterwards. Only this process's GPU is touched."""
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+@contextmanager
+def _caller_state_kept(device: torch.device) -> Iterator[None]:
+    """Restore the caller's random state, current GPU and defaults of torch afterwards. Only this process's GPU is
+    touched."""
+    with ExitStack() as stack:
+        stack.enter_context(torch_defaults())
+        if device.type == "cuda":
+            stack.enter_context(torch.cuda.device(device))
+        stack.enter_context(torch.random.fork_rng(devices=[device] if device.type == "cuda" else []))
+        yield
