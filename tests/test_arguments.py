@@ -22,6 +22,7 @@ W, F, D, R = "weights", "image.png", "data", "run"
 predictor = condetr.Predictor.load(W, "cpu")
 detections = predictor(F, 0.0)
 weights = condetr.load(W)
+evaluation = condetr.evaluate(predictor, D)
 lines = {}
 for call in json.load(sys.stdin):
     try:
@@ -85,6 +86,10 @@ CASES = {
     "detections[1.5]": "detections are indexed by a whole number, a slice",
     "detections['a']": "detections are indexed by a whole number, a slice",
     "detections[[0.5]]": "detections are indexed by a whole number, a slice",
+    "detections[True]": "detections are indexed by a whole number, a slice",
+    "detections[detections.boxes]": "detections are indexed by a whole number, a slice",
+    "predictor({'image': F})": "a dict is not an image",
+    "predictor.stream([F], read=3)": "read: expected a function, got int",
     "condetr.draw(F, None)": "detections: expected Detections, got None",
     "condetr.recipe(None)": "recipe: expected the name of a recipe, got None",
     "condetr.recipe(3)": "recipe: expected the name of a recipe, got int",
@@ -92,6 +97,17 @@ CASES = {
     "condetr.train(D, 3)": "recipe: expected the name of a recipe or a Config, got int",
     "condetr.train(D, 'nano', settings=3)": "settings: expected a dict of settings by dotted path, got int",
     "condetr.train(D, 'nano', settings=['a'])": "settings: expected a dict of settings by dotted path, got list",
+    "condetr.train(D, 'nano', settings={1: 2})": "settings: expected names, got int",
+    "condetr.compare(D, 'detr,local', 'c', settings={1: 2})": "settings: expected names, got int",
+    "condetr.bulk(3, W, 'new')": "sources: expected names, got int",
+    "condetr.attention_shares(None, F)": "predictor: expected a Predictor, got None",
+    "condetr.object_shares(W, D)": "predictor: expected a Predictor, got 'weights'",
+    "condetr.object_shares(predictor, D)": "samples: expected the samples of a split, such as condetr.examine(data)",
+    "condetr.object_shares(predictor, 3)": "samples: expected the samples of a split, such as condetr.examine(data)",
+    "evaluation.precision_recall(3)": "class_name: expected the name of a class, got int",
+    "evaluation.precision_recall('square', 'a')": "iou: expected a number, got 'a'",
+    "evaluation.precision_recall('square', [0.5])": "iou: expected a number, got list",
+    "evaluation.write(None)": "folder: expected a path, got None",
     "condetr.train(D, 'nano', progress=3)": "progress: expected a function, got int",
     "condetr.train(D, 'nano', workers='a')": "workers: expected a whole number, got 'a'",
     "condetr.train(D, 'nano', workers=-1)": "workers -1: must be at least 0",

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 import condetr
+from condetr import box_arrays
+from condetr.box_arrays import near
 from condetr.boxes import iou_and_giou
 from condetr.decoding import decode
 from condetr.detections import Detection, Detections, draw
@@ -215,7 +217,8 @@ def test_suppression_removes_worse_detections_of_the_class_above_an_iou():
     assert len(found[[]].suppress(0.0)) == 0
 
 
-def test_suppression_is_that_of_every_pair_in_turn():
+@pytest.mark.parametrize("iou", [0.0, 0.4, 0.75])
+def test_suppression_is_that_of_every_pair_in_turn(iou: float):
     random = np.random.default_rng(3)
     corner, side = random.uniform(0, 40, (80, 2)), random.uniform(5, 60, (80, 2))
     found = overlapping(np.concatenate([corner, corner + side], 1), random.integers(1, 3, 80))
@@ -223,11 +226,25 @@ def test_suppression_is_that_of_every_pair_in_turn():
     overlap = iou_and_giou(boxes[:, None], boxes[None])[0]
     kept: list[int] = []
     for i in range(80):
-        if not any(found.labels[i] == found.labels[j] and overlap[i, j] > 0.4 for j in kept):
+        if not any(found.labels[i] == found.labels[j] and overlap[i, j] > iou for j in kept):
             kept.append(i)
-    assert found.suppress(0.4).queries.tolist() == kept
-    assert 5 < len(kept) < 60
-    assert found[:30].suppress(0.4) == found.suppress(0.4)[: len([i for i in kept if i < 30])]
+    assert found.suppress(iou).queries.tolist() == kept
+    assert 1 < len(kept) < 80
+    assert found[:30].suppress(iou) == found.suppress(iou)[: len([i for i in kept if i < 30])]
+
+
+@pytest.mark.parametrize("least", [0.0, 0.3, 0.7])
+def test_boxes_are_compared_with_those_near_them_alone(least: float):
+    """Of a large image in tiles there are tens of thousands."""
+    random = np.random.default_rng(0)
+    corner, side = random.uniform(0, 4000, (2000, 2)), random.uniform(5, 30, (2000, 2))
+    side[:3] = 3000
+    boxes = np.concatenate([corner, corner + side], 1)
+    pairs = np.zeros((2000, 2000), bool)
+    for one, others in enumerate(near(boxes, least)):
+        pairs[one, others] = True
+    assert not (~(pairs | pairs.T) & (box_arrays.iou(boxes[:, None], boxes) > least)).any()
+    assert least == 0 or pairs.sum() < 40 * 2000
 
 
 @pytest.mark.parametrize("iou", [-0.1, 1.5, float("nan"), 70.0])

@@ -83,7 +83,7 @@ class Detections:
     @overload
     def __getitem__(self, which: slice | Sequence[int] | np.ndarray) -> "Detections": ...
     def __getitem__(self, which: int | np.integer | slice | Sequence[int] | np.ndarray) -> "Detection | Detections":
-        if isinstance(which, int | np.integer):
+        if isinstance(which, int | np.integer) and not isinstance(which, bool):
             if not -len(self) <= which < len(self):
                 raise IndexError(f"index {which} is out of range for {counted(len(self), 'detection')}")
             label = int(self.labels[which])
@@ -158,12 +158,12 @@ class Detections:
         kept = np.ones(len(self), dtype=bool)
         boxes = self.boxes.astype(np.float64)
         for label in np.unique(self.labels):
-            left = np.flatnonzero(self.labels == label)
-            while len(left) > 1:
-                best, others = left[0], left[1:]
-                same = box_arrays.iou(boxes[None, best], boxes[others]) > iou
-                kept[others[same]] = False
-                left = others[~same]
+            same_class = np.flatnonzero(self.labels == label)
+            for one, others in zip(same_class.tolist(), box_arrays.near(boxes[same_class], float(iou))):
+                worse = same_class[others]
+                worse = worse[(worse > one) & kept[worse]]
+                if kept[one] and len(worse):
+                    kept[worse[box_arrays.iou(boxes[None, one], boxes[worse]) > iou]] = False
         return self[kept]
 
     def to_dict(self) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def draw(image: Source, detections: Detections) -> Pixels:
 
 def _index(which: Any) -> np.ndarray:
     """The indices or the mask as an array. Raises TypeError for anything else."""
-    if isinstance(which, Sized) and not isinstance(which, str):
+    if isinstance(which, Sized) and not isinstance(which, str) and getattr(which, "ndim", 1) == 1:
         index = np.asarray(which, dtype=None if len(which) else np.int64)
         if index.dtype == bool or np.issubdtype(index.dtype, np.integer):
             return index

@@ -1,6 +1,7 @@
 """Errors that a user can correct. Each message is one line: what is wrong, where, and how to fix it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class CondetrError(Exception):
@@ -9,6 +10,17 @@ class CondetrError(Exception):
 
     status = 1
     silent = False  # True where another process of the same run reports the same error
+
+
+class SignalError(CondetrError):
+    """A signal ended the work early, after it was saved; `status` is the exit status of a killed process."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number, self.status = number, 128 + number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.number)
 
 
 class WeightsError(CondetrError):

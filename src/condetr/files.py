@@ -4,8 +4,10 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,15 +30,14 @@ def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ending, dir=path.parent)
-        os.close(handle)
+        part = _new_file(path, ending)
+        mode = stat.S_IMODE(part.stat().st_mode)
     except OSError as error:
         raise unwritable(path, error) from None
-    part = Path(name)
     try:
         yield part
         flush(part)
-        os.chmod(part, 0o666 & ~_umask())
+        os.chmod(part, mode)  # a library may have replaced the file
         os.replace(part, path)
     except OSError as error:
         raise unwritable(path, error) from None
@@ -157,7 +158,11 @@ def unwritable(path: Path, error: OSError) -> CondetrError:
     return CondetrError(f"{path}: cannot be written ({error.strerror or error})")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(path: Path, ending: str) -> Path:
+    """An empty file beside `path`, with the permissions that the system gives new files. They are not computed from the
+    umask: reading it changes it for a moment, in all threads."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{ending}")
+        with suppress(FileExistsError):
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return part

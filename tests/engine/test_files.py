@@ -21,7 +21,7 @@ from condetr.engine.journal import Journal, write_csv
 from condetr.engine.lock import locked
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
-from condetr.files import check_writable, quoted
+from condetr.files import check_writable, quoted, write_text
 
 
 @pytest.fixture
@@ -281,3 +281,18 @@ def test_paths_in_messages_can_be_typed_as_they_stand():
     assert [quoted(path) for path in ("a/b.pth", Path("my weights"), "-x", "it's", b"a b")] == [
         "a/b.pth", "'my weights'", "./-x", "'it'\"'\"'s'", "'a b'"
     ]  # fmt: skip
+
+
+def test_a_file_has_the_permissions_of_a_new_one_and_the_umask_is_never_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It belongs to the whole process: another thread could create a file that anyone may write."""
+
+    def refuse(_: int) -> int:
+        raise AssertionError("the umask is changed")
+
+    (tmp_path / "new").touch()
+    monkeypatch.setattr(os, "umask", refuse)
+    write_text(tmp_path / "written", "text")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "new").stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "written"]

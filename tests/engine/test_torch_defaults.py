@@ -26,7 +26,8 @@ def changed() -> Iterator[None]:
     try:
         with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
             yield
-            assert torch.is_inference_mode_enabled() and torch.is_autocast_enabled("cpu")
+            assert torch.is_inference_mode_enabled()
+            assert torch.is_autocast_enabled("cpu")
             assert (torch.empty(0).dtype, torch.empty(0).device.type) == (torch.float64, "meta")
     finally:
         torch.set_default_device(None)
@@ -38,7 +39,8 @@ def test_inside_the_block_torch_is_as_it_comes():
         with torch_defaults():
             made = torch.empty(0)
             assert (made.dtype, made.device.type, made.is_inference()) == (torch.float32, "cpu", False)
-            assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+            assert torch.is_grad_enabled()
+            assert not torch.is_autocast_enabled("cpu")
         with thread_defaults():
             assert (torch.empty(0).dtype, torch.empty(0).device.type) == (torch.float64, "cpu")
         with pytest.raises(CondetrError), torch_defaults():

@@ -159,3 +159,24 @@ def test_a_predictor_has_its_own_suppression() -> None:
     assert evaluate(suppressing, "data", nms=0.7).ap50 == pytest.approx(1)
     with pytest.raises(CondetrError, match=r"nms: a Predictor has its own\. Give it to Predictor.load"):
         evaluate(suppressing, "data", nms=0.6)
+
+
+def test_thresholds_of_other_detections_than_the_weights_have_are_remarked_upon() -> None:
+    words = ["evaluate", "data", "--weights", "weights", "--device", "cpu", "--save-thresholds"]
+    label_once("weights")
+
+    def remarked(*more: str) -> str:
+        shown = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+        assert shown.exit_code == 0
+        return " ".join(shown.stdout.split()).partition("thresholds saved with weights")[2].strip()
+
+    file = Path("weights/config.json")
+    assert remarked() == remarked("--nms", "none") == ""
+    assert remarked("--nms", "0.7") == (
+        "they are for detections as evaluated here: give --nms 0.7 to predict, too, or set "
+        f'"nms": 0.7 under "model" in {file}'
+    )
+    assert remarked("--tile", "64").endswith("evaluated here: give --tile 64 to predict, too")
+    set_nms("weights/config.json")
+    assert remarked() == remarked("--nms", "0.7") == ""
+    assert 'give --nms none to predict, too, or set "nms": null under "model"' in remarked("--nms", "none")

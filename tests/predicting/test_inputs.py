@@ -153,3 +153,23 @@ def test_the_thresholds_that_weights_carry_are_the_default(predictor: Predictor)
     assert own(ARRAY, threshold=0.0) == everything
     assert predictor.min_score() == 0.5
     assert own.min_score() == own.min_score("best") == (middle, 1.0, 1.0)
+
+
+def test_a_file_in_memory_is_read_from_its_beginning(predictor: Predictor):
+    written = io.BytesIO()
+    Image.fromarray(ARRAY).save(written, "PNG")
+    assert predictor(written, 0.0) == predictor(ARRAY, 0.0)
+
+
+@pytest.mark.parametrize("kind", [str, object])
+def test_an_array_of_paths_is_several_images(predictor: Predictor, folder: Path, kind: type):
+    paths = np.array([str(folder / "b.png"), str(folder / "sub" / "c.png")], dtype=kind)
+    assert [found.file for found in predictor(paths, 0.0)] == paths.tolist()
+
+
+def test_a_tensor_without_an_array_of_pixels_is_one_line(predictor: Predictor):
+    tensor = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    for odd in (tensor.to("meta"), tensor.to_sparse()):
+        with pytest.raises(ImageError, match="image 0: a tensor that has no array of pixels") as caught:
+            predictor(odd)
+        assert "\n" not in str(caught.value)

@@ -140,7 +140,8 @@ def requested(
     """Check all arguments; this loads the weights. Raises CondetrError."""
     for library in ("pyarrow", *(("ray",) if address is not None else ())):
         imported(library, "bulk")
-    given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    several = isinstance(sources, Iterable) and not isinstance(sources, str | os.PathLike)
+    given = list(sources) if several else [sources]
     names = names_of([os.fspath(one) if isinstance(one, os.PathLike) else one for one in given], "sources")
     if not names:
         raise CondetrError("sources: none given. Name folders, globs, images or Parquet manifests")

@@ -95,9 +95,11 @@ def evaluate(
 
     announce("reading", root)
     tiles, iou = tiling(tile, overlap), suppression(nms)
+    from ..checkpoint import load_config
     from ..engine.device import check_device, local_device
     from ..engine.distributed import process_group
     from ..evaluating import evaluate as verb
+    from ..evaluating.remarks import chosen_with
     from ..evaluating.terminal import tables
     from ..predicting.exported import executes_file
 
@@ -131,3 +133,7 @@ def evaluate(
             verb.save_best_thresholds(weights, evaluation, replace_thresholds)
             if not quiet:
                 remark(f"thresholds saved with {printable(str(weights))}", aside=json_)
+                file = verb.folder_of_thresholds(weights) / "config.json"
+                note = chosen_with(file, load_config(str(file.parent)).model.nms, iou, tiles)
+                if note:
+                    remark(printable(as_typed(note)), aside=json_)

@@ -13,7 +13,7 @@ from ..datasets.dataset import DataSet
 from ..engine.device import check_device
 from ..engine.interrupt import deferred_signals
 from ..engine.lock import locked
-from ..errors import CondetrError, ConfigError, DataError
+from ..errors import CondetrError, ConfigError, DataError, SignalError
 from ..examining.cache import facts_folder
 from ..examining.examine import examine
 from ..training.data import fingerprint
@@ -31,12 +31,8 @@ from .variants import configs, default_base
 HELD_OUT_SEED = 42  # the same held-out images for all models and seeds
 
 
-class Interrupted(CondetrError):
+class Interrupted(SignalError):
     """The study was interrupted by a signal; its runs have saved their state."""
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.status = 128 + number
 
 
 def compare(
@@ -85,6 +81,7 @@ def compare(
     if hold_out is not None and not 0 < hold_out < 1:
         raise ConfigError(f"`hold_out={hold_out}`: must be a number between 0 and 1")
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
+    names_of(settings or {}, "settings")
     check_progress(progress)
     dataset = _open(path, hold_out, follow_outside)
     device = check_device(device)

@@ -1,4 +1,4 @@
-"""torch's own defaults, whatever the caller has changed: a notebook's default dtype or device, autocast, no gradients."""
+"""torch's own defaults, whatever a caller has changed: the default dtype or device, autocast, gradients."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

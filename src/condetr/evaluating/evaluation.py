@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import instance_of, path_of
 from ..errors import CondetrError
 from ..files import write_together
-from ..home import with_home
 from ..metrics.coco import IOU_THRESHOLDS, RECALLS
 from ..metrics.coco_results import coco_results
 from ..plural import counted
@@ -48,6 +48,8 @@ class Evaluation(Results):
         `iou` is one of 0.5, 0.55 … 0.95. Raises CondetrError for another one, and for a class that the data set does
         not have.
         """
+        instance_of(class_name, "class_name", str | None, "the name of a class")
+        instance_of(iou, "iou", int | float | np.number, "a number")
         at = np.flatnonzero(np.isclose(IOU_THRESHOLDS, iou))
         if len(at) != 1:
             raise CondetrError(f"precision_recall: iou {iou} is not evaluated. Choose one of 0.5, 0.55, …, 0.95")
@@ -81,7 +83,7 @@ class Evaluation(Results):
         returns the path of the report."""
         from .page import page  # loads matplotlib, which the numbers do not need
 
-        folder = with_home(folder)
+        folder = path_of(folder, "folder")
         keys = {sample.truth.image_id: sample.key for sample in self.split}
         write_together({
             folder / "report.html": page(self).html(),

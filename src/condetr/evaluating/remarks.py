@@ -1,6 +1,8 @@
 """What is odd about detections: those of a file whose scores are no probabilities or whose boxes have another form than
 COCO's, and objects that a detector without non-maximum suppression detects twice."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ..checkpoint import own_config_file
@@ -11,6 +13,8 @@ from ..metrics import BoxTable
 from ..metrics.error_types import DUPLICATE, ErrorAnalysis
 from ..predicting.exported import is_exported
 from ..predicting.predictor import Predictor
+from ..predicting.selection import Nms, suppression
+from ..predicting.tiling import Tiling
 
 COSTLY = 0.02
 """The rise of AP50 without duplicates from which they are remarked upon: the least that non-maximum suppression gave
@@ -34,6 +38,19 @@ def duplicates(predictor: Predictor, source: str | None, errors: ErrorAnalysis) 
     if not (predictor.nms is None and predictor.config.model.nms is None and cost >= COSTLY):
         return []
     return [f"objects are detected twice, which costs {cost:.3f} of AP50: {_way_out(source)}"]
+
+
+def chosen_with(config_file: Path, own: float | None, nms: Nms, tiling: Tiling | None) -> str:
+    """A sentence on thresholds that were saved in `config_file`, where they were chosen with another non-maximum
+    suppression than the weights' `own`, or with tiles: predictions have neither unless told so. Else an empty text."""
+    used = suppression(nms, own)
+    ways = []
+    if used != own:
+        value, as_json = ("none", "null") if used is None else (f"{used:g}", f"{used:g}")
+        ways.append(f'give `nms={value}` to predict, too, or set "nms": {as_json} under "model" in {config_file}')
+    if tiling is not None:
+        ways.append(f"give `tile={tiling.tile}` to predict, too")
+    return f"they are for detections as evaluated here: {'; '.join(ways)}" if ways else ""
 
 
 def _way_out(source: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..arguments import instance_of
 from ..boxes import generalized_iou
 from ..errors import CondetrError, ImageError
 from ..plural import counted
@@ -99,6 +100,7 @@ def attention_shares(
     Raises CondetrError where no image has a detection and for a layer that does not exist, ImageError for an image
     that cannot be read.
     """
+    instance_of(predictor, "predictor", Predictor, "a Predictor")
     measured: list[Measurement] = []
     alone = is_one_image(images) or isinstance(images, Name)  # a folder or a glob is one name
     several: Iterable[Any] = [images] if alone else images  # type: ignore[assignment]
@@ -122,8 +124,12 @@ def object_shares(predictor: Predictor, samples: Iterable[Sample], layer: int = 
 
     Raises CondetrError where no object is labelled and for a layer that does not exist.
     """
+    instance_of(predictor, "predictor", Predictor, "a Predictor")
+    expected = "the samples of a split, such as condetr.examine(data).dataset.split('valid')"
+    instance_of(samples, "samples", Iterable, expected)
     measured: list[Measurement] = []
     for sample in samples:
+        instance_of(sample, "samples", Sample, expected)
         objects = ~sample.truth.crowd
         if not objects.any():
             continue

@@ -130,6 +130,7 @@ def _file(source: Path | str | bytes | io.BufferedIOBase) -> Iterator[io.Buffere
     else:
         file = source if source.seekable() else BoundedFile(source.read())
     try:
+        file.seek(0)  # a file in memory is at its end after it was written
         if not file.read(1):
             raise ImageError("an empty file (0 bytes)")
         file.seek(0)

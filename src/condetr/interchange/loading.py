@@ -81,7 +81,9 @@ def fit(
     if missing:
         more = f" (and {len(missing) - 1} more)" * (len(missing) > 1)
         raise WeightsError(f"{file}: {name_in_file(missing[0])} is missing{more}")
-    detector.load_state_dict({name: _in_our_type(tensor, own[name].dtype) for name, tensor in state.items()}, assign=True)
+    detector.load_state_dict(
+        {name: _in_our_type(tensor, own[name].dtype) for name, tensor in state.items()}, assign=True
+    )
 
 
 def _in_our_type(tensor: Tensor, own: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from .average_precision import weighted_areas
 from .box_table import BoxTable
 from .matching import Matches
 
-_TOGETHER = 128  # resamples at a time: the arrays of a class then stay in the processor's cache
+_TOGETHER = 128  # resamples at a time: the arrays of a class then stay in the processor's cache, and memory is bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,12 @@ class Bootstrap:
 def bootstrap(table: BoxTable, matches: Matches, resamples: int, level: float = 0.95, seed: int = 0) -> Bootstrap:
     images = len(table.image_ids)
     random = np.random.default_rng(seed)
-    weights = random.multinomial(images, np.full(images, 1 / images), size=resamples)
     estimate = weighted_ap(table, matches, np.ones((1, images), np.int64))
-    ap, ap50 = (_interval(*pair, level) for pair in zip(weighted_ap(table, matches, weights), estimate))
+    parts = [
+        weighted_ap(table, matches, random.multinomial(images, np.full(images, 1 / images), size=number))
+        for number in np.diff([*range(0, resamples, _TOGETHER), resamples]).tolist()
+    ]
+    ap, ap50 = (_interval(np.concatenate(drawn), one, level) for drawn, one in zip(zip(*parts), estimate))
     return Bootstrap(ap, ap50, resamples, level)
 
 
@@ -61,16 +64,14 @@ def weighted_ap(
     """AP and AP50 with image i counted weights[r, i] times. It equals the evaluation of as many copies, up to equal
     scores inside one image. NaN where no object has a weight."""
     total, total50, present = np.zeros((3, len(weights)))
-    own = [table.truth_image[table.is_object & (table.truth_label == k)] for k in range(len(matches.objects))]
-    for start in range(0, len(weights), _TOGETHER):
-        part = slice(start, start + _TOGETHER)
-        by_image = np.ascontiguousarray(weights[part].T, dtype=np.int32)
-        for label in np.flatnonzero(matches.objects).tolist():
-            objects = by_image[own[label]].sum(0, dtype=np.int64)
-            areas = _class_areas(matches, matches.of_class(label), by_image, objects) * (objects > 0)
-            total[part] += areas.mean(0)
-            total50[part] += areas[0]
-            present[part] += objects > 0
+    by_image = np.ascontiguousarray(weights.T, dtype=np.int32)
+    for label in np.flatnonzero(matches.objects).tolist():
+        own = table.truth_image[table.is_object & (table.truth_label == label)]
+        objects = by_image[own].sum(0, dtype=np.int64)
+        areas = _class_areas(matches, matches.of_class(label), by_image, objects) * (objects > 0)
+        total += areas.mean(0)
+        total50 += areas[0]
+        present += objects > 0
     with np.errstate(invalid="ignore"):
         return total / present, total50 / present
 

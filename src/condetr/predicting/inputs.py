@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..arguments import with_article
-from ..errors import CondetrError, ImageError
+from ..errors import CondetrError, ImageError, first_line
 from ..home import text_with_home
 from ..images.decode import Pixels, Source, open_image
 from .sources import Found, find_one, leads_to_many
@@ -65,8 +65,8 @@ def is_one_image(images: Any) -> bool:
     if isinstance(images, Name):
         return not leads_to_many(text_with_home(os.fsdecode(images)))
     if isinstance(images, InMemory):
-        return True
-    if isinstance(images, Iterable):
+        return not (isinstance(images, np.ndarray) and images.dtype.kind in "UO" and images.ndim == 1)  # of paths
+    if isinstance(images, Iterable) and not isinstance(images, Mapping):
         return False
     raise CondetrError(f"{with_article(images)} is not an image: {TAKEN}")
 
@@ -108,7 +108,10 @@ def _array(tensor: Tensor) -> np.ndarray:
     if tensor.dtype != torch.uint8 or len(shape) != 3 or shape[0] not in (1, 3, 4):
         kind = str(tensor.dtype).removeprefix("torch.")
         raise ImageError(f"expected a uint8 tensor of shape (3, height, width), got {kind} of shape {shape}")
-    array = tensor.detach().cpu().permute(1, 2, 0).numpy()
+    try:
+        array = tensor.detach().cpu().permute(1, 2, 0).numpy()
+    except (RuntimeError, TypeError) as error:  # without values, or not dense
+        raise ImageError(f"a tensor that has no array of pixels ({first_line(error)})") from None
     return array[..., 0] if shape[0] == 1 else array
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
-from ..arguments import instance_of, whole_number, with_article
+from ..arguments import instance_of, whole_number, with_article, wrong
 from ..build import build_scoring
 from ..checkpoint import Weights
 from ..decoding import MAX_DETECTIONS
@@ -185,6 +185,8 @@ class Predictor:
         """
         selection = self.selection(threshold, classes, max_detections, one_class_per_box)
         if read is not None:
+            if not callable(read):
+                raise wrong(read, "read", "a function")
             return self._stream(sources, read, selection, batch, ahead)
         is_one_image(sources)  # raises at once, not at the first image, for what is neither an image nor several
         pairs = self._stream_inputs(sources, selection, batch, ahead)

@@ -65,7 +65,7 @@ class Record:
     def write_progress(self, last: bool) -> None:
         """Write the table of the epochs and their curves; at the `last` time always, otherwise now and then."""
         if self.journal:
-            self.folder.write_progress(self.journal, self.title, last)
+            self.folder.write_progress([asdict(epoch) for epoch in self.epochs], self.title, last)
 
     def close(self) -> None:
         """End the trackers' runs."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Config
-from ..errors import CondetrError
+from ..errors import SignalError
 from ..plural import counted
 from .progress import Epoch
 
@@ -36,9 +36,5 @@ class Run:
         return f"<Run in {self.folder}: {counted(len(self.epochs), 'epoch')}{best}>"
 
 
-class Stopped(CondetrError):
-    """A signal ended the run, after its state was saved; `status` is the exit status of a killed process."""
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.status = 128 + number
+class Stopped(SignalError):
+    """A signal ended the run, after its state was saved."""

@@ -171,9 +171,8 @@ class RunFolder:
         since = time.monotonic() - self.saved_at
         return since >= max(OVERHEAD * self.cost, AT_LEAST[epoch_over])
 
-    def write_progress(self, journal: Journal, title: str, last: bool) -> None:
+    def write_progress(self, epochs: list[dict[str, Any]], title: str, last: bool) -> None:
         """Write the table of the epochs so far, and their curves unless they were drawn a moment ago."""
-        epochs = journal.read("epoch")
         write_csv(self.path / "metrics.csv", epochs)
         if epochs and (last or time.monotonic() - self.drawn_at > REDRAW):
             draw_curves(self.path / "curves.png", epochs, title)

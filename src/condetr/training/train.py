@@ -100,6 +100,7 @@ def train(
     out = None if out is None else path_of(out, "out")
     instance_of("" if recipe is None else recipe, "recipe", str | Config, "the name of a recipe or a Config")
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings by dotted path")
+    names_of(settings or {}, "settings")
     workers = None if workers is None else whole_number(workers, "workers", 0)
     micro_batch = None if micro_batch is None else whole_number(micro_batch, "micro_batch", 1)
     cache_shares = whole_number(cache_shares, "cache_shares", 1)
