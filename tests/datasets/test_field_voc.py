@@ -382,7 +382,14 @@ def folders_of_splits_in_the_only_folder_of_labels(root):
         write(root / "Annotations" / place / f"img{i}.xml", voc(f"img{i}", i))
 
 
-@case("voc cat,dog train 2 test 1", "unlisted_labels")
+@case("voc cat,dog train 3")
+def a_list_of_the_only_split_among_the_labels(root):
+    """Labels that are in no list are not left out."""
+    pairs(root / "images", root / "annotations" / "xmls")
+    write(root / "annotations" / "trainval.txt", "img0 1 1 1\n")
+
+
+@case("voc cat,dog train 3 test 1")
 def lists_among_the_labels(root):
     """The Oxford-IIIT Pets', where some images that are listed have no labels."""
     pairs(root / "images", root / "annotations" / "xmls", 4)

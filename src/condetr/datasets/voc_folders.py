@@ -71,20 +71,19 @@ def _devkit(base: Path) -> dict[str, Folders]:
         return {}
     images = (*_named(base, IMAGES), annotations, base)
     labels = [annotations, *_named(annotations, ANNOTATIONS)]
-    found = {}
+    every = _xml(annotations) or _xml_below(annotations)
     sets = _named(base, ("imagesets",))
     mains = [main for folder in sets for main in _named(folder, ("main",))]
-    for place in (*mains, *sets, base, annotations, *_named(base, LISTS)):
-        disk = DiskNames()
-        for name, files in _lists(place).items():
-            lines = dict.fromkeys(line for file in files for line in _lines(file))
-            listed = dict.fromkeys(_label_file(line, labels, base, disk) for line in lines)
-            if place == annotations:  # the Oxford-IIIT Pets list images that have no labels
-                listed = {label: None for label in listed if label.is_file()}
-            if listed and (place in mains or place in sets or any(label.is_file() for label in listed)):
-                found[name] = Folders(annotations, tuple(listed), images)
+    for place in (*mains, *sets, base, *_named(base, LISTS)):
+        found = {}
+        for name, listed in _listed(place, labels, base).items():
+            if place in mains or place in sets or any(label.is_file() for label in listed):
+                found[name] = Folders(annotations, listed, images)
         if found:
             return found
+    if parts := _held_out(every, _listed(annotations, labels, base)):
+        return {name: Folders(annotations, files, images) for name, files in parts.items()}
+    found = {}
     below = _folders(annotations)
     if len(below) == 1 and not _xml(annotations):  # ImageNet's Annotations/CLS-LOC
         below += _folders(below[0])
@@ -93,8 +92,27 @@ def _devkit(base: Path) -> dict[str, Folders]:
             alike = [below for above in images[:-2] for below in _folders(above) if folder_split(below) == split]
             before = found[split].labels if split in found else ()
             found[split] = Folders(annotations, (*before, *own), (*alike, *images))
-    every = _xml(annotations) or _xml_below(annotations)
     return found or _by_images(annotations, every, images) or {"train": Folders(annotations, every, images)}
+
+
+def _listed(place: Path, labels: list[Path], base: Path) -> dict[str, tuple[Path, ...]]:
+    """The label files in the lists of each split in a folder."""
+    disk = DiskNames()
+    found = {}
+    for name, files in _lists(place).items():
+        lines = dict.fromkeys(line for file in files for line in _lines(file))
+        found[name] = tuple(dict.fromkeys(_label_file(line, labels, base, disk) for line in lines))
+    return {name: files for name, files in found.items() if files}
+
+
+def _held_out(every: tuple[Path, ...], listed: dict[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
+    """The label files of each split by lists among the labels, which need not be complete (the Oxford-IIIT Pets list
+    images without labels): what is not in `valid` or `test` is in `train`. Empty if they hold nothing out."""
+    there = set(every)
+    found = {name: tuple(label for label in files if label in there) for name, files in listed.items()}
+    rest = there.difference(*(files for name, files in found.items() if name != "train"))
+    found["train"] = tuple(label for label in every if label in rest)
+    return {name: files for name, files in found.items() if files} if rest < there else {}
 
 
 def _by_images(annotations: Path, labels: tuple[Path, ...], images: tuple[Path, ...]) -> dict[str, Folders]:
