@@ -131,6 +131,10 @@ _ALL = (
         "give every image its own file (frames of two videos may have the same names)",
     ),
     Defect(
+        "shared_labels", "warning", "keep", "two images have the same label file, as an image and its mask may have",
+        "remove the image that is not meant, or give every image its own name",
+    ),
+    Defect(
         "extra_number", "warning", "keep",
         "numbers follow the box, such as a confidence, a track or keypoints: they are not used",
         "nothing, if these are labels and not the output of a detector",

@@ -56,12 +56,17 @@ def read_split(
         paths = [p for p in paths if p.suffix.lower() not in UNREADABLE or labels_of(p, boundary, disk).is_file()]
     image_rows, label_files = [], []
     lines: list[Line] = []
+    first: dict[Path, Path] = {}
     for row, path in enumerate(paths):
         image_rows.append((row + 1, path, 0, 0))
         label_files.append(labels_of(path, boundary, disk) if boundary.contains(path) else path)
         if not boundary.contains(path):
             continue
         labels = label_files[-1]
+        if first.setdefault(labels, path) != path and labels.is_file():
+            findings.append(
+                Finding("shared_labels", name, path, None, f"{labels.name} is also of {first[labels].name}")
+            )
         used[labels] = name
         lines += ((row, labels, line, numbers) for line, numbers in _lines(labels, name, findings))
     lines = list(_without_sixth(lines, name, findings))
