@@ -8,6 +8,7 @@ from pathlib import Path
 from .files import quoted
 
 CLOSE = 0.7
+WEIGHT_FILES = frozenset({".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".onnx", ".xml"})
 PUBLISHED = re.compile(r"(?:microsoft/conditional-detr|facebook/detr)-resnet-\w+(?:-dc5)?")  # on the hub
 
 
@@ -38,17 +39,21 @@ def nearest_path(path: Path) -> Path | None:
 def missing_folder(source: str) -> str | None:
     """What is wrong with weights that are named by a local path, which does not exist; None for any other name.
 
-    Of the form `owner/name`, which may be a hub repository, a local path is what is similar to an existing one, or lies
-    in an existing folder or in `runs/`, where trainings are written; published weights and names with `@revision` are
-    always repositories.
+    Of the form `owner/name`, which may be a hub repository, a local path is what is similar to an existing one, has the
+    suffix of a file of weights, or lies in an existing folder or in `runs/`, where trainings are written; published
+    weights and names with `@revision` are always repositories.
     """
     path = Path(source)
     try:
-        if not source or path.is_absolute() or path.exists() or PUBLISHED.fullmatch(source):
+        if not source or source.startswith("~") or path.exists() or PUBLISHED.fullmatch(source):
             return None
-        near = nearest_path(path)
+        near = None if path.is_absolute() else nearest_path(path)
         if near is not None:
             return f"no such {'file' if near.is_file() else 'folder'}{did_you_mean(near)}"
+        if path.suffix.lower() in WEIGHT_FILES:
+            return "no such file"
+        if path.is_absolute():
+            return None
         if len(path.parts) < 2 or "@" in source:
             return None
         if path.parts[0] == "runs":
