@@ -312,9 +312,9 @@ def test_a_phone_has_no_horizontal_scroll_and_the_dark_scheme_is_dark(page: sync
     tops = page.evaluate(f"{sections}.map(one => one.getBoundingClientRect().top)")
     assert tops == sorted(tops), "Tab goes from top to bottom"
     page.set_viewport_size({"width": 1280, "height": 844})
-    page.wait_for_function(f"{sections}.at(-1).id === 'attention'")
+    page.wait_for_selector("#work > section#attention:last-of-type", state="attached")
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function(f"{sections}.at(-1).className === 'panel'")
+    page.wait_for_selector("#work > section.panel:last-of-type", state="attached")
     page.locator(".layers-table summary").click()
     assert fits(page)
     page.keyboard.press("Escape")
