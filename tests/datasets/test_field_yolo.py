@@ -1,5 +1,6 @@
 """YOLO folders as the tools of the field write them: found, matched and read, or refused by name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -471,7 +472,7 @@ def labels_without_names(root):
 
 @pytest.mark.parametrize(
     "names",
-    ["cat, dog", "\"['cat', 'dog']\"", "('cat', 'dog')", "(\"cat\", \"dog\",)",
+    ["cat, dog", "(cat, dog)", "\"['cat', 'dog']\"", "('cat', 'dog')", "(\"cat\", \"dog\",)",
      "\n  - 0: cat\n  - 1: dog", "\n  - {id: 0, name: cat}\n  - {id: 1, name: dog}",
      "{cat: 0, dog: 1}", "{1: dog, 0: cat}"],
 )  # fmt: skip
@@ -716,6 +717,49 @@ def images_of_a_format_that_is_not_read_without_yaml(root):
         (root / "images" / f"img{i}.png").unlink()
         (root / "images" / f"img{i}.heic").write_bytes(HEIC)
     write(root / "classes.txt", "cat\ndog\n")
+
+
+def changed(root: Path, change: Callable[[int], str]) -> Path:
+    """Two images whose label files have what `change` gives."""
+    pairs(root / "images", root / "labels")
+    write(root / "classes.txt", "cat\ndog\n")
+    for i in range(2):
+        write(root / "labels" / f"img{i}.txt", change(i))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "findings"),
+    [
+        (lambda i: f"{line(i).strip()} 0.9 {i}\n", {"extra_number"}),  # a track from 0, behind a confidence
+        (lambda i: f"{line(i).strip()} 0 1\n", {"extra_number"}),  # truncated, occluded
+        (lambda i: line(i).replace(".", ",").replace(" ", ";"), set()),
+        (lambda i: line(i).strip() + " # a comment\n", set()),
+        (lambda i: f'"{line(i).strip()}"\n', set()),
+    ],
+)
+def test_lines_of_other_programs(change: Callable[[int], str], findings: set[str], tmp_path: Path) -> None:
+    assert outcome(changed(tmp_path, change)) == (TWO, findings)
+
+
+def test_triangles_at_the_edge_of_the_image_are_no_tracks(tmp_path: Path) -> None:
+    triangle = f"0 {4 / W} 0.5 {16 / W} 0.5 {4 / W} 1\n"
+    longer = f"0 {4 / W} 0.5 {16 / W} 0.5 {16 / W} 0.9 {4 / W} 0.9\n"
+    changed(tmp_path, lambda i: triangle if i == 0 else longer)
+    boxes = [sample.truth.boxes.tolist() for sample in examine(tmp_path).dataset.splits["train"]]
+    assert boxes == [[pytest.approx([4, H / 2, 16, H])], [pytest.approx([4, H / 2, 16, 0.9 * H])]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [("0 10 10 4 4\n", "the box is in pixels"), ("0 10% 10% 4% 4%\n", "words that are not numbers: 10% 10% 4% 4%"),
+     ("\n0 0.1 0.1 0.2\n", "4 numbers"), ("0 0.1 0.1 0.2 0.2 cat\n", "words that are not numbers: cat")],
+)  # fmt: skip
+def test_labels_without_a_valid_line_are_called_so(labels: str, reason: str, tmp_path: Path) -> None:
+    read, _ = outcome(changed(tmp_path, lambda i: labels))
+    number = 1 + labels.startswith("\n")
+    assert f"labels/img0.txt:{number}: {reason}" in read
+    assert "fractions of the image" in read
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -79,6 +79,10 @@ _ALL = (
         "leak_by_source", "warning", "keep", "an augmented copy of a training image is in valid or test",
         "split before augmenting",
     ),
+    Defect(
+        "other_split", "warning", "keep", "a folder or list with the name of another split has training images",
+        "name folders and lists train, valid and test, or move these images",
+    ),
     Defect("no_objects", "note", "keep", "the image has no labelled object: it is trained on as background", "nothing"),
     Defect(
         "too_many_objects", "warning", "keep", "the image has more objects than the model has queries",

@@ -117,6 +117,7 @@ def _refuse_unrecognised(root: Path) -> NoReturn:
     if reason := unlabelled.own_output(root):
         raise DataError(f"{root}: {reason}")
     _refuse_unread(root)
+    yolo_folders.refuse_invalid(root)
     yolo.refuse_nameless(root)
     images, labels = unlabelled.only_images(root), unread.unknown(root)
     what, way_out = "", ""

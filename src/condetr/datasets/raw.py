@@ -70,10 +70,17 @@ class RawDataSet:
 
 _SPLIT_WORDS = {
     "train": ("train", "training", "trainval", "trn"),
-    "valid": ("valid", "val", "validation", "minival", "dev"),
-    "test": ("test", "testing", "tst"),
+    "valid": ("valid", "val", "validation", "minival", "dev", "eval", "evaluation"),
+    "test": ("test", "testing", "tst", "holdout"),
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+_SPLIT_OF |= {
+    f"{word}{end}": split for word, split in _SPLIT_OF.items() for end in ("set", "list")
+}  # valset, trainlist
+_WITH_SPLITS = {  # words beside that of a split: `train_images`, `list_val`
+    "set", "split", "data", "dataset", "image", "images", "img", "imgs", "label", "labels", "annotations", "list",
+    "lists", "file", "files", "filelist", "filenames", "names", "paths", "ids", "index",
+}  # fmt: skip
 
 
 def split_name(text: str) -> str | None:
@@ -85,9 +92,12 @@ def split_name(text: str) -> str | None:
 
 
 def folder_split(folder: Path | str) -> str | None:
-    """As `split_name`, for a folder: only if its whole name is a split's name, as in `val2017`."""
+    """As `split_name`, for a folder or a list: only if its whole name is a split's name, as in `val2017`, apart from a
+    year and words such as `images`."""
     name = folder if isinstance(folder, str) else folder.name
-    return split_name(name) if re.fullmatch(r"[A-Za-z]+[0-9]*", name) else None
+    words = [word for word in re.split(r"[\s_.-]+", name.lower()) if not re.fullmatch(r"(19|20)\d\d", word)]
+    words = [word for word in words if word not in _WITH_SPLITS]
+    return split_name(words[0]) if len(words) == 1 and re.fullmatch(r"[a-z]+[0-9]*", words[0]) else None
 
 
 def objects(

@@ -225,7 +225,7 @@ def _add(
             findings.append(Finding("malformed_entry", split, file, number, detail, "object"))
             continue
         # `difficult` objects are neither required nor counted as false positives (VOC devkit, section 4.4)
-        difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "true")
+        difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "1.0", "true", "yes")
         box = (x1 - first, y1 - first, x2, y2)
         object_rows.append((row, word, *box, difficult, float("nan"), number))
 

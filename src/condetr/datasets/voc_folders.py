@@ -13,6 +13,7 @@ from .walk import files_below
 
 ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
 LISTS = ("splits", "split", "lists", "sets", "imagesets", "image_sets")  # folders of the lists of the splits
+LIST_SUFFIXES = (".txt", ".lst", ".list")
 IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
 
 
@@ -74,7 +75,8 @@ def _devkit(base: Path) -> dict[str, Folders]:
     every = _xml(annotations) or _xml_below(annotations)
     sets = _named(base, ("imagesets",))
     mains = [main for folder in sets for main in _named(folder, ("main",))]
-    for place in (*mains, *sets, base, *_named(base, LISTS)):
+    others = [folder for above in sets for folder in _folders(above) if folder not in mains]  # Segmentation
+    for place in (*mains, *sets, *others, base, *_named(base, (*LISTS, "data")), *images[:-2]):
         found = {}
         for name, listed in _listed(place, labels, base).items():
             if place in mains or place in sets or any(label.is_file() for label in listed):
@@ -92,7 +94,9 @@ def _devkit(base: Path) -> dict[str, Folders]:
             alike = [below for above in images[:-2] for below in _folders(above) if folder_split(below) == split]
             before = found[split].labels if split in found else ()
             found[split] = Folders(annotations, (*before, *own), (*alike, *images))
-    return found or _by_images(annotations, every, images) or {"train": Folders(annotations, every, images)}
+    split = split_name(base.name) if base.name.lower().startswith("voc") else folder_split(base.resolve())
+    alone = {split or "train": Folders(annotations, every, images)}  # VOC2007_test
+    return found or _by_images(annotations, every, images) or alone
 
 
 def _listed(place: Path, labels: list[Path], base: Path) -> dict[str, tuple[Path, ...]]:
@@ -138,7 +142,8 @@ def _by_images(annotations: Path, labels: tuple[Path, ...], images: tuple[Path, 
 def _lists(folder: Path) -> dict[str, list[Path]]:
     """The text files that list each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`."""
     found: dict[str, list[Path]] = {}
-    files = [file for file in folder.iterdir() if file.suffix.lower() == ".txt"] if folder.is_dir() else []
+    files = [file for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+    files = [file for file in files if file.suffix.lower() in (*LIST_SUFFIXES, "")]
     for file in sorted(files, key=lambda file: (file.stem.lower() == "trainval", file)):
         if name := folder_split(file.stem):
             found.setdefault(name, [file])
@@ -151,7 +156,8 @@ def _lists(folder: Path) -> dict[str, list[Path]]:
 
 def _lines(file: Path) -> Iterator[str]:
     text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
-    return (line.strip() for line in lines_of(text) if line.strip() and not line.startswith("#"))
+    lines = (line.strip().strip("\"'").strip() for line in lines_of(text))
+    return (line for line in lines if line and not line.startswith("#"))
 
 
 def _label_file(line: str, folders: list[Path], base: Path, disk: DiskNames) -> Path:

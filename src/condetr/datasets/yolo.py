@@ -14,7 +14,7 @@ from . import yolo_folders
 from .boundary import Boundary
 from .defects import Finding
 from .disk_names import DiskNames
-from .raw import RawDataSet
+from .raw import RawDataSet, folder_split
 from .yolo_files import SPLIT_KEYS, expanded, locate, orphans
 from .yolo_labels import interpreted, read_split
 from .yolo_names import TextLoader, names_of, names_of_lines
@@ -121,7 +121,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
     keypoints = not _POSES.isdisjoint(content)
     disk = DiskNames()
     for name, keys in SPLIT_KEYS.items():
-        entries = next((content[key] for key in keys if content.get(key)), None)
+        entries = next((content[key] for key in (*keys, *_alike(content, name)) if content.get(key)), None)
         if entries is None:
             continue
         wanted = list(_entries(entries, content.get("path")))
@@ -141,7 +141,7 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
                 found.append(place)
         if found:
             splits.append(read_split(name, found, base, boundary, findings, used))
-    if not any(content.get(key) for keys in SPLIT_KEYS.values() for key in keys):
+    if not any(content.get(key) for name, keys in SPLIT_KEYS.items() for key in (*keys, *_alike(content, name))):
         splits = [
             read_split(name, [place], base, boundary, findings, used, deep=place != base)
             for name, place in yolo_folders.places(base).items()
@@ -154,6 +154,16 @@ def read(file: Path, boundary: Boundary, *, own_path: bool = False) -> RawDataSe
         raise DataError(f"{file}: none of its splits was found. Check 'path', 'train' and 'val' (relative to {base})")
     raw = interpreted(splits, findings, keypoints=keypoints)
     return RawDataSet(file.parent, "yolo", categories, tuple(raw), (*findings, *orphans(used)))
+
+
+def _alike(content: dict[str, Any], split: str) -> list[str]:
+    """Other keys of a split with a path, such as `train_path`, `val_images` and `dev`."""
+    words = {key: key.removesuffix("_path").removesuffix("_dir") for key in content}
+    return [key for key, word in words.items() if folder_split(word) == split and not _is_number(content[key])]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, str) and value.replace(".", "", 1).isdecimal()
 
 
 def _entries(given: Any, path: Any) -> Iterator[Any]:

@@ -94,7 +94,7 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
         yield place
         return
     disk = DiskNames()
-    stems: dict[str, Path] | None = None
+    names: dict[str, Path] | None = None
     for line in lines_of(decoded(place.read_bytes(), errors="surrogateescape")):
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
@@ -105,21 +105,25 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
                 forms.append(word)  # the label file follows
             found = (locate(form, (place.parent, base, base / "images"), boundary, disk) for form in forms)
             path = next(filter(None, found), None)
-            if path is None and PurePosixPath(text).suffix.lower() not in SUFFIXES:
-                stems = _by_stem((base / "images", base), disk) if stems is None else stems
-                path = stems.get(plain(text))
+            if path is None:
+                names = _by_name((base / "images", base), disk) if names is None else names
+                path = next(filter(None, (names.get(plain(_last_word(form))) for form in forms)), None)
             if path is not None or not text.startswith("#"):
-                yield path or base / PurePosixPath(text.replace("\\", "/")).name
+                yield path or base / _last_word(text)
 
 
-def _by_stem(folders: tuple[Path, ...], disk: DiskNames) -> dict[str, Path]:
-    """The images of some folders by their names without suffixes, as in the lists of Pascal VOC."""
-    paths = (folder / name for folder in folders for name in disk.names(folder))
-    stems: dict[str, Path] = {}
-    for path in paths:
-        if path.suffix.lower() in SUFFIXES:
-            stems.setdefault(plain(path.stem), path)
-    return stems
+def _last_word(text: str) -> str:
+    return PurePosixPath(text.replace("\\", "/")).name
+
+
+def _by_name(folders: tuple[Path, ...], disk: DiskNames) -> dict[str, Path]:
+    """The images of some folders by their names, and without suffixes, as in the lists of Pascal VOC."""
+    paths = [folder / name for folder in folders for name in disk.names(folder)]
+    images = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    names = {plain(path.name): path for path in reversed(images)}
+    for path in images:
+        names.setdefault(plain(path.stem), path)
+    return names
 
 
 def labels_of(image: Path, boundary: Boundary, disk: DiskNames) -> Path:
@@ -147,7 +151,8 @@ def _label_folders(images: Path, beside: bool) -> tuple[Path, ...]:
     words = ("labels", "Labels", "label", "Label")
     alike = re.sub(r"(?<![a-z])images(?![a-z])", "labels", images.name)  # train_images
     others = [images.parent / name for name in (*words, alike)] if beside else []
-    return tuple(dict.fromkeys((*folders, images, *others)))
+    others += [images.parent / name / images.name for name in words] if beside else []  # train and labels/train
+    return tuple(dict.fromkeys((*folders, images, *others, *(images / name for name in words))))
 
 
 def orphans(used: dict[Path, str]) -> Iterator[Finding]:

@@ -1,16 +1,21 @@
 """YOLO folders without a YAML file: the file of class names, and the list or folder of each split."""
 
 import os
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
+from ..images.decode import SUFFIXES
 from ..text import decoded, lines_of
 from .boundary import Boundary
 from .disk_names import DiskNames
 from .raw import folder_split
-from .voc_folders import LISTS
-from .yolo_files import CLASS_FILES, SPLIT_KEYS, images_of
-from .yolo_labels import is_labelled
+from .voc_folders import LIST_SUFFIXES, LISTS
+from .walk import files_below
+from .yolo_files import CLASS_FILES, SPLIT_KEYS, images_of, labels_of
+from .yolo_labels import is_labelled, why_invalid
+
+_MOST = 1000  # images whose labels are looked at
 
 
 def find_names(root: Path) -> Path | None:
@@ -29,18 +34,19 @@ def class_files(folder: Path) -> list[Path]:
     return [there[name] for name in CLASS_FILES if name in there]
 
 
-def with_suffix(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder with a suffix, in any case; none if there is no such folder."""
+def with_suffix(folder: Path, *suffixes: str) -> list[Path]:
+    """The files of a folder with one of the suffixes, in any case; none if there is no such folder."""
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix.lower() == suffix and file.is_file())
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file())
     except OSError:
         return []
 
 
 def name_folders(root: Path) -> list[Path]:
     """Where the file of names can be: at the top, or with the labels of each split (labelImg)."""
-    folders = [root, root / "labels"]
-    for above in (root / "labels", root):
+    labels = DiskNames().find(root, "labels") or root / "labels"
+    folders = [root, labels]
+    for above in (labels, root):
         below = sorted(above.iterdir()) if above.is_dir() else []
         folders += [place for one in below if folder_split(one) and one.is_dir() for place in (one, one / "labels")]
     return folders
@@ -57,6 +63,20 @@ def refuse_nameless(root: Path) -> None:
                 f"{root}: looks like YOLO ({folder}/*.txt) but has neither data.yaml nor classes.txt. "
                 "Write a classes.txt with one name in each line, or a data.yaml with names, train, val"
             )
+
+
+def refuse_invalid(root: Path) -> None:
+    """Raise DataError for a folder with the names of the classes and label files, no line of which is valid."""
+    if not any(class_files(folder) for folder in name_folders(root)):
+        return
+    inside, disk = Boundary(root), DiskNames()
+    for place in _folders(root).values():
+        for image in islice(images_of(place, root, inside, deep=place != root), _MOST):
+            if reason := why_invalid(labels_of(image, inside, disk)):
+                raise DataError(
+                    f"{reason}. A line of YOLO's labels is a class number and x, y, width and height of the box, as "
+                    "fractions of the image"
+                )
 
 
 def places(root: Path) -> dict[str, Path]:
@@ -80,10 +100,22 @@ def _lists(root: Path, inside: Boundary) -> dict[str, Path]:
         places = [place for key in keys for place in entries.get(key, ())]
         if places:
             named[one] = next((place for place in places if place.is_file()), places[0])
-    for folder in (root, *(root / name for name in DiskNames().names(root) if name.lower() in LISTS)):
-        for file in with_suffix(folder, ".txt") if not named else ():
-            if (name := folder_split(file.with_suffix(""))) is not None:
+    if named:
+        return _existing(named, root, inside)
+    disk = DiskNames()
+    below = [root / name for name in disk.names(root) if name.lower() in (*LISTS, "data", "labels", "images")]
+    for folder in (root, *below, *(main for one in below if (main := disk.find(one, "main")) is not None)):
+        for file in with_suffix(folder, *LIST_SUFFIXES):
+            if (name := folder_split(file.stem)) is not None:
                 named.setdefault(name, file)
+        if found := _existing(named, root, inside):
+            return found
+        named = {}
+    return {}
+
+
+def _existing(named: dict[str, Path], root: Path, inside: Boundary) -> dict[str, Path]:
+    """Those of the lists that are there and list an image that is there."""
     listing = {name: file for name, file in named.items() if file.is_file()}
     return {
         name: listing[name]
@@ -107,16 +139,23 @@ def _darknet(root: Path) -> dict[str, list[Path]]:
 
 def _folders(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for above in (root / "images", root):
+    disk = DiskNames()
+    top = disk.find(root, "images") or root / "images"
+    for above in (top, root):
         here: dict[str, Path] = {}
         for folder in sorted(above.iterdir()) if above.is_dir() else ():
             name = folder_split(folder)
-            if name is None or not folder.is_dir():
-                continue
+            if name is None or not folder.is_dir() or not (folder.name.isalnum() or _has_images(folder)):
+                continue  # also train_labels
             if name in here:
                 raise DataError(f"{folder}: {here[name]} is also a '{name}' split. Move one away, or write a data.yaml")
-            here[name] = folder / "images" if (folder / "images").is_dir() else folder
+            inner = disk.find(folder, "images")
+            here[name] = inner if inner is not None and inner.is_dir() else folder
         found = {**here, **found}
     if "train" not in found:
-        found = {"train": root / "images" if (root / "images").is_dir() else root}
+        found = {"train": top if top.is_dir() else root}
     return {name: found[name] for name in SPLIT_KEYS if name in found}
+
+
+def _has_images(folder: Path) -> bool:
+    return any(file.suffix.lower() in SUFFIXES for file in files_below(folder))

@@ -69,8 +69,23 @@ def read_split(
             )
         used[labels] = name
         lines += ((row, labels, line, numbers) for line, numbers in _lines(labels, name, findings))
-    lines = list(_without_sixth(lines, name, findings))
+    lines = list(_without_sixth(_without_seventh(lines), name, findings))
     return SplitLines(name, places[0], boundary, image_rows, label_files, lines)
+
+
+def _without_seventh(lines: list[Line]) -> list[Line]:
+    """The lines, the number of a track behind box and confidence left out: where every line of 7 numbers ends in a
+    whole one and none is longer, these are no triangles."""
+    last = [numbers[6] for *_, numbers in lines if len(numbers) == 7]
+    tracks = all(number % 1 == 0 for number in last) and all(len(numbers) <= 7 for *_, numbers in lines)
+    return [
+        (row, file, i, numbers[:6] if len(numbers) == 7 and (tracks or _is_track(numbers[6])) else numbers)
+        for row, file, i, numbers in lines
+    ]
+
+
+def _is_track(number: float) -> bool:
+    return number >= 2 and number % 1 == 0
 
 
 def _without_sixth(lines: list[Line], split: str, findings: list[Finding]) -> Iterator[Line]:
@@ -130,6 +145,16 @@ def is_labelled(image: Path, boundary: Boundary, disk: DiskNames) -> bool:
     return next(_lines(labels_of(image, boundary, disk), "", []), None) is not None
 
 
+def why_invalid(file: Path) -> str | None:
+    """The first defect of a label file with numbers and without a valid line, and where it is; None for any other."""
+    findings: list[Finding] = []
+    if next(_lines(file, "", findings), None) is not None or not findings or findings[0].id is None:
+        return None
+    if len(re.findall(r"[0-9.,]+", lines_of(read_text(file))[int(findings[0].id) - 1])) < 4:
+        return None  # a caption
+    return f"{file}:{findings[0].id}: {findings[0].detail}"
+
+
 def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[int, list[float]]]:
     """Line number and numbers of each valid line: class and box (5), or class and a polygon of 3 or more points, or
     class, box and keypoints.
@@ -152,11 +177,9 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
             numbers = [float(word) for word in words]
         except ValueError:
             if not line.lstrip(" \t").startswith("#"):
-                detail = f"words that are not numbers: {' '.join(words)[:40]}"
+                detail = f"words that are not numbers: {' '.join(filter(_is_word, words))[:40]}"
                 findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
             continue
-        if len(numbers) == 7 and numbers[6] >= 2 and numbers[6] % 1 == 0:
-            numbers = numbers[:6]
         if len(numbers) < 5:
             detail = f"{len(numbers)} numbers: neither 5 (class and box) nor a class and a polygon"
             findings.append(Finding("malformed_entry", split, file, i, detail, "line"))
@@ -169,11 +192,23 @@ def _lines(file: Path, split: str, findings: list[Finding]) -> Iterator[tuple[in
             yield i, numbers
 
 
+def _is_word(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
 def _words(line: str) -> list[str]:
-    """The numbers of a line, which spreadsheets separate by commas or semicolons, or write with decimal commas."""
+    """The numbers of a line, which spreadsheets separate by commas or semicolons, or write with decimal commas; without
+    quotes, and a comment behind them."""
+    line = line.partition(" #")[0].replace('"', "")
     words = line.split()
     if "," not in line and ";" not in line:
         return words
+    if ";" in line and re.search(r"\d,\d", line):  # 0;0,5;0,25
+        return [word.strip().replace(",", ".") for word in line.split(";") if word.strip()]
     if len(words) == 1:
         return [word for word in re.split("[,;]", line) if word.strip()]
     return [word.rstrip(",;").replace(",", ".") for word in words if word not in (",", ";")]

@@ -53,7 +53,7 @@ def names_of(given: Any, file: Path, *, alone: bool) -> dict[int, str]:
 
 def _in_text(text: str, alone: bool) -> Any:
     """`cat, dog`, "['cat', 'dog']" and Python's `('cat', 'dog')` as lists."""
-    if re.fullmatch(r"\(.*['\"],?\s*\)", text.strip(), re.DOTALL):
+    if re.fullmatch(r"\([^()]*['\",][^()]*\)|\(.*['\"],?\s*\)", text.strip(), re.DOTALL):
         text = f"[{text.strip()[1:-1]}]"
     if re.fullmatch(r"\[.*\]|\{.*\}", text.strip(), re.DOTALL):
         try:

@@ -18,6 +18,7 @@ from .diagnosis import Diagnosis
 from .duplicates import find_duplicates
 from .facts import OUTSIDE, ImageFacts
 from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
+from .other_splits import other_splits
 from .results import Count
 from .unlisted import unlisted_images
 
@@ -57,7 +58,7 @@ def examine(
         split.name: [ImageFacts.of_problem(OUTSIDE) if out else next(inspected) for out in split.images.outside]
         for split in raw.splits
     }
-    findings = [*raw.findings, *check_classes(raw), *unlisted_images(raw)]
+    findings = [*raw.findings, *check_classes(raw), *unlisted_images(raw), *other_splits(raw)]
     truths = {
         split.name: check_split(split, facts[split.name], raw.categories, queries, findings, clean_boxes)
         for split in raw.splits
