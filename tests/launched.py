@@ -1,4 +1,4 @@
-"""What the tests of several processes, and of processes that are killed, start: a small training."""
+"""What the tests of several processes start: a small training."""
 
 import argparse
 import os
@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--fail-in", type=int)
-    parser.add_argument("--long", action="store_true")
     parser.add_argument("--features", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -34,9 +33,8 @@ def main() -> None:
             return step(self, parts, lr, number, stop)
 
         Loop.step = poisoned  # type: ignore[method-assign]
-    changes = {"train__epochs": 30, "train__ema": 0.9, "model__dropout": 0.1} if arguments.long else {}
-    if arguments.features:
-        changes = {"train__epochs": 3, "train__feature_epochs": 0.67, "train__feature_variants": 1}
+    features = {"train__epochs": 3, "train__feature_epochs": 0.67, "train__feature_variants": 1}
+    changes = features if arguments.features else {}
     try:
         train(
             arguments.data, settings(**changes), out=arguments.out, resume=True, device="cpu",

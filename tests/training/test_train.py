@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -417,6 +418,13 @@ def test_half_precision_reaches_nearly_the_same_loss(dataset, tmp_path, precisio
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
+def long_training(root: Path, out: Path) -> None:
+    """What the processes that are killed do."""
+    torch.set_num_threads(1)
+    longer = settings(train__epochs=15, train__ema=0.9, model__dropout=0.1)
+    train(root, longer, out=out, resume=True, device="cpu", progress=lambda _: None)
+
+
 @pytest.mark.slow
 @pytest.mark.longest
 def test_killed_at_random_moments_twenty_times(root, tmp_path):
@@ -424,24 +432,27 @@ def test_killed_at_random_moments_twenty_times(root, tmp_path):
     import random
     import time
 
-    command = [sys.executable, str(Path(__file__).parents[1] / "launched.py"), str(root)]
+    forked = get_context("forkserver")  # each process starts with torch imported, so that kills hit the training
+    forked.set_forkserver_preload(["condetr.training.train", "tests.small_run"])
+
+    def run(out: Path, seconds: float | None) -> int | None:
+        process = forked.Process(target=long_training, args=(root, out))
+        process.start()
+        process.join(seconds)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return process.exitcode
+
     begun = time.monotonic()
-    subprocess.run([*command, str(tmp_path / "whole"), "--long"], check=True, capture_output=True)
+    assert run(tmp_path / "whole", None) == 0
     longest = time.monotonic() - begun
     draw, kills, runs = random.Random(0), 0, 0
     while kills < 20:
         out, runs = tmp_path / f"killed{runs}", runs + 1  # a run that was not killed is finished: the next one is new
-        while True:
-            process = subprocess.Popen([*command, str(out), "--long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            try:
-                process.communicate(timeout=draw.uniform(0.2, 0.7) * longest if kills < 20 else None)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-                kills += 1
-                continue
-            assert process.returncode == 0
-            break
+        while (code := run(out, draw.uniform(0.05, 0.6) * longest if kills < 20 else None)) == -signal.SIGKILL:
+            kills += 1
+        assert code == 0
         assert same_bits(out, tmp_path / "whole")
         assert journal(out) == journal(tmp_path / "whole")
 
