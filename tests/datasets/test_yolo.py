@@ -181,7 +181,7 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path):
         ("-1 0.5 0.5 0.2 0.2", "unknown_category"),
         ("0 nan 0.5 0.2 0.2", "not_finite_box"),
         ("0 0.5 0.5 0 0.2", "empty_box"),
-        ("0 0.5 0.5 -0.2 0.2", "empty_box"),
+        ("0 0.6 0.5 -0.2 0.2", "swapped_corners"),
         ("0 2.5 0.5 0.2 0.2", "outside_box"),
         ("0 0.9 0.5 0.4 0.2", "clipped_box"),
     ],
@@ -191,7 +191,7 @@ def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, d
     diagnosis = examine(open_dataset(root))
     (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
     assert (finding.name, finding.id, finding.file.stem) == (defect, 2, "a")
-    assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect == "clipped_box" else 1)
+    assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect in ("clipped_box", "swapped_corners") else 1)
 
 
 @pytest.mark.parametrize(

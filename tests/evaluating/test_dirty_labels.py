@@ -33,6 +33,9 @@ def dirty(root: Path, seed: int, images: int = 8) -> tuple[Path, Path]:
                 box[int(random.integers(2, 4))] = 0.0
             if kind == 1:
                 box[:2] = [500.0, 400.0]
+            if kind == 4:
+                side = int(random.integers(2))
+                box[side], box[2 + side] = box[side] + box[2 + side], -box[2 + side]
             area = [box[2] * box[3], 0.0, 0.4 * box[2] * box[3], 5000.0][int(random.integers(0, 4))]
             one = {"image_id": image, "category_id": int(random.choice([3, 70])), "bbox": box, "area": area}
             copies = 2 if kind == 2 else 1
@@ -85,7 +88,8 @@ def test_warnings_say_which_boxes_are_scored_as_labelled(evaluation: Evaluation)
     assert "scored as labelled" in warnings
     for text in ("exceeds the image by more than a pixel", "occur twice in one image", "completely outside the image"):
         assert text in warnings
-    assert "zero or negative width or height; no detection can match it" in warnings
+    assert "no width or no height; no detection can match it" in warnings
+    assert "the corners are swapped; no detection can match it" in warnings
 
 
 def test_warnings_say_what_cannot_be_scored(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def test_images_that_no_split_lists_are_noted_together(roboflow):
     ("change", "defect", "left"),
     [
         ({"bbox": [4, 5, 0, 6]}, "empty_box", 1),
-        ({"bbox": [14, 5, -8, 6]}, "empty_box", 1),
+        ({"bbox": [14, 5, -8, 6]}, "swapped_corners", 2),
+        ({"bbox": [14, 15, -8, -6]}, "swapped_corners", 2),
+        ({"bbox": [14, 5, 0, -6]}, "empty_box", 1),
+        ({"bbox": [0, 0, -1, -1]}, "outside_box", 1),  # for "none"
         ({"bbox": [4, 5, float("nan"), 6]}, "not_finite_box", 1),
         ({"bbox": [4, 5, float("inf"), 6]}, "not_finite_box", 1),
         ({"bbox": [1e308, 5, 1e308, 6]}, "not_finite_box", 1),

@@ -9,15 +9,15 @@ from ..image_keys import Key
 
 Severity = Literal["error", "warning", "note"]
 IdOf = Literal["image", "annotation", "category", "line", "object"]
-Action = Literal["keep", "drop", "clip", "turn", "scale", "quarantine", "refuse"]
+Action = Literal["keep", "drop", "clip", "turn", "scale", "sort", "quarantine", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
     """`error`: certainly wrong; `warning`: probably a mistake; `note`: good to know.
 
-    Actions: `keep` changes nothing; `drop` leaves out one object (or line); `clip`, `turn` and `scale` fix the box;
-    `quarantine` leaves out the image; `refuse`: training does not start.
+    Actions: `keep` changes nothing; `drop` leaves out one object (or line); `clip`, `turn`, `scale` and `sort` fix
+    the box; `quarantine` leaves out the image; `refuse`: training does not start.
     """
 
     name: str
@@ -90,7 +90,11 @@ _ALL = (
     ),
     # boxes
     Defect("not_finite_box", "error", "drop", "the box contains NaN or infinity", "draw the box again"),
-    Defect("empty_box", "error", "drop", "the box has zero or negative width or height", "draw the box again"),
+    Defect("empty_box", "error", "drop", "the box has no width or no height", "draw the box again"),
+    Defect(
+        "swapped_corners", "warning", "sort", "the width or height is negative: the corners are swapped",
+        "write the left and the upper edge first",
+    ),
     Defect("outside_box", "error", "drop", "the box is completely outside the image", "draw the box again"),
     Defect("clipped_box", "warning", "clip", "the box exceeds the image by more than a pixel", "clip the box"),
     Defect("rounded_box", "note", "clip", "the box exceeds the image by at most a pixel", "nothing"),

@@ -226,7 +226,7 @@ def _add(
             continue
         # `difficult` objects are neither required nor counted as false positives (VOC devkit, section 4.4)
         difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "1.0", "true", "yes")
-        box = (x1 - first, y1 - first, x2, y2)
+        box = (x1 - first * (x1 <= x2), y1 - first * (y1 <= y2), x2 - first * (x2 < x1), y2 - first * (y2 < y1))
         object_rows.append((row, word, *box, difficult, float("nan"), number))
 
 

@@ -18,11 +18,14 @@ from ..metrics.image_index import ImageIndex
 from ..plural import counted
 from ..types import Categories
 
-AS_LABELLED = ("clipped_box", "rounded_box", "duplicate_box", "empty_box", "outside_box")  # as pycocotools scores them
+AS_LABELLED = (  # as pycocotools scores them
+    "clipped_box", "rounded_box", "duplicate_box", "empty_box", "swapped_corners", "outside_box",
+)  # fmt: skip
 NOT_SCORED = tuple(
     name for name, defect in DEFECTS.items() if defect.action in ("drop", "quarantine") and name not in AS_LABELLED
 )
 SHOWN = 8  # names of classes in a message
+UNMATCHED = ("empty_box", "swapped_corners")
 NEVER_MATCHED = "; no detection can match it"
 
 
@@ -83,7 +86,7 @@ def _not_cleaned(findings: Sequence[Finding]) -> list[str]:
     """Warnings of defects that training cleans: the boxes that are scored as labelled, and what cannot be scored."""
     counts = Counter(finding.name for finding in findings)
     return [
-        f"{what}: {count:,} × {DEFECTS[name].meaning}{NEVER_MATCHED if name == 'empty_box' else ''}"
+        f"{what}: {count:,} × {DEFECTS[name].meaning}{NEVER_MATCHED if name in UNMATCHED else ''}"
         for what, names in (("scored as labelled", AS_LABELLED), ("not scored", NOT_SCORED))
         for name in names
         if (count := counts[name])

@@ -71,7 +71,9 @@ class _SplitChecks:
         self.split, self.facts, self.findings = split, facts, findings
         self.image, self.category, self.crowd = raw.image[order], raw.category[order], raw.crowd[order]
         self.raw, self.areas, self.places = raw.boxes[order], raw.areas[order], raw.places[order]
-        self.upright = self.raw.copy()  # converted by check_images
+        low, high = np.minimum(self.raw[:, :2], self.raw[:, 2:]), np.maximum(self.raw[:, :2], self.raw[:, 2:])
+        self.upright = np.concatenate([low, high], axis=1)  # converted by check_images
+        self.swapped = self.raw[:, 2:] < self.raw[:, :2]  # left and right, top and bottom
         self.starts = np.searchsorted(self.image, np.arange(len(facts) + 1))  # an image's first object, and the end
 
     def report(self, name: str, row: int, detail: str) -> None:
@@ -118,7 +120,7 @@ class _SplitChecks:
             declared = (int(images.declared[row, 0]), int(images.declared[row, 1]))
             if declared == facts.upright and facts.orientation == 1:
                 continue
-            converted = to_upright(self.raw[objects], declared, facts)
+            converted = to_upright(self.upright[objects], declared, facts)
             self.upright[objects] = converted.boxes
             self.areas[objects] *= converted.area_scale
             if converted.defect:
@@ -156,6 +158,7 @@ class _SplitChecks:
         self.report_boxes("not_finite_box", ~finite)
         self.report_boxes("empty_box", empty)
         self.report_boxes("outside_box", outside)
+        self.report_boxes("swapped_corners", sound & self.swapped.any(axis=1))
         self.report_boxes("clipped_box", sound & (excess > 1))
         self.report_boxes("rounded_box", sound & (excess > 1e-3) & (excess <= 1))
         self.report_boxes("duplicate_box", repeated)
@@ -171,7 +174,9 @@ class _SplitChecks:
         """The boxes as labelled, their areas (computed only where the labels give none), and which have four finite
         numbers and a known class."""
         finite = np.isfinite(self.upright).all(axis=1) & np.isfinite(self.raw).all(axis=1)
-        boxes = np.where(finite[:, None], self.upright, 0.0)
+        first, last = self.upright[:, :2], self.upright[:, 2:]
+        boxes = np.concatenate([np.where(self.swapped, last, first), np.where(self.swapped, first, last)], axis=1)
+        boxes = np.where(finite[:, None], boxes, 0.0)
         areas = np.where(np.isfinite(self.areas), self.areas, (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
         return boxes, areas, finite & (labels >= 0) & (usable[self.image] if len(boxes) else True)
 
