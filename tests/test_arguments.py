@@ -23,6 +23,7 @@ predictor = condetr.Predictor.load(W, "cpu")
 detections = predictor(F, 0.0)
 weights = condetr.load(W)
 evaluation = condetr.evaluate(predictor, D)
+diagnosis = condetr.examine(D)
 lines = {}
 for call in json.load(sys.stdin):
     try:
@@ -42,7 +43,11 @@ PATHS = {
     "out": ("condetr.compare(D, 'detr,local', {})", "condetr.evaluate(W, D, out={})",
             "condetr.train(D, 'nano', out={})", "condetr.evaluate_detections(F, D, out={})"),
 }  # fmt: skip
+WEIGHTS = ("condetr.load({})", "condetr.Predictor.load({})", "condetr.evaluate({}, D)", "condetr.explain({}, F)",
+           "condetr.export({}, out='new.onnx')", "condetr.grow({}, queries=9)", "condetr.bulk(F, {}, 'new')",
+           "condetr.train(D, 'nano', init={}, out='new')")  # fmt: skip
 KINDS = {"3": "int", "[1]": "list", "None": "None"}
+IMPOSSIBLE = {"'x' * 300": "cannot be opened (", "'a\\ud800'": "no file can have this name"}
 CASES = {
     call.format(value): f"{name}: expected a path, got {kind}"
     for name, calls in PATHS.items()
@@ -50,6 +55,16 @@ CASES = {
     for value, kind in KINDS.items()
     if not ("out={}" in call and value == "None")
 } | {
+    call.format(value): message
+    for call in (*[call for calls in PATHS.values() for call in calls], *WEIGHTS)
+    for value, message in IMPOSSIBLE.items()
+    if (call, value) != (WEIGHTS[-1], "'a\\ud800'")
+} | {
+    "condetr.train(D, 'nano', init='a\\ud800', out='new')": "must be text in UTF-8",
+    "condetr.train(D, 'nano', settings={'train.init': 'a\\0'}, out='new')": "no file can have this name",
+    "condetr.bulk(['a\\ud800'], W, 'new')": "sources: 'a\\ud800': no file can have this name",
+    "predictor('a\\0')": "no such file",
+    "diagnosis.write('a\\0')": "no file can have this name",
     "condetr.evaluate(None, D)": "weights are a folder or a hub repository (owner/name), not None",
     "condetr.explain(None, F)": "weights are a folder or a hub repository (owner/name), not None",
     "condetr.grow(None, queries=9)": "weights are a folder or a hub repository (owner/name), not None",

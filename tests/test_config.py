@@ -1,4 +1,7 @@
+import copy
 import json
+import pickle
+import re
 
 import pytest
 from hypothesis import given
@@ -220,3 +223,36 @@ def test_any_json_is_a_config_or_an_error_of_one_line(values):
     except ConfigError as error:
         assert str(error).startswith("file: ")
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: config.Config(train=config.Train(lr=-1)), "lr=-1: must be greater than 0"),
+        (lambda: config.Config(train={"lr": -1}), "train.lr=-1: must be greater than 0"),
+        (lambda: config.Config(model={"decoder": {"kind": "conditionl"}}), "Did you mean conditional?"),
+        (lambda: config.Config(trian={}), "trian: no such setting"),
+        (lambda: config.Model(querys=3), "querys: no such setting. Did you mean queries?"),
+        (lambda: config.Model(queries=None), "queries=null: must be a whole number"),
+        (lambda: config.Train(epochs=True), "epochs=true: must be a whole number"),
+        (lambda: config.Config(train={"lr": True}), "train.lr=true: must be a number"),
+        (lambda: config.parse({"train": {"epochs": True}}, "run.json"), "run.json: train.epochs=true: must be a whole"),
+        (lambda: config.override(config.Config(), {"train.epochs": True}), "train.epochs=true: must be a whole number"),
+        (lambda: config.Train(precision="fp8"), "precision=fp8: must be fp32, bf16 or fp16"),
+        (lambda: config.Train(init="a\ud800"), r"init=a\ud800: must be text in UTF-8"),
+        (lambda: config.Config(train={"warmup": 0.1, "warmup_steps": 9}), "set one of them to 0"),
+        (lambda: setattr(config.Train(), "lr", 1.0), "lr=1: settings cannot be changed in place"),
+        (lambda: delattr(config.Train(), "lr"), "lr: settings cannot be changed in place"),
+    ],
+)
+def test_a_wrong_value_in_python_is_the_one_line_error_of_the_command_line(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        make()
+    assert isinstance(caught.value, ConfigError)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_are_copied_and_pickled():
+    c = recipe("nano")
+    assert pickle.loads(pickle.dumps(c)) == copy.deepcopy(c) == c
+    assert config.Config(model=c.model, train=c.train.model_copy(update={"lr": 0.5})).train.lr == 0.5

@@ -9,13 +9,40 @@ from typing import Any
 
 from .errors import CondetrError
 from .home import with_home
+from .text import shortened
 
 
-def path_of(value: Any, name: str) -> Path:
-    """The path that the argument `name` gives as text or as a path-like object."""
-    if not isinstance(value, str | os.PathLike) or value == "" or "\0" in os.fsdecode(value):
+def path_of(value: Any, name: str, error: type[CondetrError] = CondetrError) -> Path:
+    """The path that the argument `name` gives as text or as a path-like object. Raises `error` for one that the system
+    does not look up."""
+    if not isinstance(value, str | os.PathLike) or value == "":
         raise wrong(value, name, "a path")
-    return with_home(value if isinstance(value, str) else Path(value))
+    path = with_home(value if isinstance(value, str) else Path(os.fsdecode(value)))
+    check_path(path, error)
+    return path
+
+
+def check_characters(value: str, name: str) -> None:
+    """Raises CondetrError for text with a character that no file's name has: 0, or half of a pair of surrogates."""
+    try:
+        if b"\0" not in os.fsencode(value):
+            return
+    except UnicodeEncodeError:
+        pass
+    raise CondetrError(f"{name}: {shortened(repr(value))}: no file can have this name")
+
+
+def check_path(path: Path, error: type[CondetrError] = CondetrError) -> None:
+    """Raises `error` for a path that the system does not look up: with a name that no file can have, with a folder
+    that this user may not enter, or with links in a circle. The file itself need not exist."""
+    try:
+        os.stat(os.path.join(path, "."))  # of a folder, whether it may be entered
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as reason:
+        raise error(f"{shortened(str(path))}: cannot be opened ({(reason.strerror or str(reason)).lower()})") from None
+    except ValueError:  # a character 0, or half of a pair of surrogates
+        raise error(f"{shortened(repr(str(path)))}: no file can have this name") from None
 
 
 def whole_number(value: Any, name: str, least: int | None = None) -> int:

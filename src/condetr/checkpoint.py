@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from .arguments import instance_of, path_of, with_article
+from .arguments import check_path, instance_of, path_of, with_article
 from .build import build_detector
 from .config import Config, parse
 from .engine.device import check_device
@@ -140,6 +140,7 @@ def load_config(source: str) -> Config:
 def _opened(source: str) -> tuple[Path, dict]:
     """The folder of the weights that are named, downloaded where they are on the hub, and its config.json."""
     path = with_home(source)
+    check_path(path, WeightsError)
     if path.is_file():
         if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
             raise WeightsError(

@@ -28,7 +28,7 @@ def convert(
     file that does not record whether it is DC5. Raises WeightsError for weights that cannot be read, or that the format
     `to` cannot hold.
     """
-    path_of(source, "source")
+    path_of(source, "source", WeightsError)
     source, folder = text_with_home(os.fspath(source)), path_of(folder, "folder")
     if to not in ("condetr", "transformers"):
         raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")

@@ -27,7 +27,7 @@ class WeightsError(CondetrError):
     """Weights that cannot be used: missing, incomplete, of another shape, or of an unknown format."""
 
 
-class ConfigError(CondetrError):
+class ConfigError(CondetrError, ValueError):
     """A setting that does not exist or has an invalid value.
 
     Where the error is about one setting, `setting` is its dotted path and `value` what was given, as text. `reason` is

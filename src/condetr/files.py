@@ -125,14 +125,18 @@ def safe_name(part: str) -> str:
 
 def check_new_folder(folder: Path) -> None:
     """Raises CondetrError for a folder that holds anything already, and for a file in its place."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise CondetrError(f"{unwritable(folder, error)}. Choose another folder") from None
+    if taken:
         raise CondetrError(f"{folder}: exists and is not empty. Name another folder, or remove it")
 
 
 def check_writable(folder: Path) -> None:
     """Check before a long computation that a folder, which need not exist yet, can be written. Raises CondetrError."""
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
+        existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:

@@ -5,12 +5,19 @@ from pathlib import Path
 
 def is_run(folder: Path) -> bool:
     """Whether a training run wrote this folder."""
-    return (folder / "config.json").is_file() and (folder / "journal.jsonl").is_file()
+    return _has(folder, "config.json") and _has(folder, "journal.jsonl")
 
 
 def holds_weights(folder: Path) -> bool:
     """Whether this is a run's folder or one of weights, of condetr or transformers."""
-    return is_run(folder) or ((folder / "config.json").is_file() and any(folder.glob("*.safetensors")))
+    return is_run(folder) or (_has(folder, "config.json") and any(folder.glob("*.safetensors")))
+
+
+def _has(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except (OSError, ValueError):  # it may not be entered, or no folder can have this name
+        return False
 
 
 def runs_inside(folder: Path) -> list[Path]:

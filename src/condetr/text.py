@@ -1,4 +1,4 @@
-"""Text of other systems: files in UTF-8, in what their byte order mark declares, or in UTF-16 without one; numbers."""
+"""Text of other systems: files in UTF-8, UTF-16, or what their byte order mark declares; numbers and long text."""
 
 import codecs
 import re
@@ -33,6 +33,12 @@ def _unmarked(content: bytes) -> str:
     if start and not any(start[1::2]) and all(start[0::2]):
         return "utf-16-le"
     return "utf-16-be" if start and not any(start[0::2]) and all(start[1::2]) else "utf-8"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """The text, or its beginning and its end where it is longer than a message should be."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def whole_number_in(text: str, digits: int = 9) -> int | None:

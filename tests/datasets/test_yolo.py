@@ -191,7 +191,9 @@ def test_a_defective_line_is_reported_with_its_file_and_number(tmp_path, line, d
     diagnosis = examine(open_dataset(root))
     (finding,) = [f for f in diagnosis.findings if f.name != "empty_class"]
     assert (finding.name, finding.id, finding.file.stem) == (defect, 2, "a")
-    assert len(diagnosis.dataset.split("train").samples[0].truth) == (2 if defect in ("clipped_box", "swapped_corners") else 1)
+    assert len(diagnosis.dataset.split("train").samples[0].truth) == (
+        2 if defect in ("clipped_box", "swapped_corners") else 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from ..arguments import check_progress, names_of, one_of, path_of, whole_number
+from ..arguments import check_characters, check_progress, names_of, one_of, path_of, whole_number
 from ..decoding import MAX_DETECTIONS
 from ..engine.device import check_device
 from ..engine.lock import locked
 from ..engine.processors import cores
-from ..errors import CondetrError
+from ..errors import CondetrError, WeightsError
 from ..extras import imported
 from ..files import check_writable
 from ..predicting.execution import PRECISIONS, Precision
@@ -145,6 +145,8 @@ def requested(
     names = names_of([os.fspath(one) if isinstance(one, os.PathLike) else one for one in given], "sources")
     if not names:
         raise CondetrError("sources: none given. Name folders, globs, images or Parquet manifests")
+    for name in names:
+        check_characters(name, "sources")
     one_of(precision, "precision", PRECISIONS)
     if runtime is not None:
         one_of(runtime, "runtime", RUNTIMES)
@@ -153,7 +155,7 @@ def requested(
             whole_number(value, name, 1)
     if device is not None and address is None:
         check_device(device)
-    source = os.fspath(path_of(weights, "weights"))
+    source = os.fspath(path_of(weights, "weights", WeightsError))
     source = os.path.abspath(source) if os.path.exists(source) else source
     predictor, hash = load_with_hash(source, "cpu", runtime, precision, tiling, nms)
     wanted = None if classes is None else tuple(names_of(classes, "classes"))

@@ -66,7 +66,7 @@ def compare(
 
     Raises CondetrError, in one line, for what the user can fix, and Interrupted after SIGTERM or Ctrl-C.
     """
-    path, out = path_of(data, "data"), path_of(out, "out")
+    path, out = path_of(data, "data", DataError), path_of(out, "out")
     root = path_of(runs, "runs") if runs is not None else out
     models = names_of(models.split(",") if isinstance(models, str) else models, "models")
     if epochs is not None:

@@ -190,6 +190,8 @@ def saved_schedule(folder: Path, request: Request) -> Schedule | None:
         }
         before = dict(flatten({**saved, "models": models}))
         schedule = Schedule(tuple(values["epochs"]), values["seeds"], tuple(values["notes"]))
+    except ConfigError:  # a ValueError that names the file
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CondetrError(f"{file}: cannot be read ({error}). Choose another `out`") from None
     now = dict(flatten(request.to_dict()))

@@ -63,6 +63,20 @@ def invalid(error: ValidationError, model: type[BaseModel], values: Any, source:
     return ConfigError(reason, setting=printable(".".join(path)) or None, value=shown, source=source)
 
 
+def refuse_unmeant(values: Mapping[str, Any], group: BaseModel, source: str | None = None, above: str = "") -> None:
+    """Raises ConfigError for what pydantic lets pass: True for the number 1, and text that UTF-8 cannot encode, which
+    could not be saved. `group` was made of the values, and is at the path `above` in the file `source`."""
+    for name, value in values.items():
+        accepted = getattr(group, name)
+        if isinstance(value, Mapping) and isinstance(accepted, BaseModel):
+            refuse_unmeant(value, accepted, source, f"{above}{name}.")
+        elif isinstance(value, bool) and not isinstance(accepted, bool):
+            reason = REASONS["int_type" if isinstance(accepted, int) else "float_type"]
+            raise ConfigError(reason, setting=above + name, value=describe(value), source=source)
+        elif isinstance(value, str) and value != value.encode("utf-8", "ignore").decode():
+            raise ConfigError(REASONS["string_unicode"], setting=above + name, value=describe(value), source=source)
+
+
 def unknown(path: str, model: type[BaseModel], source: str | None = None) -> ConfigError:
     """The error for a setting that does not exist, with the nearest one that does."""
     parent, _, leaf = path.rpartition(".")

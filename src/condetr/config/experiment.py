@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from .backbone import Backbone
 from .data import Data
-from .errors import invalid, unknown, variants
+from .errors import invalid, refuse_unmeant, unknown, variants
 from .model import Model
 from .strict import Strict
 from .training import Loss, Train
@@ -44,9 +44,12 @@ class Config(Strict):
 def parse(values: dict[str, Any], source: str | None) -> Config:
     """Validate a nested dict. `source`, a file name, opens every error message. Raises ConfigError."""
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise invalid(error, Config, values, source) from None
+    if isinstance(values, Mapping):
+        refuse_unmeant(values, config, source)
+    return config
 
 
 def override(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
+from ..arguments import check_path
 from ..errors import DataError
 from ..home import with_home
 from ..images.decode import SUFFIXES
@@ -30,18 +31,20 @@ def open_dataset(path: Path | str, *, follow_outside: bool = False) -> RawDataSe
     other.
     """
     path = with_home(path)
-    try:
-        there, file = path.exists(), path.is_file()
-    except (OSError, ValueError):
-        there = file = False
-    if not there:
-        raise DataError(f"{path}: no such file or folder")
-    if file:
+    check_exists(path)
+    if path.is_file():
         return _open_file(path, follow_outside)
     try:
         return _open_folder(path, Boundary(path, follow_outside=follow_outside))
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror or error})") from None
+
+
+def check_exists(path: Path) -> None:
+    """Raises DataError where there is no such file or folder."""
+    check_path(path, DataError)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
 
 
 def _open_file(path: Path, follow_outside: bool) -> RawDataSet:

@@ -62,7 +62,7 @@ def evaluate(
 
     Raises DataError for data that cannot be evaluated, WeightsError for weights that cannot be loaded.
     """
-    data = path_of(data, "data")
+    data = path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     check_progress(progress)
     if is_run(data):
@@ -113,7 +113,7 @@ def evaluate_detections(
     `file` may also be the folder of a finished `condetr.bulk`, whose rows for images of other splits are passed over.
     `split`, `follow_outside` and `out` are as for `evaluate`. Raises DataError, naming the entry, for an invalid file.
     """
-    file, data = path_of(file, "file"), path_of(data, "data")
+    file, data = path_of(file, "file", DataError), path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     if not file.exists():  # before the data set is read
         raise DataError(f"{file}: no such file or folder{did_you_mean(nearest_path(file))}")

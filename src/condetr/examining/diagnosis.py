@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arguments import path_of
 from ..datasets.dataset import DataSet
 from ..datasets.defects import DEFECTS, grouped
 from ..errors import DataError
 from ..files import quoted, write_together
-from ..home import with_home
 from ..plural import counted
 from .results import Results
 
@@ -89,7 +89,7 @@ class Diagnosis(Results):
         """
         from .page import page  # matplotlib takes a second to import
 
-        folder = with_home(folder)
+        folder = path_of(folder, "folder")
         record = json.dumps(self.to_dict(), indent=1, ensure_ascii=True) + "\n"
         write_together({folder / "doctor.html": page(self).html(), folder / "doctor.json": record})
         return folder / "doctor.html"

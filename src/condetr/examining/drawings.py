@@ -118,7 +118,8 @@ def _labelled_boxes(
         chosen = [(i, label_of.get(int(objects.category[i]), -1)) for i in places.values()]
         named = [(i, data.categories.name(label) if label >= 0 else "unknown class") for i, label in chosen]
     else:
-        of_objects = [f for f in findings if f.name.endswith(("_box", "_corners", "_category")) and isinstance(f.id, int)]
+        kinds = ("_box", "_corners", "_category")
+        of_objects = [f for f in findings if f.name.endswith(kinds) and isinstance(f.id, int)]
         named = [(places[f.id], f.name.replace("_", " ")) for f in of_objects if f.id in places]
     scale = np.array([*size, *size]) if objects.relative else np.ones(4)
     marks = []

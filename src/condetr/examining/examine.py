@@ -9,6 +9,7 @@ from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.open import open_dataset
 from ..datasets.raw import RawDataSet, RawSplit
+from ..errors import DataError
 from ..plural import counted
 from ..types import Categories, Sample, Truth
 from .cache import FactsCache
@@ -49,7 +50,10 @@ def examine(
     check_progress(progress)
     queries = None if queries is None else whole_number(queries, "queries", 1)
     cache = None if cache is None else path_of(cache, "cache")
-    raw = data if isinstance(data, RawDataSet) else open_dataset(path_of(data, "data"), follow_outside=follow_outside)
+    if isinstance(data, RawDataSet):
+        raw = data
+    else:
+        raw = open_dataset(path_of(data, "data", DataError), follow_outside=follow_outside)
     paths = [path for split in raw.splits for path in _permitted(split)]
     inspect = inspect_pixels if decode_pixels else inspect_header
     known = FactsCache(cache, "pixels" if decode_pixels else "headers") if cache is not None else None

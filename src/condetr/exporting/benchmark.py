@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..arguments import check_progress, path_of, whole_number
 from ..engine.device import default_device
-from ..errors import CondetrError, ImageError
+from ..errors import CondetrError, DataError, ImageError
 from ..evaluating.evaluate import evaluate
 from ..images.decode import Pixels
 from ..predicting.execution import Precision
@@ -73,7 +73,7 @@ def benchmark(
     """
     rounds = whole_number(rounds, "rounds", 1)
     check_progress(progress)
-    labelled = None if data is None else path_of(data, "data")
+    labelled = None if data is None else path_of(data, "data", DataError)
     pixels = _read(images)
     choices = [
         Choice(runtime, precision, device)

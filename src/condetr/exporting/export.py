@@ -15,7 +15,7 @@ import torch
 from ..arguments import check_progress, instance_of, one_of, path_of, whole_number
 from ..checkpoint import Weights, load
 from ..engine.torch_defaults import torch_defaults
-from ..errors import CondetrError
+from ..errors import CondetrError, DataError, WeightsError
 from ..evaluating.evaluate import weights_name
 from ..files import check_replaceable, flush, unwritable, working_folder, write_text
 from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, write
@@ -78,7 +78,7 @@ def export(
         _check_int8(format, data)
     else:
         LIBRARIES[format]()  # which will run the file beside its weights
-    data = None if data is None else path_of(data, "data")
+    data = None if data is None else path_of(data, "data", DataError)
     file = _file(weights, format, out)
     proof_file = file.with_name(f"{file.name}.proof.json")
     for one in (file, proof_file, *([file.with_suffix(".bin")] if format == "openvino" else [])):
@@ -133,7 +133,7 @@ def _drop(max_drop: Any, precision: str, data: object) -> float:
 
 def _file(weights: str | os.PathLike[str] | Weights, format: str, out: Any) -> Path:
     """The file to write. Raises CondetrError for weights that are an exported file, or a name that does not fit."""
-    source = None if isinstance(weights, Weights) else path_of(weights, "weights")
+    source = None if isinstance(weights, Weights) else path_of(weights, "weights", WeightsError)
     if source is not None and is_exported(source):
         raise CondetrError(f"{source}: already exported. Give the folder of weights that it was exported from")
     name = "model" if source is None else Path(weights_name(os.fspath(source))).name

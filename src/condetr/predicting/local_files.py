@@ -74,9 +74,9 @@ def is_missing(path: Path) -> bool:
     """Whether there is certainly no such file. False if a permission hides it: opening it gives the reason."""
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
         return True
-    except (OSError, ValueError):
+    except OSError:
         return False
     return False
 

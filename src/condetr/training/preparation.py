@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import Config, override
 from ..datasets.dataset import DataSet
+from ..datasets.open import check_exists
 from .data import fingerprint, training_data
 from .default_folder import dataset_folder
 from .defaults import Default, default
@@ -15,7 +16,7 @@ from .progress import Message, Progress
 from .resolution import resolve_size, size_messages
 from .run_folder import RunFolder
 from .settings import resolve
-from .start import check_random_start
+from .start import check_random_start, find_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,14 @@ def prepare(
     saved = folder.config_to_resume(resume or not first)
     chosen = request.default(device) if request.recipe is None and saved is None else None
     config = request.config(saved if chosen is None else chosen.config(images=1))  # their number is not known yet
+    if isinstance(request.data, Path):
+        check_exists(request.data)
     if saved is None:
         check_random_start(config)
     if note:
         report(Message(note))
+    if saved is None:
+        find_start(config)
     dataset = training_data(request.data, config, report, request.follow_outside)
     if saved is not None:
         folder.check_data(dataset_folder(request.data), fingerprint(dataset))

@@ -73,6 +73,8 @@ class RunFolder:
         """The config of the run in this folder. Raises ConfigError where it cannot be read."""
         try:
             return parse(json.loads(self.config_file.read_text(encoding="utf-8")), str(self.config_file))
+        except ConfigError:  # a ValueError that names the file
+            raise
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.config_file}: cannot be read ({error}). Choose another `out`") from None
 

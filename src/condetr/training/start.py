@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import checkpoint
+from ..arguments import check_path
 from ..build import build_detector
 from ..config import Config
 from ..errors import ConfigError, WeightsError
@@ -55,13 +56,30 @@ def start(
         repository = imagenet_repository(config.model.backbone)
         load_backbone(detector, imagenet_file(repository, revision or None), config)
         return Start(detector, (f"backbone initialised from {repository}{'@' * bool(revision)}{revision}",))
-    if Path(init).is_file():
+    if _is_file(init):
         return Start(detector, (load_backbone(detector, Path(init), config),))
-    if not Path(init).exists() and not is_repository(init) and missing_folder(init) is None:
-        raise WeightsError(f"{init}: no such file or folder, and not a hub repository (owner/name)")
     weights = checkpoint.load(init)
     loaded = load_matching(weights, detector, config, categories)
     return Start(detector, (f"initialised from {init}: {counted(loaded.count, 'tensor')} loaded", *loaded.notes))
+
+
+def find_start(config: Config) -> None:
+    """Check that the weights are there which a new run starts from, and download them, before the images are read.
+    Raises WeightsError, with the alternatives, where they are not."""
+    init = config.train.init
+    name, _, revision = init.partition("@")
+    if name == "imagenet":
+        imagenet_file(imagenet_repository(config.model.backbone), revision or None)
+    elif init != "none" and not _is_file(init):
+        checkpoint.load_config(init)
+
+
+def _is_file(init: str) -> bool:
+    """Whether this is a backbone's file. Raises WeightsError for what is neither a file, a folder nor a repository."""
+    check_path(Path(init), WeightsError)
+    if not Path(init).exists() and not is_repository(init) and missing_folder(init) is None:
+        raise WeightsError(f"{init}: no such file or folder, and not a hub repository (owner/name)")
+    return Path(init).is_file()
 
 
 def check_random_start(config: Config) -> None:

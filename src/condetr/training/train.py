@@ -17,7 +17,7 @@ from ..engine.interrupt import deferred_signals
 from ..engine.memory import is_out_of_memory
 from ..engine.torch_defaults import torch_defaults
 from ..engine.trackers import check_names
-from ..errors import CondetrError
+from ..errors import CondetrError, DataError
 from ..home import text_with_home
 from .data import fingerprint
 from .default_folder import dataset_folder, default_folder, folder_note
@@ -96,7 +96,7 @@ def train(
     been saved (a second one stops at once); LossError when the loss or a gradient is NaN or infinite.
     """
     if not isinstance(data, DataSet):
-        data = path_of(data, "data")
+        data = path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     instance_of("" if recipe is None else recipe, "recipe", str | Config, "the name of a recipe or a Config")
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings by dotted path")
