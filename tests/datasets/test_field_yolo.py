@@ -314,6 +314,23 @@ def a_loop_of_links(root):
     yaml(root, "train: images\n")
 
 
+@case(BOTH)
+def links_to_folders_of_the_data_set(root):
+    splits(root)
+    train = root / "images" / "train"
+    for link, target in (("up", root / "images"), ("val", root / "images" / "val"), ("again", train)):
+        (train / link).symlink_to(target, target_is_directory=True)
+    (train / "val").unlink()
+    yaml(root, "train: images/train\nval: images/val\n")
+
+
+@case(TWO)
+def thumbnails_of_a_server(root):
+    pairs(root / "images", root / "labels")
+    image(root / "images" / "@eaDir" / "img0.png" / "SYNOPHOTO_THUMB_M.png", 9)
+    yaml(root, "train: images\n")
+
+
 @case(TWO, "broken_link")
 def a_link_that_became_a_text_file(root):
     pairs(root / "images" / "cam0", root / "labels" / "cam0")

@@ -56,6 +56,38 @@ def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path
     assert (skipped.reason, skipped.failed) == ("skipped, not images: notes.txt", False)
 
 
+@pytest.mark.parametrize(("pattern", "count"), [("", 4), ("/**/*.png", 4), ("/**", 4), ("/*/*.png", 2)])
+def test_linked_folders_are_followed_once(pattern: str, count: int, tmp_path: Path) -> None:
+    shots, store = tmp_path / "shots", tmp_path / "store"
+    for file in (shots / "a.png", shots / "cam0" / "b.png", store / "c.png", store / "deep" / "d.png"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png())
+    for link, target in (
+        ("cam2", store),
+        ("again", store),
+        ("loop", shots),
+        ("up", tmp_path),
+        ("cam1", shots / "cam0"),
+    ):
+        (shots / link).symlink_to(target, target_is_directory=True)
+    (store / "round").symlink_to(store, target_is_directory=True)
+    found = [str(one.location) for one in find([f"{shots}{pattern}"], io.BytesIO(), tmp_path / "out")
+             if isinstance(one, Found)]  # fmt: skip
+    real = [os.path.realpath(path) for path in found]
+    assert (len(set(real)), len(real)) == (count, count) if pattern != "/*/*.png" else len(set(real)) >= count
+
+
+@pytest.mark.parametrize("folder", ["@eaDir", "__MACOSX", "#recycle", "$RECYCLE.BIN", ".ipynb_checkpoints"])
+@pytest.mark.parametrize("file", ["a.png~", "a.png.bak", "a.png.part"])
+def test_folders_of_systems_and_copies_are_left_out(folder: str, file: str, tree: Path) -> None:
+    before = listed(str(tree))[:-1]
+    (tree / folder).mkdir()
+    (tree / folder / "a.png").write_bytes(png())
+    (tree / file).write_bytes(png())
+    *found, (_, skipped) = listed(str(tree))
+    assert (found, skipped) == (before, f"skipped, not images: {file}, notes.txt")
+
+
 def test_a_named_file_is_an_image_whatever_it_is_called(tmp_path: Path) -> None:
     for name in ("a#1=2.jpg", "ein Bild über.png", "[x].png", "*.png", "no suffix", "-5.png"):
         (tmp_path / name).write_bytes(png())
@@ -98,7 +130,7 @@ def test_names_that_lead_to_nothing(word: str, reason: str) -> None:
 def test_folders_without_images_and_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert listed(str(tmp_path)) == [(str(tmp_path), "a folder without images")]
 
-    def locked(path: Path, onerror: object) -> Iterator[tuple]:
+    def locked(path: Path, onerror: object, followlinks: bool) -> Iterator[tuple]:
         onerror(PermissionError(13, "Permission denied", str(path)))  # type: ignore[operator]
         yield str(path), [], []
 
@@ -110,7 +142,7 @@ def test_standard_input_is_an_image_or_a_list_of_paths(tree: Path) -> None:
     (found,) = find(["-"], io.BytesIO(png(7)), Path("out"))
     assert isinstance(found, Found)
     assert found.read()[0, 0, 0] == 7
-    lines = f"{tree}/b.png\r\n\n{tree}/sub\nnowhere.png".encode()
+    lines = f"\ufeff{tree}/b.png\r\n\n{tree}/sub\nnowhere.png".encode()
     names = [name for name, _ in listed("-", stdin=lines)]
     assert names == [f"{tree}/b.png", f"{tree}/sub/c.webp", f"{tree}/sub/no suffix", "nowhere.png"]
     assert listed("-", stdin=b"\0\1\2junk")[0][1].startswith("neither")

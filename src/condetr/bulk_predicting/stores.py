@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from ..errors import CondetrError, ImageError, first_line
 from ..extras import imported
 from ..predicting.download import MAX_BYTES
+from ..predicting.local_files import fits
 
 PATIENCE = 20  # seconds in which a request to Google's store is repeated
 
@@ -114,7 +115,7 @@ class Stores:
         start = len(PurePosixPath(base.path).parts)
         found = False
         for path in self._walk(system, base, lambda folders: _leads(folders, pattern)):
-            if _fits(PurePosixPath(path).parts[start:], pattern):
+            if fits(PurePosixPath(path).parts[start:], pattern):
                 found = True
                 yield address.at(path)
         if not found:
@@ -148,15 +149,6 @@ def patient(address: str) -> str:
     if not address.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in address:
         return address
     return f"{address}{'&' if '?' in address else '?'}retry_limit_seconds={PATIENCE}"
-
-
-def _fits(names: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a path matches a glob; ** stands for any folders."""
-    if not pattern or not names:
-        return not names and all(part == "**" for part in pattern)
-    if pattern[0] == "**":
-        return _fits(names, pattern[1:]) or _fits(names[1:], pattern)
-    return fnmatchcase(names[0], pattern[0]) and _fits(names[1:], pattern[1:])
 
 
 def _leads(folders: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

@@ -72,6 +72,8 @@ def reason(file: io.BufferedIOBase) -> str:
         return "not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, PNM)"
     if kind.startswith("a video"):
         return f"{kind}, not an image"
+    if kind.endswith("archive"):
+        return f"{kind}, which is not read. Unpack it and give the folder"
     return kind if "Git LFS" in kind or "web page" in kind else f"{kind}, which is not read. Convert it to JPEG or PNG"
 
 

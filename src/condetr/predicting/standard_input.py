@@ -1,5 +1,6 @@
 """Standard input as the bytes of one image, or as a list of sources, one in each line."""
 
+import codecs
 import io
 import os
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def read_standard_input(stream: ByteStream) -> bytes | Iterator[str]:
         if len(content) > MAX_BYTES:
             raise NotAnImage(f"more than {MAX_BYTES:,} bytes")
         return content
+    start = start.removeprefix(codecs.BOM_UTF8)
     if b"\0" in start:
         raise NotAnImage("neither an image of a known format nor a list of paths")
     return (line for line in (os.fsdecode(line).strip("\r\n") for line in _lines(start, stream)) if line.strip())
