@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.datasets.field import Cases, H, W, box, coco, image, write
+from condetr.examining.examine import examine
+from tests.datasets.field import Cases, H, W, box, coco, image, outcome, write
 
 CASES = Cases()
 case = CASES.case
@@ -613,6 +614,85 @@ def several_data_sets_in_one_folder(root):
     for folder in ("day", "night"):
         images(root / folder / "images")
         write(root / folder / "annotations" / "instances.json", coco(BARE))
+
+
+def read_as(root: Path, form: Callable[[float, float, float, float], Any], count: int = 3, **more: Any) -> Any:
+    """What is read of images whose boxes are written in another form, and the names of the findings."""
+    names = [image(root / "images" / f"img{i}.png", i).name for i in range(count)]
+    content = coco(names, **more)
+    for one in content["annotations"]:
+        one["bbox"] = form(*one["bbox"])
+    return outcome(write(root / "train.json", content))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x, y, w, h: [f"{side},0" for side in (x, y, w, h)],
+        lambda x, y, w, h: {"X": x, "Y": y, "Width": w, "Height": h},
+        lambda x, y, w, h: {"xMin": x, "yMin": y, "xMax": x + w, "yMax": y + h},
+        lambda x, y, w, h: {"x_min": x, "y_min": y, "x_max": x + w, "y_max": y + h},
+    ],
+)
+def test_boxes_are_read_in_other_forms(form: Callable[..., Any], tmp_path: Path) -> None:
+    assert read_as(tmp_path, form) == ("coco cat,dog train 3", set())
+
+
+def test_the_mode_of_detectron2s_boxes_is_obeyed(tmp_path: Path) -> None:
+    read = read_as(tmp_path, lambda x, y, w, h: [x, y, x + w, y + h], bbox_mode=0)
+    assert read == ("coco cat,dog train 3", set())
+
+
+def test_corners_inside_the_image_are_recognised_by_their_areas(tmp_path: Path) -> None:
+    assert "corner_boxes" in read_as(tmp_path, lambda x, y, w, h: [x, y, x + w, y + h])[1]
+
+
+@pytest.mark.parametrize("area", [120, 90, 0])  # of the box, of a polygon, none
+def test_the_areas_of_sound_boxes_are_no_sign_of_corners(area: int, tmp_path: Path) -> None:
+    assert read_as(tmp_path, lambda *box: list(box), area=area) == ("coco cat,dog train 3", set())
+
+
+def test_boxes_around_their_center_are_reported(tmp_path: Path) -> None:
+    assert "corner_boxes" in read_as(tmp_path, lambda x, y, w, h: [x + w / 2, y + 14, w, 28], 10)[1]
+
+
+def test_fractions_that_are_corners_are_read(tmp_path: Path) -> None:
+    read = read_as(tmp_path, lambda x, y, w, h: [x / W, y / H, (x + w) / W, (y + h) / H], 8)
+    assert read == ("coco cat,dog train 8", {"fraction_boxes"})
+
+
+@pytest.mark.parametrize(("part", "size", "found"), [(100, 200, True), (1000, 1600, True), (100, 128, False)])
+def test_boxes_in_percent_or_thousandths_are_reported(part: int, size: int, found: bool, tmp_path: Path) -> None:
+    names = [image(tmp_path / "images" / f"img{i}.png", i, (size, size)).name for i in range(12)]
+    content = coco(names)
+    for i, (entry, one) in enumerate(zip(content["images"], content["annotations"])):
+        entry["width"] = entry["height"] = size
+        one["bbox"] = [part * i / 20, part * i / 20, part * 0.4, part * 0.4]
+        one["area"] = (part * 0.4) ** 2
+    assert ("scaled_boxes" in outcome(write(tmp_path / "train.json", content))[1]) == found
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    ["[[4, 6, 16, 6, 16, 16]]", [[{"x": 4, "y": 6}, {"x": 16, "y": 6}, {"x": 16, "y": 16}]],
+     [{"size": [2, 3], "counts": [1, 4, 1]}]],
+)  # fmt: skip
+@pytest.mark.parametrize("bbox", ["", ["0", "0", "0", "0"], [-1, -1, -1, -1], [0.0, 0.0, 0.0, 0.0]])
+def test_segmentations_of_other_programs(segmentation: Any, bbox: Any, tmp_path: Path) -> None:
+    name = image(tmp_path / "img0.png", 0).name
+    content = coco([name], segmentation=segmentation)
+    content["annotations"][0]["bbox"] = bbox
+    (sample,) = examine(write(tmp_path / "train.json", content)).dataset.splits["train"]
+    expected = [0, 0, 3, 2] if "counts" in str(segmentation) else [4, 6, 16, 16]
+    assert sample.truth.boxes.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("entries", "key"), [("annotations", "image_id"), ("images", "id")])
+def test_ids_with_a_point_are_numbers(entries: str, key: str, tmp_path: Path) -> None:
+    content = coco([image(tmp_path / f"img{i}.png", i).name for i in range(3)])
+    for one in content[entries]:
+        one[key] = f"{one[key]}.0"
+    assert outcome(write(tmp_path / "train.json", content))[0] == "coco cat,dog train 3"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -11,7 +11,7 @@ from ..image_keys import Key, key_of
 from ..plural import counted
 from . import coco_files
 from .boundary import Boundary
-from .coco_boxes import are_fractions, box_of, look_like_corners
+from .coco_boxes import box_of, other_form, part_of_images, without_fractions
 from .coco_categories import categories_of, merged
 from .coco_images import ImageFinder
 from .coco_json import float_or_nan, list_at, read_json, side, whole_number
@@ -75,11 +75,14 @@ class _Split:
         self.row_of = self._images(list_at(content, "images", self.file))
         self.objects = self._annotations(list_at(content, "annotations", self.file))
         self.used = {row[1] for row in self.objects}
-        self.relative = are_fractions(self.objects)
+        self.objects, self.relative = without_fractions(self.objects)
+        sizes = [row[2:4] for row in self.rows]
         if self.relative:
             self._find("fraction_boxes", None, f"{counted(len(self.objects), 'box')}, all between 0 and 1")
-        elif look_like_corners(self.objects, [row[2:4] for row in self.rows]):
-            self._find("corner_boxes", None, "read as x1, y1, x2, y2, all boxes would lie in their images")
+        elif form := other_form(self.objects, sizes):
+            self._find("corner_boxes", None, f"read as {form}, all boxes would lie in their images")
+        elif limit := part_of_images(self.objects, sizes):
+            self._find("scaled_boxes", None, f"{counted(len(self.objects), 'box')}, all between 0 and {limit}")
 
     def raw(self) -> RawSplit:
         rows = images(
@@ -149,7 +152,12 @@ class _Split:
             around += "around" in entry
             box = entry["around"] if "around" in entry else entry.get("bbox")
             try:
-                x, y, w, h = map(float, box) if isinstance(box, list | tuple) and len(box) == 4 else box_of(box)
+                if isinstance(box, list | tuple) and len(box) == 4 and not isinstance(box[0], str):
+                    x, y, w, h = map(float, box)
+                else:
+                    x, y, w, h = box_of(box)
+                if entry.get("bbox_mode") == 0 and isinstance(box, list):  # Detectron2's BoxMode.XYXY_ABS
+                    w, h = w - x, h - y
             except (TypeError, ValueError, OverflowError) as error:
                 reason = str(error) if "bbox" in str(error) else "no bbox of four numbers"
                 self._find("malformed_entry", place, f"annotations[{i}] has {reason}")
@@ -163,6 +171,9 @@ class _Split:
                     self._find("duplicate_annotation_id", place, f"annotations[{i}] has the id of another")
                 seen.add(place)
             row = row_of.get(image)
+            if row is None:  # one of the two as 7.0 in text
+                other = whole_number(image) if isinstance(image, str) else f"{image}.0"
+                row = row_of.get(other) if other is not None else None
             if row is None and isinstance(image, str):
                 row = self._row_of_name(image)
             if row is None:

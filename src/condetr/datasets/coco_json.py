@@ -10,6 +10,8 @@ from ..errors import DataError
 from ..text import decoded
 from .coco_masks import box_around
 
+_NO_BOX: tuple[Any, ...] = (None, "", [], [0, 0, 0, 0], ["0", "0", "0", "0"], [-1, -1, -1, -1])
+
 
 class NotCocoError(DataError):
     """A JSON file has no list of images or classes: it can be of another format."""
@@ -57,7 +59,7 @@ def _without_segmentation(entry: dict[str, Any]) -> dict[str, Any]:
     """Polygons are nine tenths of COCO's file and of its memory; they are dropped as soon as they are parsed. An object
     without a box gets the box around them as `around`."""
     segmentation = entry.pop("segmentation", None)
-    if segmentation and entry.get("bbox") in (None, [], [0, 0, 0, 0]):
+    if segmentation and entry.get("bbox") in _NO_BOX:
         box = box_around(segmentation)
         if box is not None:
             entry["around"] = box

@@ -1,5 +1,6 @@
 """The box around a COCO segmentation: polygons, or a mask in run-length encoding."""
 
+import json
 import math
 from collections.abc import Iterator
 from itertools import accumulate
@@ -11,10 +12,15 @@ Box = tuple[float, float, float, float]
 def box_around(segmentation: Any) -> Box | None:
     """(x, y, width, height) around all parts of a segmentation; None if it is empty or invalid.
 
-    A polygon is a list of numbers x, y, x, y, … or of points. A mask is {"size": [height, width], "counts": …}, with
-    counts as a list or as a compressed string; its box covers whole pixels, as pycocotools' `toBbox` does.
+    A polygon is a list of numbers x, y, x, y, … or of points, which can be {"x": …, "y": …}. A mask is
+    {"size": [height, width], "counts": …}, with counts as a list or as a compressed string; its box covers whole
+    pixels, as pycocotools' `toBbox` does.
     """
     try:
+        if isinstance(segmentation, str):  # as pandas writes it
+            segmentation = json.loads(segmentation)
+        if isinstance(segmentation, list) and len(segmentation) == 1 and "counts" in segmentation[0]:
+            segmentation = segmentation[0]
         corners = _mask_corners(segmentation) if isinstance(segmentation, dict) else _polygon_corners(segmentation)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
@@ -32,6 +38,8 @@ def _polygon_corners(polygons: Any) -> Box | None:
 
 
 def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = [value["x"], value["y"]]
     if not isinstance(value, list):
         yield value
         return

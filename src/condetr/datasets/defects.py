@@ -104,7 +104,13 @@ _ALL = (
         "write the boxes in pixels, as COCO's format requires",
     ),
     Defect(
-        "corner_boxes", "error", "keep", "many boxes exceed their images: they look like x1, y1, x2, y2",
+        "scaled_boxes", "warning", "keep",
+        "all boxes lie near the upper left corner of their images: they may be in percent or in thousandths",
+        "write the boxes in pixels, as COCO's format requires",
+    ),
+    Defect(
+        "corner_boxes", "error", "keep",
+        "the boxes look like x1, y1, x2, y2 or another form: many exceed their images, or have other areas",
         "write the boxes as the format requires: x, y, width, height in COCO; center, width, height in YOLO",
     ),
     Defect("mask_boxes", "note", "keep", "the box around the segmentation is used", "nothing"),

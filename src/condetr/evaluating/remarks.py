@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checkpoint import own_config_file
-from ..datasets.coco_boxes import are_fractions, look_like_corners
+from ..datasets.coco_boxes import are_fractions, other_form
 from ..datasets.dataset import Split
 from ..files import quoted
 from ..metrics import BoxTable
@@ -82,6 +82,6 @@ def _unusual_boxes(table: BoxTable, split: Split) -> list[str]:
     rows = [(image, 0, *box) for image, box in zip(table.detected_image.tolist(), boxes.tolist())]
     if are_fractions(rows):
         return ["all boxes of the detections lie between 0 and 1: write them in pixels"]
-    if look_like_corners(rows, sizes):
-        return ["many boxes exceed their images: they look like x1, y1, x2, y2; write x, y, width, height"]
+    if form := other_form(rows, sizes):
+        return [f"many boxes exceed their images: they look like {form}; write x, y, width, height"]
     return []
