@@ -74,6 +74,48 @@ def test_the_tensor_of_a_backbone_that_does_not_fit_is_named(tmp_path):
         start(from_(file), PETS)
 
 
+@pytest.mark.parametrize("prefix", ["encoder.", "model.backbone.body.", "module.encoder_q.", "0."])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+def test_names_of_a_backbones_tensors_have_any_prefix(tmp_path, prefix, wrapper):
+    state = {f"{prefix}{name}": tensor.half() for name, tensor in backbone().items()} | {"head.weight": torch.zeros(2)}
+    torch.save({wrapper: state, "epoch": 3}, tmp_path / "resnet.ckpt")
+    detector = start(from_(tmp_path / "resnet.ckpt"), PETS).detector
+    for name, tensor in detector.backbone.state_dict().items():
+        assert torch.equal(tensor, state[prefix + name].float())
+
+
+@pytest.mark.parametrize("name", ["resnet", "resnet.pth", "resnet.SAFETENSORS"])
+def test_safetensors_are_recognised_by_their_content(tmp_path, name):
+    save_file(backbone(), tmp_path / name)
+    assert start(from_(tmp_path / name), PETS).notes == (f"backbone initialised from {tmp_path / name}",)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda weight: weight.mul(100).to(torch.int8), "bn1.running_var is torch.int8, not floating point numbers"),
+        (lambda weight: weight.to(torch.complex64), "bn1.running_var is torch.complex64, not floating point numbers"),
+        (lambda weight: weight.index_fill(0, torch.tensor([3]), torch.nan), "bn1.running_var contains NaN or infinity"),
+        (lambda weight: weight * 1e39, "bn1.running_var contains NaN or infinity"),
+        (lambda weight: -weight, "bn1.running_var has negative variances"),
+        (lambda weight: weight.to_sparse(), "bn1.running_var is sparse, not floating point numbers"),
+    ],
+)
+def test_weights_that_would_become_others_are_refused(tmp_path, change, reason):
+    state = backbone()
+    torch.save({**state, "bn1.running_var": change(state["bn1.running_var"])}, tmp_path / "resnet.pth")
+    with pytest.raises(WeightsError, match=reason):
+        start(from_(tmp_path / "resnet.pth"), PETS)
+
+
+def test_a_file_with_two_backbones_is_refused(tmp_path):
+    state = backbone()
+    two = {f"{one}.{name}": tensor for one in ("student", "teacher") for name, tensor in state.items()}
+    torch.save({0: torch.zeros(1), **two}, tmp_path / "resnet.pth")
+    with pytest.raises(WeightsError, match=r"those of several \(student.conv1.weight and teacher.conv1.weight\)"):
+        start(from_(tmp_path / "resnet.pth"), PETS)
+
+
 def test_what_is_no_file_of_weights_is_named_plainly(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "empty.pth").touch()
