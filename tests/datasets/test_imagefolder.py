@@ -172,3 +172,38 @@ def test_the_documented_script_converts_csv(tmp_path: Path, monkeypatch: pytest.
 def test_the_file_itself_can_be_given(tmp_path: Path) -> None:
     in_each_split(tmp_path)
     assert outcome(tmp_path / "train" / "metadata.jsonl")[0] == "imagefolder cat,dog,no train 2"
+
+
+def form(root: Path, change: Callable[[list[int]], list[int]], encoding: str = "utf-8", **more: Any) -> set[str]:
+    """The findings of eight images without sizes, whose boxes are written in another form."""
+    lines = []
+    for i in range(8):
+        x, y, w, h = box(i)
+        one = {"bbox": [change([x, y, w, h])], "categories": [i % 2], **more}
+        lines.append(json.dumps({"file_name": image(root / "train" / f"{i}.png", i).name, "objects": one}))
+    write(root / "train" / "metadata.jsonl", "\n".join(lines), encoding)
+    return outcome(root)[1]
+
+
+def corners(sides: list[int]) -> list[int]:
+    x, y, w, h = sides
+    return [x, y, x + w, y + h]
+
+
+@pytest.mark.parametrize("area", [[], [120]])
+def test_corners_are_reported_without_sizes_and_areas(area: list[int], tmp_path: Path) -> None:
+    assert "corner_boxes" in form(tmp_path, corners, area=area)
+
+
+def test_areas_tell_corners_that_exceed_no_image(tmp_path: Path) -> None:
+    def small(sides: list[int]) -> list[int]:
+        return corners([sides[0] // 4, sides[1] // 2, 12, 10])
+
+    (tmp_path / "set").mkdir()
+    assert "corner_boxes" in form(tmp_path / "set", small, area=[120])
+    (tmp_path / "other").mkdir()
+    assert "corner_boxes" not in form(tmp_path / "other", lambda sides: sides, area=[120])
+
+
+def test_crowds_and_utf_16(tmp_path: Path) -> None:
+    assert "crowd_box" in form(tmp_path, lambda sides: sides, "utf-16", iscrowd=[1])

@@ -56,7 +56,7 @@ def test_a_folder_is_walked_in_order_without_hidden_files_and_outputs(tree: Path
     assert (skipped.reason, skipped.failed) == ("skipped, not images: notes.txt", False)
 
 
-@pytest.mark.parametrize(("pattern", "count"), [("", 4), ("/**/*.png", 4), ("/**", 4), ("/*/*.png", 2)])
+@pytest.mark.parametrize(("pattern", "count"), [("", 5), ("/**/*.png", 5), ("/**", 5), ("/*/*.png", 3)])
 def test_linked_folders_are_followed_once(pattern: str, count: int, tmp_path: Path) -> None:
     shots, store = tmp_path / "shots", tmp_path / "store"
     for file in (shots / "a.png", shots / "cam0" / "b.png", store / "c.png", store / "deep" / "d.png"):
@@ -70,6 +70,9 @@ def test_linked_folders_are_followed_once(pattern: str, count: int, tmp_path: Pa
         ("cam1", shots / "cam0"),
     ):
         (shots / link).symlink_to(target, target_is_directory=True)
+    (shots / ".versions" / "1").mkdir(parents=True)
+    (shots / ".versions" / "1" / "e.png").write_bytes(png())
+    (shots / "now").symlink_to(shots / ".versions" / "1", target_is_directory=True)
     (store / "round").symlink_to(store, target_is_directory=True)
     found = [str(one.location) for one in find([f"{shots}{pattern}"], io.BytesIO(), tmp_path / "out")
              if isinstance(one, Found)]  # fmt: skip

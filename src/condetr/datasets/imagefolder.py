@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..errors import DataError
-from ..text import lines_of, read_text, whole_number_in
+from ..text import decoded, lines_of, read_text, whole_number_in
 from . import coco
 from .boundary import Boundary
 from .raw import RawDataSet, split_name
@@ -24,6 +24,7 @@ _CLASSES = (
     "categories", "category", "category_id", "labels", "label", "class", "classes", "class_labels", "class_label",
     "category_name", "name", "names",
 )  # fmt: skip
+_MORE = ("area", "iscrowd")
 _IMAGES = ("file_name", "image_file_name", "image", "path")
 
 
@@ -52,8 +53,8 @@ def read(files: list[Path], root: Path, boundary: Boundary) -> RawDataSet:
             rows.setdefault(split or next(filter(None, inside), None) or "train", []).append((file, row))
     named = _names(root / "README.md") or _names(root.parent / "README.md")  # `root` can be one split
     for row in (row for found in rows.values() for _, row in found):  # text can be a number that is named
-        row["objects"] = [(box, _number_in(value, named)) for box, value in _objects(row)]
-    used = {value for found in rows.values() for _, row in found for _, value in row["objects"]}
+        row["objects"] = [(box, _number_in(value, named), more) for box, value, more in _objects(row)]
+    used = {value for found in rows.values() for _, row in found for _, value, _ in row["objects"]}
     words = sorted({value for value in used if isinstance(value, str)})
     numbers = sorted({value for value in used if isinstance(value, int)} | named.keys())
     ids: dict[Any, int] = {number: number for number in numbers}
@@ -73,9 +74,9 @@ def _content(rows: list[tuple[Path, dict[str, Any]]], ids: dict[Any, int], names
     for i, (_, row) in enumerate(rows, start=1):
         sides = {side: row.get(side) for side in ("width", "height")}
         images.append({"id": i, "file_name": _image(row), **sides})
-        for box, value in row["objects"]:
+        for box, value, more in row["objects"]:
             place = len(annotations) + 1
-            annotations.append({"id": place, "image_id": i, "bbox": box, "category_id": ids.get(value)})
+            annotations.append({"id": place, "image_id": i, "bbox": box, "category_id": ids.get(value), **more})
     categories = [{"id": id, "name": name} for id, name in names.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
@@ -86,9 +87,9 @@ def _image(row: dict[str, Any]) -> Any:
     return value.get("path") if isinstance(value, dict) else value
 
 
-def _objects(row: dict[str, Any]) -> Iterator[tuple[Any, int | str | None]]:
-    """Box and class of each object: `objects` is a dict of lists, a dict of one object, or a list of dicts; or the row
-    has the boxes itself."""
+def _objects(row: dict[str, Any]) -> Iterator[tuple[Any, int | str | None, dict[str, Any]]]:
+    """Box, class, and what else COCO has of each object: `objects` is a dict of lists, a dict of one object, or a list
+    of dicts; or the row has the boxes itself."""
     objects = next((row[key] for key in _OBJECTS if isinstance(row.get(key), dict | list)), row)
     if isinstance(objects, dict):
         boxes, values = _first(objects, _BOXES), _first(objects, _CLASSES)
@@ -97,10 +98,15 @@ def _objects(row: dict[str, Any]) -> Iterator[tuple[Any, int | str | None]]:
         if boxes and not isinstance(boxes[0], list | dict):  # one object
             boxes, values = [boxes], values if isinstance(values, list) else [values]
         values = values if isinstance(values, list) else []
-        objects = [{"bbox": box, "category": values[i] if i < len(values) else None} for i, box in enumerate(boxes)]
+        lists = {key: objects[key] for key in _MORE if isinstance(objects.get(key), list)}
+        objects = [
+            {"bbox": box, "category": values[i] if i < len(values) else None}
+            | {key: found[i] for key, found in lists.items() if i < len(found)}
+            for i, box in enumerate(boxes)
+        ]
     for one in objects:
         if isinstance(one, dict):
-            yield _first(one, _BOXES), _class(_first(one, _CLASSES))
+            yield _first(one, _BOXES), _class(_first(one, _CLASSES)), {k: one[k] for k in _MORE if k in one}
 
 
 def _first(found: dict[str, Any], keys: tuple[str, ...]) -> Any:
@@ -138,8 +144,8 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 def _has_objects(file: Path) -> bool:
     """Whether one of the first lines has boxes: such folders are also used for classification."""
     with file.open("rb") as opened:
-        head = opened.read(1 << 16)
-    return any(f'"{key}"'.encode() in head for key in _BOXES)
+        head = decoded(opened.read(1 << 16), errors="replace")
+    return any(f'"{key}"' in head for key in _BOXES)
 
 
 def _names(readme: Path) -> dict[int, str]:

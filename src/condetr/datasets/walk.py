@@ -24,10 +24,14 @@ def listed_below(
         folders[:] = sorted(name for name in folders if not (is_hidden(name) or skip(os.path.join(place, name))))
         for name in (name for name in list(folders) if os.path.islink(os.path.join(place, name))):
             target = os.path.realpath(os.path.join(place, name))
-            if target in seen or Path(target).is_relative_to(top) or Path(top).is_relative_to(target):
+            if target in seen or _is_listed(Path(target), Path(top)) or Path(top).is_relative_to(target):
                 folders.remove(name)
             seen.add(target)
         yield place, sorted(files)
+
+
+def _is_listed(target: Path, top: Path) -> bool:
+    return target.is_relative_to(top) and not any(map(is_hidden, target.relative_to(top).parts))
 
 
 def is_hidden(folder: str) -> bool:

@@ -18,6 +18,7 @@ from .classes import check_classes
 from .diagnosis import Diagnosis
 from .duplicates import find_duplicates
 from .facts import OUTSIDE, ImageFacts
+from .forms import check_forms
 from .inspection import Progress, inspect_header, inspect_images, inspect_pixels
 from .other_splits import other_splits
 from .results import Count
@@ -62,7 +63,7 @@ def examine(
         split.name: [ImageFacts.of_problem(OUTSIDE) if out else next(inspected) for out in split.images.outside]
         for split in raw.splits
     }
-    findings = [*raw.findings, *check_classes(raw), *unlisted_images(raw), *other_splits(raw)]
+    findings = [*raw.findings, *check_classes(raw), *check_forms(raw, facts), *unlisted_images(raw), *other_splits(raw)]
     truths = {
         split.name: check_split(split, facts[split.name], raw.categories, queries, findings, clean_boxes)
         for split in raw.splits
