@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import checkpoint, interchange
-from .arguments import path_of
+from .arguments import instance_of, path_of
 from .engine.torch_defaults import torch_defaults
 from .errors import WeightsError
 from .files import check_new_folder
@@ -32,6 +32,9 @@ def convert(
     source, folder = text_with_home(os.fspath(source)), path_of(folder, "folder")
     if to not in ("condetr", "transformers"):
         raise WeightsError(f"convert: to={to!r}: there are condetr and transformers")
+    instance_of("" if recipe is None else recipe, "recipe", str, "the name of a recipe")
+    if recipe is not None and not Path(source).is_file():
+        raise WeightsError(f"`recipe={recipe!r}`: only for .pth files; other weights have their settings with them")
     check_new_folder(folder)
     if Path(source).is_file():
         weights = checkpoint.Weights(*interchange.read_official(Path(source), recipe), thresholds=None)

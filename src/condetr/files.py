@@ -124,13 +124,14 @@ def safe_name(part: str) -> str:
 
 
 def check_new_folder(folder: Path) -> None:
-    """Raises CondetrError for a folder that holds anything already, and for a file in its place."""
+    """Check before a long computation that a folder is new or empty, and can be written. Raises CondetrError."""
     try:
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
         raise CondetrError(f"{unwritable(folder, error)}. Choose another folder") from None
     if taken:
         raise CondetrError(f"{folder}: exists and is not empty. Name another folder, or remove it")
+    check_writable(folder)
 
 
 def check_writable(folder: Path) -> None:

@@ -36,13 +36,14 @@ def grow(
     larger than what they have, or an exported file.
     """
     out = None if out is None else path_of(out, "out")
+    queries = whole_number(queries, "queries", 1)
+    if out is not None:
+        check_new_folder(out)
     if not isinstance(weights, Weights):
         weights = checkpoint.load(weights)
     before = weights.config.model.queries
-    if whole_number(queries, "queries") <= before:
+    if queries <= before:
         raise CondetrError(f"`queries={queries}`: the weights have {before} already. Give a larger number")
-    if out is not None:
-        check_new_folder(out)
     grown = _grown(weights, queries)
     if out is not None:
         checkpoint.save(out, grown)

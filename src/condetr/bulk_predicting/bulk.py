@@ -153,6 +153,11 @@ def requested(
     for name, value in (("batch", batch), ("workers", workers)):
         if value is not None:
             whole_number(value, name, 1)
+    out = path_of(out, "out")
+    Plan.check_folder(out)
+    reachable = Sources(names, out)
+    if Plan.load(out) is None:
+        reachable.check()
     if device is not None and address is None:
         check_device(device)
     source = os.fspath(path_of(weights, "weights", WeightsError))
@@ -177,8 +182,7 @@ def requested(
         "precision": precision,
         "runtime": runtime or (Path(source).suffix.lstrip(".") if is_exported(source) else "torch"),
     }
-    out = path_of(out, "out")
-    return Request(Sources(names, out), out, task, settings, workers, address)
+    return Request(reachable, out, task, settings, workers, address)
 
 
 def agreed(request: Request) -> Plan:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors import CondetrError
 from ..extras import imported
-from ..files import replacing, write_text
+from ..files import check_writable, replacing, write_text
 from .images import Image
 from .rows import Counts, counted
 
@@ -103,11 +103,17 @@ class Plan:
             raise CondetrError(f"{file}: damaged. Remove {out}, and start again") from None
 
     @classmethod
+    def check_folder(cls, out: Path) -> None:
+        """Raises CondetrError for a folder that cannot be written, or that has other files and no plan."""
+        check_writable(out)
+        others = sorted(one.name for one in out.iterdir() if not one.name.startswith(".")) if out.is_dir() else []
+        if others and not (out / FOLDER / RECORD).exists():
+            raise CondetrError(f"{out}: holds other files ({others[0]}). Choose a new folder with `out`")
+
+    @classmethod
     def make(cls, out: Path, settings: dict[str, Any], images: Iterable[Image]) -> "Plan":
         """Write the plan; it appears as a whole. Raises CondetrError if the folder contains anything else."""
-        others = sorted(one.name for one in out.iterdir() if not one.name.startswith("."))
-        if others:
-            raise CondetrError(f"{out}: holds other files ({others[0]}). Choose a new folder with `out`")
+        cls.check_folder(out)
         part = Path(tempfile.mkdtemp(prefix=f".{FOLDER}.", dir=out))
         try:
             stream = iter(images)

@@ -14,7 +14,7 @@ from ..images.decode import SUFFIXES
 from ..images.unread import UNREADABLE
 from ..plural import counted
 from ..predicting.local_files import exists
-from ..predicting.sources import Found, find_one, leads_to_many
+from ..predicting.sources import Found, Skipped, find_one, leads_to_many
 from ..suggestions import did_you_mean, nearest_path
 from .images import Image, is_address, is_web, local_image, printed
 from .manifests import is_manifest, read_manifest
@@ -31,6 +31,14 @@ class Sources:
         """`exclude` is the folder of the results, which is not searched."""
         self.names, self.exclude, self.stores = names, exclude, Stores(names)
         self.notes: list[str] = []
+
+    def check(self) -> None:
+        """Check before any weights are loaded what is quickly seen: that local files and folders exist. Raises
+        CondetrError."""
+        for name in self.names:
+            one = None if leads_to_many(name) or is_address(name) or name == "-" else next(find_one(name), None)
+            if one is not None and not isinstance(one, Found) and one.failed:
+                raise _failed(name, one)
 
     def images(self) -> Iterator[Image]:
         """Raises CondetrError for a source that leads to no image."""
@@ -58,8 +66,7 @@ class Sources:
         for found in find_one(name, self.exclude):
             if not isinstance(found, Found):
                 if found.failed:
-                    near = did_you_mean(nearest_path(Path(name))) if found.reason.startswith("no such") else ""
-                    raise CondetrError(f"{found.name}: {found.reason}{near}{_manifests_in(name)}")
+                    raise _failed(name, found)
                 self.notes.append(f"{found.name}: {found.reason}")
             elif not is_manifest(found.name) and found.is_known_video():
                 videos.append(found.name)
@@ -116,6 +123,11 @@ class Sources:
             address = base.at(os.path.normpath("/".join((base.path, value))).replace(os.sep, "/"))
             return Image(value, str(address), number)
         return Image(value, os.path.abspath(os.path.join(folder, value)), number)
+
+
+def _failed(name: str, source: Skipped) -> CondetrError:
+    near = did_you_mean(nearest_path(Path(name))) if source.reason.startswith("no such") else ""
+    return CondetrError(f"{source.name}: {source.reason}{near}{_manifests_in(name)}")
 
 
 def _manifests_in(folder: str) -> str:

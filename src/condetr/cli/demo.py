@@ -11,6 +11,7 @@ from ..reports.terminal import printable
 from .flags import as_typed
 from .options import Quiet
 from .streams import announce, results
+from .values import naming_flags
 
 DEMO_IMAGES = 3500
 
@@ -25,7 +26,7 @@ def digits(
         ),
     ] = 2000,
     size: Annotated[int, typer.Option(metavar="N", help="the side of each image, in pixels")] = 96,
-    seed: Annotated[int, typer.Option(metavar="N", help="another seed gives another data set")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="another seed gives another data set")] = 0,
 ) -> None:
     """Write a small data set to try things on: real handwritten digits on photographs."""
     from ..datasets.digits import make_digits
@@ -57,7 +58,8 @@ def demo(
         "data.crop_chance": 0.0,
         "data.scales": [1.0],
     }  # a digit has one side to read
-    config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
+    with naming_flags({"train.epochs": "--epochs", "train.seed": "--seed"}):
+        config = resolve("nano", {"epochs": epochs, "seed": seed}, as_written, None)
     with live_progress(console, as_typed) as progress:
         done = run(out, images, seed, config, progress, lambda line: console.print(line, markup=False, soft_wrap=True))
     if quiet:

@@ -88,6 +88,8 @@ def evaluate(
         raise CondetrError("evaluate: give --weights or --detections, not both")
     if save_thresholds and weights is None:
         raise CondetrError("--save-thresholds: there are no weights to save them with; give --weights W")
+    if replace_thresholds and not save_thresholds:
+        raise CondetrError("--replace-thresholds: only with --save-thresholds. Add it")
     of_weights = {"--tile": tile, "--max-detections": max_detections, "--nms": nms}
     given = [flag for flag, value in of_weights.items() if value is not None]
     if detections is not None and given:

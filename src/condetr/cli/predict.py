@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CondetrError
+from ..files import check_writable
 from .options import (
     DEFAULT_BATCH,
     DEFAULT_PRECISION,
@@ -118,6 +119,8 @@ def predict(
             opencv()  # before the weights are loaded: it may not be installed
         elif given := [flag for flag, value in _only_videos(every, start, end, show).items() if value]:
             raise CondetrError(f"{given[0]}: only for videos, and there is none among the sources")
+    if out != STDOUT:
+        check_writable(out)
     announce("loading", weights)
     from ..predicting.outputs import parse_formats
     from ..predicting.predictor import Predictor

@@ -10,12 +10,14 @@ import torch
 
 from ..arguments import check_progress, instance_of, names_of, path_of, whole_number, wrong
 from ..datasets.dataset import DataSet
+from ..datasets.open import check_exists, whole
 from ..engine.device import check_device
 from ..engine.interrupt import deferred_signals
 from ..engine.lock import locked
 from ..errors import CondetrError, ConfigError, DataError, SignalError
 from ..examining.cache import facts_folder
 from ..examining.examine import examine
+from ..files import check_writable
 from ..training.data import fingerprint
 from ..training.length import resolve_epochs
 from ..training.resolution import resolve_size
@@ -83,8 +85,11 @@ def compare(
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
     names_of(settings or {}, "settings")
     check_progress(progress)
-    dataset = _open(path, hold_out, follow_outside)
+    check_exists(path)
     device = check_device(device)
+    _check_models(configs(models, recipe or "nano", settings or {}), reference)
+    check_writable(out)
+    dataset = _open(path, hold_out, follow_outside)
     base = recipe or default_base(dataset, device)
     request = _request(dataset, configs(models, base, settings or {}), epochs, seeds, budget, reference)
     with locked(out):
@@ -110,10 +115,8 @@ def _open(path: Path, hold_out: float | None, follow_outside: bool = False) -> D
     if hold_out is not None:
         return dataset.with_held_out(hold_out, HELD_OUT_SEED)
     if "valid" not in dataset.splits:
-        raise DataError(
-            f"{path}: no split 'valid' to compare on. Add one, or hold out a part of the training images "
-            "with `hold_out=0.15`"
-        )
+        way_out = whole(path) or ". Add one, or hold out a part of the training images with `hold_out=0.15`"
+        raise DataError(f"{path}: no split 'valid' to compare on{way_out}")
     if not any((~sample.truth.crowd).any() for sample in dataset.split("valid")):
         raise DataError(
             f"{path}: the split 'valid' has no labelled object: there is no AP to compare. Label its images"
@@ -121,15 +124,18 @@ def _open(path: Path, hold_out: float | None, follow_outside: bool = False) -> D
     return dataset
 
 
+def _check_models(models: Mapping[str, Any], reference: str | None) -> None:
+    if len(models) < 2:
+        raise ConfigError("`models`: a comparison needs two models or more")
+    if reference is not None and reference not in models:
+        raise ConfigError(f"`reference={reference!r}`: not among the models. There are {', '.join(models)}")
+
+
 def _request(
     dataset: DataSet, models: dict[str, Any], epochs: Sequence[int] | None, seeds: int, budget: float | None,
     reference: str | None,
 ) -> Request:  # fmt: skip
-    if len(models) < 2:
-        raise ConfigError("`models`: a comparison needs two models or more")
     first = next(iter(models))
-    if reference is not None and reference not in models:
-        raise ConfigError(f"`reference={reference!r}`: not among the models. There are {', '.join(models)}")
     images = len(dataset.split("train"))
     models = {name: resolve_epochs(resolve_size(config, dataset), images) for name, config in models.items()}
     schedules = tuple(sorted(set(epochs or [models[first].train.epochs])))

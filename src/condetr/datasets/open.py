@@ -12,7 +12,7 @@ from ..own_folders import is_run
 from ..plural import listed
 from . import coco, coco_files, coco_json, imagefolder, unlabelled, unread, voc, voc_folders, yolo, yolo_folders
 from .boundary import Boundary
-from .raw import RawDataSet, RawImages, RawObjects, RawSplit, split_name
+from .raw import RawDataSet, RawImages, RawObjects, RawSplit, folder_split, split_name
 from .walk import files_below
 
 __all__ = ["RawDataSet", "RawImages", "RawObjects", "RawSplit", "open_dataset"]
@@ -172,6 +172,17 @@ def _refuse_part(root: Path) -> None:
     name, above = root.resolve().name, root.resolve().parent
     if (name.lower() in (*voc_folders.ANNOTATIONS, *voc_folders.IMAGES) or split_name(name)) and _is_data_set(above):
         raise DataError(f"{root}: a part of the data set in {above}. Give that folder")
+
+
+def whole(path: Path) -> str:
+    """The end of a message about a split that is missing, where `path` is one split of a data set, as a folder or its
+    file: which folder to give. Empty for any other data set."""
+    folder = path.parent if path.is_file() else path
+    above = folder.resolve().parent
+    if folder_split(folder.resolve()) is None or not _is_data_set(above):
+        return ""
+    shown = folder.parent if folder.name not in ("", ".", "..") else above
+    return f". It is a part of the data set in {shown}: give that folder"
 
 
 def _is_data_set(folder: Path) -> bool:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import check_progress, path_of
+from ..arguments import check_progress, path_of, whole_number
 from ..checkpoint import MODELS, load, save_thresholds, thresholds_split, weights_of_run
+from ..datasets.open import check_exists
 from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
 from ..errors import CondetrError, DataError
-from ..files import quoted
+from ..files import check_writable, quoted
 from ..home import with_home
 from ..metrics import BoxTable, Evaluator, match_classes
 from ..metrics.coco_results import read_results
@@ -65,9 +66,13 @@ def evaluate(
     data = path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     check_progress(progress)
+    batch = whole_number(batch, "batch", 1)
+    max_detections = None if max_detections is None else whole_number(max_detections, "max_detections", 1)
+    if out is not None and processes.first:
+        check_writable(out)
     if is_run(data):
         raise DataError(f"{data}: a run's folder, not a data set. Did you swap weights and data?")
-    truth = open_ground_truth(data, split, follow_outside)
+    check_exists(data)
     if isinstance(weights, Predictor):
         if tiling is not None and tiling != weights.tiling:
             raise CondetrError("tiling: a Predictor has its own. Give it to Predictor.load")
@@ -78,6 +83,7 @@ def evaluate(
         predictor = Predictor.load(weights, device, runtime=runtime, tiling=tiling, nms=nms)
         source = os.fspath(weights)
         name = weights_name(source)
+    truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
     init = None if isinstance(weights, Predictor) or Path(source).is_file() else source
     warnings = [*truth.warnings, *unknown_classes(truth, predictor.categories, init)]
@@ -115,6 +121,8 @@ def evaluate_detections(
     """
     file, data = path_of(file, "file", DataError), path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
+    if out is not None:
+        check_writable(out)
     if not file.exists():  # before the data set is read
         raise DataError(f"{file}: no such file or folder{did_you_mean(nearest_path(file))}")
     truth = open_ground_truth(data, split, follow_outside)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import DEFECTS, Finding
-from ..datasets.open import open_dataset
+from ..datasets.open import open_dataset, whole
 from ..errors import DataError
 from ..examining.examine import examine
 from ..files import quoted
@@ -51,7 +51,8 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     names = [split.name for split in raw.splits]
     name = name or next((one for one in ("test", "valid") if one in names), "test")
     if name not in names:
-        raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}. Choose one with `split`")
+        way_out = whole(data) or ". Choose one with `split`"
+        raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}{way_out}")
     chosen = tuple(split for split in raw.splits if split.name == name)
     diagnosis = examine(replace(raw, splits=chosen), decode_pixels=False, clean_boxes=False)
     dataset = diagnosis.dataset

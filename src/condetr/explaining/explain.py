@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..arguments import path_of, whole_number
 from ..errors import CondetrError
-from ..files import write_bytes
+from ..files import check_replaceable, write_bytes
 from ..predicting.exported import refuse_exported
 from ..predicting.inputs import InMemory, Name, inputs, is_one_image
 from ..predicting.predictor import Predictor
@@ -45,9 +45,11 @@ def explain(
     if not is_one_image(image):
         raise CondetrError("explain: takes one image; for several, run `condetr explain`")
     refuse_exported(weights)
-    detection = None if detection is None else whole_number(detection, "detection")
+    detection = None if detection is None else whole_number(detection, "detection", 0)
     layer = whole_number(layer, "layer")
     file = None if figure is None else path_of(figure, "figure")
+    if file is not None:
+        check_replaceable(file)
     predictor = weights if isinstance(weights, Predictor) else Predictor.load(weights)
     (one,) = inputs([image])
     record = record_image(predictor, one.open_named(), threshold)

@@ -53,6 +53,10 @@ def check(selection: Selection) -> None:
     """Check what can be checked before any weights are loaded. Raises CondetrError."""
     if selection.detection is not None and selection.at is not None:
         raise CondetrError("explain: give `detection` or `at`, not both")
+    if selection.detection is not None and selection.detection < 0:
+        raise CondetrError(
+            f"`detection={selection.detection}`: they are counted from 0, the one with the highest score"
+        )
 
 
 def explain_images(

@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 from ..arguments import check_progress, path_of, whole_number
+from ..datasets.open import check_exists
 from ..engine.device import default_device
 from ..errors import CondetrError, DataError, ImageError
 from ..evaluating.evaluate import evaluate
@@ -74,6 +75,8 @@ def benchmark(
     rounds = whole_number(rounds, "rounds", 1)
     check_progress(progress)
     labelled = None if data is None else path_of(data, "data", DataError)
+    if labelled is not None:
+        check_exists(labelled)
     pixels = _read(images)
     choices = [
         Choice(runtime, precision, device)

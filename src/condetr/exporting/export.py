@@ -22,7 +22,7 @@ from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, writ
 from ..runtime.file_facts import package_version
 from ..runtime.quantise import MOST
 from .int8 import export_int8
-from .proof import MAX_DROP, Original, Progress, Proof
+from .proof import MAX_DROP, Original, Progress, Proof, split_to_compare
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ def export(
     proof_file = file.with_name(f"{file.name}.proof.json")
     for one in (file, proof_file, *([file.with_suffix(".bin")] if format == "openvino" else [])):
         check_replaceable(one)
+    split = None if data is None else split_to_compare(data, precision, follow_outside)
     loaded = _copied(weights) if isinstance(weights, Weights) else load(weights)
     file.parent.mkdir(parents=True, exist_ok=True)
     with working_folder(file.parent, "export") as folder:
@@ -91,7 +92,7 @@ def export(
 
         def original() -> Original:
             logger.info("comparing its detections with those of the weights")
-            return Original.of(loaded, data, follow_outside, progress)
+            return Original.of(loaded, data, split, follow_outside, progress)
 
         try:
             if precision == "int8" and data is not None:

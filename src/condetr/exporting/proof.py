@@ -7,7 +7,7 @@ from typing import Any
 
 from ..build import build_prepare
 from ..checkpoint import Weights
-from ..datasets.open import open_dataset
+from ..datasets.open import open_dataset, whole
 from ..errors import CondetrError, DataError
 from ..evaluating.evaluate import evaluate
 from ..evaluating.evaluation import Evaluation
@@ -111,17 +111,13 @@ class Original:
     progress: Progress | None
 
     @classmethod
-    def of(cls, weights: Weights, data: Path | None, follow_outside: bool, progress: Progress | None) -> "Original":
-        """Evaluates the weights on `valid` (`test` where there is none) of the data. Without data, the images are the
-        package's photographs. Raises DataError for data that cannot be evaluated."""
+    def of(
+        cls, weights: Weights, data: Path | None, split: str | None, follow_outside: bool, progress: Progress | None
+    ) -> "Original":
+        """Evaluates the weights on a split of the data. Without data, the images are the package's photographs. Raises
+        DataError for data that cannot be evaluated."""
         if data is None:
             return cls(weights, example_images(), None, None, follow_outside, progress)
-        names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
-        split = next((name for name in ("valid", "test") if name in names), None)
-        if split is None:
-            raise DataError(
-                f"{data}: neither 'valid' nor 'test' to compare AP on. There are: {', '.join(sorted(names)) or 'none'}"
-            )
         evaluation = evaluate(Predictor(weights), data, split=split, follow_outside=follow_outside, progress=progress)
         images = _first_images(evaluation)
         if not images:
@@ -149,6 +145,20 @@ class Original:
             progress=self.progress,
         )  # fmt: skip
         return Accuracy(str(self.data), before.split.name, len(before.split), before.ap, after.ap)
+
+
+def split_to_compare(data: Path, precision: str, follow_outside: bool) -> str:
+    """The split of the data on which AP is compared: `valid`, or `test` where there is none. Raises DataError for data
+    without them, or without the split that int8 is calibrated on."""
+    names = {split.name for split in open_dataset(data, follow_outside=follow_outside).splits}
+    there = f"There are: {', '.join(sorted(names)) or 'none'}"
+    if "train" not in names and precision == "int8":
+        way_out = whole(data) or ". Give the data that the weights were trained on"
+        raise DataError(f"{data}: no split 'train' to calibrate int8 on. {there}{way_out}")
+    split = next((name for name in ("valid", "test") if name in names), None)
+    if split is None:
+        raise DataError(f"{data}: neither 'valid' nor 'test' to compare AP on. {there}{whole(data)}")
+    return split
 
 
 def compare(

@@ -20,7 +20,7 @@ from ..own_folders import is_run
 from ..plural import counted
 from .card import published
 from .curves import draw_curves
-from .default_folder import RECORD, new_folder, recorded
+from .default_folder import RECORD, RUNS, new_folder, recorded
 from .loop import Loop
 
 OVERHEAD = 20  # a state is written when training has taken this many times as long as writing the last state
@@ -55,14 +55,18 @@ class RunFolder:
         """Whether the folder holds a run that has started: a start that was killed leaves only its `config.json`."""
         return self.config_file.exists() and ((self.path / RECORD).exists() or bool(state.files(self.state)))
 
-    def refuse_runs(self, name: str) -> None:
-        """Raises CondetrError for a folder that is no run and holds others; `name` is for a run in it."""
+    def refuse_runs(self, data: Path) -> None:
+        """Raises CondetrError for the folder of the data set, which would be a run's from then on, and for a folder
+        that is no run and holds others."""
+        if not self.begun() and self.path.resolve() == data:
+            other = str(new_folder(data.name, RUNS))
+            raise CondetrError(f"{self.path}: the data set's folder. Name another one, such as `out={other!r}`")
         inside = sorted(self.path.iterdir()) if self.path.is_dir() and not self.begun() else []
         run = next((folder for folder in inside if is_run(folder)), None)
         if run is not None:
             raise CondetrError(
                 f"{self.path}: a folder of runs ({run.name} is one). Name a folder in it for this run, such as "
-                f"`out={str(new_folder(name, self.path))!r}`, or continue a run: `out={str(run)!r}, resume=True`"
+                f"`out={str(new_folder(data.name, self.path))!r}`, or continue a run: `out={str(run)!r}, resume=True`"
             )
 
     def has_state(self) -> bool:

@@ -120,7 +120,7 @@ def train(
             local_device(name, processes)
             folder = RunFolder(out if out is not None else default_folder(data, resume))
             if out is not None:
-                folder.refuse_runs(dataset_folder(data).name)
+                folder.refuse_runs(dataset_folder(data))
             note = folder_note(folder.path, data, resume) if out is None else ""
             if note and resume:
                 report(Message(note))
