@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -100,6 +101,25 @@ def save_thresholds(folder: Path, thresholds: Sequence[float], split: str) -> No
     write_text(file, json.dumps({**record, "thresholds": list(thresholds), "thresholds_split": split}, indent=2) + "\n")
 
 
+def check_local(weights: str | os.PathLike[str]) -> None:
+    """Raises WeightsError, as `load` does, for what needs no tensors and no download to be known of weights: before
+    other long work."""
+    source = _named(weights)
+    path = with_home(source)
+    check_path(path, WeightsError)
+    if path.exists() or not is_repository(source):
+        _opened(source)
+
+
+def _named(weights: Any) -> str:
+    """The text that names weights. Raises WeightsError."""
+    if not isinstance(weights, str | os.PathLike):
+        raise WeightsError(f"weights are a folder or a hub repository (owner/name), not {with_article(weights)}")
+    if not os.fspath(weights):
+        raise WeightsError("weights: empty text. Give a folder or a hub repository (owner/name)")
+    return os.fsdecode(weights)
+
+
 @torch_defaults()
 def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") -> Weights:
     """Weights from a folder (condetr's own, a training run's, or in transformers' layout) or a hub repository.
@@ -108,18 +128,15 @@ def load(weights: str | os.PathLike[str], device: torch.device | str = "cpu") ->
     commit. The detector is in evaluation mode on `device`. Raises WeightsError for weights that are incomplete or of an
     unknown format, ConfigError for a device that this machine lacks. Nothing is unpickled.
     """
-    if not isinstance(weights, str | os.PathLike):
-        raise WeightsError(f"weights are a folder or a hub repository (owner/name), not {with_article(weights)}")
-    if not os.fspath(weights):
-        raise WeightsError("weights: empty text. Give a folder or a hub repository (owner/name)")
+    source = _named(weights)
     device = check_device(str(device))
-    path, record = _opened(os.fspath(weights))
-    logger.info("loading %s", os.fspath(weights))
+    path, record = _opened(source)
+    logger.info("loading %s", source)
     if "model_type" in record:
         loaded = Weights(*read_transformers(path), thresholds=None)
     else:
         loaded = _read_own(path, record)
-    check_finite(loaded.detector, os.fspath(weights))
+    check_finite(loaded.detector, source)
     loaded.detector.to(device).eval()
     return loaded
 

@@ -25,6 +25,8 @@ EARLY = {
     "evaluate data --weights weights --out file": "file: cannot be written",
     "evaluate data --weights weights --replace-thresholds": "--replace-thresholds: only with --save-thresholds",
     "evaluate nowhere --weights weights": "nowhere: no such file or folder",
+    "evaluate data --weights image.png": "give the folder that holds config.json",
+    "evaluate data --weights data": "data/config.json: no such file",
     "explain image.png --weights weights --out file": "file: cannot be written",
     "explain image.png --weights weights --detection -1": "they are counted from 0",
     "explain image.png --weights weights --threshold 2": "threshold 2: must be a number",
@@ -85,7 +87,8 @@ def test_the_error_comes_before_any_weights_or_images_are_read(
         monkeypatch.setattr(work, too_late)
     done = CliRunner().invoke(app, words.split())
     assert isinstance(done.exception, CondetrError), done.exception
-    assert EARLY[words].replace("`out='", "--out ").replace("'`", "") in str(done.exception)
+    message = str(done.exception).replace("\\", "/")
+    assert EARLY[words].replace("`out='", "--out ").replace("'`", "") in message
     assert {path.name for path in here.iterdir()} == {"weights", "image.png", "data", "file"}
     assert not (here / "data" / "config.json").exists()
 

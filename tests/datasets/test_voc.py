@@ -205,3 +205,23 @@ def test_label_files_in_no_list_are_reported(tmp_path):
 def test_without_lists_no_label_file_is_unlisted(tmp_path):
     devkit(tmp_path, {stem: xml() for stem in "ab"}, {})
     assert open_dataset(tmp_path).findings == ()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["filename,width\na.jpg,64\nb.jpg,64\n", "image_id\na\nb\n", '"a.jpg";64\n"b.jpg";64\n', "a\tdog\nb\tcat\n"],
+    ids=["header and columns", "header", "semicolons", "tabs"],
+)
+def test_a_table_lists_a_split(tmp_path, rows):
+    devkit(tmp_path, {"a": xml(), "b": xml(), "c": xml()}, {})
+    suffix = ".tsv" if "\t" in rows else ".csv"
+    (tmp_path / f"train{suffix}").write_text(rows)
+    (tmp_path / "val.csv").write_text("c.jpg\n")
+    assert splits(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "valid": ["JPEGImages/c.jpg"]}
+    assert open_dataset(tmp_path).findings == ()
+
+
+def test_a_text_goes_before_a_table(tmp_path):
+    devkit(tmp_path, {"a": xml(), "b": xml(), "c": xml()}, {"train": ["a", "b"], "val": ["c"]})
+    (tmp_path / "ImageSets" / "Main" / "train.csv").write_text("filename\nc.jpg\n")
+    assert splits(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "valid": ["JPEGImages/c.jpg"]}

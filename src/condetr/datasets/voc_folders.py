@@ -14,6 +14,7 @@ from .walk import files_below
 ANNOTATIONS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
 LISTS = ("splits", "split", "lists", "sets", "imagesets", "image_sets")  # folders of the lists of the splits
 LIST_SUFFIXES = (".txt", ".lst", ".list")
+TABLES = (".csv", ".tsv")
 IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data", "pngimages")
 
 
@@ -105,7 +106,9 @@ def _listed(place: Path, labels: list[Path], base: Path) -> dict[str, tuple[Path
     found = {}
     for name, files in _lists(place).items():
         lines = dict.fromkeys(line for file in files for line in _lines(file))
-        found[name] = tuple(dict.fromkeys(_label_file(line, labels, base, disk) for line in lines))
+        listed = list(dict.fromkeys(_label_file(line, labels, base, disk) for line in lines))
+        header = bool(listed) and files[0].suffix.lower() in TABLES and not listed[0].is_file()
+        found[name] = tuple(listed[header:])
     return {name: files for name, files in found.items() if files}
 
 
@@ -140,15 +143,17 @@ def _by_images(annotations: Path, labels: tuple[Path, ...], images: tuple[Path, 
 
 
 def _lists(folder: Path) -> dict[str, list[Path]]:
-    """The text files that list each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`."""
+    """The text files that list each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`.
+    Of a table, `train.csv`, the first column is read."""
     found: dict[str, list[Path]] = {}
     files = [file for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
-    files = [file for file in files if file.suffix.lower() in (*LIST_SUFFIXES, "")]
-    for file in sorted(files, key=lambda file: (file.stem.lower() == "trainval", file)):
+    files = [file for file in files if file.suffix.lower() in (*LIST_SUFFIXES, *TABLES, "")]
+    files = sorted(files, key=lambda file: (file.suffix.lower() in TABLES, file))
+    for file in sorted(files, key=lambda file: file.stem.lower() == "trainval"):
         if name := folder_split(file.stem):
             found.setdefault(name, [file])
     if not found:  # those of each class, as `cat_train.txt`
-        for file in sorted(files):
+        for file in files:
             if name := folder_split(file.stem.rpartition("_")[2]):
                 found.setdefault(name, []).append(file)
     return found
@@ -156,7 +161,10 @@ def _lists(folder: Path) -> dict[str, list[Path]]:
 
 def _lines(file: Path) -> Iterator[str]:
     text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
-    lines = (line.strip().strip("\"'").strip() for line in lines_of(text))
+    rows = lines_of(text)
+    if file.suffix.lower() in TABLES:
+        rows = [re.split("[,;\t]", row, maxsplit=1)[0] for row in rows]
+    lines = (line.strip().strip("\"'").strip() for line in rows)
     return (line for line in lines if line and not line.startswith("#"))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arguments import check_progress, path_of, whole_number
-from ..checkpoint import MODELS, load, save_thresholds, thresholds_split, weights_of_run
+from ..checkpoint import MODELS, check_local, load, save_thresholds, thresholds_split, weights_of_run
 from ..datasets.open import check_exists
 from ..detections import Detections
 from ..engine.distributed import SINGLE, Processes
@@ -73,6 +73,9 @@ def evaluate(
     if is_run(data):
         raise DataError(f"{data}: a run's folder, not a data set. Did you swap weights and data?")
     check_exists(data)
+    if not isinstance(weights, Predictor) and not is_exported(weights):
+        check_local(weights)
+    truth = open_ground_truth(data, split, follow_outside)
     if isinstance(weights, Predictor):
         if tiling is not None and tiling != weights.tiling:
             raise CondetrError("tiling: a Predictor has its own. Give it to Predictor.load")
@@ -83,7 +86,6 @@ def evaluate(
         predictor = Predictor.load(weights, device, runtime=runtime, tiling=tiling, nms=nms)
         source = os.fspath(weights)
         name = weights_name(source)
-    truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
     init = None if isinstance(weights, Predictor) or Path(source).is_file() else source
     warnings = [*truth.warnings, *unknown_classes(truth, predictor.categories, init)]
