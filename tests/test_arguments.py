@@ -17,6 +17,7 @@ from tests.tiny import TINY, shaken
 # In a process of its own: here the shape checker would refuse wrong types before condetr does.
 RUN = """
 import json, sys
+from dataclasses import replace
 import condetr
 W, F, D, R = "weights", "image.png", "data", "run"
 predictor = condetr.Predictor.load(W, "cpu")
@@ -114,6 +115,32 @@ CASES = {
     "condetr.train(D, 'nano', settings=['a'])": "settings: expected a dict of settings by dotted path, got list",
     "condetr.train(D, 'nano', settings={1: 2})": "settings: expected names, got int",
     "condetr.compare(D, 'detr,local', 'c', settings={1: 2})": "settings: expected names, got int",
+    "predictor(F, one_class_per_box='no')": "one_class_per_box: expected True or False, got 'no'",
+    "predictor(F, classes=[])": "classes: an empty list",
+    "condetr.Predictor.load(W, compile=1)": "compile: expected True or False, got int",
+    "condetr.train(D, 'nano', resume='no')": "resume: expected True or False, got 'no'",
+    "condetr.evaluate(W, D, follow_outside='no')": "follow_outside: expected True or False, got 'no'",
+    "condetr.evaluate(W, D, split='')": "no split ''",
+    "condetr.evaluate_detections(F, D, follow_outside=None)": "follow_outside: expected True or False, got None",
+    "condetr.export(W, follow_outside=1)": "follow_outside: expected True or False, got int",
+    "condetr.compare(D, 'detr,local', 'c', follow_outside='no')": "follow_outside: expected True or False, got 'no'",
+    "condetr.examine(D, decode_pixels='no')": "decode_pixels: expected True or False, got 'no'",
+    "condetr.bulk(F, W, 'new', one_class_per_box='no')": "one_class_per_box: expected True or False, got 'no'",
+    "condetr.sample('a.mp4', overwrite='no')": "overwrite: expected True or False, got 'no'",
+    "diagnosis.dataset.with_held_out('a', 42)": "fraction: expected a number between 0 and 1, got 'a'",
+    "diagnosis.dataset.with_held_out(0.5, 'a')": "seed: expected a whole number, got 'a'",
+    "detections.filter(min_score=True)": "min_score: expected a number, or one for each of the 3 labels, got bool",
+    "detections.filter(min_score=float('nan'))": "for each of the 3 labels, got nan",
+    "detections.suppress(True)": "iou: expected a number from 0 to 1, got bool",
+    "condetr.Categories((1, 2), 'ab')": "categories: names must be a tuple of text",
+    "condetr.Categories([1], ('a',))": "categories: ids must be a tuple of whole numbers",
+    "condetr.Categories(('1',), ('a',))": "categories: ids must be a tuple of whole numbers",
+    "replace(detections, scores=detections.scores[:3])": "boxes: expected an array of shape (3, 4), as there are",
+    "replace(detections, boxes=detections.boxes.tolist())": "got a list",
+    "replace(detections, labels=detections.labels * 0.5)": "labels: expected whole numbers, got float64",
+    "replace(detections, labels=detections.labels * 0 + 7)": "labels: 7, but labels are 0 to 2",
+    "replace(detections, labels=detections.labels * 0 - 1)": "labels: -1, but labels are 0 to 2",
+    "replace(detections, categories=None)": "categories: expected Categories, got None",
     "condetr.bulk(3, W, 'new')": "sources: expected names, got int",
     "condetr.attention_shares(None, F)": "predictor: expected a Predictor, got None",
     "condetr.object_shares(W, D)": "predictor: expected a Predictor, got 'weights'",

@@ -80,6 +80,13 @@ def instance_of(value: Any, name: str, kind: type | UnionType, expected: str) ->
         raise wrong(value, name, expected)
 
 
+def check_flags(**flags: Any) -> None:
+    """Raises CondetrError for an argument that is neither True nor False, such as the text "no"."""
+    for name, value in flags.items():
+        if type(value).__name__ not in ("bool", "bool_"):  # Python's and numpy's
+            raise wrong(value, name, "True or False")
+
+
 def check_progress(value: Any) -> None:
     """Raises CondetrError for a `progress` that is neither None nor callable."""
     if value is not None and not callable(value):

@@ -62,6 +62,21 @@ class Detections:
     size: tuple[int, int]
     file: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises CondetrError for arrays that do not belong together."""
+        instance_of(self.categories, "categories", Categories, "Categories")
+        columns = {"boxes": self.boxes, "scores": self.scores, "labels": self.labels, "queries": self.queries}
+        for name, column in columns.items():
+            shape = (len(self.scores), 4) if name == "boxes" else (len(self.scores),)
+            if not isinstance(column, np.ndarray) or column.shape != shape:
+                got = f"an array of shape {column.shape}" if isinstance(column, np.ndarray) else with_article(column)
+                raise CondetrError(f"{name}: expected an array of shape {shape}, as there are scores, got {got}")
+        if self.labels.dtype.kind not in "iu":
+            raise CondetrError(f"labels: expected whole numbers, got {self.labels.dtype}")
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.categories):
+            worst = max(self.labels.tolist(), key=lambda label: abs(2 * label + 1 - len(self.categories)))
+            raise CondetrError(f"labels: {worst}, but labels are 0 to {len(self.categories) - 1}")
+
     @property
     def names(self) -> list[str]:
         return [self.categories.name(label) for label in self.labels.tolist()]
@@ -142,7 +157,8 @@ class Detections:
             scores = np.asarray(least, dtype=np.float32)
         except (TypeError, ValueError):
             scores = np.empty((0, 0), np.float32)
-        if scores.shape not in ((), (len(self.categories),)):
+        none = isinstance(least, bool) or bool(np.isnan(scores).any())
+        if none or scores.shape not in ((), (len(self.categories),)):
             raise wrong(least, "min_score", f"a number, or one for each of the {len(self.categories)} labels")
         return scores
 
@@ -153,7 +169,7 @@ class Detections:
     def suppress(self, iou: float) -> "Detections":
         """Non-maximum suppression: from the first to the last, each detection removes those of its class with which it
         has a higher `iou`. At 1, none are removed. Raises CondetrError for an `iou` outside 0 to 1."""
-        if not (isinstance(iou, float | int | np.number) and 0 <= iou <= 1):
+        if isinstance(iou, bool) or not (isinstance(iou, float | int | np.number) and 0 <= iou <= 1):
             raise wrong(iou, "iou", "a number from 0 to 1")
         kept = np.ones(len(self), dtype=bool)
         boxes = self.boxes.astype(np.float64)

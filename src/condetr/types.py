@@ -146,6 +146,10 @@ class Categories:
     names: tuple[str | None, ...]
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.ids, tuple) and all(type(id) is int for id in self.ids)):
+            raise CondetrError("categories: ids must be a tuple of whole numbers")
+        if not (isinstance(self.names, tuple) and all(name is None or isinstance(name, str) for name in self.names)):
+            raise CondetrError("categories: names must be a tuple of text; None is a number without a class")
         if len(self.ids) != len(self.names):
             raise CondetrError(f"categories: {len(self.ids)} ids but {len(self.names)} names")
         if len(set(self.ids)) != len(self.ids):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import check_characters, check_progress, names_of, one_of, path_of, whole_number
+from ..arguments import check_characters, check_flags, check_progress, names_of, one_of, path_of, whole_number
 from ..decoding import MAX_DETECTIONS
 from ..engine.device import check_device
 from ..engine.lock import locked
@@ -148,6 +148,7 @@ def requested(
     for name in names:
         check_characters(name, "sources")
     one_of(precision, "precision", PRECISIONS)
+    check_flags(one_class_per_box=one_class_per_box)
     if runtime is not None:
         one_of(runtime, "runtime", RUNTIMES)
     for name, value in (("batch", batch), ("workers", workers)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import check_progress, instance_of, names_of, path_of, whole_number, wrong
+from ..arguments import check_flags, check_progress, instance_of, names_of, path_of, whole_number, wrong
 from ..datasets.dataset import DataSet
 from ..datasets.open import check_exists, whole
 from ..engine.device import check_device
@@ -85,6 +85,7 @@ def compare(
     instance_of({} if settings is None else settings, "settings", Mapping, "a dict of settings")
     names_of(settings or {}, "settings")
     check_progress(progress)
+    check_flags(follow_outside=follow_outside)
     check_exists(path)
     device = check_device(device)
     _check_models(configs(models, recipe or "nano", settings or {}), reference)

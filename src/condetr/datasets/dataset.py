@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from numbers import Real
 from pathlib import Path
 
+from ..arguments import instance_of, whole_number
 from ..errors import DataError
 from ..plural import counted
 from ..types import Categories, Sample
@@ -70,6 +72,8 @@ class DataSet:
         (`name.rf.<hash>.jpg`) stay together: an augmented copy of a training image does not measure generalisation.
         Raises DataError when there is already a `valid`, or `train` has fewer than two sources.
         """
+        instance_of(fraction, "fraction", Real, "a number between 0 and 1")
+        seed = whole_number(seed, "seed")
         if not 0 < fraction < 1:
             raise DataError(f"{self.root}: cannot hold out a fraction of {fraction}. Give a number between 0 and 1")
         if "valid" in self.splits:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import check_progress, path_of, whole_number
+from ..arguments import check_flags, check_progress, path_of, whole_number
 from ..checkpoint import MODELS, check_local, load, save_thresholds, thresholds_split, weights_of_run
 from ..datasets.open import check_exists
 from ..detections import Detections
@@ -66,6 +66,7 @@ def evaluate(
     data = path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     check_progress(progress)
+    check_flags(follow_outside=follow_outside)
     batch = whole_number(batch, "batch", 1)
     max_detections = None if max_detections is None else whole_number(max_detections, "max_detections", 1)
     if out is not None and processes.first:
@@ -121,6 +122,7 @@ def evaluate_detections(
     `file` may also be the folder of a finished `condetr.bulk`, whose rows for images of other splits are passed over.
     `split`, `follow_outside` and `out` are as for `evaluate`. Raises DataError, naming the entry, for an invalid file.
     """
+    check_flags(follow_outside=follow_outside)
     file, data = path_of(file, "file", DataError), path_of(data, "data", DataError)
     out = None if out is None else path_of(out, "out")
     if out is not None:

@@ -49,7 +49,8 @@ def open_ground_truth(data: Path, name: str | None, follow_outside: bool = False
     """
     raw = open_dataset(data, follow_outside=follow_outside)
     names = [split.name for split in raw.splits]
-    name = name or next((one for one in ("test", "valid") if one in names), "test")
+    if name is None:
+        name = next((one for one in ("test", "valid") if one in names), "test")
     if name not in names:
         way_out = whole(data) or ". Choose one with `split`"
         raise DataError(f"{data}: no split '{name}'. There are: {', '.join(names) or 'none'}{way_out}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import check_progress, path_of, whole_number
+from ..arguments import check_flags, check_progress, path_of, whole_number
 from ..datasets.dataset import DataSet, Split
 from ..datasets.defects import Finding
 from ..datasets.open import open_dataset
@@ -49,6 +49,7 @@ def examine(
     finding, not an exception.
     """
     check_progress(progress)
+    check_flags(decode_pixels=decode_pixels, follow_outside=follow_outside, clean_boxes=clean_boxes)
     queries = None if queries is None else whole_number(queries, "queries", 1)
     cache = None if cache is None else path_of(cache, "cache")
     if isinstance(data, RawDataSet):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import check_progress, instance_of, one_of, path_of, whole_number
+from ..arguments import check_flags, check_progress, instance_of, one_of, path_of, whole_number
 from ..checkpoint import Weights, load
 from ..engine.torch_defaults import torch_defaults
 from ..errors import CondetrError, DataError, WeightsError
@@ -72,6 +72,7 @@ def export(
     one_of(format, "format", FORMATS)
     one_of(precision, "precision", MAX_DROP)
     check_progress(progress)
+    check_flags(follow_outside=follow_outside)
     calibration = whole_number(calibration, "calibration", 1)
     drop = _drop(max_drop, precision, data)
     if precision == "int8":

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
-from ..arguments import instance_of, whole_number, with_article, wrong
+from ..arguments import check_flags, instance_of, whole_number, with_article, wrong
 from ..build import build_scoring
 from ..checkpoint import Weights
 from ..decoding import MAX_DETECTIONS
@@ -71,6 +71,7 @@ class Predictor:
         if not isinstance(weights, Weights | Exported):
             taken = "Predictor.load takes a folder or a hub id"
             raise CondetrError(f"Predictor takes Weights, not {with_article(weights)}. {taken}")
+        check_flags(fast=fast, compile=compile)
         if tiling is not None:
             instance_of(tiling, "tiling", Tiling, "a Tiling, such as condetr.Tiling(640)")
         self.nms = suppression(nms, weights.config.model.nms)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..arguments import whole_number
+from ..arguments import check_flags, whole_number
 from ..class_names import labels_of_names
 from ..decoding import MAX_DETECTIONS
 from ..detections import Detections
@@ -96,7 +96,10 @@ class Selection:
         """Raises CondetrError for a class that the weights do not have, or a number below one."""
         if max_detections is not None:
             whole_number(max_detections, "max_detections", 1)
+        check_flags(one_class_per_box=one_class_per_box)
         labels = None if classes is None else tuple(labels_of_names(classes, categories))
+        if labels == ():
+            raise CondetrError("classes: an empty list. Name classes, or None for all of them")
         return cls(least, labels, max_detections, one_class_per_box, tiling, nms)
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..arguments import check_progress, path_of, whole_number
+from ..arguments import check_flags, check_progress, path_of, whole_number
 from ..errors import CondetrError
 from ..files import check_writable, safe_name, write_bytes
 from ..images.decode import Pixels
@@ -39,6 +39,7 @@ def sample(
     that name. `progress` is called with the number of stretches done and `count`.
     """
     check_progress(progress)
+    check_flags(overwrite=overwrite)
     opened = Video(source_of(video), start=start, end=end)
     return sample_video(opened, count, path_of(out, "out"), overwrite, progress)
 

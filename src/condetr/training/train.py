@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import check_progress, instance_of, names_of, path_of, whole_number
+from ..arguments import check_flags, check_progress, instance_of, names_of, path_of, whole_number
 from ..config import Config
 from ..datasets.dataset import DataSet
 from ..engine.device import check_device, local_device
@@ -106,6 +106,7 @@ def train(
     cache_shares = whole_number(cache_shares, "cache_shares", 1)
     trackers = names_of(trackers, "trackers")
     check_progress(progress)
+    check_flags(resume=resume, follow_outside=follow_outside, profile=profile)
     check_names(tuple(trackers))
     name = check_device(device)
     init = os.fspath(init) if isinstance(init, os.PathLike) else init
