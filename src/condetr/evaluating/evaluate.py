@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import check_flags, check_progress, path_of, whole_number
+from ..arguments import check_flags, check_progress, instance_of, path_of, whole_number
 from ..checkpoint import MODELS, check_local, load, save_thresholds, thresholds_split, weights_of_run
 from ..datasets.open import check_exists
 from ..detections import Detections
@@ -18,6 +18,7 @@ from ..metrics.coco_results import read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
 from ..own_folders import is_run
+from ..predicting.execution import check_options
 from ..predicting.exported import is_exported
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Nms, suppression
@@ -74,8 +75,13 @@ def evaluate(
     if is_run(data):
         raise DataError(f"{data}: a run's folder, not a data set. Did you swap weights and data?")
     check_exists(data)
-    if not isinstance(weights, Predictor) and not is_exported(weights):
-        check_local(weights)
+    suppression(nms, None)
+    if tiling is not None:
+        instance_of(tiling, "tiling", Tiling, "a Tiling, such as condetr.Tiling(640)")
+    if not isinstance(weights, Predictor):
+        check_options(weights, device, "fp32", True, False, runtime)
+        if not is_exported(weights):
+            check_local(weights)
     truth = open_ground_truth(data, split, follow_outside)
     if isinstance(weights, Predictor):
         if tiling is not None and tiling != weights.tiling:

@@ -20,7 +20,7 @@ from ..evaluating.evaluate import weights_name
 from ..files import check_replaceable, flush, unwritable, working_folder, write_text
 from ..predicting.exported import FORMATS, LIBRARIES, hash_of, is_exported, write
 from ..runtime.file_facts import package_version
-from ..runtime.quantise import MOST
+from ..runtime.quantise import MOST, nncf
 from .int8 import export_int8
 from .proof import MAX_DROP, Original, Progress, Proof, split_to_compare
 
@@ -77,6 +77,7 @@ def export(
     drop = _drop(max_drop, precision, data)
     if precision == "int8":
         _check_int8(format, data)
+        nncf()
     else:
         LIBRARIES[format]()  # which will run the file beside its weights
     data = None if data is None else path_of(data, "data", DataError)

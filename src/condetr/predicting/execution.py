@@ -28,7 +28,7 @@ from ..runtime.torch_runtime import DetectorRuntime, TorchRuntime
 from ..scoring import Scoring
 from ..types import Categories
 from .batching import Scaled, within_memory
-from .exported import RUNTIMES, Exported, executes_file, is_exported, load_cached
+from .exported import LIBRARIES, RUNTIMES, Exported, executes_file, is_exported, load_cached
 from .tiling import Tiled, Tiling
 
 Precision = Literal["fp32", "bf16"]
@@ -102,15 +102,8 @@ def load_for(
     If onnx or openvino is to execute weights, they are exported on first use. Raises WeightsError for weights that
     cannot be read, CondetrError for a runtime that is not installed or lacks one of the options.
     """
-    one_of(precision, "precision", PRECISIONS)
-    if runtime is not None:
-        one_of(runtime, "runtime", RUNTIMES)
+    check_options(weights, device, precision, fast, compile, runtime)
     if executes_file(weights, runtime):
-        if check_device(device or "cpu") != "cpu":
-            raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
-        if compile or not fast:
-            option = "compile" if compile else "fast=False"
-            raise CondetrError(f"`{option}`: only for weights with the runtime torch. Leave it out")
         if is_exported(weights):
             return Exported.load(with_home(os.fsdecode(weights)), runtime, precision), "cpu"
         return load_cached(load(weights), str(runtime), precision), "cpu"
@@ -119,6 +112,26 @@ def load_for(
     if fast:
         fold_norms(loaded.detector)
     return loaded, device
+
+
+def check_options(
+    weights: str | os.PathLike[str], device: str | None, precision: Precision, fast: bool, compile: bool,
+    runtime: str | None,
+) -> None:  # fmt: skip
+    """Check the options of `load_for` before anything is loaded. Raises CondetrError."""
+    one_of(precision, "precision", PRECISIONS)
+    if runtime is not None:
+        one_of(runtime, "runtime", RUNTIMES)
+    if not executes_file(weights, runtime):
+        check_device(device)
+        return
+    if check_device(device or "cpu") != "cpu":
+        raise CondetrError(f"device {device}: the runtimes onnx and openvino run on the cpu. Leave it out")
+    if compile or not fast:
+        option = "compile" if compile else "fast=False"
+        raise CondetrError(f"`{option}`: only for weights with the runtime torch. Leave it out")
+    if runtime in LIBRARIES:
+        LIBRARIES[runtime]()
 
 
 def runtime_of(detector: Detector, precision: Precision, fast: bool, compile: bool) -> TorchRuntime:

@@ -49,7 +49,7 @@ def load_backbone(detector: Detector, file: Path, config: Config) -> str:
     Stages that the model does not have, the classifier, and the counters of batch norms are left out. Raises
     WeightsError naming the first tensor that does not fit.
     """
-    tensors = _read_backbone(file)
+    tensors = read_backbone(file)
     if isinstance(detector.backbone, TimmBackbone):
         tensors = detector.backbone.from_classifier(tensors)
     else:
@@ -111,7 +111,8 @@ def _counts(name: str) -> bool:
     return name.endswith("num_batches_tracked")
 
 
-def _read_backbone(file: Path) -> dict[str, Tensor]:
+def read_backbone(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file of torchvision or timm, by the names in it. Raises WeightsError for any other file."""
     if _is_safetensors(file):
         return read_safetensors(file)
     try:

@@ -19,7 +19,7 @@ from ..shapes import Float
 from ..suggestions import missing_folder
 from ..types import Categories
 from .matching_weights import load_matching
-from .pretrained_backbone import imagenet_file, imagenet_repository, load_backbone
+from .pretrained_backbone import imagenet_file, imagenet_repository, load_backbone, read_backbone
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ def find_start(config: Config) -> None:
     name, _, revision = init.partition("@")
     if name == "imagenet":
         imagenet_file(imagenet_repository(config.model.backbone), revision or None)
-    elif init != "none" and not _is_file(init):
+    elif init != "none" and _is_file(init):
+        read_backbone(Path(init))
+    elif init != "none":
         checkpoint.load_config(init)
 
 
