@@ -1,7 +1,9 @@
 """Text of other systems: files in UTF-8, UTF-16, or what their byte order mark declares; numbers and long text."""
 
 import codecs
+import errno
 import re
+import stat
 from pathlib import Path
 
 _MARKS = (
@@ -12,7 +14,20 @@ _MARKS = (
 
 def read_text(file: Path) -> str:
     """Raises OSError, and UnicodeDecodeError for any other encoding."""
-    return decoded(file.read_bytes())
+    return decoded(read_bytes(file))
+
+
+def read_bytes(file: Path) -> bytes:
+    """The content of an ordinary file. Raises OSError, also for a pipe or a device, which might never end."""
+    check_ordinary(file)
+    return file.read_bytes()
+
+
+def check_ordinary(file: Path) -> None:
+    """Raises OSError for a pipe, a socket or a device, and where there is no file."""
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "not an ordinary file", str(file))
 
 
 def lines_of(text: str) -> list[str]:

@@ -1,5 +1,7 @@
 """YOLO folders as the tools of the field write them: found, matched and read, or refused by name."""
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -777,6 +779,35 @@ def test_labels_without_a_valid_line_are_called_so(labels: str, reason: str, tmp
     number = 1 + labels.startswith("\n")
     assert f"labels/img0.txt:{number}: {reason}" in read
     assert "fractions of the image" in read
+
+
+def test_aliases_of_aliases_are_read_once(tmp_path: Path) -> None:
+    aliases = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
+    yaml(splits(tmp_path), f"a0: &a0 [images/train]\n{aliases}train: *a9\nval: images/val\n")
+    assert outcome(tmp_path)[0] == BOTH
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [("labels/train/img0.txt", "malformed_entry"), ("images/train/x.png", "unreadable_image"), ("x.yaml", None),
+     ("x.json", None), ("train.txt", None), ("annotations/train.json", None)],
+)  # fmt: skip
+def test_pipes_are_not_read(name: str, finding: str | None, tmp_path: Path) -> None:
+    yaml(splits(tmp_path), "train: images/train\nval: images/val\n")
+    pipe = tmp_path / name
+    pipe.unlink(missing_ok=True)
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    opened: list[bool] = []
+
+    def write_nothing() -> None:  # so that whoever reads the pipe does not wait
+        with pipe.open("wb"):
+            opened.append(True)
+
+    threading.Thread(target=write_nothing, daemon=True).start()
+    _, found = outcome(tmp_path)
+    assert (finding is None or finding in found, opened) == (True, [])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..text import decoded
+from ..text import check_ordinary, decoded, read_bytes
 from .coco_masks import box_around
 
 _NO_BOX: tuple[Any, ...] = (None, "", [], [0, 0, 0, 0], ["0", "0", "0", "0"], [-1, -1, -1, -1])
@@ -20,6 +20,7 @@ class NotCocoError(DataError):
 def looks_like(file: Path) -> bool:
     """Whether a file is a JSON object with a list at a key "images" somewhere. False is certain, True is not."""
     try:
+        check_ordinary(file)
         with file.open("rb") as opened:
             head = opened.read(4096)
             if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -38,7 +39,7 @@ def looks_like(file: Path) -> bool:
 def read_json(file: Path) -> dict[str, Any]:
     """The content of a file. Raises DataError where it cannot be read or is not COCO's."""
     try:
-        content = json.loads(decoded(file.read_bytes()), object_hook=_without_segmentation)
+        content = json.loads(decoded(read_bytes(file)), object_hook=_without_segmentation)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
     except json.JSONDecodeError as error:

@@ -12,7 +12,7 @@ from ..errors import DataError
 from ..images.decode import SUFFIXES
 from ..images.unread import UNREADABLE
 from ..plural import counted
-from ..text import lines_of, read_text
+from ..text import lines_of, read_bytes, read_text
 from ..types import Categories
 from .boundary import Boundary
 from .coco_boxes import are_fractions
@@ -149,7 +149,7 @@ def _parsed(file: Path, split: str, boundary: Boundary, findings: list[Finding])
         findings.append(Finding("outside_folder", split, file, None, str(file)))
         return None
     try:
-        content = file.read_bytes()
+        content = read_bytes(file)
         tree = ElementTree.fromstring(_xml_text(content))
         for element in tree.iter():
             element.tag = element.tag.rpartition("}")[2].lower()

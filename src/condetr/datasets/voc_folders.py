@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..text import decoded, lines_of
+from ..text import decoded, lines_of, read_bytes
 from .disk_names import DiskNames
 from .raw import folder_split, split_name
 from .walk import files_below
@@ -160,7 +160,7 @@ def _lists(folder: Path) -> dict[str, list[Path]]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    text = decoded(file.read_bytes(), errors="replace").replace("\0", "").replace("\\", "/")
+    text = decoded(read_bytes(file), errors="replace").replace("\0", "").replace("\\", "/")
     rows = lines_of(text)
     if file.suffix.lower() in TABLES:
         rows = [re.split("[,;\t]", row, maxsplit=1)[0] for row in rows]

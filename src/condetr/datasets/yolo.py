@@ -169,17 +169,25 @@ def _is_number(value: Any) -> bool:
 def _entries(given: Any, path: Any) -> Iterator[Any]:
     """The entries of a split, also of lists in a list. An entry can repeat an absolute `path` that is not here; and an
     escape in double quotes, as in "images\\train", has become a control character."""
-    if isinstance(given, list):
+    above = path.replace("\\", "/").rstrip("/") + "/" if isinstance(path, str) else "/"
+    for one in _flat(given, set()):
+        if not isinstance(one, str):
+            yield one
+            continue
+        entry = "".join(_ESCAPED.get(sign, sign) for sign in one.rstrip("\r\n"))
+        if len(above) > 1 and entry.replace("\\", "/").startswith(above) and not Path(entry).exists():
+            entry = entry[len(above) :]
+        yield entry.strip()
+
+
+def _flat(given: Any, seen: set[int]) -> Iterator[Any]:
+    """What is in lists of lists, each list once: YAML's aliases can repeat one millions of times."""
+    if not isinstance(given, list):
+        yield given
+    elif id(given) not in seen:
+        seen.add(id(given))
         for one in given:
-            yield from _entries(one, path)
-        return
-    if isinstance(given, str):
-        given = "".join(_ESCAPED.get(sign, sign) for sign in given.rstrip("\r\n"))
-        above = path.replace("\\", "/").rstrip("/") + "/" if isinstance(path, str) else "/"
-        if len(above) > 1 and given.replace("\\", "/").startswith(above) and not Path(given).exists():
-            given = given[len(above) :]
-        given = given.strip()
-    yield given
+            yield from _flat(one, seen)
 
 
 def _below_current(entry: str) -> Path | None:

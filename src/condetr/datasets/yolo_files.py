@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from ..images.decode import SUFFIXES
 from ..images.unread import UNREADABLE
-from ..text import decoded, lines_of
+from ..text import decoded, lines_of, read_bytes
 from .boundary import Boundary
 from .defects import Finding, unlisted_labels
 from .disk_names import DiskNames, plain
@@ -95,7 +95,7 @@ def images_of(place: Path, base: Path, boundary: Boundary, *, deep: bool = True)
         return
     disk = DiskNames()
     names: dict[str, Path] | None = None
-    for line in lines_of(decoded(place.read_bytes(), errors="surrogateescape")):
+    for line in lines_of(decoded(read_bytes(place), errors="surrogateescape")):
         text = line.strip().strip("\"'")
         if text and "\0" not in text:
             forms = [text, unquote(text)] if "%" in text else [text]

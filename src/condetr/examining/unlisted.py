@@ -55,4 +55,5 @@ def _others(folder: Path, used: set[str]) -> list[str]:
         return []
     stems = {os.path.splitext(name)[0] for name in used}
     parts = ((name, *os.path.splitext(name)) for name in names if not name.startswith("."))
-    return [name for name, stem, suffix in parts if suffix.lower() in SUFFIXES and stem not in stems]
+    found = (name for name, stem, suffix in parts if suffix.lower() in SUFFIXES and stem not in stems)
+    return [name for name in found if (folder / name).is_file()]
