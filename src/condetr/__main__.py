@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import signal
 import sys
 
 
@@ -17,6 +18,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("condetr: interrupted\n")
         sys.exit(130)
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's prints a traceback of whatever runs at its end
 
 
 if __name__ == "__main__":

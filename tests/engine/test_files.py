@@ -16,7 +16,7 @@ from torch import nn
 
 from condetr.engine import state
 from condetr.engine.ema import Average, Decay
-from condetr.engine.interrupt import deferred_signals
+from condetr.engine.interrupt import REPEATED, deferred_signals
 from condetr.engine.journal import Journal, write_csv
 from condetr.engine.lock import locked
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
@@ -149,15 +149,41 @@ def test_a_folder_is_locked_by_one_live_process(tmp_path):
         pass
 
 
-def test_the_first_signal_is_recorded_and_the_second_one_acts(interruptible):
-    before = signal.getsignal(signal.SIGINT)
-    with deferred_signals() as interrupt:
+@pytest.mark.parametrize("notify", [None, lambda number, times: None])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_recorded_and_ctrl_c_after_it_acts(interruptible, number, notify):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with deferred_signals(notify) as interrupt:
         assert interrupt.number == 0
-        os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.number == signal.SIGINT
+        os.kill(os.getpid(), number)
+        assert interrupt.number == number
+        time.sleep(REPEATED)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("notify", [None, lambda number, times: None])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_programs_send_again_are_no_new_requests(interruptible, first, notify):
+    """`timeout` sends its signal twice within a millisecond, torchrun SIGTERM some time after the terminal's SIGINT."""
+    with deferred_signals(notify) as interrupt:
+        for number in (first, first, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        time.sleep(REPEATED)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (interrupt.number, interrupt.times) == (first, 1)
+
+
+def test_signals_that_are_ignored_stay_ignored(interruptible):
+    """A shell starts the commands in the background of a script so."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with deferred_signals() as interrupt:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.number == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_signals_are_reported_at_once_also_during_a_long_operation():
@@ -173,6 +199,7 @@ def test_signals_are_reported_at_once_also_during_a_long_operation():
     for expected in ("2 1\n", "2 2\n"):
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == expected
+        time.sleep(REPEATED)
     assert process.wait(timeout=20) == 3
 
 
@@ -191,12 +218,13 @@ def test_a_second_signal_that_comes_before_the_first_is_handled_acts_too(interru
         for event in reported:
             os.kill(os.getpid(), signal.SIGINT)
             event.wait(timeout=10)
+            time.sleep(REPEATED)
 
     def interrupted_twice_in_one_operation():
         with deferred_signals(report):
             sender = threading.Thread(target=send)
             sender.start()
-            hashlib.pbkdf2_hmac("sha256", b"", b"", 300_000)  # a tenth of a second
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 1_500_000)  # half a second
             sender.join()  # on a busy machine, the second signal may come later than that
 
     with pytest.raises(KeyboardInterrupt):

@@ -27,7 +27,7 @@ from .predict import predict
 from .recipes import recipes
 from .sample import sample
 from .serve import serve
-from .stopping import listen, status_of
+from .stopping import listening, status_of
 from .streams import discard_output, flush_output, message, open_closed_streams, survive_any_encoding
 from .train import train
 
@@ -80,7 +80,11 @@ def main() -> None:
     """The entry point. A user's mistake is one line on standard error and a non-zero exit status, not a traceback."""
     open_closed_streams()
     survive_any_encoding()
-    listen()
+    with listening():
+        _run()
+
+
+def _run() -> None:
     if not _has_folder():
         _fail(CondetrError("the current folder does not exist any more. Change to another one"))
     # Pillow warns about odd metadata of images that it can read; `condetr doctor` reports images that it cannot

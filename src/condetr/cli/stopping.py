@@ -3,12 +3,15 @@
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 from rich.console import Console
 
-from ..engine.interrupt import HANGUP
+from ..engine.interrupt import HANGUP, REPEATED, handling
 from .streams import abandon_terminal, message
 
 
@@ -20,15 +23,33 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
-def listen() -> None:
-    """From now on SIGTERM and SIGHUP raise Terminated in the main thread, as Ctrl-C raises KeyboardInterrupt.
+@contextmanager
+def listening() -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGHUP raise Terminated in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
-    After `nohup`, which ignores SIGHUP, it stays ignored.
+    Another signal within `REPEATED` seconds, which programs such as `timeout` send, raises nothing: it would end the
+    command in the middle of its last words. Signals that are ignored, as SIGHUP after `nohup`, stay ignored.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
-        if HANGUP and signal.getsignal(HANGUP) != signal.SIG_IGN:
-            signal.signal(HANGUP, _hang_up)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    latest = float("-inf")
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal latest
+        now = time.monotonic()
+        repeated, latest = now - latest < REPEATED, now
+        if number == HANGUP:
+            signal.signal(number, signal.SIG_IGN)
+            abandon_terminal()
+        if not repeated:
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+    with handling(stop):
+        try:
+            yield
+        finally:
+            time.sleep(max(0.0, latest + REPEATED - time.monotonic()))
 
 
 def leave_at_once(number: int, line: str) -> NoReturn:
@@ -41,13 +62,3 @@ def leave_at_once(number: int, line: str) -> NoReturn:
 def status_of(interrupt: KeyboardInterrupt) -> int:
     """The exit status that shells expect: 128 and the number of the signal."""
     return 128 + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated(number)
-
-
-def _hang_up(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # it comes twice, from the system and from the shell
-    abandon_terminal()
-    raise Terminated(number)

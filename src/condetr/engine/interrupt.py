@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -10,50 +11,76 @@ from types import FrameType
 HANGUP: int = getattr(signal, "SIGHUP", 0)  # the terminal was closed; 0 on Windows, which has no such signal
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *filter(None, [HANGUP]))
 MARK = 255  # no signal's number
+REPEATED = 0.2  # seconds
 Notify = Callable[[int, int], None]
 
 
 class Interrupt:
-    """`number` is the signal that was received, 0 before any; `times` counts them where somebody is notified."""
+    """`number` is the signal that was received, 0 before any. `times` counts the requests to stop."""
 
-    number = 0
-    times = 0
+    def __init__(self) -> None:
+        self.number = 0
+        self.times = 0
+        self._latest = float("-inf")
+
+    def is_request(self, number: int) -> bool:
+        """Whether this signal is a request of its own, which is then counted.
+
+        Programs send a signal several times: `timeout` to the process and to its group, the system and the shell both
+        SIGHUP, and torchrun SIGTERM after the Ctrl-C that the terminal sent. So a signal that follows another one
+        within `REPEATED` seconds is no new request, and neither are SIGTERM and SIGHUP after another signal: who is
+        impatient presses Ctrl-C or sends SIGKILL.
+        """
+        now = time.monotonic()
+        repeated, self._latest = now - self._latest < REPEATED, now
+        if self.times and (repeated or number != signal.SIGINT):
+            return False
+        self.number = number
+        self.times += 1
+        return True
 
 
 @contextmanager
 def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
-    """While the block runs, the first signal is only recorded; a second one has its usual effect, except SIGHUP: nobody
-    is impatient who closes a terminal, and it comes twice, from the system and from the shell. After `nohup`, which
-    ignores SIGHUP, it stays ignored.
+    """While the block runs, the first signal is only recorded; Ctrl-C after it has its usual effect. Signals that are
+    ignored, as SIGHUP after `nohup` and SIGINT in the background of a script, stay ignored.
 
-    `notify(number, times)` is called at once for each signal, from another thread: Python itself runs no handler before
-    an operation of torch has ended, which may take a minute. Outside the main thread, where Python receives no signals,
-    nothing changes.
+    `notify(number, times)` is called at once for each request to stop, from another thread: Python itself runs no
+    handler before an operation of torch has ended, which may take a minute. Outside the main thread, where Python
+    receives no signals, nothing changes.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if HANGUP and before[HANGUP] == signal.SIG_IGN:
-        del before[HANGUP]
-    with _watched(interrupt, notify) as count:
+    before = signal.getsignal(signal.SIGINT)
+    with _watched(interrupt, notify) as counted:
 
         def record(number: int, frame: FrameType | None) -> None:
-            interrupt.number = number
-            _restore(before)
-            if HANGUP in before:
-                signal.signal(HANGUP, signal.SIG_IGN)
-            count()
-            if interrupt.times > 1 and number != HANGUP:  # the second one came before Python could handle the first
-                signal.raise_signal(number)
+            if notify is None:
+                interrupt.is_request(number)
+            counted()
+            interrupt.number = interrupt.number or number
+            if interrupt.times > 1:  # the second one may have come before Python could handle the first
+                signal.signal(signal.SIGINT, before)
+                signal.raise_signal(signal.SIGINT)
 
-        try:
-            for number in before:
-                signal.signal(number, record)
+        with handling(record):
             yield interrupt
-        finally:
-            _restore(before)
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """While the block runs, `handler` handles the signals, except those that are ignored. Only in the main thread."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = {number: usual for number, usual in before.items() if usual != signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, usual in heard.items():
+            signal.signal(number, signal.SIG_DFL if usual is None else usual)
 
 
 @contextmanager
@@ -70,6 +97,7 @@ def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[Callable[[
     marked = threading.Event()
 
     def count() -> None:
+        marked.clear()
         with suppress(BlockingIOError):  # the socket is full of signals
             sender.send(bytes([MARK]))
             marked.wait(timeout=1)
@@ -78,9 +106,7 @@ def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[Callable[[
         while number := int.from_bytes(receiver.recv(1)):  # 0 at the end
             if number == MARK:
                 marked.set()
-            elif number in SIGNALS and not (number == HANGUP and interrupt.times):
-                interrupt.times += 1
-                interrupt.number = number
+            elif number in SIGNALS and interrupt.is_request(number):
                 notify(number, interrupt.times)
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -94,8 +120,3 @@ def _watched(interrupt: Interrupt, notify: Notify | None) -> Iterator[Callable[[
         if watcher is not threading.current_thread():
             watcher.join(timeout=1)
         receiver.close()
-
-
-def _restore(before: dict) -> None:
-    for number, handler in before.items():
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
