@@ -19,6 +19,9 @@ from safetensors import SafetensorError
 
 from .errors import CondetrError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ELSEWHERE = "Choose another folder"
+
 
 @contextmanager
 def replacing(path: Path, ending: str = ".part") -> Iterator[Path]:
@@ -128,20 +131,20 @@ def check_new_folder(folder: Path) -> None:
     try:
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
-        raise CondetrError(f"{unwritable(folder, error)}. Choose another folder") from None
+        raise unwritable(folder, error) from None
     if taken:
         raise CondetrError(f"{folder}: exists and is not empty. Name another folder, or remove it")
     check_writable(folder)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, way_out: str = ELSEWHERE) -> None:
     """Check before a long computation that a folder, which need not exist yet, can be written. Raises CondetrError."""
     try:
         existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise CondetrError(f"{unwritable(folder, error)}. Choose another folder") from None
+        raise unwritable(folder, error, way_out) from None
 
 
 def check_replaceable(path: Path) -> None:
@@ -156,11 +159,13 @@ def check_replaceable(path: Path) -> None:
     check_writable(path.parent)
 
 
-def unwritable(path: Path, error: OSError) -> CondetrError:
+def unwritable(path: Path, error: OSError, way_out: str = ELSEWHERE) -> CondetrError:
     """The error for a file that the system does not write."""
-    if error.errno == errno.ENOSPC:
-        return CondetrError(f"{path}: the disk is full. Free some space and run again; the previous file is intact")
-    return CondetrError(f"{path}: cannot be written ({error.strerror or error})")
+    if error.errno in FULL:
+        intact = "; the previous file is intact" if os.path.isfile(path) else ""
+        return CondetrError(f"{path}: the disk is full. Free some space and run again{intact}")
+    way_out = "Choose a shorter name" if error.errno == errno.ENAMETOOLONG else way_out
+    return CondetrError(f"{path}: cannot be written ({error.strerror or error}). {way_out}")
 
 
 def _new_file(path: Path, ending: str) -> Path:

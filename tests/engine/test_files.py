@@ -21,7 +21,7 @@ from condetr.engine.journal import Journal, write_csv
 from condetr.engine.lock import locked
 from condetr.engine.trackers import TRACKERS, Tracker, Trackers, check_names
 from condetr.errors import CondetrError
-from condetr.files import check_writable, quoted, write_text
+from condetr.files import check_new_folder, check_writable, quoted, write_text
 
 
 @pytest.fixture
@@ -69,8 +69,13 @@ def test_a_folder_is_checked_for_writing_before_the_work(tmp_path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(CondetrError, match=r"cannot be written \(Not a directory\)"):
-            check_writable(folder)
+        for check in (check_writable, check_new_folder):
+            with pytest.raises(
+                CondetrError, match=r"file(/below)?: cannot be written \(Not a directory\)\. Choose ano|not emp"
+            ):
+                check(folder)
+    with pytest.raises(CondetrError, match=r"\(File name too long\)\. Choose a shorter name$"):
+        write_text(tmp_path / ("a" * 300), "")
 
 
 def test_the_newest_two_states_are_kept(tmp_path):
@@ -98,9 +103,13 @@ def test_a_full_disk_leaves_the_state_before_intact(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    write_text(tmp_path / "kept", "")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CondetrError, match="the disk is full"):
+    with pytest.raises(CondetrError, match=r"the disk is full\. Free some space and run again$"):
         write(tmp_path, 2)
+    with pytest.raises(CondetrError, match=r"kept: the disk is full\. .* again; the previous file is intact$"):
+        write_text(tmp_path / "kept", "new")
+    (tmp_path / "kept").unlink()
     monkeypatch.undo()
     assert [file.name for file in tmp_path.iterdir()] == ["step-000000001.safetensors"]
     assert state.files(tmp_path)[0].read_bytes() == before

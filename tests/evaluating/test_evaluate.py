@@ -1,6 +1,8 @@
 """The same numbers from weights, from a detections file and from several processes; and bad input in one line."""
 
+import errno
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -199,6 +201,21 @@ def test_thresholds_chosen_on_valid_are_kept_and_none_are_saved_where_ap_is_0(tm
     save_best_thresholds(source, learned, replace=True)
     assert checkpoint.thresholds_split(source) == "test"
     save_best_thresholds(source, learned)  # from test to test
+
+
+def test_weights_that_cannot_be_written_are_named_before_images_are_predicted(tmp_path: Path, monkeypatch) -> None:
+    source = weights(tmp_path / "weights", Categories((1, 2), (HOSTILE, "cat")))
+
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    words = ["evaluate", str(tmp_path / "nothing yet"), "--weights", str(source), "--save-thresholds"]
+    (tmp_path / "nothing yet").mkdir()
+    failed = CliRunner().invoke(app, words).exception
+    assert str(failed) == (
+        f"{source}: cannot be written (Read-only file system). Copy the weights to another folder, and give that one"
+    )
 
 
 def test_thresholds_of_a_run_are_saved_with_its_best_weights(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError
+from ..files import unwritable
 from ..shapes import Float, Int, UInt8
 from .handwriting import LETTERS, Stamp, Tile, digit_tiles, letter_tile, stamp
 
@@ -66,7 +67,7 @@ def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise unwritable(folder, error) from None
     try:
         for split, count in counts.items():
             _write_split(part / split, draw_digits(split, count, size, seed))
@@ -76,7 +77,7 @@ def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
             folder.rmdir()
         part.rename(folder)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise unwritable(folder, error) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -195,10 +195,12 @@ def weights_name(source: str) -> str:
 
 
 def folder_of_thresholds(weights: str | os.PathLike[str]) -> Path:
-    """The folder whose config.json has the thresholds of weights. Raises CondetrError where these are no folder."""
+    """The folder whose config.json has the thresholds of weights. Raises CondetrError where these are no folder, or one
+    that cannot be written."""
     source = os.fspath(weights)
     folder = weights_of_run(with_home(source))
     if (folder / "config.json").is_file():
+        check_writable(folder, "Copy the weights to another folder, and give that one")
         return folder
     way_out = f"Make one: condetr convert {quoted(source)} DIR"
     if is_exported(source):

@@ -168,7 +168,9 @@ def cached(weights: Weights, runtime: str, anew: bool = False) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file.with_suffix(".lock")).acquire()
     except OSError as error:
-        raise CondetrError(f"{file.parent}: cannot be written ({error.strerror}). Set XDG_CACHE_HOME") from None
+        raise CondetrError(
+            f"{file.parent}: cannot be written ({error.strerror}). Set XDG_CACHE_HOME to a folder that can be written"
+        ) from None
     with lock:
         for left in file.parent.glob(f".{file.name}.*"):  # by a process that was killed
             left.unlink(missing_ok=True)
