@@ -219,6 +219,7 @@ def test_a_signal_that_python_wraps_in_an_error_is_an_interrupt() -> None:
 SIGNALLED = """
 import os, runpy, signal, sys, threading, time
 number, pause = int(sys.argv[1]), float(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which may be ignored in the background
 def send():
     for _ in range(2):
         os.kill(os.getpid(), number)

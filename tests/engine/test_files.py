@@ -184,17 +184,6 @@ def test_signals_that_programs_send_again_are_no_new_requests(interruptible, fir
         assert (interrupt.number, interrupt.times) == (first, 1)
 
 
-def test_signals_that_are_ignored_stay_ignored(interruptible):
-    """A shell starts the commands in the background of a script so."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with deferred_signals() as interrupt:
-            os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.number == 0
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def test_signals_are_reported_at_once_also_during_a_long_operation():
     """A hash of many rounds stands for a step of torch: Python runs no handler before it has ended."""
     script = (

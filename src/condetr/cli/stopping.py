@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from ..engine.interrupt import HANGUP, REPEATED, handling
+from ..engine.interrupt import HANGUP, REPEATED, SIGNALS, handling, ignored
 from .streams import abandon_terminal, message
 
 
@@ -45,7 +45,7 @@ def listening() -> Iterator[None]:
         if not repeated:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
-    with handling(stop):
+    with handling([number for number in SIGNALS if not ignored(number)], stop):
         try:
             yield
         finally:

@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -42,8 +42,8 @@ class Interrupt:
 
 @contextmanager
 def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
-    """While the block runs, the first signal is only recorded; Ctrl-C after it has its usual effect. Signals that are
-    ignored, as SIGHUP after `nohup` and SIGINT in the background of a script, stay ignored.
+    """While the block runs, the first signal is only recorded; Ctrl-C after it has its usual effect. After `nohup`,
+    which ignores SIGHUP, it stays ignored.
 
     `notify(number, times)` is called at once for each request to stop, from another thread: Python itself runs no
     handler before an operation of torch has ended, which may take a minute. Outside the main thread, where Python
@@ -65,21 +65,23 @@ def deferred_signals(notify: Notify | None = None) -> Iterator[Interrupt]:
                 signal.signal(signal.SIGINT, before)
                 signal.raise_signal(signal.SIGINT)
 
-        with handling(record):
+        with handling([number for number in SIGNALS if number != HANGUP or not ignored(number)], record):
             yield interrupt
 
 
+def ignored(number: int) -> bool:
+    """Whether this process ignores a signal: SIGHUP after `nohup`, SIGINT in the background of a script."""
+    return signal.getsignal(number) == signal.SIG_IGN
+
+
 @contextmanager
-def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """While the block runs, `handler` handles the signals, except those that are ignored. Only in the main thread."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    heard = {number: usual for number, usual in before.items() if usual != signal.SIG_IGN}
-    for number in heard:
-        signal.signal(number, handler)
+def handling(numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """While the block runs, `handler` handles these signals. Only in the main thread."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, usual in heard.items():
+        for number, usual in before.items():
             signal.signal(number, signal.SIG_DFL if usual is None else usual)
 
 
