@@ -15,6 +15,7 @@ from condetr.image_keys import key_of, keys_of_files
 from condetr.predicting.sources import Found, Opened, find_one
 from condetr.predicting.writers import Coco
 from condetr.types import Categories
+from tests.datasets import field
 from tests.labelled import HEIGHT, WIDTH, write_image
 
 CATEGORIES = Categories((0, 1), ("cat", "dog"))
@@ -184,3 +185,17 @@ def test_detections_can_be_the_annotations_of_a_coco_file(tmp_path: Path) -> Non
     file = results(tmp_path, (1, 2, 3, 4))
     file.write_text(json.dumps({"images": [], "annotations": json.loads(file.read_text())}))
     assert evaluate_detections(file, root).ap == 1
+
+
+@pytest.mark.parametrize(("shift", "words"), [(1, "one larger"), (-1, "one smaller"), (0, None)])
+def test_category_ids_that_are_one_off_are_remarked_upon(shift: int, words: str | None, tmp_path: Path) -> None:
+    """Ultralytics numbers the classes of its predictions.json from 1, in YOLO's labels they start at 0."""
+    root, found = tmp_path / "data", []
+    for i in range(12):
+        field.image(root / "images" / "val" / f"{i}.png", i)
+        label = 1 + i % 2
+        field.write(root / "labels" / "val" / f"{i}.txt", f"{label}{field.line(i % 8)[1:]}")
+        found.append({"image_id": i, "category_id": label + shift, "bbox": field.box(i % 8), "score": 0.9})
+    field.write(root / "data.yaml", "names: [a, b, c, d]\nval: images/val\n")
+    warnings = evaluate_detections(field.write(tmp_path / "found.json", found), root, split="valid").warnings
+    assert [words in warning for warning in warnings if "category ids" in warning] == ([True] if words else [])

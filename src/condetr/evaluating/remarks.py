@@ -11,6 +11,7 @@ from ..datasets.dataset import Split
 from ..files import quoted
 from ..metrics import BoxTable
 from ..metrics.error_types import DUPLICATE, ErrorAnalysis
+from ..metrics.matching import box_iou
 from ..predicting.exported import is_exported
 from ..predicting.predictor import Predictor
 from ..predicting.selection import Nms, suppression
@@ -20,12 +21,13 @@ COSTLY = 0.02
 """The rise of AP50 without duplicates from which they are remarked upon: the least that non-maximum suppression gave
 the data sets of docs/convergence.md that need it (0.021 to 0.053 on `test`), well above the 0.007 of the digits. After
 a full training, nothing is gained, and correct detections are lost (Carion et al. 2020, section 4.2)."""
+MOST, ENOUGH, SHARE = 1000, 10, 0.8  # detections that are looked at, least of them on objects, share of one class off
 USUAL_NMS = 0.7  # of the recipes that have it
 
 
 def unusual(table: BoxTable, split: Split) -> list[str]:
     """Sentences about detections on the images of a split; none about sound ones."""
-    return [*_unusual_scores(table.detected_score), *_unusual_boxes(table, split)]
+    return [*_unusual_scores(table.detected_score), *_unusual_boxes(table, split), *_shifted_classes(table)]
 
 
 def duplicates(predictor: Predictor, source: str | None, errors: ErrorAnalysis) -> list[str]:
@@ -72,6 +74,27 @@ def _unusual_scores(scores: np.ndarray) -> list[str]:
     return [
         f"scores from {scores.min():.3g} to {scores.max():.3g}, not in [0, 1]: AP is exact, calibration is left out"
     ]
+
+
+def _shifted_classes(table: BoxTable) -> list[str]:
+    """A sentence where the best detections lie on objects whose class is nearly always the one before, or after."""
+    best = np.argsort(-table.detected_score, kind="stable")[:MOST]
+    objects = np.flatnonzero(table.is_object)
+    objects = objects[np.argsort(table.truth_image[objects], kind="stable")]
+    first, last = (
+        np.searchsorted(table.truth_image[objects], table.detected_image[best], side) for side in ("left", "right")
+    )
+    differences = []
+    for detection, a, b in zip(best.tolist(), first.tolist(), last.tolist()):
+        near = objects[a:b]
+        overlap = box_iou(table.detected_box[detection], table.truth_box[near], np.zeros(len(near), bool))
+        if len(near) and overlap.max() >= 0.5:
+            differences.append(int(table.detected_label[detection] - table.truth_label[near[overlap.argmax()]]))
+    for shift, word in ((1, "larger"), (-1, "smaller")):
+        if len(differences) >= ENOUGH and differences.count(shift) >= SHARE * len(differences):
+            return [f"the category ids look one {word} than the labels': of {len(differences)} detections on objects, "
+                    f"{differences.count(shift)} have the {'next' if shift > 0 else 'previous'} class"]  # fmt: skip
+    return []
 
 
 def _unusual_boxes(table: BoxTable, split: Split) -> list[str]:
