@@ -26,10 +26,10 @@ def data(tmp_path: Path) -> Path:
     "command",
     [
         ["doctor"],
-        ["train"],
-        ["compare", "--models", "conditional_detr"],
+        ["train", "--recipe", "nano"],
+        ["compare", "--models", "conditional_detr,detr"],
         ["evaluate", "--detections", "found.json"],
-        ["evaluate", "--weights", "weights"],
+        ["evaluate", "--weights", "no/weights"],
     ],
     ids=" ".join,
 )
