@@ -288,6 +288,7 @@ def test_a_dumb_terminal_shows_no_bar(monkeypatch) -> None:
 def test_names_of_recipes_are_whole_on_every_terminal(columns: str) -> None:
     shown = process("recipes", COLUMNS=columns).stdout
     assert "conditional_detr_dc5_r101 " in shown
+    assert re.search(r"^small .* 10–50$", shown, re.MULTILINE)  # by the number of images
 
 
 def test_a_file_whose_name_begins_with_a_dash_is_not_taken_for_an_option(monkeypatch, capsys, tmp_path) -> None:

@@ -49,7 +49,7 @@ def test_the_rows_evaluate_as_the_weights_do(tmp_path: Path, monkeypatch: pytest
     next((tmp_path / "other").glob("shard-*")).unlink()
     with pytest.raises(DataError, match=r"not finished\. Repeat its command first"):
         evaluate_detections(tmp_path / "other", root, split="test")
-    with pytest.raises(DataError, match=r"not the folder of a `condetr bulk` run"):
+    with pytest.raises(DataError, match=r"not the folder of a `condetr bulk` run\. .*: `condetr predict IMAGES --"):
         evaluate_detections(tmp_path / "copy", root)
     record = tmp_path / "some" / "_plan" / "plan.json"
     record.write_text(json.dumps({"version": 1}))

@@ -203,6 +203,14 @@ def test_thresholds_chosen_on_valid_are_kept_and_none_are_saved_where_ap_is_0(tm
     save_best_thresholds(source, learned)  # from test to test
 
 
+@pytest.mark.parametrize("name", ["predictions.jsonl", "coco.json"])
+def test_the_files_that_predict_writes_by_default_are_told_from_coco_results(tmp_path: Path, name: str) -> None:
+    root = folder(tmp_path / "data")
+    (tmp_path / "predictions.jsonl").write_text("{}\n{}\n")
+    with pytest.raises(DataError, match=r"`condetr predict IMAGES --format coco` writes coco\.json$"):
+        evaluate_detections(tmp_path / name, root)
+
+
 def test_weights_that_cannot_be_written_are_named_before_images_are_predicted(tmp_path: Path, monkeypatch) -> None:
     source = weights(tmp_path / "weights", Categories((1, 2), (HOSTILE, "cat")))
 

@@ -17,6 +17,7 @@ def recipes(
     """List the recipes, or print every setting of one as JSON."""
     from .. import config
     from ..recipes import RECIPES, recipe
+    from ..training.length import FEWEST, MOST
 
     if name is not None:
         values = settings(set_)
@@ -31,6 +32,7 @@ def recipes(
     for each, make in RECIPES.items():
         one = make()
         backbone = one.model.backbone
-        numbers = (backbone.stride, one.model.queries, one.data.size, one.train.epochs)
+        epochs = f"{FEWEST}–{MOST}" if one.train.steps else one.train.epochs  # chosen by the number of images
+        numbers = (backbone.stride, one.model.queries, one.data.size, epochs)
         table.add_row(each, one.model.decoder.kind, backbone.name, *map(str, numbers))
     results().print(table)

@@ -13,6 +13,7 @@ from ..detections import Detections
 from ..errors import CondetrError, DataError, first_line
 from ..extras import imported
 from ..metrics import Evaluator
+from ..metrics.coco_results import HOW_TO_WRITE
 from ..types import Categories, Sample
 from .ground_truth import GroundTruth
 
@@ -28,7 +29,9 @@ def evaluate_rows(folder: Path, truth: GroundTruth) -> tuple[Evaluator, list[str
     except CondetrError as error:
         raise DataError(str(error)) from None
     if plan is None:
-        raise DataError(f"{folder}: not the folder of a `condetr bulk` run. Give one, or a COCO results file")
+        raise DataError(
+            f"{folder}: not the folder of a `condetr bulk` run. Give one, or a COCO results file: {HOW_TO_WRITE}"
+        )
     if len(plan.finished()) < plan.shards:
         raise DataError(f"{folder}: the bulk run is not finished. Repeat its command first")
     categories = Categories(*(tuple(column) for column in zip(*plan.settings["categories"])))

@@ -14,7 +14,7 @@ from ..errors import CondetrError, DataError
 from ..files import check_writable, quoted
 from ..home import with_home
 from ..metrics import BoxTable, Evaluator, match_classes
-from ..metrics.coco_results import read_results
+from ..metrics.coco_results import HOW_TO_WRITE, read_results
 from ..metrics.metrics import DEFAULT_THRESHOLD
 from ..metrics.operating_point import LEAST_AP
 from ..own_folders import is_run
@@ -134,7 +134,9 @@ def evaluate_detections(
     if out is not None:
         check_writable(out)
     if not file.exists():  # before the data set is read
-        raise DataError(f"{file}: no such file or folder{did_you_mean(nearest_path(file))}")
+        predicted = (file.parent / "predictions.jsonl").is_file()
+        way_out = f". {HOW_TO_WRITE}" if predicted else did_you_mean(nearest_path(file))
+        raise DataError(f"{file}: no such file or folder{way_out}")
     truth = open_ground_truth(data, split, follow_outside)
     categories = truth.data.categories
     if file.is_dir():

@@ -16,6 +16,8 @@ from ..types import Categories
 from .box_table import BoxTable
 from .image_index import ImageIndex
 
+HOW_TO_WRITE = "`condetr predict IMAGES --format coco` writes coco.json"
+
 
 def read_results(
     path: Path, truth: BoxTable, categories: Categories, images_of: ImageIndex, left_out: Collection[int] = ()
@@ -73,6 +75,8 @@ def _load(path: Path) -> list[Any]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
+        if path.suffix == ".jsonl":
+            raise DataError(f"{path}: JSON lines, not COCO results: {HOW_TO_WRITE}") from None
         raise DataError(f"{path}: not valid JSON ({error})") from None
     if isinstance(content, dict) and isinstance(content.get("annotations"), list) and content["annotations"]:
         content = content["annotations"]  # of a COCO file with scores, as other tools export predictions
