@@ -1,7 +1,7 @@
 """Small labelled images, written in the layouts of many tools, and one line that says how a data set was read.
 
-Image i is grey with the value i and has one object, whose left edge is at 4 + 5 i: the line counts an image as right
-only if it has its own object.
+Image i is grey with the value i and has one object, whose place and class depend on i: the line counts an image as
+right only if it has its own object, with all four edges, and where the classes are cat and dog, with its class.
 """
 
 import json
@@ -81,8 +81,12 @@ def outcome(path: Path) -> tuple[str, set[str]]:
         right = 0
         for sample in data.splits.get(count.split, ()):
             i = int(np.asarray(Image.open(sample.path)).flat[0])
-            edges = [round(x) for x in sample.truth.boxes[:, 0].tolist()]
-            right += edges == [box(i)[0]]
+            x, y, w, h = box(i)
+            expected = [x, y, x + w, y + h]
+            boxes, labels = sample.truth.boxes.tolist(), sample.truth.labels.tolist()
+            right += [[round(edge) for edge in one] for one in boxes] == [expected] and (
+                labels == [i % 2] or data.categories.names != ("cat", "dog")
+            )
         wrong = count.images - right
         parts.append(f"{count.split} {right}" + (f" (and {wrong} wrong)" if wrong else ""))
     names = ",".join(data.categories.name(label) for label in data.categories.real)

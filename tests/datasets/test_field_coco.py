@@ -326,13 +326,13 @@ def boxes_as_fractions(root):
 @case("coco cat,dog train 1 (and 1 wrong)", "fraction_boxes")
 def boxes_as_fractions_one_as_large_as_its_image(root):
     content = coco(BARE[:2])
-    content["annotations"][0]["bbox"] = [4 / W, 0.1, 0.2, 0.3]
+    content["annotations"][0]["bbox"] = [4 / W, 6 / H, 12 / W, 10 / H]
     content["annotations"][1]["bbox"] = [0.0, 0.0, 1.0, 1.0]
     images(root / "images", BARE[:2])
     write(root / "coco.json", content)
 
 
-@case("coco cat,dog train 3", "corner_boxes")
+@case("coco cat,dog train 0 (and 3 wrong)", "corner_boxes")
 def boxes_as_corners(root):
     content = coco([f"{i}.png" for i in range(3)], first=0)
     for one in content["annotations"]:
@@ -468,7 +468,7 @@ def boxes_with_names_and_in_a_list_of_lists(root):
     annotations(root, lambda one: {"bbox": dict(zip(keys[one["id"]], one["bbox"])) if one["id"] < 2 else [one["bbox"]]})
 
 
-@case("coco cat,dog train 1 (and 2 wrong)", "shifted_categories")
+@case("coco cat,dog train 0 (and 3 wrong)", "shifted_categories")
 def categories_from_1_and_objects_from_0(root):
     annotations(root, lambda one: {"category_id": one["category_id"] - 1})
 

@@ -560,7 +560,7 @@ def lists_in_a_list(root):
     yaml(splits(root), "train: [[images/train], [images/val]]\n")
 
 
-@case("yolo cat,dog train 1 (and 1 wrong)", "shifted_categories")
+@case("yolo cat,dog train 0 (and 2 wrong)", "shifted_categories")
 def numbers_from_1(root):
     pairs(root / "images", root / "labels")
     for i in range(2):
