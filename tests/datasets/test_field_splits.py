@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from condetr.examining.examine import examine
 from tests.datasets.field import coco, image, line, outcome, voc, write
 
 HALVES = ((0, 1), (2, 3))
@@ -72,6 +73,15 @@ def test_folders_have_many_names(images: str, labels: str, names: tuple[str, str
         labelled("yolo", tmp_path / images.format(name), tmp_path / labels.format(name), numbers)
     write(tmp_path / "classes.txt", "cat\ndog\n")
     assert outcome(tmp_path)[0] == f"yolo cat,dog train 2 {split} 2"
+
+
+def test_parts_of_train_beside_valid(tmp_path: Path) -> None:
+    for name, numbers in (("train_0", [0]), ("train_1", [1, 2]), ("val", [3])):
+        labelled("yolo", tmp_path / "images" / name, tmp_path / "labels" / name, numbers)
+    write(tmp_path / "classes.txt", "cat\ndog\n")
+    data = examine(tmp_path).dataset
+    names = {name: sorted(sample.path.stem for sample in split) for name, split in data.splits.items()}
+    assert names == {"train": ["img0", "img1", "img2"], "valid": ["img3"]}
 
 
 @pytest.mark.parametrize("above", [".", "VOCdevkit"])

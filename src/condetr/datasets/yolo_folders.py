@@ -153,7 +153,8 @@ def _folders(root: Path) -> dict[str, Path]:
             here[name] = inner if inner is not None and inner.is_dir() else folder
         found = {**here, **found}
     if "train" not in found:
-        found = {"train": top if top.is_dir() else root}
+        held_out = {name: folder for name, folder in found.items() if _has_images(folder)}
+        found = {"train": top if top.is_dir() else root, **held_out}  # an image in both is a leak
     return {name: found[name] for name in SPLIT_KEYS if name in found}
 
 
