@@ -146,8 +146,8 @@ def _lists(folder: Path) -> dict[str, list[Path]]:
     """The text files that list each split: `train.txt`, `Validation.txt`; `trainval.txt` where there is no `train`.
     Of a table, `train.csv`, the first column is read."""
     found: dict[str, list[Path]] = {}
-    files = [file for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
-    files = [file for file in files if file.suffix.lower() in (*LIST_SUFFIXES, *TABLES, "")]
+    there = folder.iterdir() if folder.is_dir() else ()
+    files = [file for file in there if file.suffix.lower() in (*LIST_SUFFIXES, *TABLES, "") and file.is_file()]
     files = sorted(files, key=lambda file: (file.suffix.lower() in TABLES, file))
     for file in sorted(files, key=lambda file: file.stem.lower() == "trainval"):
         if name := folder_split(file.stem):
