@@ -18,7 +18,7 @@ def doctor(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="write doctor.html and doctor.json to it")] = None,
     json_: Json = False,
     queries: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="the most objects that the model can find in an image")
+        int | None, typer.Option(metavar="N", min=1, help="the maximum number of objects in an image")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="read only the headers of the images")] = False,
     follow_outside: FollowOutside = False,

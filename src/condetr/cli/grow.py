@@ -13,7 +13,7 @@ from .values import naming_flags
 def grow(
     weights: WeightsArgument,
     queries: Annotated[
-        int, typer.Option(metavar="N", help="object queries in all: the most objects found in an image")
+        int, typer.Option(metavar="N", help="object queries in all: the maximum number of objects in an image")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="the folder to write, new or empty")],
 ) -> None:

@@ -41,7 +41,7 @@ def train(
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="data.size: the short side, in pixels")] = None,
     queries: Annotated[
-        int | None, typer.Option(metavar="N", help="model.queries: the most objects found in an image")
+        int | None, typer.Option(metavar="N", help="model.queries: the maximum number of objects in an image")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="train.seed")] = None,
     precision: Annotated[str | None, typer.Option(metavar="NAME", help="train.precision: fp32, bf16 or fp16")] = None,

@@ -118,7 +118,7 @@ class Model(Strict):
     hidden: int = Field(2048, ge=1, le=65536, description="width of the feed-forward networks")
     encoder_layers: int = Field(6, ge=0, le=64, description="layers of the encoder")
     decoder_layers: int = Field(6, ge=1, le=64, description="layers of the decoder")
-    queries: int = Field(300, ge=1, le=10000, description="object queries: the most objects of an image")
+    queries: int = Field(300, ge=1, le=10000, description="object queries: the maximum number of objects in an image")
     query_bias: Literal["none", "learned"] = Field(
         "none", description="a bias of each query's class logits, which condetr grow gives to the queries that it adds"
     )
