@@ -1,5 +1,6 @@
 """What can be known of arguments without weights, labels and images is checked before these are read."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,6 +60,7 @@ EARLY = {
     "grow weights --queries 40 --out data": "data: exists and is not empty",
     "doctor data --out file": "file: cannot be written",
 }
+NEEDED = {"bulk": "pyarrow", "int8": "nncf"}  # libraries of extras, by a word of the command
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,9 @@ def too_late(*arguments: Any, **options: Any) -> NoReturn:
 def test_the_error_comes_before_any_weights_or_images_are_read(
     here: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for word, library in NEEDED.items():
+        if word in words.split() and find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
     monkeypatch.chdir(here)
     for work in (
         "condetr.checkpoint._read_own", "condetr.training.data.examine", "condetr.comparing.compare.examine",

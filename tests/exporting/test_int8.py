@@ -78,6 +78,7 @@ def stand_in(broken: Callable[[tuple[str, ...]], bool], monkeypatch: pytest.Monk
         write_openvino(copy, facts, file)
 
     monkeypatch.setattr(int8, "nncf", lambda: None)
+    monkeypatch.setattr("condetr.exporting.export.nncf", lambda: None)
     monkeypatch.setattr(int8, "write_quantised", write)
     return seen
 

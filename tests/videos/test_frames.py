@@ -213,7 +213,8 @@ def test_a_program_can_end_while_a_frame_is_being_read() -> None:
     with camera(1000, pause=0.1) as host:
         code = f"import condetr; frames = condetr.video_frames('http://{host}/live'); print(next(frames).number)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) >= 0  # on a busy machine, the first frames are over before one is asked for
 
 
 def test_a_slow_reader_gets_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
