@@ -153,3 +153,25 @@ def test_an_image_that_is_too_large_for_the_memory_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", LIMITED, file], capture_output=True, text=True)
     line = f"{file}: an image of 50000 x 60000 pixels: not enough memory for this size"
     assert (done.stdout.splitlines(), done.stderr) == ([line, line], "")
+
+
+SIGNALLED = """
+import gc, os, signal, sys
+from pathlib import Path
+from condetr.runtime.openvino_runtime import OpenVinoRuntime
+
+signal.signal(signal.SIGTERM, lambda *_: print("received"))
+first, second = (OpenVinoRuntime(Path(sys.argv[1]), "fp32") for _ in range(2))
+for name in ("first", "second"):
+    del globals()[name]
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_reaches_a_program_that_has_used_openvino() -> None:
+    """It was a segmentation fault: OpenVINO had freed the stack that it had given the main thread for signals."""
+    command = [sys.executable, "-c", SIGNALLED, str(exported("tiny"))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "received\n" * 2, "")

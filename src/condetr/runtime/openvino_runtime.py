@@ -5,6 +5,7 @@ Files are read with `Core.read_model`: unlike OpenVINO's converter, it sends no 
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,15 +43,15 @@ class OpenVinoRuntime(FileRuntime):
             self.check_interface(
                 *([name for one in each for name in one.names] for each in (model.inputs, model.outputs))
             )
-            self.model = core.compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": HINTS[precision],  # by default it computes in bfloat16 where it can
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                },
-            )
+            hints = {
+                "INFERENCE_PRECISION_HINT": HINTS[precision],  # by default it computes in bfloat16 where it can
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            }
+            # The thread that loads OpenVINO's CPU plugin gets a stack for signals, which is freed with the last model
+            # even from another thread: a later Ctrl-C would then end the process with a segmentation fault.
+            with ThreadPoolExecutor(1) as loader:
+                self.model = loader.submit(core.compile_model, model, "CPU", hints).result()
         except WeightsError:
             raise
         except Exception as error:  # its errors have no public base class
