@@ -1,5 +1,6 @@
 """Names and places of the lists and folders of splits: used, or at least reported, never all images in `train`."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -150,3 +151,12 @@ def test_other_keys_of_a_split(key: str, tmp_path: Path) -> None:
         labelled("yolo", tmp_path / "images" / name, tmp_path / "labels" / name, numbers)
     write(tmp_path / "data.yaml", f"names: [cat, dog]\ntrain: images/a\n{key}: images/b\ntest_split: 0.2\n")
     assert outcome(tmp_path)[0] == "yolo cat,dog train 2 valid 2"
+
+
+def test_lists_that_never_end_are_passed_over_at_once(tmp_path: Path) -> None:
+    """A megabyte of them took minutes, as each was sought to the end of the file."""
+    write(flat("yolo", tmp_path) / "splits.json", '"val":[' * 150_000)
+    started = time.process_time()
+    read, found = outcome(tmp_path)
+    assert time.process_time() - started < 10
+    assert (read.split()[-2:], "other_split" in found) == (["train", "4"], False)

@@ -78,7 +78,7 @@ def _named_in(file: Path) -> set[str]:
         return set()
     of_all = split_name(file.stem) is None and split_name(file.parent.name) is None
     if file.suffix.lower() == ".json":
-        parts = re.findall(r'"([^"\n]+)"\s*:\s*\[([^\]]*)\]', text) if of_all else []
+        parts = re.findall(r'"([^"\n]+)"\s*:\s*\[([^][]*)\]', text) if of_all else []
         text = " ".join(names for key, names in parts if split_name(key) in ("valid", "test")) if of_all else text
         words = re.findall(r'"([^"\n]+)"', text)
     else:
