@@ -153,9 +153,13 @@ def test_other_keys_of_a_split(key: str, tmp_path: Path) -> None:
     assert outcome(tmp_path)[0] == "yolo cat,dog train 2 valid 2"
 
 
-def test_lists_that_never_end_are_passed_over_at_once(tmp_path: Path) -> None:
-    """A megabyte of them took minutes, as each was sought to the end of the file."""
-    write(flat("yolo", tmp_path) / "splits.json", '"val":[' * 150_000)
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("splits.json", '"val":[' * 150_000), ("val_scores.csv", "".join(f"0.{i},1\n" for i in range(100_000)))],
+)
+def test_long_files_with_the_names_of_lists_are_passed_over_at_once(file: str, content: str, tmp_path: Path) -> None:
+    """A megabyte took minutes: each list was sought to the end of the file, each number among all lines."""
+    write(flat("yolo", tmp_path) / file, content)
     started = time.process_time()
     read, found = outcome(tmp_path)
     assert time.process_time() - started < 10

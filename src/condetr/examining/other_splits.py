@@ -88,6 +88,7 @@ def _named_in(file: Path) -> set[str]:
                 one for one in lines if any(folder_split(w) in ("valid", "test") for w in re.split(r"[\s,;]+", one))
             ]
         words = [word for line in lines for word in (line, *re.split(r"[\s,;]+", line)[:2])]
-        words = [word for word in words if not re.fullmatch(r"[0-9.]+", word) or word in lines]
+        whole = set(lines)
+        words = [word for word in words if not re.fullmatch(r"[0-9.]+", word) or word in whole]
     names = {PurePosixPath(word.replace("\\", "/")).name for word in words}
     return names | {os.path.splitext(name)[0] for name in names}
